@@ -1,0 +1,299 @@
+/**
+ * `daemon run|start|stop|status` (services-cli.md §6.4).
+ *
+ * @module
+ */
+
+import type { DaemonFlags, LogFormat, LogLevel } from "../../platform/mod.ts";
+import { probeInfo, startDaemon, STOP_TIMEOUT_MS, stopDaemon } from "../daemon_process.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { EXIT_OK } from "../exit_codes.ts";
+import type { Invocation } from "../invocation.ts";
+import { fields, formatUptime, type Outcome } from "../output.ts";
+import { oneOf, parseDuration, parseEndpointText } from "../parse.ts";
+import type { CommandGroup, OptionSpec } from "../spec.ts";
+import { pause } from "../wait.ts";
+
+/** Longest wait of `daemon start`, milliseconds. */
+const START_TIMEOUT_MS = 15_000;
+/** How long `daemon start` waits for the registration after the socket answers, milliseconds: it goes on without. */
+const REGISTER_WAIT_MS = 1000;
+/** Pause between looks at the registration, milliseconds. */
+const REGISTER_POLL_MS = 10;
+
+const DAEMON_OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: "--listen <host:port>",
+    description: "UDP address of the tunnel (:0)",
+    parse: parseEndpointText,
+  },
+  {
+    flags: "--endpoint <host:port>",
+    description: "Fixed public UDP endpoint",
+    parse: parseEndpointText,
+  },
+  { flags: "--identity <file>", description: "Identity file (<home>/identity.json)" },
+  { flags: "--hostname <name>", description: "Hostname to register" },
+  { flags: "--email <address>", description: "Contact address sent with the registration" },
+  { flags: "--public", description: "Be visible to strangers" },
+  { flags: "--no-public", description: "Be visible to trusted peers only" },
+  { flags: "--trust-auto-approve", description: "Accept every handshake request" },
+  { flags: "--no-echo", description: "Switch the echo service (port 7) off" },
+  { flags: "--no-dataexchange", description: "Switch messages and files (port 1001) off" },
+  { flags: "--no-eventstream", description: "Switch the event stream (port 1002) off" },
+  {
+    flags: "--keepalive <duration>",
+    description: "Registry heartbeat interval (60s)",
+    parse: parseDuration,
+  },
+  {
+    flags: "--log-level <level>",
+    description: "debug, info, warn or error (info)",
+    parse: oneOf("debug", "info", "warn", "error"),
+  },
+  {
+    flags: "--log-format <format>",
+    description: "text or json (text)",
+    parse: oneOf("text", "json"),
+  },
+];
+
+/** The options of {@linkcode DAEMON_OPTIONS} as settings of the daemon. */
+function daemonFlags(call: Invocation): DaemonFlags {
+  const { options } = call;
+  return {
+    listen: options.text("listen"),
+    endpoint: options.text("endpoint"),
+    identity: options.text("identity"),
+    hostname: options.text("hostname"),
+    email: options.text("email"),
+    public: options.flag("public"),
+    trustAutoApprove: options.flag("trust-auto-approve"),
+    noEcho: options.flag("echo") === false ? true : undefined,
+    noDataExchange: options.flag("dataexchange") === false ? true : undefined,
+    noEventStream: options.flag("eventstream") === false ? true : undefined,
+    keepaliveMs: options.number("keepalive"),
+    logLevel: options.text("log-level") as LogLevel | undefined,
+    logFormat: options.text("log-format") as LogFormat | undefined,
+  };
+}
+
+/** The command line of `daemon run` that repeats what was given to `daemon start`. */
+async function runArguments(call: Invocation): Promise<string[]> {
+  const settings = await call.settings();
+  const args = ["daemon", "run", "--home", settings.home, "--config", settings.configPath];
+  args.push(
+    "--socket",
+    settings.socket,
+    "--registry",
+    settings.registry,
+    "--beacon",
+    settings.beacon,
+  );
+  const flags = daemonFlags(call);
+  const texts: Record<string, string | undefined> = {
+    listen: flags.listen,
+    endpoint: flags.endpoint,
+    identity: flags.identity,
+    hostname: flags.hostname,
+    email: flags.email,
+    keepalive: flags.keepaliveMs === undefined ? undefined : `${flags.keepaliveMs}ms`,
+    "log-level": flags.logLevel,
+    "log-format": flags.logFormat,
+  };
+  for (const [name, value] of Object.entries(texts)) {
+    if (value !== undefined) args.push(`--${name}=${value}`);
+  }
+  if (flags.public !== undefined) args.push(flags.public ? "--public" : "--no-public");
+  if (flags.trustAutoApprove) args.push("--trust-auto-approve");
+  if (flags.noEcho) args.push("--no-echo");
+  if (flags.noDataExchange) args.push("--no-dataexchange");
+  if (flags.noEventStream) args.push("--no-eventstream");
+  return args;
+}
+
+async function run(call: Invocation): Promise<Outcome> {
+  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
+  options.ready = ({ socket, pid }) => {
+    const data = { socket, pid };
+    call.emit({ status: "ok", data }, `daemon ready: socket ${socket}, pid ${pid}`);
+  };
+  const runDaemon = await call.host.roles.daemon();
+  return { data: {}, silent: true, exitCode: await runDaemon(options) };
+}
+
+async function start(call: Invocation): Promise<Outcome> {
+  if (call.options.flag("foreground")) return await run(call);
+  const settings = await call.settings();
+  const timeoutMs = call.options.number("timeout") ?? START_TIMEOUT_MS;
+  const started = await startDaemon(call, settings, await runArguments(call), timeoutMs);
+  const info = await waitForRegistration(call, settings.socket, started.info);
+  const registered = isRegistered(info);
+  const data = {
+    pid: started.pid,
+    node_id: info.node_id ?? null,
+    address: info.address ?? null,
+    hostname: info.hostname ?? "",
+    socket: settings.socket,
+    log_file: settings.logPath,
+    registered,
+  };
+  const state = registered
+    ? ""
+    : `\nNot registered yet: ${settings.registry} does not answer; the daemon keeps trying.`;
+  const text = `${call.style.good("Daemon running")} (pid ${started.pid})\n` + fields([
+    ["Address", registered ? info.address : ""],
+    ["Hostname", info.hostname],
+    ["Socket", settings.socket],
+    ["Logs", settings.logPath],
+  ]) + state;
+  return { data, text };
+}
+
+function isRegistered(info: Record<string, unknown>): boolean {
+  return typeof info.node_id === "number" && info.node_id !== 0;
+}
+
+async function waitForRegistration(
+  call: Invocation,
+  socket: string,
+  first: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  let info = first;
+  const deadline = performance.now() + REGISTER_WAIT_MS;
+  while (!isRegistered(info) && performance.now() < deadline && !call.signal.aborted) {
+    await pause(REGISTER_POLL_MS);
+    info = await probeInfo(call, socket) ?? info;
+  }
+  return info;
+}
+
+/** The running daemon's process id, by its pid file or, for one started otherwise, by what it says itself. */
+async function findPid(
+  call: Invocation,
+): Promise<{ pid: number | undefined; info: Record<string, unknown> | undefined }> {
+  const { readPidFile } = await import("../../platform/pidfile.ts");
+  const settings = await call.settings();
+  const [held, info] = await Promise.all([
+    readPidFile(settings.pidPath),
+    probeInfo(call, settings.socket),
+  ]);
+  const told = typeof info?.pid === "number" ? info.pid : undefined;
+  return { pid: held ?? told, info };
+}
+
+async function stop(call: Invocation): Promise<Outcome> {
+  const settings = await call.settings();
+  const { pid, info } = await findPid(call);
+  if (pid === undefined) {
+    throw new PilotError("not_running", `No daemon of ${settings.home} is running`, {
+      hint: info === undefined
+        ? "Start one: pilotctl daemon start"
+        : `Something answers on ${settings.socket} without telling its process id: stop it where it was started.`,
+    });
+  }
+  const timeoutMs = call.options.number("timeout") ?? STOP_TIMEOUT_MS;
+  const { forced } = await stopDaemon(settings, pid, timeoutMs);
+  return {
+    data: { pid, ...(forced ? { forced } : {}) },
+    text: `Daemon stopped (pid ${pid})${forced ? ", killed" : ""}`,
+  };
+}
+
+/** What `daemon status --check` ends with when no daemon answers (services-cli.md §6.4). */
+const EXIT_NOT_RESPONSIVE = 1;
+
+async function status(call: Invocation): Promise<Outcome> {
+  const settings = await call.settings();
+  const { pid, info } = await findPid(call);
+  const responsive = info !== undefined;
+  if (call.options.flag("check")) {
+    return { data: {}, silent: true, exitCode: responsive ? EXIT_OK : EXIT_NOT_RESPONSIVE };
+  }
+  const data: Record<string, unknown> = {
+    running: responsive || pid !== undefined,
+    responsive,
+    pid: pid ?? null,
+    pid_file: settings.pidPath,
+    socket: settings.socket,
+  };
+  for (const key of ["node_id", "address", "hostname", "uptime_secs", "peers", "connections"]) {
+    if (info?.[key] !== undefined) data[key] = info[key];
+  }
+  const state = responsive
+    ? call.style.good("running")
+    : pid === undefined
+    ? call.style.dim("stopped")
+    : call.style.bad("running, does not answer");
+  const uptime = typeof info?.uptime_secs === "number" ? formatUptime(info.uptime_secs) : undefined;
+  const text = `Daemon: ${state}\n` + fields([
+    ["PID", pid],
+    ["Socket", settings.socket],
+    ["Address", info?.address],
+    ["Hostname", info?.hostname],
+    ["Uptime", uptime],
+    ["Peers", info?.peers],
+    ["Connections", info?.connections],
+  ]);
+  return { data, text };
+}
+
+/** The daemon's life. */
+export const daemonGroup: CommandGroup = {
+  title: "Daemon",
+  commands: [{
+    name: "daemon",
+    summary: "Run, start, stop or look at the local daemon",
+    commands: [
+      {
+        name: "run",
+        summary: "Run the daemon in the foreground",
+        options: DAEMON_OPTIONS,
+        examples: ["daemon run", "daemon run --home /tmp/agent-a --log-level debug"],
+        returns: "Nothing; the ready line {socket, pid} while it runs",
+        run,
+      },
+      {
+        name: "start",
+        summary: "Start the daemon in the background and wait until it is ready",
+        options: [
+          ...DAEMON_OPTIONS,
+          { flags: "--foreground", description: "Do not go to the background (daemon run)" },
+          {
+            flags: "--timeout <duration>",
+            description: "Longest wait (15s)",
+            parse: parseDuration,
+          },
+        ],
+        examples: ["daemon start", "daemon start --hostname my-agent --public"],
+        returns: "pid, node_id, address, hostname, socket, log_file, registered",
+        run: start,
+      },
+      {
+        name: "stop",
+        summary: "Stop the daemon",
+        options: [{
+          flags: "--timeout <duration>",
+          description: "Wait before it is killed (10s)",
+          parse: parseDuration,
+        }],
+        examples: ["daemon stop"],
+        returns: "pid; forced when it had to be killed",
+        run: stop,
+      },
+      {
+        name: "status",
+        summary: "Show whether the daemon runs and answers",
+        options: [{
+          flags: "--check",
+          description: "Print nothing; exit code 0 when it answers, else 1",
+        }],
+        examples: ["daemon status", "daemon status --check && echo up"],
+        returns:
+          "running, responsive, pid, pid_file, socket, node_id, address, hostname, uptime_secs, peers, connections",
+        run: status,
+      },
+    ],
+  }],
+};

@@ -1,0 +1,318 @@
+/**
+ * This node and its place in the registry: `info`, `health`, `peers`, `connections`, `find`, `lookup`, `set-*`,
+ * `deregister` (services-cli.md §6.5 "Identity / registry").
+ *
+ * @module
+ */
+
+import { usageError } from "../errors.ts";
+import type { CliDriver, Invocation } from "../invocation.ts";
+import { fields, formatBytes, formatUptime, type Outcome, round, table } from "../output.ts";
+import { parseNode } from "../parse.ts";
+import type { CommandGroup } from "../spec.ts";
+
+/** Rows of a table for people; `--json` shows all. */
+const MAX_ROWS = 50;
+/** Most tags a command sets (services-cli.md §6.5); the registry holds up to 10. */
+const MAX_TAGS = 10;
+/** Hostnames as the registry accepts them. */
+const HOSTNAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+type Info = Awaited<ReturnType<CliDriver["info"]>>;
+
+async function info(call: Invocation): Promise<Outcome> {
+  const state = await (await call.driver()).info({ signal: call.signal });
+  return { data: { ...state }, text: infoText(state, call) };
+}
+
+function infoText(state: Info, call: Invocation): string {
+  const address = state.node_id === 0 ? "not registered yet" : state.address;
+  const networks = (state.networks ?? []).map((network) => network.address);
+  const text = fields([
+    ["Version", state.version],
+    ["Node ID", state.node_id || ""],
+    ["Address", address],
+    ["Hostname", state.hostname],
+    ["Email", state.email],
+    ["Uptime", formatUptime(state.uptime_secs)],
+    ["Connections", state.connections],
+    ["Ports", state.ports],
+    ["Peers", state.peers],
+    [
+      "Encryption",
+      state.encrypt
+        ? `${state.encrypted_peers}/${state.peers} peers, ${state.authenticated_peers} authenticated`
+        : "off",
+    ],
+    ["Identity", state.public_key.slice(0, 16)],
+    ["Networks", networks.join(", ")],
+    ["Traffic", `${formatBytes(state.bytes_sent)} sent, ${formatBytes(state.bytes_recv)} received`],
+    ["Packets", `${state.pkts_sent} sent, ${state.pkts_recv} received`],
+    ["Pending", state.handshake_pending_count || ""],
+  ]);
+  const list = connectionTable(state, call);
+  return list === "" ? text : `${text}\n\n${list}`;
+}
+
+function connectionTable(state: Info, call: Invocation): string {
+  const all = state.conn_list ?? [];
+  if (all.length === 0) return "";
+  const rows = all.slice(0, MAX_ROWS).map((conn) => [
+    conn.id,
+    conn.local_port,
+    `${conn.remote_addr}:${conn.remote_port}`,
+    conn.state,
+    `${round(conn.srtt_ms, 1)} ms`,
+    formatBytes(conn.in_flight),
+    formatBytes(conn.cong_win),
+    `${formatBytes(conn.bytes_sent)} / ${formatBytes(conn.bytes_recv)}`,
+    conn.retransmits,
+  ]);
+  const headings = [
+    "ID",
+    "PORT",
+    "REMOTE",
+    "STATE",
+    "RTT",
+    "IN FLIGHT",
+    "WINDOW",
+    "SENT / RECEIVED",
+    "RETX",
+  ];
+  return table(headings, rows, call.style) + more(all.length);
+}
+
+function more(total: number): string {
+  return total > MAX_ROWS ? `\n... and ${total - MAX_ROWS} more, see --json` : "";
+}
+
+async function health(call: Invocation): Promise<Outcome> {
+  const state = await (await call.driver()).health({ signal: call.signal });
+  const text = fields([
+    ["Status", state.status],
+    ["Uptime", formatUptime(state.uptime_seconds)],
+    ["Connections", state.connections],
+    ["Peers", state.peers],
+    ["Traffic", `${formatBytes(state.bytes_sent)} sent, ${formatBytes(state.bytes_recv)} received`],
+  ]);
+  return { data: { ...state }, text };
+}
+
+async function peers(call: Invocation): Promise<Outcome> {
+  const state = await (await call.driver()).info({ signal: call.signal });
+  const search = call.options.text("search")?.toLowerCase();
+  const found = (state.peer_list ?? []).filter((peer) =>
+    search === undefined || `${peer.node_id} ${peer.endpoint}`.toLowerCase().includes(search)
+  );
+  const rows = found.slice(0, MAX_ROWS).map((peer) => [
+    peer.node_id,
+    peer.endpoint,
+    peer.relay ? "relay" : "direct",
+    peer.encrypted ? "yes" : "no",
+    peer.authenticated ? "yes" : "no",
+  ]);
+  const headings = ["NODE ID", "ENDPOINT", "PATH", "ENCRYPTED", "AUTHENTICATED"];
+  const text = found.length === 0
+    ? call.style.dim("No peers")
+    : table(headings, rows, call.style) + more(found.length);
+  return { data: { peers: found, total: found.length }, text };
+}
+
+async function connections(call: Invocation): Promise<Outcome> {
+  const state = await (await call.driver()).info({ signal: call.signal });
+  const list = state.conn_list ?? [];
+  const text = connectionTable(state, call) || call.style.dim("No connections");
+  return { data: { connections: list, total: list.length }, text };
+}
+
+async function find(call: Invocation): Promise<Outcome> {
+  const hostname = call.arg(0, "hostname");
+  const found = await (await call.driver()).resolveHostname(hostname, { signal: call.signal });
+  const data = { ...found, hostname: found.hostname ?? hostname };
+  const text = fields([
+    ["Hostname", data.hostname],
+    ["Node ID", found.node_id],
+    ["Address", found.address],
+    ["Visible", found.public === undefined ? "" : found.public ? "public" : "private"],
+  ]);
+  return { data, text };
+}
+
+async function lookup(call: Invocation): Promise<Outcome> {
+  const target = call.arg(0, "node");
+  const driver = await call.driver();
+  const node = /^\d+$/.test(target)
+    ? parseNode(target)
+    : (await driver.resolveTarget(target, { signal: call.signal })).node;
+  const found = await driver.lookup(node, { signal: call.signal });
+  const text = fields(
+    Object.entries(found).filter(([key]) => key !== "type").map(([key, value]) => [
+      key,
+      typeof value === "object" && value !== null ? JSON.stringify(value) : value,
+    ]),
+  );
+  return { data: found, text };
+}
+
+/** Keeps the config file in step with the registry, so that the next start of the daemon does not undo it. */
+async function remember(call: Invocation, patch: Record<string, unknown>): Promise<void> {
+  const { updateConfigFile } = await import("../../platform/config.ts");
+  await updateConfigFile((await call.settings()).configPath, patch);
+}
+
+async function setHostname(call: Invocation): Promise<Outcome> {
+  const hostname = call.arg(0, "hostname");
+  if (hostname !== "" && !HOSTNAME.test(hostname)) {
+    throw usageError(
+      `Not a hostname: "${hostname}"`,
+      "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",
+    );
+  }
+  return await applyHostname(call, hostname);
+}
+
+async function applyHostname(call: Invocation, hostname: string): Promise<Outcome> {
+  const reply = await (await call.driver()).setHostname(hostname, { signal: call.signal });
+  await remember(call, { hostname: hostname === "" ? undefined : hostname });
+  return {
+    data: { ...reply, hostname: reply.hostname ?? hostname },
+    text: hostname === "" ? "Hostname cleared" : `Hostname is ${hostname}`,
+  };
+}
+
+async function setTags(call: Invocation): Promise<Outcome> {
+  if (call.args.length > MAX_TAGS) throw usageError(`At most ${MAX_TAGS} tags`);
+  return await applyTags(call, call.args);
+}
+
+async function applyTags(call: Invocation, tags: readonly string[]): Promise<Outcome> {
+  const reply = await (await call.driver()).setTags(tags, { signal: call.signal });
+  const data = { ...reply, tags: reply.tags ?? tags };
+  return { data, text: tags.length === 0 ? "Tags cleared" : `Tags: ${tags.join(", ")}` };
+}
+
+async function setVisibility(call: Invocation, isPublic: boolean): Promise<Outcome> {
+  const reply = await (await call.driver()).setVisibility(isPublic, { signal: call.signal });
+  await remember(call, { public: isPublic });
+  const visibility = isPublic ? "public" : "private";
+  return {
+    data: { ...reply, visibility: reply.visibility ?? visibility },
+    text: `This node is ${visibility}`,
+  };
+}
+
+async function deregister(call: Invocation): Promise<Outcome> {
+  const reply = await (await call.driver()).deregister({ signal: call.signal });
+  return {
+    data: reply,
+    text: "Removed from the registry; the daemon registers again when it is restarted",
+  };
+}
+
+/** The local node. */
+export const nodeGroup: CommandGroup = {
+  title: "This node",
+  commands: [
+    {
+      name: "info",
+      summary: "Show this node: address, peers, traffic, connections",
+      examples: ["info", "info --json"],
+      returns:
+        "node_id, address, hostname, version, uptime_secs, connections, ports, peers, encrypt, encrypted_peers, authenticated_peers, identity, public_key, networks[], bytes_sent, bytes_recv, pkts_sent, pkts_recv, handshake_pending_count, conn_list[], peer_list[]",
+      run: info,
+    },
+    {
+      name: "health",
+      summary: "Show whether the daemon is well, in short",
+      examples: ["health"],
+      returns: "status, uptime_seconds, connections, peers, bytes_sent, bytes_recv",
+      run: health,
+    },
+    {
+      name: "peers",
+      summary: "List the peers with a tunnel",
+      options: [{
+        flags: "--search <text>",
+        description: "Only those whose node id or endpoint contains it",
+      }],
+      examples: ["peers", "peers --search 10.0."],
+      returns: "peers[{node_id, endpoint, encrypted, authenticated, relay}], total",
+      run: peers,
+    },
+    {
+      name: "connections",
+      summary: "List the stream connections",
+      examples: ["connections"],
+      returns: "connections[], total",
+      run: connections,
+    },
+    {
+      name: "find",
+      summary: "Find a node by its hostname",
+      args: "<hostname>",
+      examples: ["find alice"],
+      returns: "hostname, node_id, address, public",
+      run: find,
+    },
+    {
+      name: "lookup",
+      summary: "Show what the registry publishes about a node",
+      args: "<target>",
+      examples: ["lookup 5", "lookup alice"],
+      returns:
+        "The registry's record: node_id, address, hostname, public_key, public, networks[], ...",
+      run: lookup,
+    },
+    {
+      name: "set-hostname",
+      summary: "Set this node's hostname",
+      args: "<hostname>",
+      examples: ["set-hostname alice"],
+      returns: "hostname, node_id",
+      run: setHostname,
+    },
+    {
+      name: "clear-hostname",
+      summary: "Remove this node's hostname",
+      examples: ["clear-hostname"],
+      returns: 'hostname (""), node_id',
+      run: (call) => applyHostname(call, ""),
+    },
+    {
+      name: "set-tags",
+      summary: "Replace this node's tags",
+      args: "<tag...>",
+      examples: ["set-tags translator gpu"],
+      returns: "node_id, tags[]",
+      run: setTags,
+    },
+    {
+      name: "clear-tags",
+      summary: "Remove this node's tags",
+      examples: ["clear-tags"],
+      returns: "node_id, tags ([])",
+      run: (call) => applyTags(call, []),
+    },
+    {
+      name: "set-public",
+      summary: "Let strangers see and reach this node",
+      examples: ["set-public"],
+      returns: "node_id, visibility",
+      run: (call) => setVisibility(call, true),
+    },
+    {
+      name: "set-private",
+      summary: "Let only trusted peers see and reach this node",
+      examples: ["set-private"],
+      returns: "node_id, visibility",
+      run: (call) => setVisibility(call, false),
+    },
+    {
+      name: "deregister",
+      summary: "Remove this node from the registry",
+      examples: ["deregister"],
+      returns: "The registry's answer",
+      run: deregister,
+    },
+  ],
+};

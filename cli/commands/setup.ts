@@ -1,0 +1,217 @@
+/**
+ * `init`, `config`, `context`, `version`, `completions` (services-cli.md §6.5 "Bootstrap").
+ *
+ * @module
+ */
+
+import type { Settings } from "../../platform/mod.ts";
+import { VERSION } from "../../platform/version.ts";
+import { catalog } from "../catalog.ts";
+import { completionScript, SHELLS } from "../completions.ts";
+import { usageError } from "../errors.ts";
+import type { Invocation } from "../invocation.ts";
+import { fields, type Outcome } from "../output.ts";
+import { oneOf } from "../parse.ts";
+import type { CommandGroup } from "../spec.ts";
+
+async function init(call: Invocation): Promise<Outcome> {
+  const { updateConfigFile } = await import("../../platform/config.ts");
+  const settings = await call.settings();
+  const hostname = call.options.text("hostname");
+  const socket = call.options.text("socket");
+  const stored = await updateConfigFile(settings.configPath, {
+    registry: settings.registry,
+    beacon: settings.beacon,
+    // Not written unless asked for: by default it follows the home directory.
+    ...(socket === undefined ? {} : { socket: settings.socket }),
+    ...(hostname === undefined ? {} : { hostname }),
+  });
+  const data = {
+    config_path: settings.configPath,
+    registry: settings.registry,
+    beacon: settings.beacon,
+    socket: settings.socket,
+    hostname: stored.hostname ?? "",
+  };
+  const text = fields([
+    ["Config", data.config_path],
+    ["Registry", data.registry],
+    ["Beacon", data.beacon],
+    ["Socket", data.socket],
+    ["Hostname", data.hostname],
+  ]);
+  return { data, text: `${text}\nNext: pilotctl daemon start` };
+}
+
+async function config(call: Invocation): Promise<Outcome> {
+  const set = call.options.list("set");
+  const unset = call.options.list("unset");
+  if (set.length > 0 || unset.length > 0) return await changeConfig(call, set, unset);
+  const { SECRET_CONFIG_KEYS } = await import("../../platform/config.ts");
+  const settings = await call.settings();
+  const stored = Object.entries(settings.rawConfig).map(([key, value]) =>
+    [key, SECRET_CONFIG_KEYS.includes(key) && value ? "(hidden)" : value] as const
+  );
+  const data = {
+    ...Object.fromEntries(stored),
+    config_path: settings.configPath,
+    pid_file: settings.pidPath,
+    log_file: settings.logPath,
+    home: settings.home,
+    registry: settings.registry,
+    beacon: settings.beacon,
+    socket: settings.socket,
+    sources: settings.sources,
+  };
+  return { data, text: configText(settings, stored) };
+}
+
+function configText(
+  settings: Settings,
+  stored: readonly (readonly [string, unknown])[],
+): string {
+  const { sources } = settings;
+  const places = fields([
+    ["home", `${settings.home}  (${sources.home})`],
+    ["registry", `${settings.registry}  (${sources.registry})`],
+    ["beacon", `${settings.beacon}  (${sources.beacon})`],
+    ["socket", `${settings.socket}  (${sources.socket})`],
+    ["config", settings.configPath],
+    ["pid file", settings.pidPath],
+    ["log", settings.logPath],
+  ]);
+  const others = stored.filter(([key]) => !(key in sources));
+  if (others.length === 0) return places;
+  const text = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
+  return `${places}\n\nAlso in the config file:\n` +
+    fields(others.map(([key, value]) => [key, text(value)]));
+}
+
+async function changeConfig(
+  call: Invocation,
+  set: readonly string[],
+  unset: readonly string[],
+): Promise<Outcome> {
+  const { parseConfigValue, updateConfigFile } = await import("../../platform/config.ts");
+  const changed: { key: string; value: unknown }[] = [];
+  for (const assignment of set) {
+    const equals = assignment.indexOf("=");
+    if (equals <= 0) {
+      throw usageError(
+        `Not key=value: "${assignment}"`,
+        "Example: pilotctl config --set hostname=alice",
+      );
+    }
+    changed.push(parseConfigValue(assignment.slice(0, equals), assignment.slice(equals + 1)));
+  }
+  for (const key of unset) changed.push({ key: key.replaceAll("-", "_"), value: undefined });
+  const settings = await call.settings();
+  await updateConfigFile(
+    settings.configPath,
+    Object.fromEntries(changed.map(({ key, value }) => [key, value])),
+  );
+  const list = changed.map(({ key, value }) => ({ key, value: value ?? null }));
+  return {
+    data: { ...list[0], changed: list, config_path: settings.configPath },
+    text: list.map(({ key, value }) =>
+      value === null ? `${key} removed` : `${key} = ${String(value)}`
+    ).join("\n"),
+  };
+}
+
+function context(call: Invocation): Outcome {
+  const name = call.args.join(" ");
+  let root = call.command;
+  while (root.parent !== null) root = root.parent;
+  const all = catalog(root);
+  if (name === "") return { data: all, text: JSON.stringify(all, null, 2) };
+  const entry = all.commands[name];
+  if (entry === undefined) {
+    throw usageError(`Unknown command "${name}"`, "See: pilotctl context");
+  }
+  const data = { command: name, ...entry };
+  return { data, text: JSON.stringify(data, null, 2) };
+}
+
+function version(): Outcome {
+  const { os, arch } = Deno.build;
+  return {
+    data: { version: VERSION, runtime: `deno ${Deno.version.deno}`, os, arch },
+    text: VERSION,
+  };
+}
+
+function completions(call: Invocation): Outcome {
+  const shell = oneOf(...SHELLS)(call.arg(0, "shell"));
+  let root = call.command;
+  while (root.parent !== null) root = root.parent;
+  const script = completionScript(shell, catalog(root));
+  return { data: { shell, script }, text: script };
+}
+
+/** Gathers the values of an option that may be given several times. */
+function repeated(): (text: string) => string[] {
+  const values: string[] = [];
+  return (text) => {
+    values.push(text);
+    return values;
+  };
+}
+
+/** First steps. */
+export const setupGroup: CommandGroup = {
+  title: "Set up",
+  commands: [
+    {
+      name: "init",
+      summary: "Write registry and beacon (and what else is given) to the config file",
+      options: [{ flags: "--hostname <name>", description: "Hostname to register" }],
+      examples: ["init --registry registry.example.org:9000 --beacon registry.example.org:9001"],
+      returns: "config_path, registry, beacon, socket, hostname",
+      run: init,
+    },
+    {
+      name: "config",
+      summary: "Show the settings and where each comes from, or change the config file",
+      options: [
+        {
+          flags: "--set <key=value>",
+          description: "Store a value (repeatable)",
+          collect: repeated,
+        },
+        { flags: "--unset <key>", description: "Remove a value (repeatable)", collect: repeated },
+      ],
+      examples: [
+        "config",
+        "config --set public=true --set log_level=debug",
+        "config --unset webhook",
+      ],
+      returns:
+        "The stored keys, home, registry, beacon, socket, config_path, pid_file, log_file, sources; with --set or --unset: key, value, changed",
+      run: config,
+    },
+    {
+      name: "context",
+      summary: "Describe every command, error code and setting for machines",
+      args: "[command...]",
+      examples: ["context", "context send-message", "context daemon start"],
+      returns: "version, commands, error_codes, global_flags, environment, config_file",
+      run: context,
+    },
+    {
+      name: "completions",
+      summary: "Print a completion script for bash, zsh or fish",
+      args: "<shell>",
+      examples: ["completions bash > /etc/bash_completion.d/pilotctl"],
+      returns: "shell, script",
+      run: completions,
+    },
+    {
+      name: "version",
+      summary: "Show the version",
+      examples: ["version"],
+      returns: "version, runtime, os, arch",
+      run: version,
+    },
+  ],
+};

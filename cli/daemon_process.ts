@@ -1,0 +1,309 @@
+/**
+ * The daemon as a process of its own: start it in the background, find it, stop it (services-cli.md §6.4).
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import process from "node:process";
+import type { ErrorCode } from "../protocol/errors.ts";
+import { PilotError } from "../protocol/errors.ts";
+import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "../platform/files.ts";
+import { readPidFile, removePidFile } from "../platform/pidfile.ts";
+import type { Settings } from "../platform/settings.ts";
+import { CommandFailure } from "./errors.ts";
+import { pause } from "./wait.ts";
+import { errorCodeOfExit } from "./exit_codes.ts";
+import type { CliDriver, Invocation } from "./invocation.ts";
+
+/** Pause between looks at a daemon that comes up or goes down, milliseconds: a tenth of what starting takes. */
+const POLL_MS = 20;
+/** Longest wait for an answer of a socket that accepts, milliseconds. */
+const PROBE_TIMEOUT_MS = 2000;
+/** After SIGTERM this long, milliseconds, a daemon is killed. */
+export const STOP_TIMEOUT_MS = 10_000;
+/** A killed process is gone within this, milliseconds, or never. */
+const KILL_TIMEOUT_MS = 2000;
+/** Bytes of the log's end that are looked at after a failed start. */
+const LOG_TAIL_BYTES = 64 * 1024;
+/** Log lines shown after a failed start. */
+const LOG_TAIL_LINES = 10;
+
+/** A JSON object of the daemon. */
+type Json = Record<string, unknown>;
+
+/**
+ * Asks whatever serves the socket for its health.
+ *
+ * @param call The running command.
+ * @param socket The socket.
+ * @returns Its answer; undefined when nobody answers.
+ */
+export async function probe(call: Invocation, socket: string): Promise<Json | undefined> {
+  return await withDriver(call, socket, async (driver) => ({ ...await driver.health() }));
+}
+
+/**
+ * Asks whatever serves the socket for its info.
+ *
+ * @param call The running command.
+ * @param socket The socket.
+ * @returns Its answer; undefined when nobody answers.
+ */
+export async function probeInfo(call: Invocation, socket: string): Promise<Json | undefined> {
+  return await withDriver(call, socket, async (driver) => ({ ...await driver.info() }));
+}
+
+async function withDriver(
+  call: Invocation,
+  socket: string,
+  ask: (driver: CliDriver) => Promise<Json>,
+): Promise<Json | undefined> {
+  const connect = call.host.connect ?? (await import("../sdk/mod.ts")).connect;
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), PROBE_TIMEOUT_MS);
+  try {
+    const driver = await connect({ socket, signal: limit.signal });
+    try {
+      return await Promise.race([ask(driver), rejectOnAbort(limit.signal)]);
+    } finally {
+      await driver.close();
+    }
+  } catch {
+    return undefined; // absent, starting, stopping or wedged: all mean that nobody answers now
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+/** A daemon that has come up. */
+export interface StartedDaemon {
+  /** Its process id. */
+  pid: number;
+  /** Its first `info`. */
+  info: Json;
+}
+
+/**
+ * Starts the daemon in its own session, with its output in the log file, and waits until its socket answers.
+ *
+ * @param call The running command.
+ * @param settings Where everything is.
+ * @param args Arguments of `daemon run`; they hold no secrets.
+ * @param timeoutMs Longest wait.
+ * @returns The daemon.
+ * @throws {PilotError} `already_exists`; the child's own error when it dies; `timeout`.
+ */
+export async function startDaemon(
+  call: Invocation,
+  settings: Settings,
+  args: readonly string[],
+  timeoutMs: number,
+): Promise<StartedDaemon> {
+  const running = await readPidFile(settings.pidPath);
+  if (running !== undefined || await probe(call, settings.socket) !== undefined) {
+    throw new PilotError(
+      "already_exists",
+      `A daemon is already running${
+        running === undefined ? "" : ` (pid ${running})`
+      } on ${settings.socket}`,
+      { hint: "See: pilotctl daemon status" },
+    );
+  }
+  await ensurePrivateDir(settings.home);
+  const logStart = await fileSize(settings.logPath);
+  const child = launch(call.host.self, args, settings.logPath);
+  const ended = endOf(child);
+  let end: ChildEnd | undefined;
+  ended.then((value) => end = value);
+  const deadline = performance.now() + timeoutMs;
+  while (performance.now() < deadline && !call.signal.aborted) {
+    await Promise.race([ended, pause(POLL_MS)]);
+    if (end !== undefined) throw await startFailure(end, settings, logStart);
+    const info = await probeInfo(call, settings.socket);
+    // Another daemon may have taken the socket in this moment; ours will say so and end.
+    const isOther = info?.pid !== undefined && info.pid !== child.pid;
+    if (info !== undefined && child.pid !== undefined && !isOther) {
+      child.unref();
+      return { pid: child.pid, info };
+    }
+  }
+  child.kill("SIGKILL");
+  await ended;
+  await removePidFile(settings.pidPath);
+  throw new PilotError(
+    call.signal.aborted ? "aborted" : "timeout",
+    call.signal.aborted
+      ? "Interrupted while the daemon was starting"
+      : `The daemon did not answer on ${settings.socket} within ${timeoutMs / 1000} s`,
+    { hint: `Look into ${settings.logPath}` },
+  );
+}
+
+/** How a child ended. */
+interface ChildEnd {
+  code: number | null;
+  signal: string | null;
+  error?: Error;
+}
+
+function launch(self: readonly string[], args: readonly string[], logPath: string): ChildProcess {
+  let log: number | undefined;
+  try {
+    log = openSync(logPath, "a", PRIVATE_FILE_MODE);
+    return spawn(self[0]!, [...self.slice(1), ...args], {
+      detached: true, // its own session: it outlives this program and its terminal
+      stdio: ["ignore", log, log],
+      cwd: "/", // keeps no directory busy; every path it gets is absolute
+    });
+  } catch (error) {
+    throw PilotError.from(error, "io_error", `Cannot start the daemon with its log in ${logPath}`);
+  } finally {
+    if (log !== undefined) closeSync(log);
+  }
+}
+
+function endOf(child: ChildProcess): Promise<ChildEnd> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+    child.once("error", (error) => resolve({ code: null, signal: null, error }));
+  });
+}
+
+async function startFailure(
+  end: ChildEnd,
+  settings: Settings,
+  logStart: number,
+): Promise<PilotError> {
+  await removePidFile(settings.pidPath); // only when nobody holds it
+  const lines = await logTail(settings.logPath, logStart);
+  const said = finalError(lines);
+  const code: ErrorCode = end.code === null || end.code === 0
+    ? "internal"
+    : errorCodeOfExit(end.code);
+  const how = end.error !== undefined
+    ? end.error.message
+    : end.signal !== null
+    ? `ended by ${end.signal}`
+    : `exit code ${end.code}`;
+  const log = said.others.slice(-LOG_TAIL_LINES);
+  return new CommandFailure(code, `The daemon did not start: ${said.message ?? how}`, {
+    hint: said.hint ?? `The whole log is in ${settings.logPath}`,
+    data: { log_file: settings.logPath, log },
+    ...(log.length === 0 ? {} : { notes: ["last log lines:", ...log].join("\n  ") }),
+  });
+}
+
+/** Finds the `error:` and `hint:` lines with which every failing command of ours ends. */
+function finalError(lines: readonly string[]): {
+  message: string | undefined;
+  hint: string | undefined;
+  others: string[];
+} {
+  let message: string | undefined;
+  let hint: string | undefined;
+  const others: string[] = [];
+  for (const line of lines) {
+    if (line.startsWith("error: ")) message = line.slice("error: ".length).trim();
+    else if (line.startsWith("hint: ")) hint = line.slice("hint: ".length).trim();
+    else if (line.trim() !== "") others.push(line);
+  }
+  return { message, hint, others };
+}
+
+async function fileSize(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    return 0; // no log yet
+  }
+}
+
+async function logTail(path: string, start: number): Promise<string[]> {
+  try {
+    const file = await open(path, "r");
+    try {
+      const { size } = await file.stat();
+      const from = Math.max(start, size - LOG_TAIL_BYTES);
+      const buffer = new Uint8Array(Math.max(0, size - from));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
+      return new TextDecoder().decode(buffer.subarray(0, bytesRead)).split("\n");
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return []; // the start has failed already; a missing log is not the news
+  }
+}
+
+/**
+ * Ends a daemon: SIGTERM, and SIGKILL when that does not help.
+ *
+ * @param settings Where its pid file is.
+ * @param pid Its process id.
+ * @param timeoutMs How long it may take after SIGTERM.
+ * @returns Whether it had to be killed.
+ * @throws {PilotError} `denied` when it belongs to another user, `timeout` when even SIGKILL does not end it.
+ */
+export async function stopDaemon(
+  settings: Settings,
+  pid: number,
+  timeoutMs: number,
+): Promise<{ forced: boolean }> {
+  signalProcess(pid, "SIGTERM");
+  let forced = false;
+  if (!await waitForEnd(pid, timeoutMs)) {
+    forced = true;
+    signalProcess(pid, "SIGKILL");
+    if (!await waitForEnd(pid, KILL_TIMEOUT_MS)) {
+      throw new PilotError("timeout", `The daemon (pid ${pid}) does not end`);
+    }
+  }
+  await removePidFile(settings.pidPath); // a killed one cannot do it itself
+  return { forced };
+}
+
+async function waitForEnd(pid: number, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (isAlive(pid)) {
+    if (performance.now() >= deadline) return false;
+    await pause(POLL_MS);
+  }
+  return true;
+}
+
+function signalProcess(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (errorCode(error) === "ESRCH") return; // it has ended meanwhile: what we wanted
+    throw new PilotError("denied", `Cannot stop the daemon (pid ${pid})`, {
+      hint: "It runs as another user.",
+      cause: error,
+    });
+  }
+}
+
+/** Whether a process runs; one that has ended and only waits to be collected by its parent does not. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return errorCode(error) === "EPERM";
+  }
+  if (process.platform !== "linux") return true;
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/^Z/.test(status.slice(status.lastIndexOf(")") + 2));
+  } catch {
+    return false; // it ended between the two looks
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * One call of one command: its arguments, the settings, the daemon connection, the streams.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import type { Driver } from "../sdk/mod.ts";
+import type { Env, Settings } from "../platform/settings.ts";
+import { CommandFailure, usageError } from "./errors.ts";
+import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
+import { Options } from "./spec.ts";
+import type { Roles } from "./roles.ts";
+
+/** What the commands use of the SDK's driver; tests put their own behind it. */
+export type CliDriver = Pick<Driver, keyof Driver>;
+
+/** Opens a connection to the daemon. */
+export type Connect = (options: { socket: string; signal?: AbortSignal }) => Promise<CliDriver>;
+
+/** The world around the CLI. */
+export interface CliHost {
+  /** The long-running programs, loaded only when called. */
+  roles: Roles;
+  /** How to reach the daemon; default the SDK's `connect`. */
+  connect?: Connect;
+  /** Results. */
+  stdout: OutStream;
+  /** Errors and progress. */
+  stderr: OutStream;
+  /** Input. */
+  stdin: InStream;
+  /** The environment. */
+  env: Env;
+  /** Command line that starts this program again, without arguments. */
+  self: readonly string[];
+  /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
+  onInterrupt(handler: () => void): () => void;
+}
+
+/** One call of one command. */
+export class Invocation implements AsyncDisposable {
+  /** Positional arguments. */
+  readonly args: readonly string[];
+  /** Options, global ones included. */
+  readonly options: Options;
+  /** Print JSON. */
+  readonly json: boolean;
+  /** The command that was called. */
+  readonly command: Command;
+  /** The world. */
+  readonly host: CliHost;
+  /** Styles of stdout. */
+  readonly style: Style;
+  #settings: Settings | undefined;
+  #driver: Promise<CliDriver> | undefined;
+  #signal: AbortSignal | undefined;
+  #stopListening: (() => void) | undefined;
+
+  /**
+   * @param host The world.
+   * @param command The command that was called, parsed.
+   */
+  constructor(host: CliHost, command: Command) {
+    this.host = host;
+    this.command = command;
+    this.args = command.args;
+    this.options = new Options(command);
+    this.json = this.options.flag("json") ?? false;
+    this.style = makeStyle(
+      !this.json && host.stdout.isTerminal && !host.env("NO_COLOR"),
+    );
+  }
+
+  /** Positional argument `index`. Those that commander requires are there; `what` names it otherwise. */
+  arg(index: number, what: string): string {
+    const value = this.args[index];
+    if (value === undefined) throw usageError(`Missing argument: ${what}`);
+    return value;
+  }
+
+  /** Fires on Ctrl-C. From the first use on, Ctrl-C does not end the program by itself. */
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      const controller = new AbortController();
+      this.#stopListening = this.host.onInterrupt(() => controller.abort());
+      this.#signal = controller.signal;
+    }
+    return this.#signal;
+  }
+
+  /** Where everything is. Reads the config file at the first call. */
+  async settings(): Promise<Settings> {
+    if (this.#settings === undefined) {
+      const { resolveSettings } = await import("../platform/settings.ts");
+      this.#settings = resolveSettings({
+        flags: {
+          home: this.options.text("home"),
+          config: this.options.text("config"),
+          socket: this.options.text("socket"),
+          registry: this.options.text("registry"),
+          beacon: this.options.text("beacon"),
+        },
+        env: this.host.env,
+      });
+    }
+    return this.#settings;
+  }
+
+  /** The connection to the daemon, opened at the first call and closed with the command. */
+  driver(): Promise<CliDriver> {
+    this.#driver ??= this.#connect();
+    return this.#driver;
+  }
+
+  async #connect(): Promise<CliDriver> {
+    const { socket } = await this.settings();
+    const connect = this.host.connect ?? (await import("../sdk/mod.ts")).connect;
+    return await connect({ socket, signal: this.signal });
+  }
+
+  /** Forgets the connection, so that the next {@linkcode driver} opens a new one. */
+  async disconnect(): Promise<void> {
+    const driver = this.#driver;
+    this.#driver = undefined;
+    if (driver === undefined) return;
+    try {
+      await (await driver).close();
+    } catch {
+      // It never opened, or broke: the command has reported that; nothing is left to close.
+    }
+  }
+
+  /** Writes one result of an endless command: a JSON line, or the text. */
+  emit(data: Record<string, unknown>, text: string): void {
+    this.host.stdout.write((this.json ? JSON.stringify(data) : text) + "\n");
+  }
+
+  /** Tells a person what goes on, on stderr; says nothing with `--json` or when nobody watches. */
+  note(text: string): void {
+    if (!this.json && this.host.stderr.isTerminal) this.host.stderr.write(text + "\n");
+  }
+
+  /** A failure that shows `data` (and `text` to people) as well. */
+  failure(
+    ...parameters: ConstructorParameters<typeof CommandFailure>
+  ): CommandFailure {
+    return new CommandFailure(...parameters);
+  }
+
+  /** Closes what the command used. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.disconnect();
+    this.#stopListening?.();
+  }
+}

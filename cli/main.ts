@@ -1,0 +1,85 @@
+/**
+ * From arguments to exit code.
+ *
+ * @module
+ */
+
+import { CommanderError } from "commander";
+import { PilotError } from "../protocol/errors.ts";
+import { normalizeArgv } from "./argv.ts";
+import { CommandFailure, OutputClosed, usageError } from "./errors.ts";
+import { EXIT_CODES, EXIT_OK } from "./exit_codes.ts";
+import type { CliHost } from "./invocation.ts";
+import { errorEnvelope, errorText, makeStyle } from "./output.ts";
+import { buildProgram } from "./program.ts";
+
+export type { CliDriver, CliHost, Connect } from "./invocation.ts";
+export type { GatewayRoleOptions, RendezvousRoleOptions, Roles } from "./roles.ts";
+export { buildProgram } from "./program.ts";
+
+/**
+ * Parses the arguments, runs the command, prints its result or its failure.
+ *
+ * @param args Arguments without the program's name.
+ * @param host The world around it.
+ * @returns The exit code. Never throws.
+ */
+export async function main(
+  args: readonly string[],
+  host: CliHost,
+): Promise<number> {
+  let json = args.includes("--json"); // best guess until the tree has looked at it
+  try {
+    const program = buildProgram(host);
+    const argv = normalizeArgv(program.root, args);
+    json = argv.json;
+    if (args.length === 0) throw usageError("No command given", "See: pilotctl --help");
+    await program.root.parseAsync(argv.args, { from: "user" });
+    return program.exitCode();
+  } catch (thrown) {
+    return report(thrown, json, host);
+  }
+}
+
+function report(thrown: unknown, json: boolean, host: CliHost): number {
+  if (thrown instanceof OutputClosed) return OutputClosed.exitCode;
+  if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT_OK; // help, version
+  const error = thrown instanceof CommanderError
+    ? usageErrorOf(thrown)
+    : PilotError.from(thrown, "internal");
+  try {
+    if (json) {
+      host.stderr.write(errorEnvelope(error));
+    } else {
+      if (error instanceof CommandFailure && error.text) {
+        host.stdout.write(error.text.replace(/\n?$/, "\n"));
+      }
+      const style = makeStyle(host.stderr.isTerminal && !host.env("NO_COLOR"));
+      host.stderr.write(errorText(error, style));
+      if (error instanceof CommandFailure && error.notes) {
+        host.stderr.write(error.notes + "\n");
+      }
+      if (error.code === "internal" && error.cause instanceof Error && error.cause.stack) {
+        host.stderr.write(error.cause.stack + "\n");
+      }
+    }
+  } catch (failure) {
+    // Nobody can be told any more; the exit code still says it.
+    if (!(failure instanceof OutputClosed)) throw failure;
+  }
+  return EXIT_CODES[error.code];
+}
+
+/** Commander's `error: unknown option '--x'` and `(Did you mean --y?)` become message and hint. */
+function usageErrorOf(error: CommanderError): PilotError {
+  if (error.code === "commander.help") {
+    return usageError("A sub-command is missing", "Add --help to see them.");
+  }
+  const [first = "", ...rest] = error.message.split("\n");
+  const text = first.replace(/^error: /, "");
+  const suggestion = rest.join(" ").replace(/^\(|\)$/g, "").trim();
+  return usageError(
+    text.slice(0, 1).toUpperCase() + text.slice(1),
+    suggestion === "" ? "Add --help to see what is possible." : suggestion,
+  );
+}

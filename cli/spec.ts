@@ -1,0 +1,209 @@
+/**
+ * How a command is written down: one table entry from which parsing, `--help`, `context` and the shell
+ * completions all follow.
+ *
+ * @module
+ */
+
+import { type Command, Option } from "commander";
+import { PilotError } from "../protocol/errors.ts";
+import { usageError } from "./errors.ts";
+import type { Invocation } from "./invocation.ts";
+import type { Outcome } from "./output.ts";
+import { parseEndpointText } from "./parse.ts";
+
+/** One option. */
+export interface OptionSpec {
+  /** `--count <n>`, `--clear`, `--wait [duration]`. */
+  flags: string;
+  /** One line of help, with the unit and the default. */
+  description: string;
+  /** Checks and converts the text. */
+  parse?: (text: string) => unknown;
+  /** For options that may be given several times: makes the parser that gathers the values. */
+  collect?: () => (text: string) => string[];
+}
+
+/** One command. */
+export interface CommandSpec {
+  /** Its name. */
+  name: string;
+  /** One line. */
+  summary: string;
+  /** Positional arguments, `<target> [port]`. */
+  args?: string;
+  /** Options besides the global ones. */
+  options?: readonly OptionSpec[];
+  /** Command lines without the program's name. */
+  examples?: readonly string[];
+  /** What `data` holds; shown by `context`. */
+  returns: string;
+  /** Does it. Nothing is printed when it gives nothing back. */
+  run(call: Invocation): Promise<Outcome | undefined> | Outcome | undefined;
+}
+
+/** Several commands under one heading of the help. */
+export interface CommandGroup {
+  /** Heading. */
+  title: string;
+  /** Its commands, or commands with sub-commands. */
+  commands: readonly (CommandSpec | CommandFamily)[];
+}
+
+/** A command that only has sub-commands. */
+export interface CommandFamily {
+  /** Its name. */
+  name: string;
+  /** One line. */
+  summary: string;
+  /** The sub-commands. */
+  commands: readonly CommandSpec[];
+}
+
+/** Options that every command takes, before or after its name. */
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  { flags: "--json", description: "Print one JSON object instead of text" },
+  { flags: "--home <dir>", description: "Home directory (PILOT_HOME, ~/.pilot)" },
+  { flags: "--config <file>", description: "Config file (<home>/config.json)" },
+  { flags: "--socket <path>", description: "The daemon's socket (PILOT_SOCKET)" },
+  {
+    flags: "--registry <host:port>",
+    description: "Registry (PILOT_REGISTRY, 127.0.0.1:9000)",
+    parse: parseEndpointText,
+  },
+  {
+    flags: "--beacon <host:port>",
+    description: "Beacon (PILOT_BEACON, 127.0.0.1:9001)",
+    parse: parseEndpointText,
+  },
+];
+
+/** Runs a command that has been parsed. */
+export type Invoke = (spec: CommandSpec, command: Command) => Promise<void>;
+
+const specs = new WeakMap<Command, CommandSpec>();
+
+/**
+ * The table entry a command was made from.
+ *
+ * @param command A command of the tree.
+ * @returns Its entry; undefined for the root and for families.
+ */
+export function specOf(command: Command): CommandSpec | undefined {
+  return specs.get(command);
+}
+
+/**
+ * Adds the global options to a command.
+ *
+ * @param command The command.
+ */
+export function addGlobalOptions(command: Command): void {
+  command.optionsGroup("Global options:");
+  for (const option of GLOBAL_OPTIONS) command.addOption(makeOption(option));
+  command.helpOption("-h, --help", "Show this help");
+}
+
+/**
+ * Adds a command or a family of commands.
+ *
+ * @param parent Where to add it.
+ * @param entry The table entry.
+ * @param invoke Called when the command line names it.
+ */
+export function addCommand(
+  parent: Command,
+  entry: CommandSpec | CommandFamily,
+  invoke: Invoke,
+): void {
+  const command = parent.command(entry.name).summary(entry.summary)
+    .description(entry.summary);
+  if ("commands" in entry) {
+    for (const child of entry.commands) addCommand(command, child, invoke);
+    addGlobalOptions(command);
+    command.helpCommand("help [command]", "Show the help of a command");
+    return;
+  }
+  specs.set(command, entry);
+  if (entry.args !== undefined) command.arguments(entry.args);
+  for (const option of entry.options ?? []) command.addOption(makeOption(option));
+  addGlobalOptions(command);
+  const examples = entry.examples ?? [];
+  if (examples.length > 0) {
+    const lines = examples.map((line) => `  pilotctl ${line}`).join("\n");
+    command.addHelpText("after", `\nExamples:\n${lines}`);
+  }
+  command.action(() => invoke(entry, command));
+}
+
+function makeOption(spec: OptionSpec): Option {
+  const option = new Option(spec.flags, spec.description);
+  const parse = spec.parse ?? spec.collect?.();
+  if (parse !== undefined) {
+    option.argParser((text: string) => {
+      try {
+        return parse(text);
+      } catch (error) {
+        const cause = PilotError.from(error, "invalid_argument");
+        throw usageError(`Option ${option.long}: ${cause.message}`, cause.hint);
+      }
+    });
+  }
+  return option;
+}
+
+/** Typed access to the options that were given. A name is the long flag without dashes. */
+export class Options {
+  readonly #values: ReadonlyMap<string, unknown>;
+
+  /**
+   * @param command The command that was called; options given before its name count too.
+   */
+  constructor(command: Command) {
+    const chain: Command[] = [];
+    for (let at: Command | null = command; at !== null; at = at.parent) chain.unshift(at);
+    const values = new Map<string, unknown>();
+    for (const at of chain) {
+      for (const option of at.options) {
+        const name = option.attributeName();
+        // Commander's default of a `--no-x` option is true: not something that was asked for.
+        if (at.getOptionValueSource(name) !== "cli") continue;
+        values.set(name, at.getOptionValue(name));
+      }
+    }
+    this.#values = values;
+  }
+
+  /** Text of an option. */
+  text(name: string): string | undefined {
+    const value = this.#values.get(attribute(name));
+    return typeof value === "string" ? value : undefined;
+  }
+
+  /** Number of an option whose parser makes one. */
+  number(name: string): number | undefined {
+    const value = this.#values.get(attribute(name));
+    return typeof value === "number" ? value : undefined;
+  }
+
+  /** Every value of an option that may be given several times. */
+  list(name: string): readonly string[] {
+    const value = this.#values.get(attribute(name));
+    return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  /** Whether an option was given, with or without a value. */
+  has(name: string): boolean {
+    return this.#values.has(attribute(name));
+  }
+
+  /** True for `--x`, false for `--no-x`, undefined when neither was given. */
+  flag(name: string): boolean | undefined {
+    const value = this.#values.get(attribute(name));
+    return typeof value === "boolean" ? value : undefined;
+  }
+}
+
+function attribute(name: string): string {
+  return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}

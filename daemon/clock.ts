@@ -1,0 +1,59 @@
+/**
+ * Time as the daemon's parts see it: injected, so that tests can turn it by hand.
+ *
+ * @module
+ */
+
+/** Monotonic time and one-shot timers. */
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never goes back. */
+  now(): number;
+  /** Calls `fn` once after `ms`; the returned function cancels it. */
+  after(ms: number, fn: () => void): () => void;
+}
+
+/** The process's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  after(ms, fn) {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Timers that end together, so that closing something leaves none behind. */
+export class TimerSet {
+  readonly #clock: Clock;
+  readonly #cancels = new Set<() => void>();
+  #closed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls `fn` once after `ms`, unless cancelled or the set is closed before. */
+  after(ms: number, fn: () => void): () => void {
+    if (this.#closed) return () => {};
+    const stop = this.#clock.after(ms, () => {
+      this.#cancels.delete(cancel);
+      fn();
+    });
+    const cancel = () => {
+      this.#cancels.delete(cancel);
+      stop();
+    };
+    this.#cancels.add(cancel);
+    return cancel;
+  }
+
+  /** Cancels every timer. */
+  clear(): void {
+    for (const cancel of [...this.#cancels]) cancel();
+  }
+
+  /** Cancels every timer and starts no other. */
+  close(): void {
+    this.#closed = true;
+    this.clear();
+  }
+}

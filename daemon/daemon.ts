@@ -1,0 +1,383 @@
+/**
+ * One daemon: the parts and how they hang together. Everything that owns a clock, a socket or a file is made
+ * here; {@linkcode Daemon.start} is what `main.ts` and the tests call.
+ *
+ * @module
+ */
+
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { formatAddress } from "../protocol/address.ts";
+import { KeyPair, nodeAead } from "../protocol/crypto/mod.ts";
+import { type Endpoint, parseEndpoint } from "../protocol/ip.ts";
+import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
+import { ensurePrivateDir } from "../platform/files.ts";
+import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
+import type { DaemonOptions } from "../platform/settings.ts";
+import { VERSION } from "../platform/version.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { Directory } from "./directory.ts";
+import { daemonHealth, daemonInfo } from "./info.ts";
+import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
+import { IpcServer } from "./ipc/server.ts";
+import { PortableUdpSocket, type UdpSocket } from "./net/udp.ts";
+import { RegistryClient } from "./registry/client.ts";
+import { NodeRegistry } from "./registry/node_registry.ts";
+import { RegistrationLoop } from "./registry/registration.ts";
+import { attachDataExchange } from "./service/data_exchange.ts";
+import { attachEcho } from "./service/echo.ts";
+import { attachEventStream } from "./service/event_stream.ts";
+import type { Service } from "./service/service.ts";
+import { StateFiles } from "./state_files.ts";
+import { Control } from "./stream/control.ts";
+import { Datagrams } from "./stream/datagrams.ts";
+import { Gate } from "./stream/gate.ts";
+import { StreamHost } from "./stream/host.ts";
+import { Loopback } from "./stream/loopback.ts";
+import { TrustService } from "./trust/service.ts";
+import { isProbeAnswer, Tunnels } from "./tunnel/tunnels.ts";
+
+/** How long open connections may take to deliver what they hold when the daemon stops. */
+export const SHUTDOWN_GRACE_MS = 2_000;
+
+/** A running daemon. */
+export class Daemon implements Backend, AsyncDisposable {
+  /** Software version. */
+  readonly version = VERSION;
+  /** When it was started, ms of the clock. */
+  readonly startedMs: number;
+  /** Streams, datagrams, pings. */
+  readonly network: NetworkBackend;
+  /** Mutual consent. */
+  readonly trust: TrustService;
+  /** The registry in our name. */
+  readonly directory: Directory;
+  /** Registration. */
+  readonly registration: RegistrationLoop;
+  /** The tunnel layer. */
+  readonly tunnels: Tunnels;
+  /** All streams. */
+  readonly streams: StreamHost;
+  /** The tunnel's UDP socket. */
+  readonly socket: UdpSocket;
+  /** How it was started. */
+  readonly options: DaemonOptions;
+  readonly #clock: Clock;
+  readonly #registry: NodeRegistry;
+  readonly #client: RegistryClient;
+  readonly #loopback: Loopback;
+  readonly #control: Control;
+  readonly #datagrams: Datagrams;
+  readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
+  #services: Service[] = [];
+  #ipc: IpcServer | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /**
+   * Use {@linkcode Daemon.start}.
+   *
+   * @ignore
+   */
+  constructor(parts: {
+    options: DaemonOptions;
+    clock: Clock;
+    socket: UdpSocket;
+    keyPair: KeyPair;
+    files: StateFiles;
+    trustState: Awaited<ReturnType<StateFiles["trust"]>>;
+    registry: NodeRegistry;
+    client: RegistryClient;
+    known: Awaited<ReturnType<StateFiles["node"]>>;
+  }) {
+    const { options, clock, registry, files, trustState } = parts;
+    this.options = options;
+    this.#clock = clock;
+    this.startedMs = clock.now();
+    this.socket = parts.socket;
+    this.#registry = registry;
+    this.#client = parts.client;
+    const self = () => registry.node;
+    const ensure = (node: number) => this.tunnels.ensure(node);
+    const send = (packet: Packet) => this.#send(packet);
+    const emit = (event: string, data: Json) => this.emit(event, data);
+    const log = this.#logger();
+    this.directory = new Directory({
+      registry,
+      files,
+      local: parts.socket.local,
+      isPublic: parts.known?.isPublic ?? false,
+      hostname: parts.known?.hostname ?? "",
+      wanted: {
+        ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
+        ...(options.public === undefined ? {} : { isPublic: options.public }),
+      },
+    });
+    this.tunnels = new Tunnels({
+      clock,
+      random,
+      socket: parts.socket,
+      keyPair: parts.keyPair,
+      aead: nodeAead,
+      pinnedKey: (node) => trustState.pinnedKey(node),
+      lookupKey: (node) => registry.lookupKey(node),
+      resolve: (node) => this.directory.resolve(node),
+      isWanted: (node) => trustState.isTrusted(node) || this.streams.hasConns(node),
+      onPacket: (packet, _node, via) => this.#onPacket(packet, via),
+      onPeerRestarted: (node) => this.streams.onPeerRestarted(node),
+      observed: (endpoint) => {
+        if (this.directory.observe(endpoint)) this.registration.trigger();
+      },
+      emit,
+      log,
+    });
+    const gate = new Gate({
+      clock,
+      isPublic: () => this.directory.isPublic,
+      isTrusted: (node) => trustState.isTrusted(node),
+      isExpected: (node) => this.trust.isExpected(node),
+      checkTrust: (node) => registry.checkTrust(node),
+    });
+    this.streams = new StreamHost({
+      clock,
+      random,
+      gate,
+      self,
+      ensure,
+      send,
+      streamOptions: () => ({}),
+      emit,
+    });
+    this.#control = new Control({ clock, self, ensure, send });
+    this.#datagrams = new Datagrams({ self, gate, ensure, send, emit });
+    this.#loopback = new Loopback({
+      clock,
+      deliver: (packet) => this.#onPacket(packet, "direct"),
+    });
+    this.network = {
+      bind: (port, onAccept) => this.streams.bind(port, onAccept),
+      unbind: (port) => this.streams.unbind(port),
+      dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
+      sendDatagram: (address, port, data) => this.#datagrams.send(address, port, data),
+      onDatagram: (handler) => this.#datagrams.onDatagram(handler),
+      ping: (address, pingOptions) => this.#control.ping(address, pingOptions),
+    };
+    this.trust = new TrustService({
+      clock,
+      unixNow: Date.now,
+      state: trustState,
+      registry,
+      autoApprove: options.trustAutoApprove,
+      save: (json) => files.saveTrust(json),
+      cut: (node) => {
+        gate.forget(node);
+        this.streams.cut(node);
+      },
+      dropTunnel: (node) => this.tunnels.remove(node),
+      dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
+      bind: (port, onAccept) => this.streams.bind(port, onAccept),
+      unbind: (port) => this.streams.unbind(port),
+      emit,
+      log,
+    });
+    this.registration = new RegistrationLoop({
+      clock,
+      randomFraction: Math.random,
+      keepaliveMs: options.keepaliveMs,
+      register: async () => {
+        await this.#findBeacon();
+        return await registry.register({
+          listenAddr: options.endpoint ?? this.directory.listenAddr(),
+          owner: options.email ?? "",
+          version: VERSION,
+          lanAddrs: this.directory.lanAddrs(),
+        });
+      },
+      registered: (_reply, isFirst) => this.#onRegistered(isFirst),
+      heartbeat: () => registry.heartbeat(),
+      log,
+    });
+  }
+
+  /**
+   * Starts a daemon. When it resolves, the IPC socket answers; registration goes on in the background.
+   *
+   * @param options See {@linkcode DaemonOptions}.
+   * @param clock Time; tests may turn it themselves.
+   * @returns The running daemon.
+   * @throws {PilotError} `already_exists` when another daemon serves the socket or the UDP port is taken,
+   * `invalid_argument` for damaged state files, `denied` for files that others may read, `io_error`.
+   */
+  static async start(options: DaemonOptions, clock: Clock = systemClock): Promise<Daemon> {
+    await ensurePrivateDir(options.home);
+    const files = new StateFiles(options.home, options.identity);
+    const identity = await files.identity();
+    const trustState = await files.trust();
+    const known = await files.node(identity.publicKeyBase64);
+    const client = new RegistryClient({ address: options.registry, clock });
+    const registry = new NodeRegistry({ client, identity });
+    if (known !== undefined) registry.assume(known.node);
+    const keyPair = await KeyPair.generate();
+    const { host, port } = parseEndpoint(options.listen, { allowEmptyHost: true });
+    const socket = PortableUdpSocket.bind(host === "" ? "0.0.0.0" : host, port);
+    const daemon = new Daemon({
+      options,
+      clock,
+      socket,
+      keyPair,
+      files,
+      trustState,
+      registry,
+      client,
+      known,
+    });
+    try {
+      await daemon.#open();
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
+    return daemon;
+  }
+
+  /** Our node number; 0 before the first registration. */
+  get node(): number {
+    return this.#registry.node;
+  }
+
+  /** Our address on the backbone; undefined before the first registration. */
+  get address(): string | undefined {
+    return this.node === 0 ? undefined : formatAddress({ network: 0, node: this.node });
+  }
+
+  /** Base64 identity key. */
+  get publicKey(): string {
+    return this.#registry.identity.publicKeyBase64;
+  }
+
+  /** Seconds since the start. */
+  get uptimeSeconds(): number {
+    return (this.#clock.now() - this.startedMs) / 1000;
+  }
+
+  /** A TCP connection to the registry stands. */
+  get isRegistryConnected(): boolean {
+    return this.#client.isConnected;
+  }
+
+  info(): Json {
+    return daemonInfo(this);
+  }
+
+  health(): Json {
+    return daemonHealth(this);
+  }
+
+  emit(event: string, data: Json): void {
+    const isNews = /^(node|handshake|trust|tunnel)\./.test(event);
+    if (isNews) this.#log.info(event, data);
+    else this.#log.debug(event, data);
+  }
+
+  /** Ends everything in order; what connections hold is delivered within {@linkcode SHUTDOWN_GRACE_MS}. */
+  stop(): Promise<void> {
+    return this.#stopping ??= this.#stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #open(): Promise<void> {
+    const { options } = this;
+    // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
+    this.#ipc = await IpcServer.listen({ path: options.socket, backend: this });
+    if (!options.noEcho) this.#services.push(attachEcho(this));
+    if (!options.noDataExchange) {
+      const inboxDir = join(options.home, "inbox");
+      const receivedDir = join(options.home, "received");
+      this.#services.push(attachDataExchange(this, { inboxDir, receivedDir }));
+    }
+    if (!options.noEventStream) this.#services.push(attachEventStream(this));
+    this.trust.start();
+    this.socket.start((data, from) => this.tunnels.onDatagram(data, from));
+    if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
+    this.registration.trigger();
+    options.ready?.({ socket: options.socket, pid: Deno.pid });
+  }
+
+  async #stop(): Promise<void> {
+    await this.registration.stop();
+    await this.#ipc?.close();
+    for (const service of this.#services) await service.close();
+    await this.streams.shutdown(SHUTDOWN_GRACE_MS);
+    // Its requests under way must not wait for a registry that does not answer.
+    await this.#client.close();
+    await this.trust.stop();
+    this.tunnels.close();
+    this.#loopback.close();
+    await this.socket.close();
+  }
+
+  async #onRegistered(isFirst: boolean): Promise<void> {
+    await this.tunnels.setSelf(this.node, this.#registry.identity);
+    await this.directory.onRegistered();
+    await this.trust.onRegistered();
+    this.emit(isFirst ? "node.registered" : "node.reregistered", {
+      address: this.address,
+      endpoint: this.directory.listenAddr(),
+    });
+  }
+
+  async #findBeacon(): Promise<void> {
+    const { beacon } = this.options;
+    if (beacon === "") return;
+    try {
+      this.tunnels.beacon.setEndpoint(await literalEndpoint(parseEndpoint(beacon)));
+    } catch (error) {
+      // Peers with a direct path can do without; the next registration tries again.
+      this.#log.warn("beacon has no address", { beacon, error: String(error) });
+    }
+  }
+
+  #onPacket(packet: Packet, via: "direct" | "relay"): void {
+    switch (packet.protocol) {
+      case PROTO_STREAM:
+        this.streams.onPacket(packet);
+        break;
+      case PROTO_DATAGRAM:
+        this.#datagrams.onPacket(packet);
+        break;
+      case PROTO_CONTROL:
+        if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode);
+        else this.#control.onPacket(packet, via);
+        break;
+      default: // Unknown protocols are ignored, as by every known implementation.
+    }
+  }
+
+  #send(packet: Packet): void {
+    // What finds no way is lost like any datagram; streams retransmit, pings time out.
+    if (packet.dstNode === this.node) this.#loopback.send(packet);
+    else this.tunnels.send(packet);
+  }
+
+  #logger(): (
+    level: "debug" | "info" | "warn" | "error",
+    message: string,
+    fields?: Json,
+  ) => void {
+    return (level, message, fields = {}) => this.#log[level](message, fields);
+  }
+}
+
+function random(out: Uint8Array): void {
+  crypto.getRandomValues(out as Uint8Array<ArrayBuffer>);
+}
+
+/** An endpoint whose host is an IP literal, as datagrams and their senders are compared by it. */
+async function literalEndpoint(endpoint: Endpoint): Promise<Endpoint> {
+  if (isIP(endpoint.host) !== 0) return endpoint;
+  const { address } = await lookup(endpoint.host, { family: 4 });
+  return { host: address, port: endpoint.port };
+}

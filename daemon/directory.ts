@@ -1,0 +1,209 @@
+/**
+ * What the registry knows about this node, kept at hand, and the registry operations that change it. `info` is
+ * answered from here, so it needs no registry (daemon.md §7.7 RULE).
+ *
+ * @module
+ */
+
+import { networkInterfaces } from "node:os";
+import { formatAddress } from "../protocol/address.ts";
+import { PilotError } from "../protocol/errors.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
+import { flagField, type JsonObject, textField, textListField } from "../protocol/registry.ts";
+import type { DirectoryBackend } from "./ipc/backend.ts";
+import type { NodeRegistry } from "./registry/node_registry.ts";
+import type { StateFiles } from "./state_files.ts";
+import type { Resolution } from "./tunnel/types.ts";
+
+/** LAN addresses of a peer that are tried: each costs a datagram per attempt. */
+const MAX_ALTERNATIVES = 4;
+
+/** This node's entry in the registry, and the operations on it. */
+export class Directory implements DirectoryBackend {
+  readonly #registry: NodeRegistry;
+  readonly #files: StateFiles;
+  /** UDP port of the tunnel. */
+  readonly #port: number;
+  readonly #isWildcard: boolean;
+  #isPublic: boolean;
+  #hostname: string;
+  #tags: string[] = [];
+  #networks: number[] = [0];
+  /** What clients asked for since the start; restored if a registry loses it. */
+  readonly #wanted: { tags?: string[]; hostname?: string; isPublic?: boolean } = {};
+  #observed: Endpoint | undefined;
+
+  constructor(options: {
+    registry: NodeRegistry;
+    files: StateFiles;
+    local: Endpoint;
+    isPublic: boolean;
+    hostname: string;
+    /** Set in the configuration. */
+    wanted: { hostname?: string; isPublic?: boolean };
+  }) {
+    this.#registry = options.registry;
+    this.#files = options.files;
+    this.#port = options.local.port;
+    this.#isWildcard = options.local.host === "0.0.0.0" || options.local.host === "::";
+    this.#isPublic = options.wanted.isPublic ?? options.isPublic;
+    this.#hostname = options.hostname;
+    Object.assign(this.#wanted, options.wanted);
+  }
+
+  /** Anybody may reach this node. */
+  get isPublic(): boolean {
+    return this.#isPublic;
+  }
+
+  /** Our hostname; empty when there is none. */
+  get hostname(): string {
+    return this.#hostname;
+  }
+
+  /** Our tags. */
+  get tags(): readonly string[] {
+    return this.#tags;
+  }
+
+  /** Networks we are in, with our address on each. */
+  networks(): { network_id: number; address: string }[] {
+    return this.#networks.map((network) => ({
+      network_id: network,
+      address: formatAddress({ network, node: this.#registry.node }),
+    }));
+  }
+
+  /** Our endpoint as the beacon sees it. */
+  get observed(): Endpoint | undefined {
+    return this.#observed;
+  }
+
+  /** Notes the endpoint that the beacon sees; true when the registry must be told. */
+  observe(endpoint: Endpoint): boolean {
+    const before = this.#observed;
+    this.#observed = endpoint;
+    return (before?.port ?? this.#port) !== endpoint.port ||
+      (before !== undefined && before.host !== endpoint.host);
+  }
+
+  /** `host:port` to register: the registry takes the host from its TCP connection and the port from here. */
+  listenAddr(): string {
+    return formatEndpoint(this.#observed ?? { host: "127.0.0.1", port: this.#port });
+  }
+
+  /** `host:port` of this machine in its local networks. */
+  lanAddrs(): string[] {
+    if (!this.#isWildcard) return [];
+    return localIpv4().map((host) => formatEndpoint({ host, port: this.#port }));
+  }
+
+  /** Applies what is configured or was set, and learns what the registry has. */
+  async onRegistered(): Promise<void> {
+    const { isPublic, hostname, tags } = this.#wanted;
+    if (isPublic !== undefined) await this.#registry.setVisibility(isPublic);
+    if (hostname !== undefined) await this.#registry.setHostname(hostname);
+    if (tags !== undefined) await this.#registry.setTags(tags);
+    await this.#refresh();
+  }
+
+  /** Where a peer may be reached. */
+  async resolve(node: number): Promise<Resolution> {
+    const { realAddr, lanAddrs } = await this.#registry.resolve(node);
+    const endpoint = usableEndpoint(realAddr);
+    // Worth a try only when the peer seems to be behind the same address, in a network we are in (§4.5 RULE: race).
+    const isNear = endpoint !== undefined && endpoint.host === this.#observed?.host;
+    const ours = isNear ? new Set(localIpv4().map(subnet)) : new Set();
+    const alternatives = lanAddrs.map(usableEndpoint)
+      .filter((lan): lan is Endpoint => lan !== undefined && ours.has(subnet(lan.host)))
+      .slice(0, MAX_ALTERNATIVES);
+    return { endpoint, alternatives };
+  }
+
+  // ---- DirectoryBackend
+
+  resolveHostname(hostname: string): Promise<JsonObject> {
+    return this.#registry.resolveHostname(hostname);
+  }
+
+  handshakeTarget(hostname: string): Promise<JsonObject> {
+    return this.#registry.handshakeTarget(hostname);
+  }
+
+  lookup(node: number): Promise<JsonObject> {
+    return this.#registry.lookup(node);
+  }
+
+  async setHostname(hostname: string): Promise<JsonObject> {
+    const reply = await this.#registry.setHostname(hostname);
+    this.#wanted.hostname = hostname;
+    this.#hostname = hostname;
+    await this.#save();
+    return reply;
+  }
+
+  async setVisibility(isPublic: boolean): Promise<JsonObject> {
+    const reply = await this.#registry.setVisibility(isPublic);
+    this.#wanted.isPublic = isPublic;
+    this.#isPublic = isPublic;
+    await this.#save();
+    return reply;
+  }
+
+  async setTags(tags: readonly string[]): Promise<JsonObject> {
+    const reply = await this.#registry.setTags(tags);
+    this.#tags = textListField(reply, "tags");
+    this.#wanted.tags = this.#tags;
+    return reply;
+  }
+
+  deregister(): Promise<JsonObject> {
+    return this.#registry.deregister();
+  }
+
+  network(type: string, fields: JsonObject): Promise<JsonObject> {
+    return this.#registry.network(type, fields);
+  }
+
+  async #refresh(): Promise<void> {
+    const facts = await this.#registry.lookup(this.#registry.node);
+    this.#isPublic = flagField(facts, "public");
+    this.#hostname = textField(facts, "hostname");
+    this.#tags = textListField(facts, "tags");
+    const networks = Array.isArray(facts.networks) ? facts.networks as unknown[] : [];
+    this.#networks = networks.filter((network) => typeof network === "number");
+    await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    await this.#files.saveNode({
+      node: this.#registry.node,
+      publicKey: this.#registry.identity.publicKeyBase64,
+      isPublic: this.#isPublic,
+      hostname: this.#hostname,
+    });
+  }
+}
+
+/** The registry's word for an address, if datagrams can be sent there. */
+function usableEndpoint(text: string): Endpoint | undefined {
+  if (text === "") return undefined;
+  try {
+    const endpoint = parseEndpoint(text);
+    return endpoint.port === 0 ? undefined : endpoint;
+  } catch (error) {
+    if (error instanceof PilotError) return undefined;
+    throw error;
+  }
+}
+
+/** IPv4 addresses of this machine other than loopback. */
+function localIpv4(): string[] {
+  return Object.values(networkInterfaces()).flat()
+    .filter((address) => address !== undefined && address.family === "IPv4" && !address.internal)
+    .map((address) => address!.address);
+}
+
+function subnet(host: string): string {
+  return host.slice(0, host.lastIndexOf("."));
+}

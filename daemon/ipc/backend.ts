@@ -1,0 +1,106 @@
+/**
+ * The border between the daemon's core and those who use it: IPC sessions and built-in services. Tests put an
+ * in-memory implementation behind it.
+ *
+ * @module
+ */
+
+import type { Address } from "../../protocol/address.ts";
+import type { Conn, Datagram, DialOptions } from "../stream/conn.ts";
+
+/** A JSON object as passed through to clients. */
+export type Json = Record<string, unknown>;
+
+/** Stream connections and datagrams. */
+export interface NetworkBackend {
+  /**
+   * Listens on a port. `onAccept` gets each established connection and must set its listener at once.
+   *
+   * @throws {PilotError} `already_exists` with the text `port N already bound`.
+   */
+  bind(port: number, onAccept: (conn: Conn) => void): void;
+  /** Stops listening; connections that were accepted live on. */
+  unbind(port: number): void;
+  /**
+   * Opens a connection and resolves when it is established. Dialling our own address loops back.
+   *
+   * @throws {PilotError} `connection_refused`, `timeout`, `not_found`, `untrusted`, `aborted`, `unavailable`.
+   */
+  dial(address: Address, port: number, options?: DialOptions): Promise<Conn>;
+  /**
+   * Sends one datagram; resolves when it was handed to the tunnel (or queued behind a key exchange).
+   *
+   * @throws {PilotError} `not_found`, `untrusted`, `invalid_argument` (empty, too long, broadcast on the backbone).
+   */
+  sendDatagram(address: Address, port: number, data: Uint8Array): Promise<void>;
+  /** Sets who gets every datagram that passed the trust gate. */
+  onDatagram(handler: (datagram: Datagram) => void): void;
+  /** Round trip over the tunnel by a control packet, milliseconds. */
+  ping(
+    address: Address,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<{ rttMs: number; relayed: boolean }>;
+}
+
+/** Mutual consent (daemon.md §5). Node numbers are unsigned 32 bit. All may throw {@linkcode PilotError}. */
+export interface TrustBackend {
+  /** Starts a handshake; resolves when the request is on its way (or nothing needs to be done). */
+  request(
+    node: number,
+    justification: string,
+  ): Promise<"sent" | "already_trusted">;
+  /** Consents to a pending request. `not_found` when there is none. */
+  approve(node: number): Promise<void>;
+  /** Declines a pending request. `not_found` when there is none. */
+  reject(node: number, reason: string): Promise<void>;
+  /** Ends trust and cuts live connections. `not_found` with the text `node N was not trusted`. */
+  revoke(node: number): Promise<void>;
+  /** Requests waiting for us: {node_id, public_key, justification, received_at (unix s)}. */
+  pending(): Json[];
+  /** Trusted peers: {node_id, public_key, approved_at (unix s), mutual, network}. */
+  trusted(): Json[];
+  /** Resolves true as soon as the node is trusted, false after `timeoutMs`. */
+  waitFor(
+    node: number,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<boolean>;
+}
+
+/** Registry operations in this node's name; replies are the registry's JSON objects. All may throw {@linkcode PilotError}. */
+export interface DirectoryBackend {
+  /** `resolve_hostname` with this node as requester. */
+  resolveHostname(hostname: string): Promise<Json>;
+  /** Finds the node behind a hostname for a handshake, also a private one: {node_id, address}. */
+  handshakeTarget(hostname: string): Promise<Json>;
+  /** `lookup`. */
+  lookup(node: number): Promise<Json>;
+  /** Sets or (empty) clears the hostname. */
+  setHostname(hostname: string): Promise<Json>;
+  /** Public or private. */
+  setVisibility(isPublic: boolean): Promise<Json>;
+  /** Replaces the tags. */
+  setTags(tags: readonly string[]): Promise<Json>;
+  /** Removes this node from the registry. */
+  deregister(): Promise<Json>;
+  /** `list_networks` and the other network sub-commands of daemon.md §7.5, by registry type. */
+  network(type: string, fields: Json): Promise<Json>;
+}
+
+/** Everything an IPC session can ask for. */
+export interface Backend {
+  /** Streams and datagrams. */
+  readonly network: NetworkBackend;
+  /** Trust. */
+  readonly trust: TrustBackend;
+  /** Registry. */
+  readonly directory: DirectoryBackend;
+  /** Daemon version. */
+  readonly version: string;
+  /** `info` (daemon.md §7.7); answered from memory. */
+  info(): Json;
+  /** `health` (daemon.md §7.7). */
+  health(): Json;
+  /** Reports a lifecycle event (daemon.md §9.4 names), for logs and later webhooks. */
+  emit(event: string, data: Json): void;
+}

@@ -1,0 +1,330 @@
+/**
+ * One stream connection in the hands of a client: what the client sends and the stream does not yet take, and what
+ * the client is owed (daemon.md §7.1, contract of the extensions 40-45).
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import {
+  Cmd,
+  encodeConn,
+  encodeIpcFrame,
+  encodeTaggedError,
+  IPC_HEADER_BYTES,
+  IPC_RECV_WINDOW_BYTES,
+  IPC_SEND_WINDOW_BYTES,
+} from "../../protocol/ipc.ts";
+import type { Conn, ConnListener } from "../stream/conn.ts";
+import { LINGER_STALL_MS, RECV_FRAME_BYTES } from "./limits.ts";
+import type { FrameSource, Outgoing } from "./outgoing.ts";
+
+/** Bytes before the data of a Recv frame: length, command, connection. */
+const RECV_HEADER_BYTES = IPC_HEADER_BYTES + 4;
+
+/** What a {@linkcode ClientConn} tells its session. */
+export interface ClientConnOwner {
+  /** Frames go here. */
+  readonly out: Outgoing;
+  /** Whether the client has said Hello: it grants credit and understands why a connection ended. */
+  readonly extended: boolean;
+  /** A tagged Send has been taken by the stream. */
+  sent(tag: number): void;
+  /** A tagged request about this connection failed. */
+  failed(tag: number, error: PilotError): void;
+  /** A tagged Close is done. */
+  closed(tag: number, conn: ClientConn): void;
+  /** The send queue went over or came back under its limit. */
+  pressureChanged(): void;
+  /** The connection is over and nothing is owed any more. */
+  gone(conn: ClientConn): void;
+}
+
+interface QueuedSend {
+  data: Uint8Array;
+  readonly tag: number | undefined;
+}
+
+/** A connection owned by a client. */
+export class ClientConn implements FrameSource, ConnListener {
+  /** Number of the connection. */
+  readonly id: number;
+  queued: boolean = false;
+  readonly #conn: Conn;
+  readonly #owner: ClientConnOwner;
+  #sendQueue: QueuedSend[] = [];
+  #sendQueued = 0;
+  #credit: number;
+  #closeWanted = false;
+  #discarding = false;
+  #endTold = false;
+  #over = false;
+  #gone = false;
+  #error: PilotError | undefined;
+  #closeTags: number[] = [];
+  #orphaned = false;
+  #flushing = false;
+  #closeCalled = false;
+  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Takes a connection over; sets its listener at once.
+   *
+   * @param conn The connection.
+   * @param owner The session.
+   */
+  constructor(conn: Conn, owner: ClientConnOwner) {
+    this.id = conn.id;
+    this.#conn = conn;
+    this.#owner = owner;
+    this.#credit = owner.extended ? IPC_RECV_WINDOW_BYTES : Infinity;
+    conn.setListener(this);
+  }
+
+  /** More waits to be sent than a client may have waiting: stop reading from it. */
+  get overfull(): boolean {
+    return this.#sendQueued > IPC_SEND_WINDOW_BYTES;
+  }
+
+  /** Bytes from the client that the stream has not taken yet. */
+  get sendQueuedBytes(): number {
+    return this.#sendQueued;
+  }
+
+  get ready(): boolean {
+    if (this.#gone || this.#orphaned || this.#discarding) return false;
+    if (this.#conn.readableBytes > 0) return this.#credit > 0;
+    return !this.#endTold && (this.#conn.ended || this.#over);
+  }
+
+  onReadable(): void {
+    if (this.#discarding || this.#orphaned) this.#drop();
+    else this.#owner.out.offer(this);
+    this.#checkClosed();
+  }
+
+  onWritable(): void {
+    this.#flush();
+  }
+
+  onClosed(error: PilotError | undefined): void {
+    this.#over = true;
+    this.#error = error;
+    if (this.#sendQueued > 0) this.#failSends();
+    if (this.#discarding || this.#orphaned) this.#drop();
+    else this.#owner.out.offer(this);
+    this.#checkClosed();
+  }
+
+  /**
+   * Sends what the client gave.
+   *
+   * @param data Copied.
+   * @param tag Id to answer when the stream has taken it.
+   */
+  send(data: Uint8Array, tag: number | undefined): void {
+    if (this.#closeWanted || this.#over) {
+      if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
+      return; // an untagged client learns it by CloseOk (daemon.md §7.2 RULE)
+    }
+    const taken = this.#sendQueued > 0 ? 0 : this.#conn.write(data);
+    if (taken === data.length && this.#sendQueue.length === 0) {
+      if (tag !== undefined) this.#owner.sent(tag);
+      return;
+    }
+    const rest = data.slice(taken);
+    this.#sendQueue.push({ data: rest, tag });
+    this.#sendQueued += rest.length;
+    if (this.overfull) this.#owner.pressureChanged();
+  }
+
+  /**
+   * Closes in order: what is queued is delivered first.
+   *
+   * @param tag Answered when the connection has ended. Without one the client has forgotten the connection: it is
+   * told so at once and what still arrives is dropped.
+   */
+  close(tag: number | undefined): void {
+    if (tag === undefined) {
+      this.#tellEnd(undefined);
+      this.#discarding = true;
+      this.#drop();
+    } else if (!this.#gone) {
+      this.#closeTags.push(tag);
+    }
+    this.#closeWanted = true;
+    this.#flush();
+    this.#checkClosed();
+  }
+
+  /**
+   * The client no longer waits for its tagged Close: the connection is reset.
+   *
+   * @param tag The Close.
+   * @returns False when there is no such Close.
+   */
+  cancelClose(tag: number): boolean {
+    const index = this.#closeTags.indexOf(tag);
+    if (index < 0) return false;
+    this.#closeTags.splice(index, 1);
+    this.#conn.abort();
+    return true;
+  }
+
+  /**
+   * The client has consumed data.
+   *
+   * @param bytes How much; more than the window is taken as the window.
+   */
+  grant(bytes: number): void {
+    this.#credit = Math.min(this.#credit + bytes, IPC_RECV_WINDOW_BYTES);
+    this.#owner.out.offer(this);
+  }
+
+  /** The client has said Hello: from now on it grants credit. */
+  startCredit(): void {
+    this.#credit = IPC_RECV_WINDOW_BYTES;
+  }
+
+  /** The client has gone: deliver what it sent, then close with FIN. */
+  orphan(): void {
+    this.#orphaned = true;
+    this.#closeTags = [];
+    this.#drop();
+    if (this.#gone) return;
+    this.#closeWanted = true;
+    this.#flush();
+    if (this.#sendQueued > 0) this.#linger(this.#sendQueued);
+    this.#checkClosed();
+  }
+
+  /** The daemon ends: no timer of ours may outlive it. */
+  release(): void {
+    clearTimeout(this.#lingerTimer);
+    this.#gone = true;
+    if (!this.#closeCalled) this.#conn.close();
+  }
+
+  pull(out: Uint8Array, offset: number): number {
+    const start = offset + RECV_HEADER_BYTES;
+    const room = Math.min(
+      out.length - start,
+      RECV_FRAME_BYTES,
+      this.#credit,
+    );
+    let end = start;
+    while (end - start < room) {
+      const data = this.#conn.read(room - (end - start));
+      if (data === undefined) break;
+      out.set(data, end);
+      end += data.length;
+    }
+    if (end === start) {
+      this.#announceEnd();
+      return offset;
+    }
+    const length = end - start;
+    this.#credit -= length;
+    const view = new DataView(out.buffer, out.byteOffset + offset);
+    view.setUint32(0, 1 + 4 + length);
+    view.setUint8(4, Cmd.Recv);
+    view.setUint32(IPC_HEADER_BYTES, this.id);
+    this.#announceEnd();
+    return end;
+  }
+
+  /** Tells the end behind the last byte. */
+  #announceEnd(): void {
+    if (this.#conn.readableBytes > 0) return;
+    if (this.#over) this.#tellEnd(this.#error);
+    else if (this.#conn.ended) this.#tellEnd(undefined);
+    this.#checkClosed();
+  }
+
+  #tellEnd(error: PilotError | undefined): void {
+    if (this.#endTold) return;
+    this.#endTold = true;
+    const { out, extended } = this.#owner;
+    out.push(
+      error !== undefined && extended
+        ? encodeIpcFrame(
+          Cmd.CloseOk,
+          encodeConn(this.id),
+          encodeTaggedError(error),
+        )
+        : encodeIpcFrame(Cmd.CloseOk, encodeConn(this.id)),
+    );
+  }
+
+  /** Reads and forgets, so that the peer's end can be reached. */
+  #drop(): void {
+    // Each read gives something or ends the loop; what arrives meanwhile comes with the next onReadable.
+    while (this.#conn.read() !== undefined);
+    this.#endTold = true;
+  }
+
+  /** Moves queued bytes into the stream; closes behind the last. */
+  #flush(): void {
+    if (this.#flushing) return; // the stream may call back while it is written to
+    this.#flushing = true;
+    const before = this.overfull;
+    let done = 0;
+    for (const item of this.#sendQueue) {
+      const taken = item.data.length === 0 ? 0 : this.#conn.write(item.data);
+      this.#sendQueued -= taken;
+      if (taken < item.data.length) {
+        item.data = item.data.subarray(taken);
+        break;
+      }
+      done++;
+      if (item.tag !== undefined) this.#owner.sent(item.tag);
+    }
+    if (done > 0) this.#sendQueue.splice(0, done);
+    if (before && !this.overfull) this.#owner.pressureChanged();
+    this.#flushing = false;
+    if (
+      this.#closeWanted && this.#sendQueue.length === 0 && !this.#closeCalled
+    ) {
+      this.#closeCalled = true;
+      this.#conn.close();
+    }
+  }
+
+  #failSends(): void {
+    const before = this.overfull;
+    const items = this.#sendQueue.splice(0);
+    this.#sendQueued = 0;
+    for (const { tag } of items) {
+      if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
+    }
+    if (before) this.#owner.pressureChanged();
+  }
+
+  #closedError(): PilotError {
+    return this.#error ??
+      new PilotError("connection_closed", `Connection ${this.id} is closed`);
+  }
+
+  /** Answers Close and lets go, once the stream is over and everything has been told. */
+  #checkClosed(): void {
+    if (this.#gone || !this.#endTold) return;
+    // In TIME_WAIT both directions are done; only stray segments are still answered.
+    if (!this.#over && this.#conn.state !== "TIME_WAIT") return;
+    for (const tag of this.#closeTags.splice(0)) {
+      if (this.#error !== undefined) this.#owner.failed(tag, this.#error);
+      else this.#owner.closed(tag, this);
+    }
+    if (!this.#over) return;
+    this.#gone = true;
+    clearTimeout(this.#lingerTimer);
+    this.#owner.gone(this);
+  }
+
+  #linger(left: number): void {
+    this.#lingerTimer = setTimeout(() => {
+      if (this.#gone || this.#sendQueued === 0) return;
+      if (this.#sendQueued === left) this.#conn.abort();
+      else this.#linger(this.#sendQueued);
+    }, LINGER_STALL_MS);
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * What each request does (daemon.md §7.2). Connection traffic (Send, Close, datagrams, tags) is the session's.
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import {
+  Cmd,
+  decodeDial,
+  decodeFlag,
+  decodeHandshakeTarget,
+  decodeNode,
+  decodePing,
+  decodePort,
+  decodeTags,
+  decodeText,
+  encodePort,
+} from "../../protocol/ipc.ts";
+import type { Address } from "../../protocol/address.ts";
+import type { Backend, Json } from "./backend.ts";
+import { runHandshake } from "./handshake_commands.ts";
+import { runManaged, runNetwork } from "./network_commands.ts";
+import { MAX_HOSTNAME_BYTES, MAX_PING_TIMEOUT_MS, MAX_TAGS } from "./limits.ts";
+import { CommandError, dialText, encodeReply, need, prefixed } from "./replies.ts";
+
+/** What a command can use. */
+export interface CommandContext {
+  /** The daemon. */
+  readonly backend: Backend;
+  /** Fires when the client cancels the request or goes away. */
+  readonly signal: AbortSignal;
+  /** Listens in this client's name. */
+  bind(port: number): void;
+  /** Stops listening. */
+  unbind(port: number): void;
+  /**
+   * Opens a connection that then belongs to this client, and answers the request itself: the answer must leave
+   * before the first data of the connection.
+   */
+  dial(address: Address, port: number): Promise<void>;
+}
+
+/** Command number and payload of an answer. */
+export interface Reply {
+  /** The answering command. */
+  readonly cmd: number;
+  /** Its payload. */
+  readonly payload: Uint8Array;
+}
+
+/**
+ * Carries out one request; throws {@linkcode PilotError} or {@linkcode CommandError}. Undefined: there is no answer,
+ * or it has been given.
+ */
+export type Command = (
+  context: CommandContext,
+  payload: Uint8Array,
+) => Reply | Promise<Reply | undefined>;
+
+const json = (cmd: number, reply: Json): Reply => ({
+  cmd,
+  payload: encodeReply(reply),
+});
+
+function bind({ bind }: CommandContext, payload: Uint8Array): Reply {
+  const port = need(decodePort(payload));
+  bind(port);
+  return { cmd: Cmd.BindOk, payload: encodePort(port) };
+}
+
+function unbind({ unbind }: CommandContext, payload: Uint8Array): Reply {
+  if (payload.length < 2) {
+    throw new PilotError("invalid_argument", "unbind: missing port");
+  }
+  const port = need(decodePort(payload));
+  unbind(port);
+  return { cmd: Cmd.UnbindOk, payload: encodePort(port) };
+}
+
+async function dial(
+  context: CommandContext,
+  payload: Uint8Array,
+): Promise<undefined> {
+  const { address, port } = need(decodeDial(payload));
+  try {
+    await context.dial(address, port);
+    return undefined;
+  } catch (thrown) {
+    const error = PilotError.from(thrown, "connection_failed");
+    throw new CommandError(error, dialText(error));
+  }
+}
+
+function hostnameOf(payload: Uint8Array, prefix: string): string {
+  if (payload.length > MAX_HOSTNAME_BYTES) {
+    throw new PilotError(
+      "invalid_argument",
+      `${prefix}: hostname longer than ${MAX_HOSTNAME_BYTES} bytes`,
+    );
+  }
+  return need(decodeText(payload), prefix);
+}
+
+function resolveHostname(
+  { backend }: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const name = "resolve_hostname";
+  if (payload.length === 0) {
+    throw new PilotError("invalid_argument", `${name}: missing hostname`);
+  }
+  const hostname = hostnameOf(payload, name);
+  return prefixed(
+    name,
+    async () =>
+      json(
+        Cmd.ResolveHostnameOk,
+        await backend.directory.resolveHostname(hostname),
+      ),
+  );
+}
+
+function setHostname(
+  { backend }: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const hostname = hostnameOf(payload, "set_hostname");
+  return prefixed(
+    "set_hostname",
+    async () => json(Cmd.SetHostnameOk, await backend.directory.setHostname(hostname)),
+  );
+}
+
+function setVisibility(
+  { backend }: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const isPublic = need(decodeFlag(payload), "set_visibility");
+  return prefixed(
+    "set_visibility",
+    async () =>
+      json(
+        Cmd.SetVisibilityOk,
+        await backend.directory.setVisibility(isPublic),
+      ),
+  );
+}
+
+function setTags(
+  { backend }: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const tags = need(decodeTags(payload));
+  if (tags.length > MAX_TAGS) {
+    throw new PilotError(
+      "invalid_argument",
+      `set_tags: maximum ${MAX_TAGS} tags allowed`,
+    );
+  }
+  return prefixed(
+    "set_tags",
+    async () => json(Cmd.SetTagsOk, await backend.directory.setTags(tags)),
+  );
+}
+
+function deregister({ backend }: CommandContext): Promise<Reply> {
+  return prefixed(
+    "deregister",
+    async () => json(Cmd.DeregisterOk, await backend.directory.deregister()),
+  );
+}
+
+function lookup(
+  { backend }: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const node = need(decodeNode(payload), "lookup");
+  return prefixed(
+    "lookup",
+    async () => json(Cmd.LookupOk, await backend.directory.lookup(node)),
+  );
+}
+
+function handshakeTarget(
+  { backend }: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const hostname = need(decodeHandshakeTarget(payload));
+  hostnameOf(payload, "handshake target");
+  return prefixed(
+    "handshake target",
+    async () =>
+      json(
+        Cmd.HandshakeTargetOk,
+        await backend.directory.handshakeTarget(hostname),
+      ),
+  );
+}
+
+function ping(context: CommandContext, payload: Uint8Array): Promise<Reply> {
+  const { address, timeoutMs } = need(decodePing(payload));
+  const { backend, signal } = context;
+  return prefixed("ping", async () => {
+    const { rttMs, relayed } = await backend.network.ping(address, {
+      timeoutMs: Math.min(timeoutMs, MAX_PING_TIMEOUT_MS),
+      signal,
+    });
+    return json(Cmd.PingOk, { rtt_ms: rttMs, relayed });
+  });
+}
+
+/** All requests with an answer, by command number; what is missing here is answered `unknown command`. */
+export const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
+  [Cmd.Bind, bind],
+  [Cmd.Unbind, unbind],
+  [Cmd.Dial, dial],
+  [Cmd.Info, ({ backend }) => json(Cmd.InfoOk, backend.info())],
+  [Cmd.Health, ({ backend }) => json(Cmd.HealthOk, backend.health())],
+  [Cmd.Handshake, runHandshake],
+  [Cmd.ResolveHostname, resolveHostname],
+  [Cmd.SetHostname, setHostname],
+  [Cmd.SetVisibility, setVisibility],
+  [Cmd.SetTags, setTags],
+  [Cmd.Deregister, deregister],
+  [Cmd.Network, runNetwork],
+  [Cmd.Managed, runManaged],
+  [Cmd.Lookup, lookup],
+  [Cmd.Ping, ping],
+  [Cmd.HandshakeTarget, handshakeTarget],
+]);

@@ -1,0 +1,73 @@
+/**
+ * The handshake sub-commands of the local socket (daemon.md §7.4).
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import { Cmd, decodeHandshake, type IpcHandshake } from "../../protocol/ipc.ts";
+import type { Json } from "./backend.ts";
+import type { CommandContext, Reply } from "./commands.ts";
+import { MAX_REASON_BYTES } from "./limits.ts";
+import { encodeReply, need, prefixed } from "./replies.ts";
+
+/**
+ * Carries out a handshake sub-command.
+ *
+ * @param context The session.
+ * @param payload Sub-command and its arguments.
+ * @returns The JSON reply.
+ * @throws {CommandError} With the prefix `handshake <sub>`.
+ */
+export function runHandshake(
+  context: CommandContext,
+  payload: Uint8Array,
+): Promise<Reply> {
+  const request = need(decodeHandshake(payload));
+  if (payload.length > MAX_REASON_BYTES + 5) {
+    throw new PilotError(
+      "invalid_argument",
+      `handshake: text longer than ${MAX_REASON_BYTES} bytes`,
+    );
+  }
+  const name = request.sub === "send" ? "request" : request.sub;
+  return prefixed(`handshake ${name}`, async () => ({
+    cmd: Cmd.HandshakeOk,
+    payload: encodeReply(await run(context, request)),
+  }));
+}
+
+async function run(
+  { backend, signal }: CommandContext,
+  request: IpcHandshake,
+): Promise<Json> {
+  const { trust } = backend;
+  switch (request.sub) {
+    case "send": {
+      const { node, justification } = request;
+      const outcome = await trust.request(node, justification);
+      // Existing drivers know "sent"; a peer trusted already needs nothing more from them either.
+      return outcome === "sent"
+        ? { status: "sent", node_id: node }
+        : { status: "sent", node_id: node, already_trusted: true };
+    }
+    case "approve":
+      await trust.approve(request.node);
+      return { status: "approved", node_id: request.node };
+    case "reject":
+      await trust.reject(request.node, request.reason);
+      return { status: "rejected", node_id: request.node };
+    case "revoke":
+      await trust.revoke(request.node);
+      return { status: "revoked", node_id: request.node };
+    case "pending":
+      return { pending: trust.pending() };
+    case "trusted":
+      return { trusted: trust.trusted() };
+    case "wait":
+      return {
+        node_id: request.node,
+        trusted: await trust.waitFor(request.node, request.timeoutMs, signal),
+      };
+  }
+}

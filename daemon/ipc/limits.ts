@@ -1,0 +1,52 @@
+/**
+ * Bounds of the local socket, each with its reason. All clients run as the daemon's own user, so these guard
+ * against defects and runaway scripts more than against attackers.
+ *
+ * @module
+ */
+
+/** Clients connected at once; the newest reference daemon has the same bound. */
+export const MAX_CLIENTS = 1024;
+/** Connections and dials under way per client; as the newest reference daemon. */
+export const MAX_CONNS_PER_CLIENT = 4096;
+/** Ports one client may bind; a program needs a handful, a leak must not eat the port space. */
+export const MAX_BINDS_PER_CLIENT = 256;
+/** Requests of one client being worked on; as the newest reference daemon. */
+export const MAX_IN_FLIGHT = 1024;
+/** Datagram bytes of one client waiting for a tunnel: 64 of the largest datagrams. */
+export const MAX_DATAGRAM_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+/** Replies and notices queued for a client above which its requests are not read any more. */
+export const REPLY_HIGH_BYTES = 1024 * 1024;
+/** Replies and notices queued for a client above which it is disconnected: replies to requests in flight still come. */
+export const REPLY_MAX_BYTES = 16 * 1024 * 1024;
+/** Datagrams queued for a client above which further ones are dropped for it: datagrams are allowed to get lost. */
+export const DATAGRAM_QUEUE_BYTES = 1024 * 1024;
+/** Bytes of one write to a client's socket: most of a Linux socket buffer, so one system call carries many frames. */
+export const WRITE_BUFFER_BYTES = 128 * 1024;
+/** Stream bytes in one Recv frame, so that one connection does not fill a whole write while others wait. */
+export const RECV_FRAME_BYTES = 64 * 1024;
+/** First and largest size of a client's read buffer; it grows while reads fill it. */
+export const READ_BUFFER_MIN_BYTES = 8 * 1024;
+/** See {@linkcode READ_BUFFER_MIN_BYTES}. */
+export const READ_BUFFER_MAX_BYTES = 128 * 1024;
+/** A client that takes nothing for this long while output waits is disconnected, milliseconds; as the reference. */
+export const WRITE_STALL_MS = 10_000;
+/**
+ * While a client's requests are not read because a peer does not take its data, it is asked this often whether it
+ * is still there, milliseconds: a dead client's connections must not live on.
+ */
+export const PAUSE_PROBE_MS = 5_000;
+/** After a client has gone, what it sent is still delivered while the peer takes some of it at least this often, milliseconds. */
+export const LINGER_STALL_MS = 10_000;
+/** Wait for a dial by a client without tags, milliseconds: below the 30 s after which existing drivers give up, so that a late answer cannot be taken for the next request's. */
+export const UNTAGGED_DIAL_TIMEOUT_MS = 28_000;
+/** Largest ping timeout taken from a client, milliseconds. */
+export const MAX_PING_TIMEOUT_MS = 60_000;
+/** Longest hostname passed on, bytes; DNS-like names are at most 253, the registry decides the rest. */
+export const MAX_HOSTNAME_BYTES = 255;
+/** Longest justification or reason of a handshake, bytes; the whole message must fit one segment of 1024. */
+export const MAX_REASON_BYTES = 1024;
+/** Largest number of tags (daemon.md §7.3). */
+export const MAX_TAGS = 3;
+/** Free write buffers kept for the next burst. */
+export const POOLED_WRITE_BUFFERS = 8;

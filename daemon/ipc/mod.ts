@@ -1,0 +1,8 @@
+/**
+ * The daemon's local socket.
+ *
+ * @module
+ */
+
+export type { Backend, DirectoryBackend, Json, NetworkBackend, TrustBackend } from "./backend.ts";
+export * from "./server.ts";

@@ -1,0 +1,311 @@
+/**
+ * What goes out to one client: replies first, then stream data and datagrams in turn, many frames in one write.
+ * Stream data is pulled from its connection only when it is about to be written, so that a client that does not
+ * read holds back its senders and nobody else.
+ *
+ * @module
+ */
+
+import {
+  DATAGRAM_QUEUE_BYTES,
+  POOLED_WRITE_BUFFERS,
+  REPLY_HIGH_BYTES,
+  REPLY_MAX_BYTES,
+  WRITE_BUFFER_BYTES,
+  WRITE_STALL_MS,
+} from "./limits.ts";
+
+/** Something that has frames when asked. */
+export interface FrameSource {
+  /** Has frames now. */
+  readonly ready: boolean;
+  /** Whether it waits in {@linkcode Outgoing} already; kept by it. */
+  queued: boolean;
+  /**
+   * Writes frames.
+   *
+   * @param out Where to write.
+   * @param offset First free byte.
+   * @returns First free byte afterwards.
+   */
+  pull(out: Uint8Array, offset: number): number;
+}
+
+/** How {@linkcode Outgoing} reaches its client. */
+export interface OutgoingOptions {
+  /** Writes some of the bytes; resolves with their number. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Told once when the client cannot be written to any more. */
+  onDead(reason: string): void;
+  /** Told when the reply queue has fallen below its high mark. */
+  onRoom(): void;
+  /** Longest time without progress, milliseconds. */
+  stallMs?: number;
+}
+
+/** Free space below which a write is not worth being topped up by another frame. */
+const LEAST_ROOM_BYTES = 4 * 1024;
+/** Part of a write that datagrams may take while streams wait, and the other way round. */
+const DATAGRAM_SHARE_BYTES = WRITE_BUFFER_BYTES / 2;
+
+const pool: Uint8Array[] = [];
+
+/** A first-in-first-out list of frames with its size in bytes. */
+class FrameQueue {
+  #frames: Uint8Array[] = [];
+  #head = 0;
+  bytes = 0;
+
+  get empty(): boolean {
+    return this.#head === this.#frames.length;
+  }
+
+  push(frame: Uint8Array): void {
+    this.#frames.push(frame);
+    this.bytes += frame.length;
+  }
+
+  peek(): Uint8Array | undefined {
+    return this.#frames[this.#head];
+  }
+
+  shift(): void {
+    const frame = this.#frames[this.#head];
+    if (frame === undefined) return;
+    this.bytes -= frame.length;
+    this.#frames[this.#head++] = EMPTY;
+    if (this.empty || this.#head >= 1024) {
+      this.#frames = this.#frames.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  clear(): void {
+    this.#frames = [];
+    this.#head = 0;
+    this.bytes = 0;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** The outgoing side of one client. */
+export class Outgoing {
+  readonly #options: OutgoingOptions;
+  readonly #stallMs: number;
+  readonly #replies = new FrameQueue();
+  readonly #datagrams = new FrameQueue();
+  #sources: FrameSource[] = [];
+  #pumping = false;
+  #dead = false;
+  #congested = false;
+  #writing = false;
+  #progressAt = 0;
+  #stallTimer: ReturnType<typeof setTimeout> | undefined;
+  #idle: (() => void)[] = [];
+  #dropped = 0;
+
+  /**
+   * @param options How to reach the client.
+   */
+  constructor(options: OutgoingOptions) {
+    this.#options = options;
+    this.#stallMs = options.stallMs ?? WRITE_STALL_MS;
+  }
+
+  /** So many replies wait that no further requests should be read. */
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** Nothing can be written any more. */
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  /** Datagrams dropped because the client did not read fast enough. */
+  get droppedDatagrams(): number {
+    return this.#dropped;
+  }
+
+  /**
+   * Queues a reply or notice. Order among these is kept, and they overtake stream data that is not yet written.
+   *
+   * @param frame A whole frame; owned by the queue.
+   */
+  push(frame: Uint8Array): void {
+    if (this.#dead) return;
+    this.#replies.push(frame);
+    if (this.#replies.bytes > REPLY_MAX_BYTES) {
+      this.#die("it does not read its replies");
+      return;
+    }
+    if (this.#replies.bytes > REPLY_HIGH_BYTES) this.#congested = true;
+    this.#wake();
+  }
+
+  /**
+   * Queues a datagram, or drops it when too many wait.
+   *
+   * @param frame A whole frame; may be shared between clients.
+   */
+  pushDatagram(frame: Uint8Array): void {
+    if (this.#dead) return;
+    if (this.#datagrams.bytes + frame.length > DATAGRAM_QUEUE_BYTES) {
+      this.#dropped++;
+      return;
+    }
+    this.#datagrams.push(frame);
+    this.#wake();
+  }
+
+  /**
+   * Notes that a source may have frames.
+   *
+   * @param source Who.
+   */
+  offer(source: FrameSource): void {
+    if (this.#dead || source.queued || !source.ready) return;
+    source.queued = true;
+    this.#sources.push(source);
+    this.#wake();
+  }
+
+  /**
+   * Waits until everything queued has been written or the client is dead.
+   *
+   * @returns When that is so.
+   */
+  async flushed(): Promise<void> {
+    if (!this.#pumping) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Forgets everything; nothing is written any more. */
+  stop(): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#replies.clear();
+    this.#datagrams.clear();
+    for (const source of this.#sources) source.queued = false;
+    this.#sources = [];
+    this.#congested = false;
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = undefined;
+    this.#options.onRoom();
+  }
+
+  #die(reason: string): void {
+    if (this.#dead) return;
+    this.stop();
+    this.#options.onDead(reason);
+  }
+
+  get #waiting(): boolean {
+    return !this.#replies.empty || !this.#datagrams.empty ||
+      this.#sources.length > 0;
+  }
+
+  #wake(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    void this.#pump();
+  }
+
+  /** Runs until nothing waits. One microtask late, so that all frames of one event-loop turn leave together. */
+  async #pump(): Promise<void> {
+    await undefined;
+    const buffer = pool.pop() ?? new Uint8Array(WRITE_BUFFER_BYTES);
+    try {
+      while (!this.#dead && this.#waiting) {
+        const first = this.#replies.peek();
+        if (first !== undefined && first.length > buffer.length) {
+          this.#replies.shift();
+          await this.#writeAll(first);
+        } else {
+          const length = this.#fill(buffer);
+          if (length > 0) await this.#writeAll(buffer.subarray(0, length));
+        }
+        if (this.#congested && this.#replies.bytes <= REPLY_HIGH_BYTES / 2) {
+          this.#congested = false;
+          this.#options.onRoom();
+        }
+      }
+    } catch (error) {
+      this.#die(error instanceof Error ? error.message : String(error));
+    } finally {
+      if (pool.length < POOLED_WRITE_BUFFERS) pool.push(buffer);
+      this.#pumping = false;
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
+  }
+
+  #fill(buffer: Uint8Array): number {
+    let offset = this.#copy(this.#replies, buffer, 0, buffer.length);
+    // What announces a connection must leave before its data.
+    if (!this.#replies.empty) return offset;
+    const share = this.#sources.length > 0
+      ? Math.min(buffer.length, offset + DATAGRAM_SHARE_BYTES)
+      : buffer.length;
+    offset = this.#copy(this.#datagrams, buffer, offset, share);
+    while (this.#sources.length > 0) {
+      if (offset > 0 && buffer.length - offset < LEAST_ROOM_BYTES) break;
+      const source = this.#sources.shift()!;
+      source.queued = false;
+      offset = source.pull(buffer, offset);
+      if (source.ready && !this.#dead) {
+        source.queued = true;
+        this.#sources.push(source);
+      }
+    }
+    return offset;
+  }
+
+  #copy(
+    queue: FrameQueue,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    let offset = start;
+    for (
+      let frame = queue.peek();
+      frame !== undefined && offset + frame.length <= end;
+      frame = queue.peek()
+    ) {
+      buffer.set(frame, offset);
+      offset += frame.length;
+      queue.shift();
+    }
+    return offset;
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    this.#writing = true;
+    this.#progressAt = performance.now();
+    if (this.#stallTimer === undefined) this.#watch(this.#stallMs);
+    try {
+      let rest = bytes;
+      while (rest.length > 0 && !this.#dead) {
+        const written = await this.#options.write(rest);
+        this.#progressAt = performance.now();
+        rest = rest.subarray(written);
+      }
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  /** One lazily repeated timer instead of one per write. */
+  #watch(delay: number): void {
+    this.#stallTimer = setTimeout(() => {
+      this.#stallTimer = undefined;
+      if (!this.#writing) return;
+      const left = this.#progressAt + this.#stallMs - performance.now();
+      if (left > 0) return this.#watch(left);
+      // Only a client that leaves work waiting is in the way.
+      if (this.#waiting) this.#die("it reads nothing");
+      else this.#watch(this.#stallMs);
+    }, delay);
+  }
+}

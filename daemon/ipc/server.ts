@@ -1,0 +1,191 @@
+/**
+ * The daemon's local socket (daemon.md §7): accepts clients and hands out datagrams.
+ *
+ * @module
+ */
+
+import { getLogger } from "../../platform/log.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { Cmd, encodeIpcFrame, encodeRecvFrom } from "../../protocol/ipc.ts";
+import type { Datagram } from "../stream/conn.ts";
+import type { Backend } from "./backend.ts";
+import { ClientSession, type SessionHost } from "./client_session.ts";
+import { MAX_CLIENTS } from "./limits.ts";
+import { type ListeningSocket, listenSocket } from "./listen_socket.ts";
+
+/** How to listen. */
+export interface IpcServerOptions {
+  /** Path of the socket; its directory must exist. */
+  path: string;
+  /** The daemon. */
+  backend: Backend;
+  /** Clients at once; default 1024. */
+  maxClients?: number;
+  /** A client that takes nothing for this long while output waits is disconnected, milliseconds; default 10 s. */
+  writeStallMs?: number;
+  /** How often a client is probed while it is not read from, milliseconds; default 5 s. */
+  pauseProbeMs?: number;
+}
+
+/** Counts for `info` and tests. */
+export interface IpcServerStats {
+  /** Clients connected. */
+  readonly clients: number;
+  /** Connections owned by clients, or still delivering what a gone client sent. */
+  readonly connections: number;
+  /** Datagrams that a slow client did not get. */
+  readonly droppedDatagrams: number;
+}
+
+/** Wait before accepting again after a failure such as too many open files, milliseconds. */
+const ACCEPT_RETRY_MS = 100;
+
+const log = getLogger(["pilot", "ipc"]);
+
+/** The listening socket with its clients. */
+export class IpcServer {
+  /** Where clients connect. */
+  readonly path: string;
+  readonly #options: IpcServerOptions;
+  readonly #socket: ListeningSocket;
+  readonly #sessions = new Map<ClientSession, Promise<void>>();
+  /** Sessions whose client has gone while data was still to be delivered. */
+  readonly #lingering = new Set<ClientSession>();
+  readonly #ports = new Map<number, ClientSession>();
+  readonly #host: SessionHost;
+  readonly #accepting: Promise<void>;
+  #droppedBefore = 0;
+  #retry: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Servers are made by {@linkcode listen}.
+   *
+   * @ignore
+   */
+  constructor(options: IpcServerOptions, socket: ListeningSocket) {
+    this.path = options.path;
+    this.#options = options;
+    this.#socket = socket;
+    this.#host = {
+      backend: options.backend,
+      ...(options.writeStallMs === undefined ? {} : { writeStallMs: options.writeStallMs }),
+      ...(options.pauseProbeMs === undefined ? {} : { pauseProbeMs: options.pauseProbeMs }),
+      portBound: (port, session) => void this.#ports.set(port, session),
+      portUnbound: (port) => void this.#ports.delete(port),
+      dropped: (reason) => log.warn("IPC client disconnected: {reason}", { reason }),
+    };
+    options.backend.network.onDatagram((datagram) => this.#deliver(datagram));
+    this.#accepting = this.#accept();
+  }
+
+  /**
+   * Starts to listen. The socket file has mode 0600 from the moment it exists.
+   *
+   * @param options Path and backend.
+   * @returns The server.
+   * @throws {PilotError} `already_exists` when a daemon answers on the path, `invalid_argument` when it is too long,
+   * else `io_error`.
+   */
+  static async listen(options: IpcServerOptions): Promise<IpcServer> {
+    return new IpcServer(options, await listenSocket(options.path));
+  }
+
+  /** Clients connected. */
+  get clientCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Counts. */
+  get stats(): IpcServerStats {
+    let connections = 0;
+    let droppedDatagrams = this.#droppedBefore;
+    for (const session of this.#sessions.keys()) {
+      connections += session.connCount;
+      droppedDatagrams += session.out.droppedDatagrams;
+    }
+    this.#sweep();
+    for (const session of this.#lingering) connections += session.connCount;
+    return { clients: this.#sessions.size, connections, droppedDatagrams };
+  }
+
+  /**
+   * Stops listening, disconnects every client and removes the socket file. Connections of clients are closed with FIN.
+   *
+   * @returns When all of that is done.
+   */
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#socket.remove();
+    this.#socket.listener.close();
+    this.#retry?.();
+    this.#options.backend.network.onDatagram(() => {});
+    const running = [...this.#sessions.values()];
+    for (const session of this.#sessions.keys()) session.release();
+    for (const session of this.#lingering) session.release();
+    this.#lingering.clear();
+    await this.#accepting;
+    await Promise.all(running);
+  }
+
+  async #accept(): Promise<void> {
+    while (this.#closed === undefined) {
+      try {
+        this.#admit(await this.#socket.listener.accept());
+      } catch (error) {
+        if (this.#closed !== undefined) return;
+        const { message } = PilotError.from(error, "io_error");
+        log.error("Cannot accept an IPC client: {message}", { message });
+        await this.#pause();
+      }
+    }
+  }
+
+  #admit(conn: Deno.UnixConn): void {
+    const limit = this.#options.maxClients ?? MAX_CLIENTS;
+    if (this.#closed !== undefined || this.#sessions.size >= limit) {
+      log.warn("IPC client refused: {limit} are connected", { limit });
+      conn.close();
+      return;
+    }
+    const session = new ClientSession(conn, this.#host);
+    const running = session.run().then(() => {
+      this.#sessions.delete(session);
+      this.#droppedBefore += session.out.droppedDatagrams;
+      this.#sweep();
+      if (session.connCount > 0 && this.#closed === undefined) {
+        this.#lingering.add(session);
+      }
+    });
+    this.#sessions.set(session, running);
+  }
+
+  #sweep(): void {
+    for (const session of this.#lingering) {
+      if (session.connCount === 0) this.#lingering.delete(session);
+    }
+  }
+
+  /** Cut short by {@linkcode close}. */
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ACCEPT_RETRY_MS);
+      this.#retry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #deliver(datagram: Datagram): void {
+    const frame = encodeIpcFrame(Cmd.RecvFrom, encodeRecvFrom(datagram));
+    const owner = this.#ports.get(datagram.port);
+    if (owner !== undefined) return owner.out.pushDatagram(frame);
+    for (const session of this.#sessions.keys()) {
+      session.out.pushDatagram(frame);
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * The daemon as a process: log, pid file, signals, exit.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { acquirePidFile } from "../platform/pidfile.ts";
+import { ensurePrivateDir } from "../platform/files.ts";
+import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
+import type { DaemonOptions } from "../platform/settings.ts";
+import { Daemon } from "./daemon.ts";
+
+const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK"]
+  : ["SIGINT", "SIGTERM"];
+
+/**
+ * Runs a daemon in the foreground until it is told to stop by SIGINT or SIGTERM.
+ *
+ * @param options See {@linkcode DaemonOptions}.
+ * @returns The exit code, 0 after an orderly stop.
+ * @throws {PilotError} When it cannot start, see {@linkcode Daemon.start}.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  configureLog({ level: options.logLevel, format: options.logFormat });
+  const log = getLogger([LOG_CATEGORY, "daemon"]);
+  await ensurePrivateDir(options.home);
+  await using _pidFile = await acquirePidFile(join(options.home, "pilot.pid"));
+  const stop = Promise.withResolvers<string>();
+  const listeners = STOP_SIGNALS.map((signal) => {
+    const listener = () => stop.resolve(signal);
+    Deno.addSignalListener(signal, listener);
+    return () => Deno.removeSignalListener(signal, listener);
+  });
+  try {
+    await using daemon = await Daemon.start(options);
+    log.info("daemon running", { socket: options.socket, udp: daemon.socket.local.port });
+    log.info("daemon stopping", { signal: await stop.promise });
+  } finally {
+    for (const remove of listeners) remove();
+  }
+  return 0;
+}

@@ -1,0 +1,259 @@
+/**
+ * The registry as one node uses it: requests signed in its name, replies checked for shape
+ * (rendezvous.md §4, daemon.md §4.3).
+ *
+ * @module
+ */
+
+import { formatAddress } from "../../protocol/address.ts";
+import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
+import type { Identity } from "../../protocol/crypto/identity.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import {
+  challenges,
+  type JsonObject,
+  numberField,
+  textField,
+  textListField,
+} from "../../protocol/registry.ts";
+import type { DirectoryBackend } from "../ipc/backend.ts";
+import type { RegistryClient } from "./client.ts";
+
+/** What a node tells the registry about itself. */
+export interface Registration {
+  /** `host:port` of the tunnel socket. */
+  readonly listenAddr: string;
+  /** Contact address. */
+  readonly owner: string;
+  /** Software version. */
+  readonly version: string;
+  /** `host:port` in the local network. */
+  readonly lanAddrs: readonly string[];
+}
+
+/** Signs and sends this node's requests. */
+export class NodeRegistry implements DirectoryBackend {
+  readonly #client: RegistryClient;
+  readonly #identity: Identity;
+  #node = 0;
+
+  constructor(options: {
+    client: RegistryClient;
+    identity: Identity;
+  }) {
+    this.#client = options.client;
+    this.#identity = options.identity;
+  }
+
+  /** Our node number; 0 before the first registration. */
+  get node(): number {
+    return this.#node;
+  }
+
+  /** Our identity. */
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  /** Uses a number known from an earlier run until the registry confirms it. */
+  assume(node: number): void {
+    this.#node = node;
+  }
+
+  /** Registers, and remembers the number given. */
+  async register(registration: Registration): Promise<JsonObject> {
+    const { listenAddr, owner, version, lanAddrs } = registration;
+    const publicKey = this.#identity.publicKeyBase64;
+    const reply = await this.#signed(challenges.register(listenAddr, publicKey), {
+      type: "register",
+      public_key: publicKey,
+      listen_addr: listenAddr,
+      owner,
+      version,
+      protocol_version: 1,
+      lan_addrs: [...lanAddrs],
+    });
+    const node = numberField(reply, "node_id");
+    if (node === 0) {
+      throw new PilotError(
+        "protocol_error",
+        "The registry's answer to register has no node number",
+      );
+    }
+    this.#node = node;
+    return reply;
+  }
+
+  /** Keeps the registration alive. */
+  heartbeat(): Promise<JsonObject> {
+    const node = this.#node;
+    return this.#signed(challenges.heartbeat(node), { type: "heartbeat", node_id: node });
+  }
+
+  /** The key registered for a node; undefined when the registry does not know the node. */
+  async lookupKey(node: number): Promise<Uint8Array | undefined> {
+    try {
+      return decodeBase64(textField(await this.lookup(node), "public_key"));
+    } catch (error) {
+      if (error instanceof PilotError && error.code === "not_found") return undefined;
+      throw error;
+    }
+  }
+
+  /** Where a node may be reached: `host:port` or empty, and its LAN addresses. */
+  async resolve(node: number): Promise<{ realAddr: string; lanAddrs: string[] }> {
+    const self = this.#node;
+    const reply = await this.#signed(challenges.resolve(self, node), {
+      type: "resolve",
+      node_id: node,
+      requester_id: self,
+    }).catch((error) => {
+      // The registry hides why, but to a registered requester with a good signature only trust can be missing.
+      if (!(error instanceof PilotError) || error.code !== "denied") throw error;
+      throw new PilotError(
+        "untrusted",
+        `Node ${node} may not be reached by this node: there is no mutual trust`,
+        { hint: `Ask for it with \`pilotctl handshake ${node}\`.`, cause: error },
+      );
+    });
+    return { realAddr: textField(reply, "real_addr"), lanAddrs: textListField(reply, "lan_addrs") };
+  }
+
+  /** Tells the registry that we trust a peer. */
+  async reportTrust(peer: number): Promise<void> {
+    await this.#signed(challenges.reportTrust(this.#node, peer), {
+      type: "report_trust",
+      node_id: this.#node,
+      peer_id: peer,
+    });
+  }
+
+  /** Ends the trust pair; fine when there is none. */
+  async revokeTrust(peer: number): Promise<void> {
+    await this.#signed(challenges.revokeTrust(this.#node, peer), {
+      type: "revoke_trust",
+      node_id: this.#node,
+      peer_id: peer,
+    }).catch((error) => {
+      // The registry's masked error for a pair that is not there; what we want is the case already.
+      if (!(error instanceof PilotError) || error.code !== "denied") throw error;
+    });
+  }
+
+  /** Whether the registry knows a pair, or a shared network. */
+  async checkTrust(peer: number): Promise<boolean> {
+    const reply = await this.#client.request({
+      type: "check_trust",
+      node_id: this.#node,
+      peer_id: peer,
+    });
+    return reply.trusted === true;
+  }
+
+  /** Leaves a trust request at the registry; one that waits there already is as good. */
+  async requestHandshake(peer: number, justification: string): Promise<void> {
+    await this.#signed(challenges.handshake(this.#node, peer), {
+      type: "request_handshake",
+      from_node_id: this.#node,
+      to_node_id: peer,
+      justification,
+    }).catch((error) => {
+      if (!(error instanceof PilotError) || error.code !== "already_exists") throw error;
+    });
+  }
+
+  /** Fetches what others left for us. */
+  pollHandshakes(): Promise<JsonObject> {
+    const node = this.#node;
+    return this.#signed(challenges.pollHandshakes(node), {
+      type: "poll_handshakes",
+      node_id: node,
+    });
+  }
+
+  /** Answers a trust request through the registry. */
+  async respondHandshake(peer: number, accept: boolean): Promise<void> {
+    await this.#signed(challenges.respondHandshake(this.#node, peer), {
+      type: "respond_handshake",
+      node_id: this.#node,
+      peer_id: peer,
+      accept,
+    });
+  }
+
+  // ---- DirectoryBackend
+
+  lookup(node: number): Promise<JsonObject> {
+    return this.#client.request({ type: "lookup", node_id: node });
+  }
+
+  resolveHostname(hostname: string): Promise<JsonObject> {
+    return this.#resolveHostname(hostname, {});
+  }
+
+  async handshakeTarget(hostname: string): Promise<JsonObject> {
+    const reply = await this.#resolveHostname(hostname, { purpose: "handshake" });
+    const node = numberField(reply, "node_id");
+    return { node_id: node, address: formatAddress({ network: 0, node }) };
+  }
+
+  setHostname(hostname: string): Promise<JsonObject> {
+    const node_id = this.#self();
+    return this.#signed(challenges.setHostname(node_id), {
+      type: "set_hostname",
+      node_id,
+      hostname,
+    });
+  }
+
+  setVisibility(isPublic: boolean): Promise<JsonObject> {
+    const node_id = this.#self();
+    return this.#signed(challenges.setVisibility(node_id), {
+      type: "set_visibility",
+      node_id,
+      public: isPublic,
+    });
+  }
+
+  setTags(tags: readonly string[]): Promise<JsonObject> {
+    const node_id = this.#self();
+    return this.#signed(challenges.setTags(node_id), {
+      type: "set_tags",
+      node_id,
+      tags: [...tags],
+    });
+  }
+
+  deregister(): Promise<JsonObject> {
+    const node_id = this.#self();
+    return this.#signed(challenges.deregister(node_id), { type: "deregister", node_id });
+  }
+
+  network(type: string, fields: JsonObject): Promise<JsonObject> {
+    return this.#client.request({ ...fields, type });
+  }
+
+  async #resolveHostname(hostname: string, extra: JsonObject): Promise<JsonObject> {
+    const requester = this.#self();
+    return await this.#signed(challenges.resolveHostname(requester, hostname), {
+      type: "resolve_hostname",
+      hostname,
+      requester_id: requester,
+      ...extra,
+    });
+  }
+
+  #self(): number {
+    if (this.#node === 0) {
+      throw new PilotError("unavailable", "This daemon is not registered yet", {
+        hint: "It keeps trying to reach the registry; see `pilotctl info`.",
+      });
+    }
+    return this.#node;
+  }
+
+  async #signed(challenge: Uint8Array, request: JsonObject): Promise<JsonObject> {
+    const signature = encodeBase64(await this.#identity.sign(challenge));
+    return await this.#client.request({ ...request, signature });
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Keeps this node registered: in the background, with backoff, for as long as the daemon runs
+ * (daemon.md §4.2, §4.4).
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import type { JsonObject } from "../../protocol/registry.ts";
+import { type Clock, TimerSet } from "../clock.ts";
+
+/** First wait after a failure; doubles each time, plus up to half of it at random so that nodes do not come back in step. */
+export const RETRY_MIN_MS = 250;
+/** Longest wait between two attempts. */
+export const RETRY_MAX_MS = 15_000;
+
+/** Where registration stands, as `info` shows it. */
+export type RegistrationState = "registering" | "registered" | "retrying";
+
+/** What registration needs from the daemon. */
+export interface RegistrationDeps {
+  readonly clock: Clock;
+  /** 0 <= x < 1. */
+  readonly randomFraction: () => number;
+  /** Heartbeat interval, milliseconds. */
+  readonly keepaliveMs: number;
+  /** Registers with what is known now. */
+  readonly register: () => Promise<JsonObject>;
+  /** Restores what hangs on a registration: addresses, visibility, hostname, trust pairs. */
+  readonly registered: (reply: JsonObject, isFirst: boolean) => Promise<void>;
+  readonly heartbeat: () => Promise<unknown>;
+  readonly log: (
+    level: "info" | "warn",
+    message: string,
+    fields: Record<string, unknown>,
+  ) => void;
+}
+
+/** Registers, keeps alive, and registers again whenever the registry was lost. */
+export class RegistrationLoop {
+  readonly #deps: RegistrationDeps;
+  readonly #timers: TimerSet;
+  #state: RegistrationState = "registering";
+  #error: PilotError | undefined;
+  #failures = 0;
+  #isFirst = true;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(deps: RegistrationDeps) {
+    this.#deps = deps;
+    this.#timers = new TimerSet(deps.clock);
+  }
+
+  /** Where registration stands. */
+  get state(): RegistrationState {
+    return this.#state;
+  }
+
+  /** Why the last attempt failed; undefined while registered. */
+  get error(): PilotError | undefined {
+    return this.#error;
+  }
+
+  /** Registers now, or once more after the attempt that runs: an address has changed. */
+  trigger(): void {
+    this.#again = true;
+    if (this.#running !== undefined || this.#stopped) return;
+    this.#timers.clear();
+    this.#running = this.#run().finally(() => this.#running = undefined);
+  }
+
+  /** Ends the loop and resolves when nothing of it runs any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timers.close();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      await this.#attempt(async () => {
+        const reply = await this.#deps.register();
+        await this.#deps.registered(reply, this.#isFirst);
+        this.#isFirst = false;
+      });
+    }
+  }
+
+  async #attempt(action: () => Promise<void>): Promise<void> {
+    const { log } = this.#deps;
+    try {
+      await action();
+      if (this.#state === "retrying") log("info", "registry is back", {});
+      this.#state = "registered";
+      this.#error = undefined;
+      this.#failures = 0;
+      this.#timers.after(this.#deps.keepaliveMs, () => this.#heartbeat());
+    } catch (thrown) {
+      const error = PilotError.from(thrown, "internal", "Registration failed");
+      // One line for an outage, not one for each attempt.
+      if (this.#failures++ === 0) {
+        log("warn", "registration failed, retrying", { code: error.code, error: error.message });
+      }
+      this.#error = error;
+      this.#state = "retrying";
+      this.#timers.after(this.#backoffMs(), () => this.trigger());
+    }
+  }
+
+  #heartbeat(): void {
+    if (this.#running !== undefined || this.#stopped) return;
+    this.#running = this.#deps.heartbeat().then(
+      () => void this.#timers.after(this.#deps.keepaliveMs, () => this.#heartbeat()),
+      // Whatever went wrong, registering afresh mends it and is idempotent.
+      () => void this.#timers.after(this.#backoffMs(), () => this.trigger()),
+    ).finally(() => this.#running = undefined);
+  }
+
+  #backoffMs(): number {
+    const base = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(this.#failures, 16));
+    return base * (1 + this.#deps.randomFraction() / 2);
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The daemon's small files: identity.json, trust.json, node.json (daemon.md §4.1, §5.7). All are private to the
+ * user and never half-written.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { Identity } from "../protocol/crypto/identity.ts";
+import { PilotError } from "../protocol/errors.ts";
+import { TrustState } from "../protocol/trust/mod.ts";
+import { readPrivateFile, writeFileAtomic } from "../platform/files.ts";
+
+/** What the registry told us last, so that a daemon has its address before the registry is reachable. */
+export interface NodeFile {
+  /** Node number. */
+  readonly node: number;
+  /** Base64 key the number belongs to. */
+  readonly publicKey: string;
+  /** Anybody may reach the node. */
+  readonly isPublic: boolean;
+  /** Its hostname, empty when it has none. */
+  readonly hostname: string;
+}
+
+/** Reads and writes the files of one home directory. */
+export class StateFiles {
+  readonly #identityPath: string;
+  readonly #trustPath: string;
+  readonly #nodePath: string;
+
+  constructor(home: string, identityPath: string) {
+    this.#identityPath = identityPath;
+    this.#trustPath = join(home, "trust.json");
+    this.#nodePath = join(home, "node.json");
+  }
+
+  /**
+   * The identity; made and saved at the first start.
+   *
+   * @throws {PilotError} `invalid_argument` for a damaged file, which is never overwritten; `denied` when others may
+   * read it; `io_error`.
+   */
+  async identity(): Promise<Identity> {
+    const text = await readPrivateFile(this.#identityPath);
+    if (text !== undefined) {
+      try {
+        return await Identity.fromFile(text);
+      } catch (error) {
+        throw new PilotError("invalid_argument", `Identity file ${this.#identityPath} is damaged`, {
+          hint: "Restore it from a backup; without it this node gets a new address.",
+          cause: error,
+        });
+      }
+    }
+    const identity = await Identity.generate();
+    await writeFileAtomic(this.#identityPath, identity.toFile());
+    return identity;
+  }
+
+  /**
+   * The trust state; empty at the first start.
+   *
+   * @throws {PilotError} `invalid_argument` for a damaged file, which is never overwritten; `denied`, `io_error`.
+   */
+  async trust(): Promise<TrustState> {
+    const text = await readPrivateFile(this.#trustPath);
+    if (text === undefined) return new TrustState();
+    try {
+      return TrustState.fromFile(text);
+    } catch (error) {
+      throw new PilotError("invalid_argument", `Trust file ${this.#trustPath} is damaged`, {
+        hint: "Restore it from a backup, or remove it and shake hands again.",
+        cause: error,
+      });
+    }
+  }
+
+  /** Saves the trust state. */
+  async saveTrust(json: string): Promise<void> {
+    await writeFileAtomic(this.#trustPath, json);
+  }
+
+  /** What is known from an earlier run under this key; undefined when nothing usable is. */
+  async node(publicKey: string): Promise<NodeFile | undefined> {
+    const text = await readPrivateFile(this.#nodePath);
+    if (text === undefined) return undefined;
+    let file: Partial<NodeFile>;
+    try {
+      file = JSON.parse(text) ?? {};
+    } catch {
+      // Only a cache of what the registry says: as good as absent.
+      return undefined;
+    }
+    const { node, isPublic, hostname } = file;
+    if (file.publicKey !== publicKey || !Number.isInteger(node)) return undefined;
+    if (node! < 1 || node! > 0xffffffff) return undefined;
+    return {
+      node: node!,
+      publicKey,
+      isPublic: isPublic === true,
+      hostname: typeof hostname === "string" ? hostname : "",
+    };
+  }
+
+  /** Remembers what the registry said. */
+  async saveNode(file: NodeFile): Promise<void> {
+    await writeFileAtomic(this.#nodePath, JSON.stringify(file, null, 2) + "\n");
+  }
+}

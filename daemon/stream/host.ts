@@ -1,0 +1,451 @@
+/**
+ * All stream connections of the daemon: the way from an authenticated packet to the connection it belongs to,
+ * opening, accepting, and cutting (daemon.md §3).
+ *
+ * @module
+ */
+
+import { type Address, addressKey, formatAddress } from "../../protocol/address.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { ACK, FIN, type Packet, PROTO_STREAM, RST, SYN } from "../../protocol/packet.ts";
+import { type Segment, Stream, type StreamOptions } from "../../protocol/stream/mod.ts";
+import type { Clock } from "../clock.ts";
+import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
+import type { Conn, DialOptions } from "./conn.ts";
+import type { Gate } from "./gate.ts";
+import { type ConnHost, HostConn } from "./host_conn.ts";
+import { PortTable } from "./ports.ts";
+import { TimerQueue } from "./timer_queue.ts";
+
+/** Connections at a time (daemon.md §3.1). */
+export const MAX_CONNECTIONS = 65_536;
+/** Connections to one local port at a time (daemon.md §3.1). */
+export const MAX_CONNECTIONS_PER_PORT = 1_024;
+/** RSTs sent for segments that belong to no connection. */
+export const RESET_RATE: Rate = { perSecond: 100, burst: 200 };
+/** Longest wait for a dial when the caller names none. */
+export const DIAL_TIMEOUT_MS = 30_000;
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+/** What the host needs from the daemon. */
+export interface StreamHostDeps {
+  readonly clock: Clock;
+  readonly random: (out: Uint8Array) => void;
+  readonly gate: Gate;
+  /** Our node number; 0 before it is known. */
+  readonly self: () => number;
+  /** Makes sure there is a way to a peer; throws {@linkcode PilotError}. */
+  readonly ensure: (node: number) => Promise<void>;
+  /** Sends a packet; its payload may be reused after the call. */
+  readonly send: (packet: Packet) => void;
+  /** Segment size and other options for connections with a peer. */
+  readonly streamOptions: (node: number) => Partial<StreamOptions>;
+  /** Lifecycle event (daemon.md §9.4). */
+  readonly emit: (event: string, data: Record<string, unknown>) => void;
+}
+
+interface Waiting {
+  resolve: (conn: HostConn) => void;
+  reject: (error: PilotError) => void;
+}
+
+/** Streams of one daemon. */
+export class StreamHost implements ConnHost {
+  readonly #deps: StreamHostDeps;
+  readonly #ports: PortTable;
+  readonly #timers: TimerQueue;
+  readonly #resets: TokenBucket;
+  /** By remote address, then by both ports. */
+  readonly #conns = new Map<number, Map<number, HostConn>>();
+  readonly #byNode = new Map<number, Set<HostConn>>();
+  readonly #perPort = new Map<number, number>();
+  readonly #dials = new Map<HostConn, Waiting>();
+  readonly #packet: Packet = {
+    flags: 0,
+    protocol: PROTO_STREAM,
+    srcNetwork: 0,
+    srcNode: 0,
+    dstNetwork: 0,
+    dstNode: 0,
+    srcPort: 0,
+    dstPort: 0,
+    seq: 0,
+    ack: 0,
+    window: 0,
+    payload: NO_PAYLOAD,
+  };
+  #count = 0;
+  #nextId = 1;
+  #closed = false;
+
+  constructor(deps: StreamHostDeps) {
+    this.#deps = deps;
+    this.#ports = new PortTable(this.#randomNumber());
+    this.#timers = new TimerQueue(deps.clock);
+    this.#resets = new TokenBucket(RESET_RATE, deps.clock.now());
+  }
+
+  /** Connections in any state but CLOSED. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /** Ports listened on. */
+  get boundPorts(): number {
+    return this.#ports.boundCount;
+  }
+
+  /** Timers and tables that must be empty when every connection is gone; for tests. */
+  get residue(): number {
+    return this.#conns.size + this.#byNode.size + this.#perPort.size + this.#dials.size +
+      this.#timers.size;
+  }
+
+  /** Listens on a port; `already_exists` when it is taken. */
+  bind(port: number, onAccept: (conn: Conn) => void): void {
+    this.#ports.bind(port, onAccept);
+  }
+
+  /** Stops listening on a port. */
+  unbind(port: number): void {
+    this.#ports.unbind(port);
+  }
+
+  /** All connections. */
+  *conns(): IterableIterator<HostConn> {
+    for (const conns of this.#byNode.values()) yield* conns;
+  }
+
+  /** Connections run with this node. */
+  hasConns(node: number): boolean {
+    return this.#byNode.has(node);
+  }
+
+  /**
+   * Opens a connection.
+   *
+   * @throws {PilotError} As {@linkcode StreamHostDeps.ensure}, or `connection_refused`, `timeout`, `aborted`,
+   * `limit_exceeded`.
+   */
+  async dial(address: Address, port: number, options: DialOptions = {}): Promise<Conn> {
+    const { signal, timeoutMs = DIAL_TIMEOUT_MS } = options;
+    throwIfAborted(signal);
+    const startMs = this.now();
+    if (address.node !== this.#deps.self()) {
+      await withLimits(this.#deps.ensure(address.node), {
+        signal,
+        timeoutMs,
+        clock: this.#deps.clock,
+        what: `Dial of ${formatAddress(address)} port ${port}`,
+      });
+    }
+    if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
+    if (this.#count >= MAX_CONNECTIONS) {
+      throw new PilotError("limit_exceeded", `All ${MAX_CONNECTIONS} connections are in use`);
+    }
+    const dialTimeoutMs = Math.max(1, timeoutMs - (this.now() - startMs));
+    const stream = Stream.connect(this.#options(address.node, { dialTimeoutMs }), this.now());
+    const localPort = this.#ports.allocate(this.now());
+    const conn = this.#add(
+      { network: address.network, node: this.#deps.self() },
+      localPort,
+      address,
+      port,
+      stream,
+      true,
+    );
+    return await new Promise<Conn>((resolve, reject) => {
+      const onAbort = () => {
+        this.#dials.delete(conn);
+        conn.abort();
+        reject(abortedError(signal));
+      };
+      const settle = () => signal?.removeEventListener("abort", onAbort);
+      this.#dials.set(conn, {
+        resolve: (done) => {
+          settle();
+          resolve(done);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+      conn.drive();
+    });
+  }
+
+  /** Handles a stream packet from an authenticated peer. */
+  onPacket(packet: Packet): void {
+    const conn = this.#find(packet);
+    const isSyn = (packet.flags & (SYN | ACK)) === SYN;
+    if (conn !== undefined) {
+      if (!isSyn || !conn.isRestart(packet)) {
+        conn.onSegment(packet);
+        return;
+      }
+      // The peer's process is a new one and reuses the port numbers (daemon.md §3.4 RULE).
+      conn.replace();
+    }
+    if (isSyn) this.#onSyn(packet);
+    else this.#onStray(packet);
+  }
+
+  /** The peer proved a new tunnel key: what it does not know any more must end soon (daemon.md §17 RULE). */
+  onPeerRestarted(node: number): void {
+    for (const conn of [...this.#byNode.get(node) ?? []]) conn.onPeerRestarted();
+  }
+
+  /** Resets every connection with a node. */
+  cut(node: number): void {
+    for (const conn of [...this.#byNode.get(node) ?? []]) conn.abort();
+  }
+
+  /** Asks every connection to end, and resolves when all have or after `graceMs`. */
+  async shutdown(graceMs: number): Promise<void> {
+    for (const conn of [...this.conns()]) conn.close();
+    const { clock } = this.#deps;
+    const endMs = clock.now() + graceMs;
+    while (clock.now() < endMs && [...this.conns()].some((conn) => !conn.closed)) {
+      await new Promise<void>((resolve) => clock.after(10, resolve));
+    }
+    this.#closed = true;
+    for (const conn of [...this.conns()]) conn.abort();
+    this.#timers.clear();
+  }
+
+  // ---- ConnHost
+
+  now(): number {
+    return this.#deps.clock.now();
+  }
+
+  sendSegment(conn: HostConn, segment: Segment): void {
+    const packet = this.#packet;
+    packet.flags = segment.flags;
+    packet.srcNetwork = conn.localAddress.network;
+    packet.srcNode = conn.localAddress.node;
+    packet.dstNetwork = conn.remoteAddress.network;
+    packet.dstNode = conn.remoteAddress.node;
+    packet.srcPort = conn.localPort;
+    packet.dstPort = conn.remotePort;
+    packet.seq = segment.seq;
+    packet.ack = segment.ack;
+    packet.window = segment.window;
+    packet.payload = segment.payload;
+    this.#deps.send(packet);
+  }
+
+  reschedule(conn: HostConn): void {
+    this.#timers.touch(conn);
+  }
+
+  onEstablished(conn: HostConn): void {
+    if (conn.isActive) {
+      const waiting = this.#dials.get(conn);
+      this.#dials.delete(conn);
+      waiting?.resolve(conn);
+      return;
+    }
+    const handler = this.#ports.listener(conn.localPort);
+    if (handler === undefined) {
+      conn.abort();
+      return;
+    }
+    this.#deps.emit("conn.established", names(conn));
+    handler(conn);
+  }
+
+  onGone(conn: HostConn): void {
+    const key = addressKey(conn.remoteAddress.network, conn.remoteAddress.node);
+    const conns = this.#conns.get(key);
+    const ports = portKey(conn.localPort, conn.remotePort);
+    // A restarted peer's new connection may have taken the place already.
+    if (conns?.get(ports) === conn) {
+      conns.delete(ports);
+      if (conns.size === 0) this.#conns.delete(key);
+    }
+    const ofNode = this.#byNode.get(conn.remoteAddress.node);
+    if (ofNode?.delete(conn) !== true) return;
+    if (ofNode.size === 0) this.#byNode.delete(conn.remoteAddress.node);
+    this.#count--;
+    this.#timers.delete(conn);
+    if (conn.isActive) {
+      this.#ports.release(conn.localPort, this.now());
+    } else {
+      const left = this.#perPort.get(conn.localPort)! - 1;
+      if (left === 0) this.#perPort.delete(conn.localPort);
+      else this.#perPort.set(conn.localPort, left);
+    }
+    const waiting = this.#dials.get(conn);
+    this.#dials.delete(conn);
+    waiting?.reject(dialError(conn));
+  }
+
+  // ---- opening
+
+  #onSyn(packet: Packet): void {
+    const { gate, emit } = this.#deps;
+    const node = packet.srcNode;
+    const source = formatAddress({ network: packet.srcNetwork, node });
+    const isSelf = node === this.#deps.self();
+    // Silence towards those who are not trusted: they learn nothing of what listens here.
+    if (!isSelf && !gate.admits(node, packet.dstPort)) {
+      emit("syn.rejected", { src_node_id: node, src_addr: source, dst_port: packet.dstPort });
+      return;
+    }
+    if (!isSelf && !gate.takeSyn(node)) {
+      emit("security.syn_rate_limited", { src_addr: source, src_port: packet.srcPort });
+      return;
+    }
+    const ofPort = this.#perPort.get(packet.dstPort) ?? 0;
+    const isFull = this.#count >= MAX_CONNECTIONS || ofPort >= MAX_CONNECTIONS_PER_PORT;
+    if (this.#closed || isFull || this.#ports.listener(packet.dstPort) === undefined) {
+      this.#reset(packet);
+      return;
+    }
+    const stream = Stream.accept(this.#options(node, {}), packet, this.now());
+    this.#perPort.set(packet.dstPort, ofPort + 1);
+    const conn = this.#add(
+      { network: packet.dstNetwork, node: packet.dstNode },
+      packet.dstPort,
+      { network: packet.srcNetwork, node },
+      packet.srcPort,
+      stream,
+      false,
+    );
+    emit("conn.syn_received", names(conn));
+    conn.drive();
+  }
+
+  /** A segment of a connection that does not exist: its sender should learn that soon (daemon.md §17 RULE). */
+  #onStray(packet: Packet): void {
+    if ((packet.flags & (RST | FIN)) !== 0 || (packet.flags & ACK) === 0) return;
+    this.#reset(packet);
+  }
+
+  #reset(packet: Packet): void {
+    if (!this.#resets.take(this.now())) return;
+    this.#deps.send({
+      ...packet,
+      flags: RST,
+      srcNetwork: packet.dstNetwork,
+      srcNode: packet.dstNode,
+      dstNetwork: packet.srcNetwork,
+      dstNode: packet.srcNode,
+      srcPort: packet.dstPort,
+      dstPort: packet.srcPort,
+      seq: 0,
+      ack: 0,
+      window: 0,
+      payload: NO_PAYLOAD,
+    });
+  }
+
+  #options(node: number, extra: Partial<StreamOptions>): StreamOptions {
+    // Below 2^31, because older peers compare some sequence numbers without wrap-around; 0 marks them (§3.2).
+    const isn = (this.#randomNumber() & 0x7fffffff) || 1;
+    return { ...this.#deps.streamOptions(node), ...extra, isn };
+  }
+
+  #add(
+    localAddress: Address,
+    localPort: number,
+    remoteAddress: Address,
+    remotePort: number,
+    stream: Stream,
+    isActive: boolean,
+  ): HostConn {
+    const id = this.#nextId;
+    // 32 bits of numbers outlast any set of 65,536 living connections but not a long life of a daemon.
+    this.#nextId = id >= 0xffffffff ? 1 : id + 1;
+    const ends = { id, localAddress, localPort, remoteAddress, remotePort };
+    const conn = new HostConn(this, ends, stream, isActive);
+    const key = addressKey(remoteAddress.network, remoteAddress.node);
+    let conns = this.#conns.get(key);
+    if (conns === undefined) this.#conns.set(key, conns = new Map());
+    conns.set(portKey(localPort, remotePort), conn);
+    let ofNode = this.#byNode.get(remoteAddress.node);
+    if (ofNode === undefined) this.#byNode.set(remoteAddress.node, ofNode = new Set());
+    ofNode.add(conn);
+    this.#count++;
+    return conn;
+  }
+
+  #find(packet: Packet): HostConn | undefined {
+    return this.#conns.get(addressKey(packet.srcNetwork, packet.srcNode))
+      ?.get(portKey(packet.dstPort, packet.srcPort));
+  }
+
+  #randomNumber(): number {
+    const bytes = new Uint8Array(4);
+    this.#deps.random(bytes);
+    return new DataView(bytes.buffer).getUint32(0);
+  }
+}
+
+function portKey(localPort: number, remotePort: number): number {
+  return localPort * 0x10000 + remotePort;
+}
+
+function names(conn: HostConn): Record<string, unknown> {
+  return {
+    src_addr: formatAddress(conn.remoteAddress),
+    src_port: conn.remotePort,
+    dst_port: conn.localPort,
+    conn_id: conn.id,
+  };
+}
+
+function dialError(conn: HostConn): PilotError {
+  const where = `${formatAddress(conn.remoteAddress)} port ${conn.remotePort}`;
+  const code = conn.error?.code ?? "connection_closed";
+  if (code === "connection_refused") {
+    return new PilotError(code, `connection refused: nothing listens on ${where}`, {
+      hint: "Start a listener on that port, or choose another port.",
+      cause: conn.error,
+    });
+  }
+  if (code === "timeout") {
+    return new PilotError(code, `dial timeout: no answer from ${where}`, {
+      hint:
+        "The peer may be offline, unreachable, or not trust this node yet; see `pilotctl trust`.",
+      cause: conn.error,
+    });
+  }
+  return new PilotError(code, `Dial of ${where} failed: ${conn.error?.message ?? "closed"}`, {
+    cause: conn.error,
+  });
+}
+
+function abortedError(signal: AbortSignal | undefined): PilotError {
+  return new PilotError("aborted", "The dial was cancelled", { cause: signal?.reason });
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal);
+}
+
+/** Lets a promise be given up on; what it does goes on unobserved. */
+function withLimits(
+  promise: Promise<void>,
+  options: { signal: AbortSignal | undefined; timeoutMs: number; clock: Clock; what: string },
+): Promise<void> {
+  const { signal, timeoutMs, clock, what } = options;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => finish(() => reject(abortedError(signal)));
+    const cancel = clock.after(
+      timeoutMs,
+      () => finish(() => reject(new PilotError("timeout", `${what} timed out`))),
+    );
+    const finish = (settle: () => void) => {
+      cancel();
+      signal?.removeEventListener("abort", onAbort);
+      settle();
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    promise.then(() => finish(resolve), (error) => finish(() => reject(error)));
+  });
+}

@@ -1,0 +1,233 @@
+/**
+ * A {@linkcode Conn} on a protocol stream: turns what the stream wants into packets, timers and listener calls.
+ *
+ * @module
+ */
+
+import type { Address } from "../../protocol/address.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import type { Segment, Stream, StreamState, StreamStats } from "../../protocol/stream/mod.ts";
+import type { Conn, ConnListener } from "./conn.ts";
+import type { Timed } from "./timer_queue.ts";
+
+/** What a connection needs from its host. */
+export interface ConnHost {
+  /** Milliseconds. */
+  now(): number;
+  /** Puts a segment on the wire. */
+  sendSegment(conn: HostConn, segment: Segment): void;
+  /** The deadline may have moved. */
+  reschedule(conn: HostConn): void;
+  /** The handshake is complete. */
+  onEstablished(conn: HostConn): void;
+  /** The connection is over and can be forgotten. */
+  onGone(conn: HostConn): void;
+}
+
+/** Names both ends of a connection. */
+export interface ConnNames {
+  readonly id: number;
+  readonly localAddress: Address;
+  readonly localPort: number;
+  readonly remoteAddress: Address;
+  readonly remotePort: number;
+}
+
+/** One connection of this daemon. */
+export class HostConn implements Conn, Timed {
+  readonly id: number;
+  readonly localAddress: Address;
+  readonly localPort: number;
+  readonly remoteAddress: Address;
+  readonly remotePort: number;
+  /** We opened it. */
+  readonly isActive: boolean;
+  readonly #host: ConnHost;
+  readonly #stream: Stream;
+  #listener: ConnListener | undefined;
+  #driving = false;
+  #again = false;
+  #ended = false;
+  #reported = false;
+  /** Who was told that the connection is over. */
+  #told: ConnListener | undefined;
+  #gone = false;
+  #replaced: PilotError | undefined;
+
+  constructor(host: ConnHost, names: ConnNames, stream: Stream, isActive: boolean) {
+    this.#host = host;
+    this.id = names.id;
+    this.localAddress = names.localAddress;
+    this.localPort = names.localPort;
+    this.remoteAddress = names.remoteAddress;
+    this.remotePort = names.remotePort;
+    this.isActive = isActive;
+    this.#stream = stream;
+  }
+
+  get state(): StreamState {
+    return this.#stream.state;
+  }
+
+  get error(): PilotError | undefined {
+    return this.#replaced ?? this.#stream.error;
+  }
+
+  get readableBytes(): number {
+    return this.#stream.readableBytes;
+  }
+
+  get writableBytes(): number {
+    return this.#stream.writableBytes;
+  }
+
+  get ended(): boolean {
+    return this.#ended && this.#stream.readableBytes === 0;
+  }
+
+  get closed(): boolean {
+    return this.#reported;
+  }
+
+  setListener(listener: ConnListener): void {
+    this.#listener = listener;
+    if (this.readableBytes > 0 || this.#ended || this.#reported) {
+      queueMicrotask(() => this.#catchUp(listener));
+    }
+  }
+
+  read(maxBytes?: number): Uint8Array | undefined {
+    const data = this.#stream.read(maxBytes);
+    // Reading may owe the peer a window update.
+    if (data !== undefined) this.drive();
+    return data;
+  }
+
+  write(data: Uint8Array): number {
+    const taken = this.#stream.write(data, this.#host.now());
+    if (taken > 0) this.drive();
+    return taken;
+  }
+
+  close(): void {
+    this.#stream.close(this.#host.now());
+    this.drive();
+  }
+
+  abort(): void {
+    this.#stream.abort(this.#host.now());
+    this.drive();
+  }
+
+  stats(): StreamStats {
+    return this.#stream.stats();
+  }
+
+  /** A segment of the peer for this connection. */
+  onSegment(segment: Segment): void {
+    this.#stream.onSegment(segment, this.#host.now());
+    this.drive();
+  }
+
+  /** Whether a SYN for this connection means that the peer has restarted. */
+  isRestart(syn: Segment): boolean {
+    return this.#stream.isRestart(syn, this.#host.now());
+  }
+
+  /** The peer has restarted and uses these ports again: ends without a word, which the new connection would hear. */
+  replace(): void {
+    this.#replaced = new PilotError("connection_closed", "The peer restarted", {
+      hint: "Connect again.",
+    });
+    this.abort();
+  }
+
+  /** The peer's process is a new one and knows nothing of this connection. */
+  onPeerRestarted(): void {
+    this.#stream.onPeerRestarted(this.#host.now());
+    this.drive();
+  }
+
+  deadline(): number {
+    return this.#gone ? Infinity : this.#stream.deadline();
+  }
+
+  onTimer(now: number): void {
+    this.#stream.onTimer(now);
+    this.drive();
+  }
+
+  /** Sends what is due, tells the listener what is new, and moves the timer; safe to call from listener calls. */
+  drive(): void {
+    this.#again = true;
+    if (this.#driving || this.#gone) return;
+    this.#driving = true;
+    try {
+      while (this.#again && !this.#gone) {
+        this.#again = false;
+        this.#transmit();
+        this.#report();
+      }
+    } finally {
+      this.#driving = false;
+    }
+    if (!this.#gone) this.#host.reschedule(this);
+  }
+
+  #transmit(): void {
+    const now = this.#host.now();
+    for (let segment = this.#stream.transmit(now); segment; segment = this.#stream.transmit(now)) {
+      if (this.#replaced === undefined) this.#host.sendSegment(this, segment);
+    }
+  }
+
+  #report(): void {
+    for (let event = this.#stream.pollEvent(); event; event = this.#stream.pollEvent()) {
+      this.#again = true;
+      switch (event) {
+        case "established":
+          this.#host.onEstablished(this);
+          break;
+        case "readable":
+          this.#listener?.onReadable();
+          break;
+        case "writable":
+          this.#listener?.onWritable();
+          break;
+        case "end":
+          this.#ended = true;
+          this.#listener?.onReadable();
+          break;
+        case "closed":
+          this.#close();
+          break;
+      }
+    }
+    if (this.#stream.state === "CLOSED") this.#forget();
+  }
+
+  #close(): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#tell();
+  }
+
+  #forget(): void {
+    this.#close();
+    this.#gone = true;
+    this.#host.onGone(this);
+  }
+
+  /** A listener set late learns what happened before. */
+  #catchUp(listener: ConnListener): void {
+    if (this.#listener !== listener) return;
+    if (this.readableBytes > 0 || this.#ended) listener.onReadable();
+    if (this.#reported) this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#told === this.#listener) return;
+    this.#told = this.#listener;
+    this.#listener?.onClosed(this.error);
+  }
+}

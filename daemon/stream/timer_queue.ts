@@ -1,0 +1,119 @@
+/**
+ * Deadlines of many things under one timer. Deadlines mostly move later (every ACK does that), so a moved one is
+ * only looked at when its old time comes: no timer is set or cleared per packet.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+
+/** Something with a deadline that may move. */
+export interface Timed {
+  /** When it wants to be called, ms of the clock; Infinity for never. */
+  deadline(): number;
+  /** Its time has come. */
+  onTimer(now: number): void;
+}
+
+interface Entry {
+  at: number;
+  readonly item: Timed;
+}
+
+/** Earliest entry first: a binary heap over one clock timer. */
+export class TimerQueue {
+  readonly #clock: Clock;
+  readonly #heap: Entry[] = [];
+  /** Earliest time at which each item stands in the heap; later entries of it are stale. */
+  readonly #scheduled = new Map<Timed, number>();
+  #armedAt = Infinity;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Items with a time in the queue. */
+  get size(): number {
+    return this.#scheduled.size;
+  }
+
+  /** Notes that an item's deadline may have changed. */
+  touch(item: Timed): void {
+    const at = item.deadline();
+    const known = this.#scheduled.get(item);
+    if (at === Infinity || (known !== undefined && known <= at)) return;
+    this.#push({ at, item });
+    this.#scheduled.set(item, at);
+    if (at < this.#armedAt) this.#arm(at);
+  }
+
+  /** Forgets an item; its entries go when their time comes. */
+  delete(item: Timed): void {
+    this.#scheduled.delete(item);
+    if (this.#scheduled.size === 0) this.clear();
+  }
+
+  /** Forgets everything and stops the timer. */
+  clear(): void {
+    this.#heap.length = 0;
+    this.#scheduled.clear();
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#armedAt = Infinity;
+  }
+
+  #fire(): void {
+    this.#armedAt = Infinity;
+    this.#cancel = undefined;
+    const now = this.#clock.now();
+    const due: Timed[] = [];
+    for (let top = this.#heap[0]; top !== undefined && top.at <= now; top = this.#heap[0]) {
+      this.#pop();
+      if (this.#scheduled.get(top.item) !== top.at) continue;
+      this.#scheduled.delete(top.item);
+      if (top.item.deadline() <= now) due.push(top.item);
+      else this.touch(top.item);
+    }
+    for (const item of due) {
+      item.onTimer(now);
+      this.touch(item);
+    }
+    const next = this.#heap[0];
+    if (next !== undefined && next.at < this.#armedAt) this.#arm(next.at);
+  }
+
+  #arm(at: number): void {
+    this.#cancel?.();
+    this.#armedAt = at;
+    this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#fire());
+  }
+
+  #push(entry: Entry): void {
+    const heap = this.#heap;
+    let index = heap.push(entry) - 1;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (heap[parent]!.at <= entry.at) break;
+      heap[index] = heap[parent]!;
+      index = parent;
+    }
+    heap[index] = entry;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let index = 0;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child++;
+      if (heap[child]!.at >= last.at) break;
+      heap[index] = heap[child]!;
+      index = child;
+    }
+    heap[index] = last;
+  }
+}

@@ -1,0 +1,480 @@
+/**
+ * The trust handshake in action: port 444, the registry's relay, and what follows from consent given or
+ * withdrawn (daemon.md §5). Decisions are made by `protocol/trust`.
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import {
+  type HandshakeMessage,
+  type HandshakeType,
+  type TrustState,
+  verifyHandshake,
+} from "../../protocol/trust/mod.ts";
+import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
+import { numberField, objectListField, textField } from "../../protocol/registry.ts";
+import { type Clock, TimerSet } from "../clock.ts";
+import type { Json, TrustBackend } from "../ipc/backend.ts";
+import type { NodeRegistry } from "../registry/node_registry.ts";
+import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
+
+/** How often the registry's inbox is read while a handshake is open (daemon.md §5.4 RULE). */
+export const POLL_OPEN_MS = 2_000;
+/** How often otherwise. */
+export const POLL_IDLE_MS = 15_000;
+/** How long an open handshake keeps the short interval. */
+export const POLL_OPEN_FOR_MS = 5 * 60_000;
+/** Shortest time between two polls, whoever asks for them. */
+export const POLL_MIN_MS = 250;
+/** Longest wait for a direct message to a peer that may not be there. */
+export const DIRECT_TIMEOUT_MS = 4_000;
+/** Callers that wait for trust at a time. */
+export const MAX_WAITERS = 4_096;
+
+/** What the service needs from the daemon. */
+export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind" | "unbind"> {
+  readonly clock: Clock;
+  /** Unix milliseconds. */
+  readonly unixNow: () => number;
+  readonly state: TrustState;
+  readonly registry: NodeRegistry;
+  /** Approve every request. */
+  readonly autoApprove: boolean;
+  /** Writes trust.json. */
+  readonly save: (json: string) => Promise<void>;
+  /** Trust in a node has ended: connections and tunnel must go. */
+  readonly cut: (node: number) => void;
+  /** Forgets the tunnel, after the last message was sent. */
+  readonly dropTunnel: (node: number) => void;
+  readonly emit: (event: string, data: Json) => void;
+  readonly log: (level: "debug" | "info" | "warn" | "error", message: string, fields: Json) => void;
+}
+
+/** Mutual consent of this node with others. */
+export class TrustService implements TrustBackend {
+  readonly #deps: TrustServiceDeps;
+  readonly #state: TrustState;
+  readonly #timers: TimerSet;
+  readonly #port: HandshakePort;
+  readonly #waiters = new Map<number, Set<() => void>>();
+  readonly #tasks = new Set<Promise<void>>();
+  #waiterCount = 0;
+  #savedRevision = -1;
+  #saving: Promise<void> = Promise.resolve();
+  #polling: Promise<void> | undefined;
+  #polledMs = -Infinity;
+  #openSinceMs = -Infinity;
+  #cancelPoll: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(deps: TrustServiceDeps) {
+    this.#deps = deps;
+    this.#state = deps.state;
+    this.#savedRevision = deps.state.revision;
+    this.#timers = new TimerSet(deps.clock);
+    this.#port = new HandshakePort({
+      clock: deps.clock,
+      unixNow: deps.unixNow,
+      dial: deps.dial,
+      bind: deps.bind,
+      unbind: deps.unbind,
+      identity: () => deps.registry.identity,
+      self: () => deps.registry.node,
+      onMessage: (message, remoteNode) => this.#background(this.#onMessage(message, remoteNode)),
+      log: deps.log,
+    });
+  }
+
+  /** Listens on port 444 and starts to read the registry's inbox. */
+  start(): void {
+    this.#port.open();
+    this.#schedulePoll(POLL_OPEN_MS);
+  }
+
+  /** Ends everything and waits until the last state is on disk. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timers.close();
+    this.#port.close();
+    await Promise.all([...this.#tasks]);
+    await this.#polling;
+    await this.#saving;
+  }
+
+  /** The registry has us again: tell it whom we trust, and read what waits there. */
+  async onRegistered(): Promise<void> {
+    for (const { nodeId } of this.#state.trusted()) {
+      await this.#deps.registry.reportTrust(nodeId).catch((error) => {
+        // A peer the registry has forgotten is no reason to lose the others.
+        if (!(error instanceof PilotError) || error.code === "unavailable") throw error;
+        this.#deps.log("debug", "report_trust refused", {
+          peer_node_id: nodeId,
+          error: error.message,
+        });
+      });
+    }
+    this.poll();
+  }
+
+  /** Reads the registry's inbox soon. */
+  poll(): void {
+    const sinceMs = this.#deps.clock.now() - this.#polledMs;
+    this.#schedulePoll(Math.max(0, POLL_MIN_MS - sinceMs));
+  }
+
+  /** Requests that wait for us. */
+  get pendingCount(): number {
+    return this.#state.pending().length;
+  }
+
+  /** We wait for this node's answer. */
+  isExpected(node: number): boolean {
+    return this.#state.outgoing().some((request) => request.nodeId === node) ||
+      this.#state.pending().some((request) => request.nodeId === node);
+  }
+
+  // ---- TrustBackend
+
+  async request(node: number, justification: string): Promise<"sent" | "already_trusted"> {
+    const { registry, unixNow } = this.#deps;
+    if (node === registry.node) {
+      throw new PilotError("invalid_argument", "A node needs no handshake with itself");
+    }
+    if (this.#state.isTrusted(node)) return "already_trusted";
+    const facts = await registry.lookup(node);
+    if (this.#state.request(node, unixNow()) === "trusted") return "already_trusted";
+    await this.#save();
+    this.#openSinceMs = this.#deps.clock.now();
+    try {
+      // A private node admits no stranger to port 444, so the registry carries the request (§5.3 RULE).
+      const isDirect = facts.public === true &&
+        await this.#sendDirect(node, "handshake_request", justification);
+      if (!isDirect) await registry.requestHandshake(node, justification);
+    } catch (error) {
+      this.#state.onReject(node);
+      await this.#save();
+      throw error;
+    }
+    this.poll();
+    return "sent";
+  }
+
+  async approve(node: number): Promise<void> {
+    const { unixNow, emit } = this.#deps;
+    const publicKey = await this.#registryKey(node);
+    const context = { now: unixNow(), ...(publicKey === undefined ? {} : { publicKey }) };
+    this.#state.approve(node, context);
+    await this.#onTrusted(node);
+    emit("handshake.approved", { peer_node_id: node });
+    await this.#respond(node, true);
+    this.#background(this.#sendDirect(node, "handshake_accept").then(() => {}));
+  }
+
+  async reject(node: number, reason: string): Promise<void> {
+    this.#state.reject(node);
+    await this.#save();
+    this.#deps.emit("handshake.rejected", { peer_node_id: node, reason });
+    await this.#respond(node, false);
+    this.#background(this.#sendDirect(node, "handshake_reject", reason).then(() => {}));
+  }
+
+  async revoke(node: number): Promise<void> {
+    const wasTrusted = this.#state.revoke(node, this.#deps.unixNow());
+    await this.#save();
+    if (!wasTrusted) return;
+    this.#deps.emit("trust.revoked", { peer_node_id: node });
+    this.#deps.cut(node);
+    // The peer is told while there is still a tunnel (§5.3 RULE); it may be gone, which must not hold us up.
+    this.#background(
+      this.#sendDirect(node, "handshake_revoke", "trust revoked")
+        .finally(() => {
+          if (!this.#state.isTrusted(node)) this.#deps.dropTunnel(node);
+        }).then(() => {}),
+    );
+    await this.#deps.registry.revokeTrust(node).catch((error) => this.#registryFailed(node, error));
+  }
+
+  pending(): Json[] {
+    this.poll();
+    return this.#state.pending().map((request) => ({
+      node_id: request.nodeId,
+      public_key: request.publicKey === undefined ? "" : encodeBase64(request.publicKey),
+      justification: request.justification,
+      received_at: Math.floor(request.receivedAt / 1000),
+    }));
+  }
+
+  trusted(): Json[] {
+    return this.#state.trusted().map((peer) => ({
+      node_id: peer.nodeId,
+      public_key: peer.publicKey === undefined ? "" : encodeBase64(peer.publicKey),
+      approved_at: Math.floor(peer.approvedAt / 1000),
+      mutual: peer.mutual,
+      network: peer.network ?? 0,
+    }));
+  }
+
+  waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    if (this.#state.isTrusted(node)) return Promise.resolve(true);
+    if (this.#waiterCount >= MAX_WAITERS) {
+      return Promise.reject(
+        new PilotError("limit_exceeded", `${MAX_WAITERS} callers wait for trust already`),
+      );
+    }
+    this.#openSinceMs = this.#deps.clock.now();
+    this.poll();
+    return new Promise((resolve) => {
+      const waiters = this.#waiters.get(node) ?? new Set();
+      this.#waiters.set(node, waiters);
+      const finish = (isTrusted: boolean) => {
+        if (!waiters.delete(wake)) return;
+        this.#waiterCount--;
+        if (waiters.size === 0) this.#waiters.delete(node);
+        cancel();
+        signal?.removeEventListener("abort", giveUp);
+        resolve(isTrusted);
+      };
+      const wake = () => finish(true);
+      const giveUp = () => finish(false);
+      const cancel = this.#timers.after(timeoutMs, giveUp);
+      signal?.addEventListener("abort", giveUp, { once: true });
+      waiters.add(wake);
+      this.#waiterCount++;
+    });
+  }
+
+  // ---- messages of peers
+
+  async #onMessage(message: HandshakeMessage, remoteNode: number): Promise<void> {
+    const { registry, unixNow, log } = this.#deps;
+    const pinnedKey = this.#state.pinnedKey(remoteNode);
+    const registryKey = await this.#registryKey(remoteNode);
+    const verdict = await verifyHandshake(message, {
+      self: registry.node,
+      now_s: Math.floor(unixNow() / 1000),
+      remoteNode,
+      ...(pinnedKey === undefined ? {} : { pinnedKey }),
+      ...(registryKey === undefined ? {} : { registryKey }),
+    });
+    if (!verdict.ok || !verdict.bound) {
+      // Without a key that somebody vouches for, the peer must try again when the registry is back.
+      const reason = verdict.ok ? "registry not reachable" : verdict.reason;
+      log("info", "handshake message refused", { peer_node_id: remoteNode, reason });
+      return;
+    }
+    if (!this.#state.firstSight(message, unixNow())) {
+      log("info", "handshake message refused", { peer_node_id: remoteNode, reason: "replay" });
+      return;
+    }
+    switch (message.type) {
+      case "handshake_request":
+        await this.#onRequest(remoteNode, verdict.publicKey, message.justification);
+        break;
+      case "handshake_accept":
+        await this.#onAccept(remoteNode, verdict.publicKey);
+        break;
+      case "handshake_reject":
+        await this.#onReject(remoteNode);
+        break;
+      case "handshake_revoke":
+        await this.#onRevoke(remoteNode);
+        break;
+    }
+  }
+
+  async #onRequest(
+    node: number,
+    publicKey: Uint8Array | undefined,
+    justification: string,
+  ): Promise<void> {
+    const { unixNow, emit, log, autoApprove } = this.#deps;
+    emit("handshake.received", { peer_node_id: node, justification });
+    const sharedNetwork = await this.#sharedNetwork(node);
+    const outcome = this.#state.onRequest(node, {
+      now: unixNow(),
+      justification,
+      autoApprove,
+      ...(publicKey === undefined ? {} : { publicKey }),
+      ...(sharedNetwork === undefined ? {} : { sharedNetwork }),
+    });
+    switch (outcome.action) {
+      case "accept":
+        await this.#onTrusted(node);
+        if (outcome.reason !== "already") {
+          emit("handshake.auto_approved", { peer_node_id: node, reason: outcome.reason });
+        }
+        await this.#respond(node, true);
+        await this.#sendDirect(node, "handshake_accept");
+        break;
+      case "pending":
+        await this.#save();
+        emit("handshake.pending", { peer_node_id: node, justification });
+        break;
+      case "ignore":
+        log("warn", "handshake request ignored", { peer_node_id: node, reason: outcome.reason });
+        break;
+    }
+  }
+
+  async #onAccept(node: number, publicKey: Uint8Array | undefined): Promise<void> {
+    const context = {
+      now: this.#deps.unixNow(),
+      ...(publicKey === undefined ? {} : { publicKey }),
+    };
+    const outcome = this.#state.onAccept(node, context);
+    if (outcome.action === "trusted") {
+      await this.#onTrusted(node);
+      await this.#deps.registry.reportTrust(node).catch((error) =>
+        this.#registryFailed(node, error)
+      );
+    } else if (outcome.reason !== "already") {
+      this.#deps.log("warn", "handshake accept ignored", {
+        peer_node_id: node,
+        reason: outcome.reason,
+      });
+    }
+  }
+
+  async #onReject(node: number): Promise<void> {
+    if (!this.#state.onReject(node)) return;
+    await this.#save();
+    this.#deps.log("info", "handshake rejected by peer", { peer_node_id: node });
+  }
+
+  async #onRevoke(node: number): Promise<void> {
+    const wasTrusted = this.#state.onRevoke(node);
+    await this.#save();
+    if (!wasTrusted) return;
+    this.#deps.emit("trust.revoked_by_peer", { peer_node_id: node });
+    this.#deps.cut(node);
+    this.#deps.dropTunnel(node);
+    await this.#deps.registry.revokeTrust(node).catch((error) => this.#registryFailed(node, error));
+  }
+
+  async #onTrusted(node: number): Promise<void> {
+    await this.#save();
+    for (const wake of [...this.#waiters.get(node) ?? []]) wake();
+  }
+
+  // ---- registry
+
+  #schedulePoll(afterMs: number): void {
+    if (this.#stopped) return;
+    this.#cancelPoll?.();
+    this.#cancelPoll = this.#timers.after(afterMs, () => {
+      this.#polling ??= this.#pollOnce().finally(() => {
+        this.#polling = undefined;
+        this.#schedulePoll(this.#pollIntervalMs());
+      });
+    });
+  }
+
+  #pollIntervalMs(): number {
+    const isOpen = this.#state.outgoing().length + this.#state.pending().length > 0 ||
+      this.#waiterCount > 0;
+    const isRecent = this.#deps.clock.now() - this.#openSinceMs < POLL_OPEN_FOR_MS;
+    return isOpen && isRecent ? POLL_OPEN_MS : POLL_IDLE_MS;
+  }
+
+  async #pollOnce(): Promise<void> {
+    const { registry, log, clock } = this.#deps;
+    if (registry.node === 0) return;
+    this.#polledMs = clock.now();
+    try {
+      const inbox = await registry.pollHandshakes();
+      for (const request of objectListField(inbox, "requests")) {
+        const node = numberField(request, "from_node_id");
+        if (node === 0 || node === registry.node) continue;
+        this.#openSinceMs = clock.now();
+        // The registry has checked the signature; the key it names is the one it checked against.
+        const key = decodeBase64(textField(request, "public_key")) ?? await this.#registryKey(node);
+        await this.#onRequest(node, key, textField(request, "justification"));
+      }
+      for (const response of objectListField(inbox, "responses")) {
+        const node = numberField(response, "from_node_id");
+        if (node === 0) continue;
+        if (response.accept === true) await this.#onAccept(node, await this.#registryKey(node));
+        else await this.#onReject(node);
+      }
+    } catch (error) {
+      // Registration reports an outage; here the next poll is the remedy.
+      log("debug", "polling handshakes failed", { error: String(error) });
+    }
+  }
+
+  async #registryKey(node: number): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#deps.registry.lookupKey(node);
+    } catch (error) {
+      this.#registryFailed(node, error);
+      return undefined;
+    }
+  }
+
+  /** The first network other than the backbone that both are in, as the registry has it. */
+  async #sharedNetwork(node: number): Promise<number | undefined> {
+    const { registry } = this.#deps;
+    try {
+      const [ours, theirs] = await Promise.all([
+        registry.lookup(registry.node),
+        registry.lookup(node),
+      ]);
+      const networks = Array.isArray(ours.networks) ? ours.networks as unknown[] : [];
+      const other = new Set(Array.isArray(theirs.networks) ? theirs.networks as unknown[] : []);
+      const shared = networks.find((network) => network !== 0 && other.has(network));
+      return typeof shared === "number" ? shared : undefined;
+    } catch (error) {
+      this.#registryFailed(node, error);
+      return undefined;
+    }
+  }
+
+  async #respond(node: number, accept: boolean): Promise<void> {
+    await this.#deps.registry.respondHandshake(node, accept).catch((error) =>
+      this.#registryFailed(node, error)
+    );
+  }
+
+  #registryFailed(node: number, error: unknown): void {
+    this.#deps.log("warn", "registry did not help with trust", {
+      peer_node_id: node,
+      error: error instanceof Error ? error.message : String(error),
+    });
+  }
+
+  // ---- helpers
+
+  async #sendDirect(node: number, type: HandshakeType, text: string = ""): Promise<boolean> {
+    try {
+      await this.#port.send(node, type, text, DIRECT_TIMEOUT_MS);
+      return true;
+    } catch (error) {
+      this.#deps.log("debug", "direct handshake message failed", {
+        peer_node_id: node,
+        type,
+        error: String(error),
+      });
+      return false;
+    }
+  }
+
+  /** Writes the state when it has changed; in order, and the caller goes on only when it is on disk. */
+  #save(): Promise<void> {
+    if (this.#state.revision !== this.#savedRevision) {
+      this.#savedRevision = this.#state.revision;
+      const json = this.#state.toFile();
+      this.#saving = this.#saving.catch(() => {
+        // The writer before us was told; this is a new attempt with newer content.
+      }).then(() => this.#deps.save(json));
+    }
+    return this.#saving;
+  }
+
+  #background(task: Promise<void>): void {
+    const tracked = task.catch((error) =>
+      this.#deps.log("error", "trust task failed", { error: String(error) })
+    ).finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The daemon's side of the beacon: registration of our endpoint, punch requests, punch commands, and the
+ * unwrapping of relayed frames (daemon.md §2.11, rendezvous.md §10).
+ *
+ * @module
+ */
+
+import { type BeaconMessage, decodeBeacon, encodeBeacon } from "../../protocol/beacon.ts";
+import { DecodeError } from "../../protocol/errors.ts";
+import { encodePunch } from "../../protocol/frame.ts";
+import { type Endpoint, formatIp, isPrivateIp, parseIp } from "../../protocol/ip.ts";
+import { type Clock, TimerSet } from "../clock.ts";
+import { sameEndpoint } from "../net/udp.ts";
+import { TokenBucket } from "./rate_limit.ts";
+
+/** How often our endpoint is announced: below the 30 s after which NAT mappings start to vanish. */
+export const DISCOVER_INTERVAL_MS = 25_000;
+/** Punch commands obeyed: each makes us send to an address that somebody else named. */
+export const PUNCH_RATE = { perSecond: 10, burst: 20 } as const;
+/** When punches go out after a command, ms (§2.11 RULE). */
+const PUNCH_DELAYS_MS = [0, 50, 150];
+
+/** What the link tells its owner. */
+export interface BeaconEvents {
+  /** The beacon sees us at this endpoint. */
+  observed(endpoint: Endpoint): void;
+  /** A peer will come from this endpoint: answer it with a key exchange if one is under way. */
+  punch(endpoint: Endpoint): void;
+  /** A tunnel frame that came through the beacon. The envelope's sender is not authenticated. */
+  relayed(frame: Uint8Array): void;
+}
+
+/** Talks to the beacon over the tunnel socket. */
+export class BeaconLink {
+  readonly #clock: Clock;
+  readonly #send: (data: Uint8Array, to: Endpoint) => void;
+  readonly #events: BeaconEvents;
+  readonly #punches: TokenBucket;
+  readonly #timers: TimerSet;
+  #endpoint: Endpoint | undefined;
+  #node = 0;
+
+  constructor(
+    options: {
+      clock: Clock;
+      send: (data: Uint8Array, to: Endpoint) => void;
+      events: BeaconEvents;
+    },
+  ) {
+    this.#clock = options.clock;
+    this.#timers = new TimerSet(options.clock);
+    this.#send = options.send;
+    this.#events = options.events;
+    this.#punches = new TokenBucket(PUNCH_RATE, options.clock.now());
+  }
+
+  /** The beacon's endpoint, once it is known. */
+  get endpoint(): Endpoint | undefined {
+    return this.#endpoint;
+  }
+
+  /** Sets the beacon's endpoint; messages are accepted from there only. */
+  setEndpoint(endpoint: Endpoint | undefined): void {
+    this.#endpoint = endpoint;
+  }
+
+  /** Sets our node number and announces our endpoint now and every {@linkcode DISCOVER_INTERVAL_MS}. */
+  start(node: number): void {
+    this.#timers.clear();
+    this.#node = node;
+    this.#announce();
+  }
+
+  /** Announces our endpoint once. */
+  discover(): void {
+    if (this.#endpoint !== undefined) {
+      this.#send(
+        encodeBeacon({ type: "discover", node: this.#node, ex: false }),
+        this.#endpoint,
+      );
+    }
+  }
+
+  /** Asks the beacon to make both sides punch. */
+  requestPunch(target: number): void {
+    if (this.#endpoint !== undefined && this.#node !== 0) {
+      this.#send(
+        encodeBeacon({ type: "punch_request", requester: this.#node, target }),
+        this.#endpoint,
+      );
+    }
+  }
+
+  /** Handles a datagram whose first byte marks a beacon message. Anything not from the beacon is dropped. */
+  onDatagram(data: Uint8Array, from: Endpoint): void {
+    if (!sameEndpoint(from, this.#endpoint)) return;
+    const message = decodeBeacon(data);
+    if (!(message instanceof DecodeError)) this.#onMessage(message);
+  }
+
+  /** Stops all timers. */
+  close(): void {
+    this.#timers.close();
+  }
+
+  #onMessage(message: BeaconMessage): void {
+    switch (message.type) {
+      case "discover_reply":
+        this.#events.observed({
+          host: formatIp(message.ip),
+          port: message.port,
+        });
+        break;
+      case "punch_command":
+        this.#punch(message.ip, message.port);
+        break;
+      case "relay_deliver":
+        this.#events.relayed(message.frame);
+        break;
+      case "relay_deliver_dest":
+        if (message.dest === this.#node) this.#events.relayed(message.frame);
+        break;
+      default: // Requests are for beacons, not for us.
+    }
+  }
+
+  #punch(ip: Uint8Array, port: number): void {
+    const beacon = this.#endpoint;
+    if (
+      beacon === undefined || port === 0 || !isPunchable(ip, beacon) ||
+      !this.#punches.take(this.#clock.now())
+    ) return;
+    const endpoint = { host: formatIp(ip), port };
+    for (const delay of PUNCH_DELAYS_MS) {
+      if (delay === 0) this.#send(encodePunch(), endpoint);
+      else this.#timers.after(delay, () => this.#send(encodePunch(), endpoint));
+    }
+    this.#events.punch(endpoint);
+  }
+
+  #announce(): void {
+    this.discover();
+    this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
+  }
+}
+
+/** A beacon on the Internet has no business sending us to private addresses (§2.11 RULE); nobody sends us to groups. */
+function isPunchable(ip: Uint8Array, beacon: Endpoint): boolean {
+  const first = ip[0] ?? 0;
+  const unspecified = ip.every((byte) => byte === 0);
+  const multicast = ip.length === 4 ? first >= 224 : first === 0xff;
+  if (unspecified || multicast) return false;
+  return !isPrivateIp(ip) || isPrivateIp(parseIp(beacon.host));
+}

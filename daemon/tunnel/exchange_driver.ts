@@ -1,0 +1,144 @@
+/**
+ * Drives key exchanges: our PILAs until the peer answers, challenges to new keys, and rate-limited answers to
+ * frames that nobody authenticated (daemon.md §2.2, §2.7, §2.9).
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../../protocol/ip.ts";
+import type { Clock, TimerSet } from "../clock.ts";
+import { sameEndpoint } from "../net/udp.ts";
+import type { BeaconLink } from "./beacon_link.ts";
+import type { KeyExchange } from "./key_exchange.ts";
+import type { PeerTunnel } from "./peer.ts";
+import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
+import type { TunnelSender } from "./sender.ts";
+import type { Route, Session } from "./session.ts";
+import {
+  GIVE_UP_MS,
+  KEX_DELAYS_MS,
+  MAX_KEX_PEERS,
+  MAX_PEERS,
+  MAX_PROBES,
+  PROBE_DELAY_MS,
+  PROBE_PAYLOAD,
+  REPLY_RATE,
+  REPLY_RATE_PER_NODE,
+} from "./types.ts";
+
+const RELAY_ROUTE: Route = { via: "relay" };
+/** Attempt at which a peer that does not answer is resolved anew: its address may be stale (§2.8 RULE). */
+const RERESOLVE_ATTEMPT = 3;
+
+/** Sends PILAs and challenges at the right times. */
+export class ExchangeDriver {
+  readonly #clock: Clock;
+  readonly #timers: TimerSet;
+  readonly #kex: KeyExchange;
+  readonly #sender: TunnelSender;
+  readonly #beacon: BeaconLink;
+  readonly #resolveAgain: (node: number) => void;
+  readonly #replies: TokenBucket;
+  readonly #repliesPerNode: KeyedRateLimit<number>;
+  #running = 0;
+
+  constructor(options: {
+    clock: Clock;
+    timers: TimerSet;
+    kex: KeyExchange;
+    sender: TunnelSender;
+    beacon: BeaconLink;
+    resolveAgain: (node: number) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#timers = options.timers;
+    this.#kex = options.kex;
+    this.#sender = options.sender;
+    this.#beacon = options.beacon;
+    this.#resolveAgain = options.resolveAgain;
+    this.#replies = new TokenBucket(REPLY_RATE, options.clock.now());
+    this.#repliesPerNode = new KeyedRateLimit(REPLY_RATE_PER_NODE, MAX_PEERS);
+  }
+
+  /** Another exchange would be more than {@linkcode MAX_KEX_PEERS}. */
+  get isFull(): boolean {
+    return this.#running >= MAX_KEX_PEERS;
+  }
+
+  /** Starts the exchange with a peer, or prolongs the one that runs. */
+  want(peer: PeerTunnel): void {
+    peer.wantedUntilMs = this.#clock.now() + GIVE_UP_MS;
+    if (peer.cancelTimer !== undefined) return;
+    if (this.isFull) {
+      peer.pending = [];
+      return;
+    }
+    this.#running++;
+    peer.attempts = 0;
+    this.#step(peer);
+  }
+
+  /** Ends the exchange with a peer. */
+  stop(peer: PeerTunnel): void {
+    if (peer.cancelTimer === undefined) return;
+    peer.cancelTimer();
+    peer.cancelTimer = undefined;
+    this.#running--;
+  }
+
+  /** Makes the holder of a new key prove itself while the old session goes on. */
+  challenge(peer: PeerTunnel, session: Session): void {
+    if (!peer.candidates.includes(session)) return;
+    if (session.probes++ >= MAX_PROBES) {
+      peer.dropCandidate(session);
+      return;
+    }
+    this.#sender.control(peer, session, PROBE_PAYLOAD, session.origin);
+    this.#timers.after(PROBE_DELAY_MS * session.probes, () => this.challenge(peer, session));
+  }
+
+  /** Answers or asks by PILA, unless too much of that was done already: nothing is authenticated here. */
+  reply(node: number, kind: "request" | "response", route: Route): void {
+    const now = this.#clock.now();
+    if (this.#repliesPerNode.take(node, now) && this.#replies.take(now)) {
+      this.send(node, kind, route);
+    }
+  }
+
+  /** Sends our PILA. */
+  send(node: number, kind: "request" | "response", route: Route): void {
+    const pila = this.#kex.pila(kind);
+    if (pila !== undefined) this.#sender.raw(pila, route, node);
+  }
+
+  /** The beacon says that a peer comes from this endpoint: go and meet it. */
+  onPunch(peers: Iterable<PeerTunnel>, endpoint: Endpoint): void {
+    for (const peer of peers) {
+      if (peer.cancelTimer !== undefined && sameEndpoint(peer.direct, endpoint)) {
+        this.send(peer.node, "request", { via: "direct", endpoint });
+      }
+    }
+  }
+
+  #step(peer: PeerTunnel): void {
+    if (peer.live !== undefined || this.#clock.now() > peer.wantedUntilMs) {
+      this.stop(peer);
+      peer.pending = [];
+      return;
+    }
+    const isFirst = peer.attempts === 0;
+    if (peer.direct !== undefined) {
+      this.send(peer.node, "request", { via: "direct", endpoint: peer.direct });
+    }
+    for (const endpoint of peer.alternatives) {
+      this.send(peer.node, "request", { via: "direct", endpoint });
+    }
+    // The first attempt goes straight, the others through the beacon as well (§2.7 RULE).
+    if (!isFirst || peer.direct === undefined) this.send(peer.node, "request", RELAY_ROUTE);
+    if (!isFirst && peer.direct !== undefined) this.#beacon.requestPunch(peer.node);
+    if (peer.attempts === RERESOLVE_ATTEMPT) this.#resolveAgain(peer.node);
+    const delay = KEX_DELAYS_MS[Math.min(peer.attempts, KEX_DELAYS_MS.length - 1)]!;
+    peer.attempts++;
+    peer.cancelTimer = this.#timers.after(delay, () => this.#step(peer));
+  }
+}

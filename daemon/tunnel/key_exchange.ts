@@ -1,0 +1,174 @@
+/**
+ * The authenticated key exchange: our PILA, and what becomes of theirs (daemon.md §2.2, §2.4).
+ *
+ * Verification asks the registry and is asynchronous; it holds up nobody but the peer concerned, and nothing
+ * changes before it has succeeded.
+ *
+ * @module
+ */
+
+import type { AeadFactory } from "../../protocol/crypto/aead.ts";
+import { equalBytes } from "../../protocol/crypto/base64.ts";
+import { type Identity, verifySignature } from "../../protocol/crypto/identity.ts";
+import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
+import { NonceSequence } from "../../protocol/crypto/nonce.ts";
+import { encodePila, pilaChallenge, type PilaFields } from "../../protocol/frame.ts";
+import type { Clock } from "../clock.ts";
+import type { KeyVerdict, PeerKeys } from "./peer_keys.ts";
+import { KeyedRateLimit } from "./rate_limit.ts";
+import { type Route, Session } from "./session.ts";
+
+/** Peers whose PILA is being verified; more must wait for their own retry. */
+export const MAX_VERIFYING = 256;
+/** Key exchanges a second from one address (anchors.md C.1: 5/s was too low for many nodes behind one NAT). */
+export const KEX_RATE = { perSecond: 20, burst: 64 } as const;
+/** Source addresses whose key exchanges are counted. */
+export const MAX_KEX_SOURCES = 4_096;
+/** Nonce sequences kept beyond their sessions, so that one peer key never sees a counter twice (§2.5 RULE). */
+export const MAX_NONCE_SEQUENCES = 16_384;
+
+/** Frames of a peer that arrived while its PILA was being verified. */
+export const MAX_EARLY_FRAMES = 16;
+
+/** A PILA whose signature and identity were found right. */
+export interface VerifiedPila {
+  readonly node: number;
+  readonly session: Session;
+  /** Frames that arrived meanwhile, oldest first. */
+  readonly early: readonly {
+    readonly frame: Uint8Array;
+    readonly route: Route;
+  }[];
+}
+
+interface Verification {
+  readonly early: { frame: Uint8Array; route: Route }[];
+}
+
+/** Signs our PILAs, verifies theirs, and derives sessions. */
+export class KeyExchange {
+  readonly #clock: Clock;
+  readonly #keyPair: KeyPair;
+  readonly #aead: AeadFactory;
+  readonly #keys: PeerKeys;
+  readonly #random: (out: Uint8Array) => void;
+  readonly #sources: KeyedRateLimit<string>;
+  readonly #verifying = new Map<number, Verification>();
+  readonly #nonces = new Map<string, NonceSequence>();
+  #pila:
+    | { plain: Uint8Array; request: Uint8Array; response: Uint8Array }
+    | undefined;
+
+  constructor(options: {
+    clock: Clock;
+    keyPair: KeyPair;
+    aead: AeadFactory;
+    keys: PeerKeys;
+    random: (out: Uint8Array) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#keyPair = options.keyPair;
+    this.#aead = options.aead;
+    this.#keys = options.keys;
+    this.#random = options.random;
+    this.#sources = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
+  }
+
+  /** Signs our PILA for a node number; until then {@linkcode pila} gives nothing. */
+  async setSelf(node: number, identity: Identity): Promise<void> {
+    const x25519 = this.#keyPair.publicKey;
+    const signature = await identity.sign(pilaChallenge(node, x25519));
+    const fields = {
+      sender: node,
+      x25519,
+      ed25519: identity.publicKey,
+      signature,
+    };
+    this.#pila = {
+      plain: encodePila(fields),
+      request: encodePila({ ...fields, request: true }),
+      response: encodePila({ ...fields, response: true }),
+    };
+  }
+
+  /** Our PILA frame. */
+  pila(kind: "plain" | "request" | "response"): Uint8Array | undefined {
+    return this.#pila?.[kind];
+  }
+
+  /** A PILA of this node is being verified. */
+  isVerifying(node: number): boolean {
+    return this.#verifying.has(node);
+  }
+
+  /** Keeps a frame that came before its key could be verified; beyond the limit it is lost like any datagram. */
+  holdEarly(node: number, frame: Uint8Array, route: Route): void {
+    const early = this.#verifying.get(node)?.early;
+    if (early !== undefined && early.length < MAX_EARLY_FRAMES) {
+      early.push({ frame: frame.slice(), route });
+    }
+  }
+
+  /** Whether an address may start another key exchange now. */
+  admits(source: string): boolean {
+    return this.#sources.take(source, this.#clock.now());
+  }
+
+  /**
+   * Verifies a PILA and derives its session.
+   *
+   * @param pila The frame; copied.
+   * @param route Where it came from.
+   * @returns The session, or why there is none.
+   */
+  async verify(
+    pila: PilaFields,
+    route: Route,
+  ): Promise<
+    VerifiedPila | KeyVerdict | "busy" | "bad signature" | "weak key"
+  > {
+    const node = pila.sender;
+    if (this.#verifying.has(node) || this.#verifying.size >= MAX_VERIFYING) {
+      return "busy";
+    }
+    const verification: Verification = { early: [] };
+    this.#verifying.set(node, verification);
+    try {
+      const x25519 = pila.x25519.slice();
+      const ed25519 = pila.ed25519.slice();
+      const signature = pila.signature.slice();
+      if (equalBytes(x25519, this.#keyPair.publicKey)) return "weak key";
+      // The signature first: it is cheap and keeps strangers from making us ask the registry.
+      if (
+        !await verifySignature(ed25519, pilaChallenge(node, x25519), signature)
+      ) return "bad signature";
+      const verdict = await this.#keys.check(node, ed25519);
+      if (verdict !== "ok") return verdict;
+      const key = await this.#keyPair.deriveTunnelKey(x25519);
+      if (key === undefined) return "weak key";
+      const aead = this.#aead(key);
+      key.fill(0);
+      const session = new Session({
+        peerKey: x25519,
+        aead,
+        nonces: this.#noncesFor(x25519),
+        origin: route,
+        now: this.#clock.now(),
+      });
+      return { node, session, early: verification.early };
+    } finally {
+      this.#verifying.delete(node);
+    }
+  }
+
+  #noncesFor(peerKey: Uint8Array): NonceSequence {
+    const id = peerKey.toHex();
+    const nonces = this.#nonces.get(id) ?? NonceSequence.start(this.#random);
+    this.#nonces.delete(id);
+    this.#nonces.set(id, nonces);
+    if (this.#nonces.size > MAX_NONCE_SEQUENCES) {
+      this.#nonces.delete(this.#nonces.keys().next().value!);
+    }
+    return nonces;
+  }
+}

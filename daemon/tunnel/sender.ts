@@ -1,0 +1,121 @@
+/**
+ * The way out of the tunnel layer: packets sealed into send buffers, raw frames copied, both wrapped for the
+ * beacon where they go through it.
+ *
+ * @module
+ */
+
+import { encodeRelayInto } from "../../protocol/beacon.ts";
+import { DecodeError } from "../../protocol/errors.ts";
+import { PILS_HEADER_BYTES } from "../../protocol/frame.ts";
+import type { Endpoint } from "../../protocol/ip.ts";
+import {
+  ACK,
+  decodePacket,
+  encodePacketInto,
+  FIN,
+  type Packet,
+  PROTO_CONTROL,
+  PROTO_STREAM,
+  SYN,
+} from "../../protocol/packet.ts";
+import type { Clock } from "../clock.ts";
+import type { UdpSocket } from "../net/udp.ts";
+import type { PeerTunnel } from "./peer.ts";
+import type { Route, Session } from "./session.ts";
+import type { TunnelStats } from "./types.ts";
+
+/** Sends frames over the daemon's socket. */
+export class TunnelSender {
+  /** Our node number; 0 until it is known. */
+  self = 0;
+  readonly #clock: Clock;
+  readonly #socket: UdpSocket;
+  readonly #stats: TunnelStats;
+  readonly #beacon: () => Endpoint | undefined;
+
+  constructor(
+    options: {
+      clock: Clock;
+      socket: UdpSocket;
+      stats: TunnelStats;
+      beacon: () => Endpoint | undefined;
+    },
+  ) {
+    this.#clock = options.clock;
+    this.#socket = options.socket;
+    this.#stats = options.stats;
+    this.#beacon = options.beacon;
+  }
+
+  /** Seals a packet and sends it by `only`, or by the peer's routes. False when there is none. */
+  sealed(peer: PeerTunnel, session: Session, packet: Packet, only?: Route): boolean {
+    const now = this.#clock.now();
+    const beacon = this.#beacon();
+    const routes = only === undefined ? peer.routes(now, beacon !== undefined) : [only];
+    if (routes.length === 0) return false;
+    peer.sent(now, expectsAnswer(packet));
+    for (const route of routes) {
+      const to = route.via === "direct" ? route.endpoint : beacon;
+      if (to === undefined) continue;
+      const buffer = this.#socket.acquire();
+      const offset = route.via === "relay" ? encodeRelayInto(buffer, 0, this.self, peer.node) : 0;
+      const packetBytes = encodePacketInto(packet, buffer, offset + PILS_HEADER_BYTES);
+      const frameBytes = session.seal(buffer, offset, this.self, packetBytes);
+      this.#socket.send(buffer, offset + frameBytes, to);
+    }
+    this.#stats.packetsSent++;
+    this.#stats.bytesSent += packet.payload.length;
+    return true;
+  }
+
+  /** Sends a frame as it is to `node` by a route. */
+  raw(data: Uint8Array, route: Route, node: number): void {
+    const to = route.via === "direct" ? route.endpoint : this.#beacon();
+    if (to === undefined) return;
+    const buffer = this.#socket.acquire();
+    const offset = route.via === "relay" ? encodeRelayInto(buffer, 0, this.self, node) : 0;
+    buffer.set(data, offset);
+    this.#socket.send(buffer, offset + data.length, to);
+  }
+
+  /** Sends what waited for a session. */
+  flush(peer: PeerTunnel): void {
+    const session = peer.session;
+    if (session === undefined) return;
+    const pending = peer.pending;
+    peer.pending = [];
+    for (const bytes of pending) {
+      const packet = decodePacket(bytes);
+      if (!(packet instanceof DecodeError)) this.sealed(peer, session, packet);
+    }
+  }
+
+  /** Sends a control packet of ours to port 0: a keepalive when empty, a probe otherwise (daemon.md §2.14 RULE). */
+  control(peer: PeerTunnel, session: Session, payload: Uint8Array, only?: Route): void {
+    this.sealed(peer, session, {
+      flags: 0,
+      protocol: PROTO_CONTROL,
+      srcNetwork: 0,
+      srcNode: this.self,
+      dstNetwork: 0,
+      dstNode: peer.node,
+      // An old peer's answer to a keepalive goes to port 1, where it dies.
+      srcPort: 1,
+      dstPort: 0,
+      seq: 0,
+      ack: 0,
+      window: 0,
+      payload,
+    }, only);
+  }
+}
+
+/** Whether a living peer answers this packet within a round trip or a delayed ACK. */
+function expectsAnswer(packet: Packet): boolean {
+  if (packet.protocol === PROTO_STREAM) {
+    return packet.payload.length > 0 || (packet.flags & (SYN | FIN)) !== 0;
+  }
+  return packet.protocol === PROTO_CONTROL && packet.payload.length > 0 &&
+    (packet.flags & ACK) === 0;
+}

@@ -1,0 +1,128 @@
+/**
+ * One tunnel session: the key shared with one incarnation of a peer, and the state of both directions under it
+ * (daemon.md §2.4-2.6).
+ *
+ * @module
+ */
+
+import type { Aead } from "../../protocol/crypto/aead.ts";
+import type { NonceSequence } from "../../protocol/crypto/nonce.ts";
+import { ReplayWindows } from "../../protocol/crypto/replay.ts";
+import type { Endpoint } from "../../protocol/ip.ts";
+import {
+  nonceCounter,
+  noncePrefix,
+  PILS_HEADER_BYTES,
+  PILS_OVERHEAD_BYTES,
+  writePilsHeader,
+} from "../../protocol/frame.ts";
+
+/** Where frames of a session go: straight to an endpoint, or through the beacon. */
+export type Route = { readonly via: "direct"; readonly endpoint: Endpoint } | {
+  readonly via: "relay";
+};
+
+/** What opening a sealed frame came to. */
+export type OpenResult = "ok" | "forged" | "replayed";
+
+const NONCE_OFFSET = 8;
+const AAD_OFFSET = 4;
+
+/** Keys and counters of one session. */
+export class Session {
+  /** The peer's X25519 key; identifies the session. */
+  readonly peerKey: Uint8Array;
+  /** When the session was derived, ms of the daemon's clock. */
+  readonly createdMs: number;
+  /** Where its first frame came from; used until the peer's path is known. */
+  readonly origin: Route;
+  /** Challenges sent while this is a candidate beside a live session. */
+  probes = 0;
+  readonly #aead: Aead;
+  readonly #nonces: NonceSequence;
+  readonly #windows = new ReplayWindows();
+  #lastPrefix: number | undefined;
+
+  constructor(
+    options: {
+      peerKey: Uint8Array;
+      aead: Aead;
+      nonces: NonceSequence;
+      origin: Route;
+      now: number;
+    },
+  ) {
+    this.peerKey = options.peerKey;
+    this.#aead = options.aead;
+    this.#nonces = options.nonces;
+    this.origin = options.origin;
+    this.createdMs = options.now;
+  }
+
+  /** Nonce prefix of the newest frame from the peer; tells whose key an incoming frame is under. */
+  get lastPrefix(): number | undefined {
+    return this.#lastPrefix;
+  }
+
+  /**
+   * Seals a packet in place. The packet lies at `offset` + 20; header, ciphertext and tag come to lie at `offset`.
+   *
+   * @returns Bytes of the whole frame.
+   */
+  seal(
+    buffer: Uint8Array,
+    offset: number,
+    sender: number,
+    packetBytes: number,
+  ): number {
+    const nonce = buffer.subarray(
+      offset + NONCE_OFFSET,
+      offset + PILS_HEADER_BYTES,
+    );
+    writePilsHeader(buffer, offset, sender, 0, 0);
+    this.#nonces.next(nonce);
+    const aad = buffer.subarray(offset + AAD_OFFSET, offset + NONCE_OFFSET);
+    this.#aead.seal(
+      nonce,
+      aad,
+      buffer,
+      offset + PILS_HEADER_BYTES,
+      packetBytes,
+    );
+    return packetBytes + PILS_OVERHEAD_BYTES;
+  }
+
+  /**
+   * Opens a PILS frame in place; on "ok" the packet lies at {@linkcode PILS_HEADER_BYTES}, on anything else the
+   * content is lost. Only an authentic frame moves the replay window.
+   */
+  open(frame: Uint8Array): OpenResult {
+    const nonce = frame.subarray(NONCE_OFFSET, PILS_HEADER_BYTES);
+    const counter = nonceCounter(nonce);
+    if (!Number.isSafeInteger(counter)) return "forged";
+    const aad = frame.subarray(AAD_OFFSET, NONCE_OFFSET);
+    if (
+      !this.#aead.open(
+        nonce,
+        aad,
+        frame,
+        PILS_HEADER_BYTES,
+        frame.length - PILS_HEADER_BYTES,
+      )
+    ) return "forged";
+    const prefix = noncePrefix(nonce);
+    if (this.#windows.accept(prefix, counter) !== "ok") return "replayed";
+    this.#lastPrefix = prefix;
+    return "ok";
+  }
+
+  /** Both directions use one key and are told apart by their prefixes only; see {@linkcode NonceSequence.reprefix}. */
+  separatePrefix(random: (out: Uint8Array) => void): void {
+    if (this.#lastPrefix === this.#nonces.prefix) this.#nonces.reprefix(random);
+  }
+
+  /** Wipes the key. */
+  destroy(): void {
+    this.#aead.destroy();
+  }
+}

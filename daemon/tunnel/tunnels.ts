@@ -1,0 +1,439 @@
+/**
+ * The tunnel layer: datagrams of the UDP socket in, authenticated packets out, and the same way back
+ * (daemon.md §2). Encryption is always on; plaintext frames and unauthenticated keys are refused.
+ *
+ * @module
+ */
+
+import { isBeaconMessage } from "../../protocol/beacon.ts";
+import type { Identity } from "../../protocol/crypto/identity.ts";
+import { DecodeError, PilotError } from "../../protocol/errors.ts";
+import {
+  decodeFrame,
+  type PilaFields,
+  PILS_HEADER_BYTES,
+  PILS_OVERHEAD_BYTES,
+} from "../../protocol/frame.ts";
+import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+import {
+  ACK,
+  decodePacket,
+  encodePacketInto,
+  HEADER_BYTES,
+  type Packet,
+  PROTO_CONTROL,
+} from "../../protocol/packet.ts";
+import { type Clock, TimerSet } from "../clock.ts";
+import { BeaconLink } from "./beacon_link.ts";
+import { ExchangeDriver } from "./exchange_driver.ts";
+import { KeyExchange } from "./key_exchange.ts";
+import { PeerTunnel } from "./peer.ts";
+import { PeerKeys } from "./peer_keys.ts";
+import { TunnelSender } from "./sender.ts";
+import type { Route, Session } from "./session.ts";
+import {
+  IDLE_PEER_MS,
+  KEEPALIVE_MS,
+  MAX_PEERS,
+  PROBE_ANSWER_MS,
+  PROBE_PAYLOAD,
+  RELAY_PROBE_MS,
+  SWEEP_MS,
+  type TunnelDeps,
+  type TunnelStats,
+} from "./types.ts";
+
+const RELAY_ROUTE: Route = { via: "relay" };
+const TAG_BYTES = PILS_OVERHEAD_BYTES - PILS_HEADER_BYTES;
+const KEEPALIVE = new Uint8Array(0);
+
+/** A peer as `info` shows it (daemon.md §7.7 `peer_list`). */
+export interface PeerInfo {
+  /** Node number. */
+  node_id: number;
+  /** `host:port`, or `(relay)`. */
+  endpoint: string;
+  /** A key is there. */
+  encrypted: boolean;
+  /** The peer has proven to hold it. */
+  authenticated: boolean;
+  /** The path goes through the beacon. */
+  relay: boolean;
+}
+
+/** All tunnels of this daemon. */
+export class Tunnels {
+  /** Counters. */
+  readonly stats: TunnelStats = {
+    encryptOk: 0,
+    encryptFail: 0,
+    packetsSent: 0,
+    packetsReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    plaintextRefused: 0,
+    replaysDropped: 0,
+  };
+  /** The beacon. */
+  readonly beacon: BeaconLink;
+  readonly #deps: TunnelDeps;
+  readonly #clock: Clock;
+  readonly #timers: TimerSet;
+  readonly #keys: PeerKeys;
+  readonly #kex: KeyExchange;
+  readonly #sender: TunnelSender;
+  readonly #driver: ExchangeDriver;
+  readonly #peers = new Map<number, PeerTunnel>();
+  readonly #resolving = new Map<number, Promise<void>>();
+  #closed = false;
+
+  constructor(deps: TunnelDeps) {
+    const { clock } = deps;
+    this.#deps = deps;
+    this.#clock = clock;
+    this.#timers = new TimerSet(clock);
+    this.#keys = new PeerKeys({ clock, pinned: deps.pinnedKey, lookup: deps.lookupKey });
+    this.#kex = new KeyExchange({
+      clock,
+      keyPair: deps.keyPair,
+      aead: deps.aead,
+      keys: this.#keys,
+      random: deps.random,
+    });
+    this.#sender = new TunnelSender({
+      clock,
+      socket: deps.socket,
+      stats: this.stats,
+      beacon: () => this.beacon.endpoint,
+    });
+    this.beacon = new BeaconLink({
+      clock,
+      send: (data, endpoint) => this.#sender.raw(data, { via: "direct", endpoint }, 0),
+      events: {
+        observed: deps.observed,
+        punch: (endpoint) => this.#driver.onPunch(this.#peers.values(), endpoint),
+        relayed: (frame) => this.#onFrame(frame, RELAY_ROUTE),
+      },
+    });
+    this.#driver = new ExchangeDriver({
+      clock,
+      timers: this.#timers,
+      kex: this.#kex,
+      sender: this.#sender,
+      beacon: this.beacon,
+      resolveAgain: (node) => this.#resolveAgain(node),
+    });
+    this.#scheduleSweep();
+  }
+
+  /** Sets our node number, from which on frames can be sent. */
+  async setSelf(node: number, identity: Identity): Promise<void> {
+    await this.#kex.setSelf(node, identity);
+    this.#sender.self = node;
+    this.beacon.start(node);
+  }
+
+  /** Handles one received datagram; `data` is only used during the call. */
+  onDatagram(data: Uint8Array, from: Endpoint): void {
+    if (this.#closed) return;
+    if (isBeaconMessage(data)) this.beacon.onDatagram(data, from);
+    else this.#onFrame(data, { via: "direct", endpoint: from });
+  }
+
+  /**
+   * Makes sure there is a way to a peer: known already, or found through the registry.
+   *
+   * @throws {PilotError} `not_found`, `untrusted`, `unavailable`, `limit_exceeded`, `connection_failed`.
+   */
+  async ensure(node: number): Promise<void> {
+    if (this.#sender.self === 0) {
+      throw new PilotError("unavailable", "This daemon has no address yet", {
+        hint: "It is still trying to reach the registry; see `pilotctl info`.",
+      });
+    }
+    const peer = this.#peers.get(node);
+    const now = this.#clock.now();
+    const isAlive = peer?.live !== undefined && !peer.isDoubtful(now) &&
+      now - peer.heardMs < IDLE_PEER_MS;
+    if (isAlive) return;
+    let resolving = this.#resolving.get(node);
+    if (resolving === undefined) {
+      resolving = this.#resolve(node).finally(() => this.#resolving.delete(node));
+      this.#resolving.set(node, resolving);
+    }
+    await resolving;
+  }
+
+  /** Seals and sends a packet, or queues it behind the key exchange. False when there is no way to the peer. */
+  send(packet: Packet): boolean {
+    const peer = this.#peers.get(packet.dstNode);
+    if (peer === undefined || this.#sender.self === 0) return false;
+    const session = peer.session;
+    if (session !== undefined) {
+      // An unproven session may come from a replay, so the exchange goes on beside it.
+      if (peer.live === undefined) this.#driver.want(peer);
+      return this.#sender.sealed(peer, session, packet);
+    }
+    const bytes = new Uint8Array(HEADER_BYTES + packet.payload.length);
+    encodePacketInto(packet, bytes);
+    peer.queue(bytes);
+    this.#driver.want(peer);
+    return true;
+  }
+
+  /** The peer was last heard through the beacon. */
+  isRelayed(node: number): boolean {
+    return this.#peers.get(node)?.viaRelay ?? false;
+  }
+
+  /** The peer answered a probe that was sent on its direct path, so both directions of that path work. */
+  confirmDirect(node: number): void {
+    const peer = this.#peers.get(node);
+    if (peer?.direct === undefined || !peer.viaRelay) return;
+    const now = this.#clock.now();
+    if (now - peer.probedMs > PROBE_ANSWER_MS) return;
+    peer.heard(now, { via: "direct", endpoint: peer.direct });
+  }
+
+  /** Forgets a peer: keys wiped, packets dropped. */
+  remove(node: number): void {
+    const peer = this.#peers.get(node);
+    if (peer === undefined) return;
+    this.#driver.stop(peer);
+    peer.destroy();
+    this.#peers.delete(node);
+    this.#keys.forget(node);
+  }
+
+  /** The peers as `info` shows them. */
+  list(): PeerInfo[] {
+    return [...this.#peers.values()].map((peer) => ({
+      node_id: peer.node,
+      endpoint: peer.viaRelay || peer.direct === undefined
+        ? "(relay)"
+        : formatEndpoint(peer.direct),
+      encrypted: peer.session !== undefined,
+      authenticated: peer.live !== undefined,
+      relay: peer.viaRelay,
+    }));
+  }
+
+  /** Stops all timers and wipes all keys. The socket is closed by its owner. */
+  close(): void {
+    this.#closed = true;
+    this.beacon.close();
+    for (const node of [...this.#peers.keys()]) this.remove(node);
+    this.#timers.close();
+  }
+
+  #onFrame(bytes: Uint8Array, route: Route): void {
+    const frame = decodeFrame(bytes);
+    if (frame instanceof DecodeError) return;
+    switch (frame.type) {
+      case "pils":
+        if (frame.sender !== this.#sender.self) this.#onSealed(frame.sender, bytes, route);
+        break;
+      case "pila":
+        if (frame.sender !== this.#sender.self) this.#onPila(frame, route);
+        break;
+      case "pilk": // Never taken as a key; as a request for ours it is answered (§2.3 RULE).
+        this.#driver.reply(frame.sender, "request", route);
+        break;
+      case "pilt": // Encryption is always on (§2.7 RULE).
+        this.stats.plaintextRefused++;
+        break;
+      case "pilp": // Sending it opened the NAT on the way; there is nothing to do here.
+        break;
+    }
+  }
+
+  #onSealed(sender: number, frame: Uint8Array, route: Route): void {
+    const peer = this.#peers.get(sender);
+    if (peer?.session === undefined) {
+      if (this.#kex.isVerifying(sender)) this.#kex.holdEarly(sender, frame, route);
+      else this.#driver.reply(sender, "request", route);
+      return;
+    }
+    const now = this.#clock.now();
+    // The frame is opened in place, so what may have to wait for a key under verification is kept before.
+    const kept = this.#kex.isVerifying(sender) ? frame.slice() : undefined;
+    const { result, session, replaced, promoted } = peer.open(frame, now);
+    if (result === "replayed") {
+      this.stats.replaysDropped++;
+    } else if (result === "forged") {
+      this.stats.encryptFail++;
+      // Either noise, or the peer has a new key that we do not know yet.
+      if (kept !== undefined) this.#kex.holdEarly(sender, kept, route);
+      else this.#driver.reply(sender, "request", route);
+    } else {
+      const isNew = promoted === true && session !== undefined;
+      this.#onPlain(peer, frame.subarray(PILS_HEADER_BYTES, -TAG_BYTES), route, now, isNew);
+      if (isNew) this.#onProven(peer, session, replaced !== undefined);
+    }
+  }
+
+  #onPlain(peer: PeerTunnel, bytes: Uint8Array, route: Route, now: number, isNew: boolean): void {
+    const packet = decodePacket(bytes);
+    if (packet instanceof DecodeError) {
+      this.stats.encryptFail++;
+      return;
+    }
+    // Answers follow data. A control packet may be a probe by a path that works in one direction only.
+    const isDetour = packet.protocol === PROTO_CONTROL && !isNew &&
+      (route.via === "relay") !== peer.viaRelay;
+    peer.heard(now, isDetour ? undefined : route);
+    this.stats.encryptOk++;
+    this.stats.packetsReceived++;
+    this.stats.bytesReceived += packet.payload.length;
+    // The tunnel has authenticated the sender, so it alone may be the source (§2.6 RULE).
+    if (packet.srcNode !== peer.node || packet.dstNode !== this.#sender.self) return;
+    this.#deps.onPacket(packet, peer.node, route.via);
+  }
+
+  #onProven(peer: PeerTunnel, session: Session, rekeyed: boolean): void {
+    session.separatePrefix(this.#deps.random);
+    this.#driver.stop(peer);
+    this.#sender.flush(peer);
+    this.#deps.emit("tunnel.established", {
+      peer_node_id: peer.node,
+      authenticated: true,
+      relay: peer.viaRelay,
+      rekeyed,
+    });
+    if (rekeyed) this.#deps.onPeerRestarted(peer.node);
+  }
+
+  #onPila(pila: PilaFields, route: Route): void {
+    const node = pila.sender;
+    if (this.#peers.get(node)?.find(pila.x25519) !== undefined) {
+      // Nothing new, and perhaps a replay: no state changes, and an answer only on request, at a limited rate.
+      if (pila.request) this.#driver.reply(node, "response", route);
+      return;
+    }
+    if (!this.#kex.admits(route.via === "relay" ? `relay ${node}` : route.endpoint.host)) return;
+    this.#kex.verify(pila, route).then((verified) => {
+      if (this.#closed || verified === "busy") return;
+      if (typeof verified === "string") {
+        this.#deps.log("info", "key exchange refused", { peer_node_id: node, reason: verified });
+        if (verified === "mismatch") {
+          this.#deps.emit("security.key_mismatch", { peer_node_id: node });
+        }
+        return;
+      }
+      this.#install(node, verified.session, route);
+      for (const early of verified.early) this.#onSealed(node, early.frame, early.route);
+    }).catch((error) =>
+      this.#deps.log("error", "key exchange failed", { peer_node_id: node, error: String(error) })
+    );
+  }
+
+  #install(node: number, session: Session, route: Route): void {
+    const peer = this.#peer(node);
+    if (peer === undefined || peer.find(session.peerKey) !== undefined) {
+      session.destroy();
+      return;
+    }
+    peer.addCandidate(session);
+    this.#driver.send(node, "response", route);
+    if (peer.live === undefined) this.#sender.flush(peer);
+    else this.#driver.challenge(peer, session);
+  }
+
+  async #resolve(node: number): Promise<void> {
+    const known = this.#peers.get(node);
+    let found;
+    try {
+      found = await this.#deps.resolve(node);
+    } catch (error) {
+      // Without the registry a known path is still better than none.
+      const isKnown = known?.direct !== undefined || known?.session !== undefined;
+      if (isKnown && error instanceof PilotError && error.code === "unavailable") return;
+      throw error;
+    }
+    const peer = this.#closed ? undefined : this.#peer(node);
+    if (peer === undefined) {
+      throw new PilotError("limit_exceeded", `No room for a tunnel to node ${node}`, {
+        hint: `At most ${MAX_PEERS} peers are connected at a time.`,
+      });
+    }
+    if (peer.live !== undefined) {
+      // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.
+      if (found.endpoint !== undefined && peer.isDoubtful(this.#clock.now())) {
+        this.#driver.send(node, "request", { via: "direct", endpoint: found.endpoint });
+      }
+      return;
+    }
+    if (found.endpoint === undefined && this.beacon.endpoint === undefined) {
+      throw new PilotError("connection_failed", `Node ${node} has no real address`, {
+        hint: "It must be online and registered; try again later.",
+      });
+    }
+    if (peer.cancelTimer === undefined && this.#driver.isFull) {
+      throw new PilotError("limit_exceeded", `Too many pending key exchanges (node ${node})`, {
+        hint: "Try again in a few seconds.",
+      });
+    }
+    peer.direct = found.endpoint;
+    peer.alternatives = found.alternatives;
+    this.beacon.requestPunch(node);
+    this.#driver.want(peer);
+  }
+
+  #resolveAgain(node: number): void {
+    this.#resolve(node).catch((error) =>
+      this.#deps.log("debug", "re-resolving failed", { peer_node_id: node, error: String(error) })
+    );
+  }
+
+  #peer(node: number): PeerTunnel | undefined {
+    let peer = this.#peers.get(node);
+    if (peer === undefined) {
+      if (this.#peers.size >= MAX_PEERS && !this.#evict()) return undefined;
+      peer = new PeerTunnel(node, this.#clock.now());
+      this.#peers.set(node, peer);
+    }
+    return peer;
+  }
+
+  /** Makes room by dropping the longest-unused tunnel that was never proven; a proven one never goes for a stranger. */
+  #evict(): boolean {
+    let oldest: PeerTunnel | undefined;
+    for (const peer of this.#peers.values()) {
+      if (peer.live === undefined && (oldest === undefined || peer.usedMs < oldest.usedMs)) {
+        oldest = peer;
+      }
+    }
+    if (oldest !== undefined) this.remove(oldest.node);
+    return oldest !== undefined;
+  }
+
+  #scheduleSweep(): void {
+    this.#timers.after(SWEEP_MS, () => {
+      for (const peer of [...this.#peers.values()]) this.#sweep(peer, this.#clock.now());
+      this.#scheduleSweep();
+    });
+  }
+
+  #sweep(peer: PeerTunnel, now: number): void {
+    peer.expire(now);
+    const isWanted = this.#deps.isWanted(peer.node);
+    if (!isWanted && now - peer.usedMs > IDLE_PEER_MS) {
+      this.remove(peer.node);
+      return;
+    }
+    if (peer.live === undefined || !isWanted) return;
+    if (now - peer.sentMs >= KEEPALIVE_MS) this.#sender.control(peer, peer.live, KEEPALIVE);
+    if (peer.viaRelay && peer.direct !== undefined && now - peer.probedMs >= RELAY_PROBE_MS) {
+      peer.probedMs = now;
+      const route: Route = { via: "direct", endpoint: peer.direct };
+      this.#sender.control(peer, peer.live, PROBE_PAYLOAD, route);
+    }
+  }
+}
+
+/** Whether a control packet is the answer to a path probe of ours. */
+export function isProbeAnswer(packet: Packet): boolean {
+  return packet.protocol === PROTO_CONTROL && (packet.flags & ACK) !== 0 &&
+    packet.payload.length === PROBE_PAYLOAD.length &&
+    packet.payload.every((byte, index) => byte === PROBE_PAYLOAD[index]);
+}

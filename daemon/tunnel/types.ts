@@ -1,0 +1,106 @@
+/**
+ * What the tunnel layer needs from its owner, and its constants. Every bound is listed in docs/LIMITS.md.
+ *
+ * @module
+ */
+
+import type { AeadFactory } from "../../protocol/crypto/aead.ts";
+import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
+import type { Endpoint } from "../../protocol/ip.ts";
+import type { Packet } from "../../protocol/packet.ts";
+import type { Clock } from "../clock.ts";
+import type { UdpSocket } from "../net/udp.ts";
+
+/** Tunnels kept. A stranger can cause one by a valid key exchange; unproven ones are evicted first. */
+export const MAX_PEERS = 65_536;
+/** Key exchanges that we run at a time (daemon.md §2.7). */
+export const MAX_KEX_PEERS = 256;
+/** Waits between PILAs while a peer does not answer, ms; the last repeats (§2.7 RULE). */
+export const KEX_DELAYS_MS: readonly number[] = [250, 500, 1_000, 2_000, 4_000];
+/** An exchange without success ends after this time. */
+export const GIVE_UP_MS = 30_000;
+/** Challenges sent to a new key while the old session lives. */
+export const MAX_PROBES = 5;
+/** Wait after the first challenge; grows by itself each time. */
+export const PROBE_DELAY_MS = 250;
+/** Tunnel keepalive: below the 30 s after which NAT mappings start to vanish (§2.14). */
+export const KEEPALIVE_MS = 25_000;
+/** How often a relayed peer's direct path is probed. */
+export const RELAY_PROBE_MS = 15_000;
+/** How long after a probe its answer still counts. */
+export const PROBE_ANSWER_MS = 5_000;
+/** A tunnel that nobody needs is forgotten after this time. */
+export const IDLE_PEER_MS = 10 * 60_000;
+/** Housekeeping interval. */
+export const SWEEP_MS = 5_000;
+/** PILAs sent in answer to frames that nobody authenticated, all senders together: bounds reflection (§2.9 RULE). */
+export const REPLY_RATE = { perSecond: 50, burst: 100 } as const;
+/** The same for one claimed sender. */
+export const REPLY_RATE_PER_NODE = { perSecond: 1, burst: 2 } as const;
+/** Payload of a path probe (§2.12); every known implementation answers it. */
+export const PROBE_PAYLOAD: Uint8Array = new TextEncoder().encode(
+  "pathprobe.v1",
+);
+
+/** Counters of the tunnel layer. */
+export interface TunnelStats {
+  /** Frames opened. */
+  encryptOk: number;
+  /** Frames that would not open or held no packet. */
+  encryptFail: number;
+  /** Packets sealed and sent. */
+  packetsSent: number;
+  /** Packets received. */
+  packetsReceived: number;
+  /** Payload bytes sent. */
+  bytesSent: number;
+  /** Payload bytes received. */
+  bytesReceived: number;
+  /** Plaintext frames refused. */
+  plaintextRefused: number;
+  /** Authentic frames seen before. */
+  replaysDropped: number;
+}
+
+/** Where a peer may be reached. */
+export interface Resolution {
+  /** Its registered endpoint, if it has one. */
+  readonly endpoint: Endpoint | undefined;
+  /** LAN addresses worth trying. */
+  readonly alternatives: readonly Endpoint[];
+}
+
+/** Injected into the tunnel layer. */
+export interface TunnelDeps {
+  readonly clock: Clock;
+  readonly random: (out: Uint8Array) => void;
+  readonly socket: UdpSocket;
+  readonly keyPair: KeyPair;
+  readonly aead: AeadFactory;
+  /** Key of a trusted peer. */
+  readonly pinnedKey: (node: number) => Uint8Array | undefined;
+  /** The registry's key for a node; undefined when unknown; rejects when the registry cannot be asked. */
+  readonly lookupKey: (node: number) => Promise<Uint8Array | undefined>;
+  /** The registry's endpoint for a node; rejects with `untrusted`, `not_found`, `unavailable`. */
+  readonly resolve: (node: number) => Promise<Resolution>;
+  /** Whether the tunnel should be kept up: trusted, or connections run over it. */
+  readonly isWanted: (node: number) => boolean;
+  /** An authentic packet for us; its payload is valid during the call only. */
+  readonly onPacket: (
+    packet: Packet,
+    node: number,
+    via: "direct" | "relay",
+  ) => void;
+  /** The peer proved a new key: its process is a new one. */
+  readonly onPeerRestarted: (node: number) => void;
+  /** The beacon sees us at this endpoint. */
+  readonly observed: (endpoint: Endpoint) => void;
+  /** Lifecycle event (daemon.md §9.4). */
+  readonly emit: (event: string, data: Record<string, unknown>) => void;
+  /** Structured log. */
+  readonly log: (
+    level: "debug" | "info" | "warn" | "error",
+    message: string,
+    fields?: Record<string, unknown>,
+  ) => void;
+}

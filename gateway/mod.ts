@@ -1,0 +1,8 @@
+/**
+ * The gateway: ordinary TCP programs reach agents through local IP addresses.
+ *
+ * @module
+ */
+
+export * from "./gateway.ts";
+export * from "./run.ts";

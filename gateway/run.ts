@@ -1,0 +1,68 @@
+/**
+ * The gateway as a process.
+ *
+ * @module
+ */
+
+import { formatAddress } from "../protocol/address.ts";
+import { connect } from "../sdk/mod.ts";
+import { Gateway } from "./gateway.ts";
+
+/** How the gateway process is started. */
+export interface RunGatewayOptions {
+  /** The daemon's socket. */
+  socket: string;
+  /** Subnet of the local addresses, CIDR. */
+  subnet: string;
+  /** TCP ports forwarded for every mapping. */
+  ports: readonly number[];
+  /** Agents to map: address, node number or hostname, optionally `=local-ip`. */
+  targets: readonly string[];
+  /** Print the ready line as JSON. */
+  json: boolean;
+}
+
+/**
+ * Runs a gateway in the foreground until SIGINT, SIGTERM or the end of the daemon.
+ *
+ * @param options See {@linkcode RunGatewayOptions}.
+ * @returns The exit code: 0 when stopped by a signal, 1 when the daemon went away.
+ * @throws {PilotError} `not_running` without a daemon; as {@linkcode Gateway.map}.
+ */
+export async function runGateway(options: RunGatewayOptions): Promise<number> {
+  await using driver = await connect({ socket: options.socket });
+  await using gateway = new Gateway({
+    driver,
+    subnet: options.subnet,
+    ports: options.ports,
+    onError: (error) => console.error(`gateway: ${error.message}`),
+  });
+  for (const text of options.targets) {
+    const [target = "", localIp] = text.split("=");
+    gateway.map(await driver.resolveTarget(target), localIp);
+  }
+  const mappings = gateway.mappings.map(({ localIp, address, ports }) => ({
+    local_ip: localIp,
+    pilot_addr: formatAddress(address),
+    ports,
+  }));
+  if (options.json) {
+    const data = { pid: Deno.pid, subnet: gateway.subnet, mappings };
+    console.log(JSON.stringify({ status: "ok", data }));
+  } else {
+    console.log(`gateway ready: ${gateway.subnet}`);
+    for (const { local_ip, pilot_addr, ports } of mappings) {
+      console.log(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
+    }
+  }
+  const stop = Promise.withResolvers<number>();
+  const onSignal = () => stop.resolve(0);
+  const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  void driver.closed.then(() => stop.resolve(1));
+  try {
+    return await stop.promise;
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  }
+}

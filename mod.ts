@@ -1,0 +1,40 @@
+/**
+ * Pilot Protocol: permanent addresses, encrypted tunnels and reliable streams between agents.
+ *
+ * A program talks to the daemon on its machine (`pilotctl daemon start`); the daemon talks to the world.
+ *
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ *
+ * // Answer on port 4000 ...
+ * await using listener = await driver.listen(4000);
+ * (async () => {
+ *   for await (const conn of listener) {
+ *     await conn.readable.pipeTo(conn.writable);
+ *   }
+ * })();
+ *
+ * // ... and talk to another agent's port 4000.
+ * await driver.handshake("alice", "We work on the same project");
+ * await using conn = await driver.dial("alice", 4000);
+ * await conn.write("hello");
+ * console.log(new TextDecoder().decode(await conn.read()));
+ * ```
+ *
+ * Every failure is a {@linkcode PilotError} with a stable `code` and, where there is one, a `hint`.
+ *
+ * @module
+ */
+
+export * from "./sdk/mod.ts";
+export { type ErrorCode, PilotError, type PilotErrorOptions } from "./protocol/errors.ts";
+export {
+  type Address,
+  formatAddress,
+  formatSocketAddress,
+  parseAddress,
+  parseSocketAddress,
+  type SocketAddress,
+} from "./protocol/address.ts";

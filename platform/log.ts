@@ -1,0 +1,72 @@
+/**
+ * The log: `key=value` or JSON lines on stderr, through LogTape. Keys and tokens must never be passed to it.
+ *
+ * @module
+ */
+
+import { writeSync } from "node:fs";
+import {
+  configureSync,
+  getJsonLinesFormatter,
+  getLogfmtFormatter,
+  type LogRecord,
+  resetSync,
+} from "@logtape/logtape";
+import type { LogFormat, LogLevel } from "./config.ts";
+
+export { getLogger, type Logger } from "@logtape/logtape";
+export type { LogFormat, LogLevel } from "./config.ts";
+
+/** Root category of every logger of this project: `getLogger([LOG_CATEGORY, "tunnel"])`. */
+export const LOG_CATEGORY = "pilot";
+
+/** How to log. */
+export interface LogOptions {
+  /** Least level that is written; default `info`. */
+  level?: LogLevel;
+  /** Shape of a line; default `text`. */
+  format?: LogFormat;
+  /** Receives each finished line with its line end; default stderr. */
+  write?: (line: string) => void;
+}
+
+const encoder = new TextEncoder();
+const STDERR = 2;
+
+function writeStderr(line: string): void {
+  try {
+    writeSync(STDERR, encoder.encode(line));
+  } catch {
+    // Nobody reads stderr any more; a log line must never end the process.
+  }
+}
+
+/**
+ * Sets the log up for this process. May be called again; the last call counts.
+ *
+ * @param options Level, shape and destination.
+ */
+export function configureLog(options: LogOptions = {}): void {
+  const format = options.format === "json"
+    ? getJsonLinesFormatter({ properties: "flatten" })
+    : getLogfmtFormatter();
+  const write = options.write ?? writeStderr;
+  const level = options.level ?? "info";
+  configureSync({
+    reset: true,
+    sinks: { out: (record: LogRecord) => write(format(record)) },
+    loggers: [
+      {
+        category: LOG_CATEGORY,
+        sinks: ["out"],
+        lowestLevel: level === "warn" ? "warning" : level,
+      },
+      { category: ["logtape", "meta"], sinks: ["out"], lowestLevel: "error" },
+    ],
+  });
+}
+
+/** Undoes {@linkcode configureLog}, so that nothing is logged. For tests. */
+export function resetLog(): void {
+  resetSync();
+}

@@ -1,0 +1,13 @@
+/**
+ * What every program of the project shares with the machine it runs on: settings, small files, pid file, log.
+ *
+ * @module
+ */
+
+export * from "./config.ts";
+export * from "./duration.ts";
+export * from "./files.ts";
+export * from "./log.ts";
+export * from "./pidfile.ts";
+export * from "./settings.ts";
+export * from "./version.ts";

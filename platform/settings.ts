@@ -1,0 +1,288 @@
+/**
+ * Where things are: home directory, socket, registry, beacon. One order of precedence for every program:
+ * flag, environment, config.json, built-in default (services-cli.md §6.3).
+ *
+ * @module
+ */
+
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { existsSync } from "node:fs";
+import {
+  type Config,
+  type LogFormat,
+  type LogLevel,
+  parseConfig,
+  type RawConfig,
+  readRawConfig,
+  updateConfigFile,
+} from "./config.ts";
+import { parseDuration } from "./duration.ts";
+
+/** Registry when nothing is configured: this machine, so that no stray start talks to the outside. */
+export const DEFAULT_REGISTRY = "127.0.0.1:9000";
+/** Beacon when nothing is configured. */
+export const DEFAULT_BEACON = "127.0.0.1:9001";
+/** Socket file within a home directory or run-time directory. */
+export const SOCKET_NAME = "pilot.sock";
+
+/** Where a value came from. */
+export type SettingSource = "flag" | "environment" | "config" | "default";
+
+/** The environment, as a function so that tests need not change the real one. */
+export type Env = (name: string) => string | undefined;
+
+/** Values given on the command line or by a program. */
+export interface SettingFlags {
+  /** Home directory. */
+  home?: string | undefined;
+  /** Path of the config file, default `<home>/config.json`. */
+  config?: string | undefined;
+  /** Path of the daemon's socket. */
+  socket?: string | undefined;
+  /** Registry, `host:port`. */
+  registry?: string | undefined;
+  /** Beacon, `host:port`. */
+  beacon?: string | undefined;
+}
+
+/** What {@linkcode resolveSettings} works from. */
+export interface SettingInput {
+  /** Explicit values; they win. */
+  flags?: SettingFlags;
+  /** The environment; default the process's own. */
+  env?: Env;
+}
+
+/** Resolved places. All paths are absolute. */
+export interface Settings {
+  /** Home directory, default `~/.pilot`. */
+  readonly home: string;
+  /** The daemon's Unix socket. */
+  readonly socket: string;
+  /** Registry, `host:port`. */
+  readonly registry: string;
+  /** Beacon, `host:port`. */
+  readonly beacon: string;
+  /** The config file, which need not exist. */
+  readonly configPath: string;
+  /** The daemon's pid file. */
+  readonly pidPath: string;
+  /** The log of a daemon started in the background. */
+  readonly logPath: string;
+  /** The known keys of the config file. */
+  readonly config: Config;
+  /** The config file as it is, unknown keys included. */
+  readonly rawConfig: RawConfig;
+  /** Where each value came from. */
+  readonly sources: Readonly<
+    Record<"home" | "socket" | "registry" | "beacon", SettingSource>
+  >;
+}
+
+/** What a daemon that has come up tells {@linkcode DaemonOptions.ready}. */
+export interface DaemonReady {
+  /** Its socket. */
+  readonly socket: string;
+  /** Its process id. */
+  readonly pid: number;
+}
+
+/** Everything that decides how a daemon runs; made by `resolveDaemonOptions`. Paths are absolute. */
+export interface DaemonOptions {
+  /** Home directory. */
+  home: string;
+  /** The Unix socket to serve. */
+  socket: string;
+  /** Registry, `host:port`. */
+  registry: string;
+  /** Beacon, `host:port`. */
+  beacon: string;
+  /** UDP address of the tunnel, default `:0` (all interfaces, any port). */
+  listen: string;
+  /** Identity file, default `<home>/identity.json`. */
+  identity: string;
+  /** Name to register; undefined keeps the registry's. */
+  hostname: string | undefined;
+  /** Visibility to set; undefined keeps the registry's. */
+  public: boolean | undefined;
+  /** Contact address sent with the registration. */
+  email: string | undefined;
+  /** Accept every handshake request. */
+  trustAutoApprove: boolean;
+  /** Switch the echo service off. */
+  noEcho: boolean;
+  /** Switch messages and files off. */
+  noDataExchange: boolean;
+  /** Switch the event stream off. */
+  noEventStream: boolean;
+  /** Registry heartbeat interval, milliseconds; default 60 000. */
+  keepaliveMs: number;
+  /** Fixed public UDP endpoint, `host:port`; undefined asks the beacon. */
+  endpoint: string | undefined;
+  /** Least level that is logged. */
+  logLevel: LogLevel;
+  /** Shape of the log. */
+  logFormat: LogFormat;
+  /** Called once when the socket answers. */
+  ready?: (ready: DaemonReady) => void;
+}
+
+/** Values of {@linkcode DaemonOptions} given on the command line; what is undefined comes from the config. */
+export type DaemonFlags = {
+  [
+    K in Exclude<
+      keyof DaemonOptions,
+      "home" | "socket" | "registry" | "beacon" | "ready"
+    >
+  ]?:
+    | DaemonOptions[K]
+    | undefined;
+};
+
+/** Heartbeat interval when nothing is configured, milliseconds (daemon.md §4.4). */
+export const DEFAULT_KEEPALIVE_MS = 60_000;
+
+const processEnv: Env = (name) => process.env[name];
+
+/**
+ * Finds out where everything is.
+ *
+ * @param input Flags and environment.
+ * @returns The places, each with its source.
+ * @throws {PilotError} `invalid_argument` when the config file is not valid, `io_error` when it cannot be read.
+ */
+export function resolveSettings(input: SettingInput = {}): Settings {
+  const flags = input.flags ?? {};
+  const env = input.env ?? processEnv;
+  const [homeText, homeSource] = pick(
+    flags.home,
+    env("PILOT_HOME"),
+    undefined,
+    "",
+  );
+  const userHome = env("HOME") || homedir();
+  const home = homeSource === "default" ? join(userHome, ".pilot") : absolute(homeText, userHome);
+  const configPath = flags.config === undefined
+    ? join(home, "config.json")
+    : absolute(flags.config, userHome);
+  const rawConfig = readRawConfig(configPath);
+  const config = parseConfig(rawConfig, configPath);
+  const [socket, socketSource] = pick(
+    flags.socket,
+    env("PILOT_SOCKET"),
+    config.socket,
+    homeSource === "default" ? sharedSocket(env) : join(home, SOCKET_NAME),
+  );
+  const [registry, registrySource] = pick(
+    flags.registry,
+    env("PILOT_REGISTRY"),
+    config.registry,
+    DEFAULT_REGISTRY,
+  );
+  const [beacon, beaconSource] = pick(
+    flags.beacon,
+    env("PILOT_BEACON"),
+    config.beacon,
+    DEFAULT_BEACON,
+  );
+  return {
+    home,
+    socket: absolute(socket, userHome),
+    registry,
+    beacon,
+    configPath,
+    pidPath: join(home, "pilot.pid"),
+    logPath: join(home, "pilot.log"),
+    config,
+    rawConfig,
+    sources: {
+      home: homeSource,
+      socket: socketSource,
+      registry: registrySource,
+      beacon: beaconSource,
+    },
+  };
+}
+
+/**
+ * Completes daemon flags with the config file and the defaults.
+ *
+ * @param settings Resolved places.
+ * @param flags What was given explicitly.
+ * @returns Everything the daemon needs.
+ */
+export function resolveDaemonOptions(
+  settings: Settings,
+  flags: DaemonFlags = {},
+): DaemonOptions {
+  const { config, home } = settings;
+  const userHome = homedir();
+  const keepalive = config.keepalive;
+  return {
+    home,
+    socket: settings.socket,
+    registry: settings.registry,
+    beacon: settings.beacon,
+    listen: flags.listen ?? config.listen ?? ":0",
+    identity: absolute(
+      flags.identity ?? config.identity ?? join(home, "identity.json"),
+      userHome,
+    ),
+    hostname: flags.hostname ?? config.hostname,
+    public: flags.public ?? config.public,
+    email: flags.email ?? config.email,
+    trustAutoApprove: flags.trustAutoApprove ?? config.trust_auto_approve ??
+      false,
+    noEcho: flags.noEcho ?? config.no_echo ?? false,
+    noDataExchange: flags.noDataExchange ?? config.no_dataexchange ?? false,
+    noEventStream: flags.noEventStream ?? config.no_eventstream ?? false,
+    keepaliveMs: (flags.keepaliveMs ??
+      (keepalive === undefined ? 0 : parseDuration(String(keepalive)))) ||
+      DEFAULT_KEEPALIVE_MS, // 0 means "the default", as in existing configs
+    endpoint: flags.endpoint ?? config.endpoint,
+    logLevel: flags.logLevel ?? config.log_level ?? "info",
+    logFormat: flags.logFormat ?? config.log_format ?? "text",
+  };
+}
+
+/**
+ * Changes keys of a home's `config.json`, atomically and with mode 0600.
+ *
+ * @param home Home directory.
+ * @param patch New values; undefined removes a key.
+ * @returns The whole object now in the file.
+ * @throws {PilotError} `invalid_argument` or `io_error`.
+ */
+export function updateConfig(
+  home: string,
+  patch: RawConfig,
+): Promise<RawConfig> {
+  return updateConfigFile(join(home, "config.json"), patch);
+}
+
+/** First of flag, environment, config, default that is there; empty strings count as not there. */
+function pick(
+  flag: string | undefined,
+  env: string | undefined,
+  config: string | undefined,
+  fallback: string,
+): [string, SettingSource] {
+  if (flag) return [flag, "flag"];
+  if (env) return [env, "environment"];
+  if (config) return [config, "config"];
+  return [fallback, "default"];
+}
+
+/** Where existing drivers look for the daemon (daemon.md §8). */
+function sharedSocket(env: Env): string {
+  const runtimeDir = env("XDG_RUNTIME_DIR");
+  const directory = runtimeDir && existsSync(runtimeDir) ? runtimeDir : "/tmp";
+  return join(directory, SOCKET_NAME);
+}
+
+/** Config files are not read by a shell: `~/` is expanded here. */
+function absolute(path: string, userHome: string): string {
+  return path.startsWith("~/") ? join(userHome, path.slice(2)) : resolve(path);
+}

@@ -1,0 +1,16 @@
+/**
+ * Keys, signatures, AES-256-GCM, nonces and replay windows (daemon.md §2.2 to §2.6, §4.1).
+ *
+ * @module
+ */
+
+export * from "./aead.ts";
+export * from "./aead_noble.ts";
+export * from "./aead_node.ts";
+export * from "./base64.ts";
+export * from "./hkdf.ts";
+export * from "./identity.ts";
+export * from "./key_agreement.ts";
+export * from "./nonce.ts";
+export * from "./replay.ts";
+export * from "./verify.ts";

@@ -1,0 +1,116 @@
+/**
+ * The incremental reader under all length-prefixed framings of this project.
+ *
+ * @module
+ */
+
+import { ByteQueue } from "./bytes.ts";
+import { DecodeError } from "./errors.ts";
+
+/** Where a frame lies in the bytes, found from its first bytes. */
+export interface FrameSpan {
+  /** Bytes before the body. */
+  readonly headerBytes: number;
+  /** Bytes of the body. */
+  readonly bodyBytes: number;
+}
+
+/** Number of more bytes that must have arrived before the span can be told. */
+export type Needs = number;
+
+/**
+ * Cuts a byte stream into frames. Memory follows the bytes that arrived and never exceeds one frame of the
+ * greatest permitted size, provided the caller drains {@linkcode next} after each {@linkcode push}.
+ */
+export abstract class FrameReader<T> {
+  readonly #queue = new ByteQueue();
+  #error: DecodeError | undefined;
+
+  /** Bytes held and not yet returned; below the largest frame once drained. */
+  get bufferedBytes(): number {
+    return this.#queue.length;
+  }
+
+  /**
+   * Hands in bytes as they arrive.
+   *
+   * @param chunk Borrowed until {@linkcode next} returns undefined; frames returned until then may be views of
+   * it. Ignored after an error.
+   */
+  push(chunk: Uint8Array): void {
+    if (this.#error === undefined) this.#queue.push(chunk);
+  }
+
+  /**
+   * Takes the next frame. Call until it returns undefined.
+   *
+   * @returns A frame; undefined when more bytes are needed; or a {@linkcode DecodeError}, after which the stream
+   * cannot be followed any more: every later call returns the same error.
+   */
+  next(): T | undefined | DecodeError {
+    for (;;) {
+      if (this.#error !== undefined) return this.#error;
+      const span = this.span(this.#queue);
+      if (span instanceof DecodeError) return this.#fail(span);
+      if (typeof span === "number") {
+        this.#queue.own(span);
+        return undefined;
+      }
+      const total = span.headerBytes + span.bodyBytes;
+      if (this.#queue.length < total) {
+        this.#queue.own(total);
+        return undefined;
+      }
+      const frame = this.frame(this.#queue.take(total), span.headerBytes);
+      if (frame instanceof DecodeError) return this.#fail(frame);
+      if (frame !== undefined) return frame;
+    }
+  }
+
+  /**
+   * Finds the extent of the first frame.
+   *
+   * @param queue What has arrived; only `peek` what `length` allows.
+   * @returns The span, the number of bytes needed to tell it, or an error.
+   */
+  protected abstract span(queue: ByteQueue): FrameSpan | Needs | DecodeError;
+
+  /**
+   * Makes the value from a complete frame.
+   *
+   * @param bytes Header and body.
+   * @param headerBytes Where the body starts.
+   * @returns The value, undefined to skip this frame, or an error.
+   */
+  protected abstract frame(
+    bytes: Uint8Array,
+    headerBytes: number,
+  ): T | undefined | DecodeError;
+
+  #fail(error: DecodeError): DecodeError {
+    this.#error = error;
+    this.#queue.clear();
+    return error;
+  }
+}
+
+/**
+ * The usual span: a 32-bit length and that many bytes.
+ *
+ * @param queue What has arrived.
+ * @param offset Where the length stands, from the start of the frame; the header ends behind it.
+ * @param limit Largest permitted length.
+ * @param tooLong The error for a larger one.
+ * @returns What {@linkcode FrameReader.span} returns.
+ */
+export function lengthPrefixed(
+  queue: ByteQueue,
+  offset: number,
+  limit: number,
+  tooLong: DecodeError,
+): FrameSpan | Needs | DecodeError {
+  const headerBytes = offset + 4;
+  if (queue.length < headerBytes) return headerBytes;
+  const bodyBytes = queue.peek(offset, 4);
+  return bodyBytes > limit ? tooLong : { headerBytes, bodyBytes };
+}

@@ -1,0 +1,92 @@
+/**
+ * What a node signs with its Ed25519 key for each registry request (rendezvous.md §2.1). The strings hold no
+ * nonce and no time: the reference decided so, and a peer's registry checks exactly these.
+ *
+ * @module
+ */
+
+import { encodeText } from "./bytes.ts";
+
+function ascii(...parts: readonly (string | number)[]): Uint8Array {
+  return encodeText(parts.join(":"));
+}
+
+/** One builder per line of §2.1; numbers are node and network numbers, printed in decimal. */
+export interface Challenges {
+  /** `register:<listen_addr>:<public_key b64>`, both exactly as sent. */
+  register(listenAddr: string, publicKey: string): Uint8Array;
+  /** `rotate:<node>`, signed with the current key. */
+  rotateKey(node: number): Uint8Array;
+  /** `heartbeat:<node>`. */
+  heartbeat(node: number): Uint8Array;
+  /** `resolve:<requester>:<node>`. */
+  resolve(requester: number, node: number): Uint8Array;
+  /** `resolve_hostname:<requester>:<hostname>`, our extension. */
+  resolveHostname(requester: number, hostname: string): Uint8Array;
+  /** `report_trust:<node>:<peer>`. */
+  reportTrust(node: number, peer: number): Uint8Array;
+  /** `revoke_trust:<node>:<peer>`. */
+  revokeTrust(node: number, peer: number): Uint8Array;
+  /** `handshake:<from>:<to>`; also what handshake messages on port 444 sign. */
+  handshake(from: number, to: number): Uint8Array;
+  /** `respond:<node>:<peer>`. */
+  respondHandshake(node: number, peer: number): Uint8Array;
+  /** `poll_handshakes:<node>`. */
+  pollHandshakes(node: number): Uint8Array;
+  /** `poll_invites:<node>`. */
+  pollInvites(node: number): Uint8Array;
+  /** `respond_invite:<node>:<network>`. */
+  respondInvite(node: number, network: number): Uint8Array;
+  /** `punch:<a>:<b>`, in message order. */
+  punch(nodeA: number, nodeB: number): Uint8Array;
+  /** `set_visibility:<node>`. */
+  setVisibility(node: number): Uint8Array;
+  /** `set_task_exec:<node>`. */
+  setTaskExec(node: number): Uint8Array;
+  /** `set_hostname:<node>`. */
+  setHostname(node: number): Uint8Array;
+  /** `set_tags:<node>`. */
+  setTags(node: number): Uint8Array;
+  /** `set_key_expiry:<node>`. */
+  setKeyExpiry(node: number): Uint8Array;
+  /** `deregister:<node>`. */
+  deregister(node: number): Uint8Array;
+  /** `join_network:<node>:<network>`. */
+  joinNetwork(node: number, network: number): Uint8Array;
+  /** `leave_network:<node>:<network>`. */
+  leaveNetwork(node: number, network: number): Uint8Array;
+  /** `invite:<inviter>:<network>:<target>`. */
+  invite(inviter: number, network: number, target: number): Uint8Array;
+  /** `submit_badge:<node>:<badge>`. */
+  submitBadge(node: number, badge: string): Uint8Array;
+  /** `enroll_recovery:<node>:<commitment>`. */
+  enrollRecovery(node: number, commitment: string): Uint8Array;
+}
+
+/** The builders. */
+export const challenges: Challenges = {
+  register: (listenAddr, publicKey) => ascii("register", listenAddr, publicKey),
+  rotateKey: (node) => ascii("rotate", node),
+  heartbeat: (node) => ascii("heartbeat", node),
+  resolve: (requester, node) => ascii("resolve", requester, node),
+  resolveHostname: (requester, hostname) => ascii("resolve_hostname", requester, hostname),
+  reportTrust: (node, peer) => ascii("report_trust", node, peer),
+  revokeTrust: (node, peer) => ascii("revoke_trust", node, peer),
+  handshake: (from, to) => ascii("handshake", from, to),
+  respondHandshake: (node, peer) => ascii("respond", node, peer),
+  pollHandshakes: (node) => ascii("poll_handshakes", node),
+  pollInvites: (node) => ascii("poll_invites", node),
+  respondInvite: (node, network) => ascii("respond_invite", node, network),
+  punch: (nodeA, nodeB) => ascii("punch", nodeA, nodeB),
+  setVisibility: (node) => ascii("set_visibility", node),
+  setTaskExec: (node) => ascii("set_task_exec", node),
+  setHostname: (node) => ascii("set_hostname", node),
+  setTags: (node) => ascii("set_tags", node),
+  setKeyExpiry: (node) => ascii("set_key_expiry", node),
+  deregister: (node) => ascii("deregister", node),
+  joinNetwork: (node, network) => ascii("join_network", node, network),
+  leaveNetwork: (node, network) => ascii("leave_network", node, network),
+  invite: (inviter, network, target) => ascii("invite", inviter, network, target),
+  submitBadge: (node, badge) => ascii("submit_badge", node, badge),
+  enrollRecovery: (node, commitment) => ascii("enroll_recovery", node, commitment),
+};

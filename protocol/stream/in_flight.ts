@@ -1,0 +1,273 @@
+/**
+ * The table of sent, unacknowledged segments: by offset in a ring, by time of sending in one list, lost ones in another.
+ *
+ * @module
+ */
+
+/** One sent segment. Its boundaries never change: older receivers match exactly (daemon.md §3.6 RULE). */
+export interface SentSegment {
+  /** Offset of the first byte. */
+  offset: number;
+  /** Offset after the last byte. */
+  end: number;
+  /** Time of the latest transmission, milliseconds. */
+  sentAt: number;
+  /** How often it was sent. */
+  transmissions: number;
+  /** Reported as received out of order. */
+  sacked: boolean;
+  /** Deemed lost and not yet sent again. */
+  lost: boolean;
+  /** Neighbour in the list it is in. */
+  prev: SentSegment | undefined;
+  /** Neighbour in the list it is in. */
+  next: SentSegment | undefined;
+}
+
+function segment(): SentSegment {
+  return {
+    offset: 0,
+    end: 0,
+    sentAt: 0,
+    transmissions: 0,
+    sacked: false,
+    lost: false,
+    prev: undefined,
+    next: undefined,
+  };
+}
+
+/** Doubly linked list through the segments themselves. */
+class SegmentList {
+  first: SentSegment | undefined;
+  last: SentSegment | undefined;
+
+  append(s: SentSegment): void {
+    s.prev = this.last;
+    s.next = undefined;
+    if (this.last === undefined) this.first = s;
+    else this.last.next = s;
+    this.last = s;
+  }
+
+  remove(s: SentSegment): void {
+    if (s.prev === undefined) this.first = s.next;
+    else s.prev.next = s.next;
+    if (s.next === undefined) this.last = s.prev;
+    else s.next.prev = s.prev;
+    s.prev = undefined;
+    s.next = undefined;
+  }
+}
+
+/**
+ * Sent segments. Every one is in exactly one condition: on the way (in the time list, counted in `bytes`), lost
+ * (in the lost list), or reported received (in neither). All operations are O(1) or O(log n).
+ */
+export class InFlight {
+  #ring: SentSegment[] = [];
+  #head = 0;
+  #count = 0;
+  #bytes = 0;
+  #sacked = 0;
+  readonly #way = new SegmentList();
+  readonly #lost = new SegmentList();
+
+  /** Segments sent and not cumulatively acknowledged. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes believed to be on the way (RFC 6675 "pipe"). */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Segments reported received beyond the cumulative acknowledgement. */
+  get sacked(): number {
+    return this.#sacked;
+  }
+
+  /** The one on the way that was sent longest ago. */
+  get oldest(): SentSegment | undefined {
+    return this.#way.first;
+  }
+
+  /** The one on the way that was sent last. */
+  get newest(): SentSegment | undefined {
+    return this.#way.last;
+  }
+
+  /** The lost one to send next. */
+  get nextLost(): SentSegment | undefined {
+    return this.#lost.first;
+  }
+
+  /** The one with the lowest offset. */
+  get first(): SentSegment | undefined {
+    return this.#count === 0 ? undefined : this.#ring[this.#head];
+  }
+
+  /** The one with the highest offset. */
+  get last(): SentSegment | undefined {
+    return this.#count === 0 ? undefined : this.at(this.#count - 1);
+  }
+
+  /**
+   * @param index Position by offset, 0 is the lowest.
+   * @returns The segment there.
+   */
+  at(index: number): SentSegment | undefined {
+    return index < 0 || index >= this.#count
+      ? undefined
+      : this.#ring[(this.#head + index) & (this.#ring.length - 1)];
+  }
+
+  /**
+   * Records a first transmission.
+   *
+   * @param offset First byte; follows the last segment's end.
+   * @param end Offset after the last byte.
+   * @param now Milliseconds.
+   * @returns The record.
+   */
+  push(offset: number, end: number, now: number): SentSegment {
+    if (this.#count === this.#ring.length) this.#grow();
+    const index = (this.#head + this.#count) & (this.#ring.length - 1);
+    const s = this.#ring[index] ?? (this.#ring[index] = segment());
+    this.#count++;
+    s.offset = offset;
+    s.end = end;
+    s.sentAt = now;
+    s.transmissions = 1;
+    s.sacked = false;
+    s.lost = false;
+    this.#way.append(s);
+    this.#bytes += end - offset;
+    return s;
+  }
+
+  /**
+   * Records a retransmission of any segment that is not sacked.
+   *
+   * @param s The segment.
+   * @param now Milliseconds.
+   */
+  resent(s: SentSegment, now: number): void {
+    if (s.lost) {
+      this.#lost.remove(s);
+      s.lost = false;
+      this.#bytes += s.end - s.offset;
+    } else this.#way.remove(s);
+    s.sentAt = now;
+    s.transmissions++;
+    this.#way.append(s);
+  }
+
+  /** @param s A segment on the way, deemed lost. */
+  markLost(s: SentSegment): void {
+    if (s.lost || s.sacked) return;
+    this.#way.remove(s);
+    this.#bytes -= s.end - s.offset;
+    s.lost = true;
+    this.#lost.append(s);
+  }
+
+  /** Deems everything not reported received lost, the lowest offset first in line again. */
+  markAllLost(): void {
+    this.#way.first = this.#way.last = undefined;
+    this.#lost.first = this.#lost.last = undefined;
+    this.#bytes = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const s = this.at(i);
+      if (s === undefined || s.sacked) continue;
+      s.lost = true;
+      this.#lost.append(s);
+    }
+  }
+
+  /** @param s A segment reported received. */
+  markSacked(s: SentSegment): void {
+    this.#unlink(s);
+    s.sacked = true;
+    this.#sacked++;
+  }
+
+  /** Removes the lowest segment, which is acknowledged. Its record stays readable until the next `push`. */
+  shift(): void {
+    const s = this.first;
+    if (s === undefined) return;
+    if (s.sacked) this.#sacked--;
+    else this.#unlink(s);
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.#count--;
+  }
+
+  /**
+   * @param offset Any offset.
+   * @returns Index of the first segment that begins at or after it; `count` when there is none.
+   */
+  lowerBound(offset: number): number {
+    let low = 0;
+    let high = this.#count;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if ((this.at(mid)?.offset ?? 0) < offset) low = mid + 1;
+      else high = mid;
+    }
+    return low;
+  }
+
+  /** Forgets what was reported received: the peer dropped it again (RFC 2018 §8). */
+  forgetSacked(): void {
+    for (let i = 0; i < this.#count; i++) {
+      const s = this.at(i);
+      if (s === undefined || !s.sacked) continue;
+      s.sacked = false;
+      this.#bytes += s.end - s.offset;
+      this.#way.append(s);
+    }
+    this.#sacked = 0;
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    this.#ring = [];
+    this.#head =
+      this.#count =
+      this.#bytes =
+      this.#sacked =
+        0;
+    this.#way.first = this.#way.last = undefined;
+    this.#lost.first = this.#lost.last = undefined;
+  }
+
+  /** Gives the memory of the table back when it is empty. */
+  shrink(): void {
+    if (this.#count === 0) this.clear();
+  }
+
+  #unlink(s: SentSegment): void {
+    if (s.sacked) return;
+    if (s.lost) {
+      this.#lost.remove(s);
+      s.lost = false;
+    } else {
+      this.#way.remove(s);
+      this.#bytes -= s.end - s.offset;
+    }
+  }
+
+  #grow(): void {
+    const old = this.#ring;
+    const ring: SentSegment[] = [];
+    for (let i = 0; i < this.#count; i++) {
+      const s = this.at(i);
+      if (s !== undefined) ring.push(s);
+    }
+    const size = Math.max(16, old.length * 2);
+    while (ring.length < size) ring.push(segment());
+    this.#ring = ring;
+    this.#head = 0;
+  }
+}

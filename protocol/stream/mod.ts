@@ -1,0 +1,17 @@
+/**
+ * The reliable stream of Pilot Protocol, sans-I/O (daemon.md §3).
+ *
+ * @module
+ */
+
+export {
+  DEFAULT_MSS_BYTES,
+  STREAM_DEFAULTS,
+  type StreamConfig,
+  type StreamOptions,
+} from "./config.ts";
+export { type CongestionControl, NewReno } from "./congestion.ts";
+export type { StreamEvent } from "./events.ts";
+export { NO_PAYLOAD, type Segment } from "./segment.ts";
+export type { StreamStats } from "./stats.ts";
+export { Stream, type StreamState } from "./stream.ts";

@@ -1,0 +1,61 @@
+/**
+ * Pacing: a token bucket that spreads a window over the round trip, so that no burst overruns a queue.
+ *
+ * @module
+ */
+
+/** Segments that may leave back to back. */
+const BURST_SEGMENTS = 16;
+/** Time the bucket holds at least, milliseconds: about what a timer can oversleep. */
+const BURST_MS = 2;
+/** Faster than the window per round trip, so that pacing never limits on its own (RFC 9002 §7.7). */
+const GAIN = 1.25;
+/** In slow start the window doubles per round trip. */
+const SLOW_START_GAIN = 2;
+/** Shortest pause, milliseconds. */
+const MIN_PAUSE_MS = 1;
+
+/** Token bucket in bytes. */
+export class Pacer {
+  #tokens = Infinity;
+  #at = 0;
+  #rate = Infinity;
+
+  /** When sending may go on after {@linkcode take} refused, milliseconds. */
+  get readyAt(): number {
+    return this.#at + Math.max(MIN_PAUSE_MS, -this.#tokens / this.#rate);
+  }
+
+  /**
+   * Asks to send one segment.
+   *
+   * @param bytes Its size.
+   * @param now Milliseconds.
+   * @param window Congestion window, bytes.
+   * @param slowStart Whether it is still doubling.
+   * @param srtt Smoothed round trip, milliseconds; 0 when unknown.
+   * @param mss Segment size, bytes.
+   * @returns Whether it may leave now; when it may, it is counted.
+   */
+  take(
+    bytes: number,
+    now: number,
+    window: number,
+    slowStart: boolean,
+    srtt: number,
+    mss: number,
+  ): boolean {
+    // Before the first round trip is known the initial window is the only limit.
+    if (srtt <= 0) return true;
+    this.#rate = window * (slowStart ? SLOW_START_GAIN : GAIN) / srtt;
+    const room = Math.max(BURST_SEGMENTS * mss, BURST_MS * this.#rate);
+    this.#tokens = Math.min(
+      room,
+      this.#tokens === Infinity ? room : this.#tokens + (now - this.#at) * this.#rate,
+    );
+    this.#at = now;
+    if (this.#tokens <= 0) return false;
+    this.#tokens -= bytes;
+    return true;
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * The trust handshake of port 444: messages, signatures, state (daemon.md §5).
+ *
+ * @module
+ */
+
+export * from "./file.ts";
+export * from "./message.ts";
+export * from "./peer.ts";
+export * from "./reader.ts";
+export * from "./replay_set.ts";
+export * from "./state.ts";
+export * from "./verify.ts";

@@ -1,0 +1,143 @@
+/**
+ * Who may do what: node signatures and the admin token (rendezvous.md §2).
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { decodeBase64, equalBytes } from "../../protocol/crypto/base64.ts";
+import { verifySignature } from "../../protocol/crypto/identity.ts";
+import type { RegistryCore } from "./core.ts";
+import { nodeNotFound, RegistryFailure } from "./failure.ts";
+import { type JsonObject, textField } from "../../protocol/registry.ts";
+import type { NodeRecord } from "./node.ts";
+
+/**
+ * Checks a signature by a key.
+ *
+ * @param key Canonical base64 of the key.
+ * @param challenge What must be signed.
+ * @param signature Raw signature of any length.
+ * @throws {RegistryFailure} When it does not verify.
+ */
+export async function checkSignature(
+  key: string,
+  challenge: Uint8Array,
+  signature: Uint8Array,
+): Promise<void> {
+  const publicKey = decodeBase64(key);
+  if (
+    publicKey === undefined ||
+    !await verifySignature(publicKey, challenge, signature)
+  ) {
+    throw new RegistryFailure("signature verification failed");
+  }
+}
+
+/**
+ * Checks that a node signed, with the key it has at the end of the check.
+ *
+ * @param core The registry.
+ * @param node The node, live or not.
+ * @param challenge What must be signed.
+ * @param signature Raw signature.
+ * @throws {RegistryFailure} When it does not verify or the node changed meanwhile.
+ */
+export async function checkNodeSignature(
+  core: RegistryCore,
+  node: NodeRecord,
+  challenge: Uint8Array,
+  signature: Uint8Array,
+): Promise<void> {
+  const { key } = node;
+  await checkSignature(key, challenge, signature);
+  // Verification waits, and the node may have rotated its key or left meanwhile.
+  if (core.directory.known(node.id) !== node || node.state === "left") {
+    throw nodeNotFound(node.id);
+  }
+  if (node.key !== key) {
+    throw new RegistryFailure("signature verification failed");
+  }
+}
+
+/**
+ * Reads the signature of a JSON request.
+ *
+ * @param request The request.
+ * @returns Raw bytes.
+ * @throws {RegistryFailure} When there is none or it is not base64.
+ */
+export function signatureField(request: JsonObject): Uint8Array {
+  const text = textField(request, "signature");
+  if (text === "") {
+    throw new RegistryFailure("signature required for authenticated node");
+  }
+  const signature = decodeBase64(text);
+  if (signature === undefined) {
+    throw new RegistryFailure("invalid signature encoding: not base64");
+  }
+  return signature;
+}
+
+/**
+ * Finds a live node and checks that it signed the request.
+ *
+ * @param core The registry.
+ * @param id Number of the node that must have signed.
+ * @param request The JSON request.
+ * @param challenge What must be signed.
+ * @param options `admin`: the global admin token in the request may stand in for the signature (§2.1).
+ * `silent`: the node need not be live.
+ * @returns The node.
+ * @throws {RegistryFailure} Not found, or not authenticated.
+ */
+export async function authenticate(
+  core: RegistryCore,
+  id: number,
+  request: JsonObject,
+  challenge: Uint8Array,
+  options: { admin?: boolean; silent?: boolean } = {},
+): Promise<NodeRecord> {
+  const node = core.directory.known(id);
+  const present = () =>
+    node?.state === "live" || (node?.state === "silent" && options.silent === true);
+  if (node === undefined || !present()) throw nodeNotFound(id);
+  try {
+    await checkNodeSignature(core, node, challenge, signatureField(request));
+  } catch (error) {
+    if (options.admin !== true || !isAdmin(core, request)) throw error;
+  }
+  if (!present()) throw nodeNotFound(id);
+  return node;
+}
+
+/**
+ * Does the request carry the global admin token?
+ *
+ * @param core The registry.
+ * @param request The JSON request.
+ */
+export function isAdmin(core: RegistryCore, request: JsonObject): boolean {
+  const token = textField(request, "admin_token");
+  if (core.adminToken === undefined || core.adminToken === "" || token === "") {
+    return false;
+  }
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return equalBytes(digest(token), digest(core.adminToken));
+}
+
+/**
+ * Insists on the global admin token.
+ *
+ * @param core The registry.
+ * @param request The JSON request.
+ * @throws {RegistryFailure} With the texts of §2.2.
+ */
+export function requireAdmin(core: RegistryCore, request: JsonObject): void {
+  if (isAdmin(core, request)) return;
+  throw new RegistryFailure(
+    core.adminToken === undefined || core.adminToken === ""
+      ? "network creation is disabled"
+      : "invalid admin token",
+  );
+}

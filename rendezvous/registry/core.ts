@@ -1,0 +1,186 @@
+/**
+ * The registry without its sockets: all tables, the rule that every change is durable before it is answered, and
+ * what time does to nodes.
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import type { Logger } from "../../platform/log.ts";
+import { type Clock, unixSeconds } from "../clock.ts";
+import { TokenBuckets } from "../token_bucket.ts";
+import { BeaconDirectory } from "./beacon_directory.ts";
+import { Changes } from "./changes.ts";
+import { Committer } from "./committer.ts";
+import { Directory } from "./directory.ts";
+import { RegistryFailure } from "./failure.ts";
+import { Inboxes } from "./inbox.ts";
+import {
+  INBOX_TTL_SECONDS,
+  MAX_TRACKED_SOURCES,
+  NEW_NODES_BURST,
+  NEW_NODES_PER_SECOND,
+  REAP_BATCH,
+  STALE_SECONDS,
+} from "./limits.ts";
+import type { NodeRecord } from "./node.ts";
+import type { RegistryStore, RequestRow, ResponseRow } from "./store/store.ts";
+import { TrustTable } from "./trust_table.ts";
+
+/** What a registry is made of. */
+export interface CoreOptions {
+  /** Durable memory. Closed by {@linkcode RegistryCore.close}. */
+  readonly store: RegistryStore;
+  /** Where time comes from. */
+  readonly clock: Clock;
+  /** Where it reports. */
+  readonly log: Logger;
+  /** Global admin token (rendezvous.md §2.2); without one every admin request is refused. */
+  readonly adminToken?: string | undefined;
+  /**
+   * A trust pair opens the endpoint of a node only if that node itself reported it. Off by default: the wire
+   * says that one side's report is enough, and existing daemons rely on it for a moment (§15.2).
+   */
+  readonly strictTrust?: boolean | undefined;
+}
+
+/** Tables and rules of the registry. */
+export class RegistryCore {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly adminToken: string | undefined;
+  readonly strictTrust: boolean;
+  readonly directory: Directory;
+  readonly trust: TrustTable;
+  /** Handshake requests waiting for their targets. */
+  readonly requests: Inboxes<RequestRow>;
+  /** Answers waiting for those who asked. */
+  readonly responses: Inboxes<ResponseRow>;
+  readonly beacons: BeaconDirectory = new BeaconDirectory();
+  /** New node numbers by source address. */
+  readonly newNodes: TokenBuckets = new TokenBuckets({
+    burst: NEW_NODES_BURST,
+    perSecond: NEW_NODES_PER_SECOND,
+    maxSources: MAX_TRACKED_SOURCES,
+  });
+  readonly #store: RegistryStore;
+  readonly #changes: Changes = new Changes();
+  readonly #committer: Committer;
+
+  /**
+   * Loads the store.
+   *
+   * @param options Parts.
+   * @throws {PilotError} `io_error` or `invalid_state` when what is stored cannot be used.
+   */
+  constructor(options: CoreOptions) {
+    this.clock = options.clock;
+    this.log = options.log;
+    this.adminToken = options.adminToken;
+    this.strictTrust = options.strictTrust === true;
+    this.#store = options.store;
+    const changes = this.#changes;
+    this.directory = new Directory(this.clock, changes);
+    this.trust = new TrustTable(changes);
+    this.requests = new Inboxes((...change) => changes.request(...change));
+    this.responses = new Inboxes((...change) => changes.response(...change));
+    this.#committer = new Committer({
+      take: () => changes.take(),
+      commit: (batch) => this.#store.commit(batch),
+      onFailure: (error) => {
+        this.log.error("registry store cannot be written, refusing changes", {
+          error: error instanceof Error ? error.message : String(error),
+        });
+      },
+    });
+    this.#load();
+  }
+
+  #load(): void {
+    const known = (id: number) => this.directory.known(id);
+    this.#store.load({
+      nextNode: (value) => {
+        this.#changes.startAt(value);
+        this.directory.loadNextNode(value);
+      },
+      node: (row) => this.directory.loadNode(row),
+      trust: (row) => this.trust.load(row, known),
+      request: (row) => this.requests.load(row),
+      response: (row) => this.responses.load(row),
+    });
+  }
+
+  /**
+   * Runs a change of the tables and waits until it is durable. Changes are possible nowhere else.
+   *
+   * @param apply Changes the tables and gives the reply. Runs at once and must not wait; when it throws it must
+   * not have changed anything.
+   * @returns The reply, once what it says survives a crash.
+   * @throws {RegistryFailure} What `apply` threw, or a masked text when the store cannot be written.
+   */
+  async change<T>(apply: () => T): Promise<T> {
+    if (!this.#committer.healthy) throw new RegistryFailure("store not writable");
+    const reply = this.#apply(apply);
+    try {
+      if (this.#changes.empty) await this.#committer.caughtUp();
+      else await this.#committer.committed();
+    } catch (cause) {
+      // Reported by the committer. The change stays in memory and is tried again; this client is told that it failed.
+      throw new RegistryFailure(`store not writable: ${String(cause)}`);
+    }
+    return reply;
+  }
+
+  #apply<T>(apply: () => T): T {
+    this.#changes.open = true;
+    try {
+      return apply();
+    } finally {
+      this.#changes.open = false;
+    }
+  }
+
+  /** May `requester` learn the endpoint of `target` (rendezvous.md §4.2 resolve)? */
+  mayResolve(requester: NodeRecord, target: NodeRecord): boolean {
+    if (target.public || requester === target) return true;
+    return this.strictTrust
+      ? this.trust.reportedBy(target.id, requester.id)
+      : this.trust.has(requester.id, target.id);
+  }
+
+  /** Marks silent nodes, drops what waited too long, tries a failed commit again. */
+  async tick(): Promise<void> {
+    await this.#committer.retry();
+    try {
+      await this.change(() => {
+        const reaped = this.directory.reap(STALE_SECONDS * 1000, REAP_BATCH);
+        if (reaped > 0) this.log.info("nodes went silent", { nodes: reaped });
+        const notBefore = unixSeconds(this.clock) - INBOX_TTL_SECONDS;
+        this.requests.expire(notBefore);
+        this.responses.expire(notBefore);
+      });
+    } catch (error) {
+      // Already reported by the committer; the next tick tries again.
+      if (!(error instanceof RegistryFailure)) throw error;
+    }
+  }
+
+  /**
+   * Waits for the last commit and closes the store.
+   *
+   * @throws {PilotError} `io_error` when changes are left that could not be stored.
+   */
+  async close(): Promise<void> {
+    await this.#committer.idle();
+    if (!this.#committer.healthy) await this.#committer.retry();
+    const lost = !this.#committer.healthy;
+    await this.#store.close();
+    if (lost) {
+      throw new PilotError(
+        "io_error",
+        `The last changes could not be written to ${this.#store.location}`,
+        { hint: "Clients were told that those requests failed." },
+      );
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * What is believed of the endpoints a node names (rendezvous.md §4.1).
+ *
+ * @module
+ */
+
+import { formatEndpoint, parseEndpoint, parseIp } from "../../protocol/ip.ts";
+import { type JsonObject, textListField } from "../../protocol/registry.ts";
+import type { Peer } from "./handler.ts";
+import { MAX_LAN_ADDRS } from "./limits.ts";
+
+/** Longest text of an endpoint: an IPv6 address in brackets with a port. */
+const MAX_ENDPOINT_CHARS = 64;
+const LAST_PORT = /:(\d{1,5})$/;
+
+/**
+ * The endpoint of a node: the source of its TCP connection with the port it names. The host it names is not
+ * looked at, so nobody can register somebody else's address.
+ *
+ * @param peer Where the request came from.
+ * @param listenAddr `host:port` as sent, or "" for a node without an endpoint.
+ * @returns `ip:port`, with the TCP source port when no usable port is named, or "".
+ */
+export function realAddress(peer: Peer, listenAddr: string): string {
+  if (listenAddr === "") return "";
+  const named = Number(LAST_PORT.exec(listenAddr)?.[1] ?? 0);
+  const port = named > 0 && named <= 0xffff ? named : peer.port;
+  return formatEndpoint({ host: peer.ip, port });
+}
+
+/**
+ * Reads a list of `ip:port`, dropping what is none: peers will send datagrams there.
+ *
+ * @param request The request.
+ * @param name Field name.
+ * @returns At most {@linkcode MAX_LAN_ADDRS} endpoints.
+ */
+export function endpointTexts(request: JsonObject, name: string): string[] {
+  return textListField(request, name).slice(0, MAX_LAN_ADDRS).filter((text) => {
+    if (text.length > MAX_ENDPOINT_CHARS) return false;
+    try {
+      parseIp(parseEndpoint(text).host);
+      return true;
+    } catch {
+      return false; // not an endpoint: left out
+    }
+  });
+}

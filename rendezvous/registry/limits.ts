@@ -1,0 +1,76 @@
+/**
+ * Every bound of the registry, with its reason. `docs/LIMITS.md` repeats them.
+ *
+ * @module
+ */
+
+/** Live and remembered nodes; node numbers are permanent, so this bounds the store (rendezvous.md §5). */
+export const MAX_NODES = 1_000_000;
+/** Seconds of silence after which a node counts as gone; five missed 60 s heartbeats. */
+export const STALE_SECONDS = 300;
+/** How often stale nodes are looked for, milliseconds. */
+export const REAP_INTERVAL_MS = 10_000;
+/** Nodes looked at per reap, so that one tick never stalls the loop. */
+export const REAP_BATCH = 10_000;
+/** Seconds for which the hostname of a node that went silent stays its own: nobody can wait for a crash and take the name. */
+export const HOSTNAME_RESERVED_SECONDS = 30 * 86_400;
+
+/** Characters of a hostname: one DNS label. */
+export const MAX_HOSTNAME = 63;
+/** Tags per node. */
+export const MAX_TAGS = 10;
+/** Characters of a tag. */
+export const MAX_TAG = 32;
+/** Bytes of a handshake justification. */
+export const MAX_JUSTIFICATION_BYTES = 1024;
+/** Handshake requests, and separately answers, waiting for one node. */
+export const MAX_INBOX = 100;
+/** Handshake requests, and separately answers, waiting in all: at about 1.5 KB each, 300 MB at the very worst. */
+export const MAX_INBOX_TOTAL = 200_000;
+/** Seconds a relayed handshake waits for a node that does not come back. */
+export const INBOX_TTL_SECONDS = 30 * 86_400;
+/** Trust pairs one node may report; the same as a daemon's own table of trusted peers. */
+export const MAX_TRUST_PER_NODE = 65_536;
+/** Trust pairs in all, about 150 bytes each. */
+export const MAX_TRUST_PAIRS = 2_000_000;
+/** Beacons in the directory; real clusters have a handful. */
+export const MAX_BEACONS = 256;
+/** Seconds a beacon stays listed without registering again. */
+export const BEACON_TTL_SECONDS = 60;
+
+/** Characters kept of an owner, a version and each address: free text of strangers that is stored for good. */
+export const MAX_TEXT = 256;
+/** LAN addresses kept per node. */
+export const MAX_LAN_ADDRS = 16;
+
+/** New node numbers one source address gets at once, and how many more each second. Loopback and known keys are exempt. */
+export const NEW_NODES_BURST = 2_000;
+/** See {@linkcode NEW_NODES_BURST}. */
+export const NEW_NODES_PER_SECOND = 20;
+/** Source addresses remembered for that count; the least recently seen is forgotten. */
+export const MAX_TRACKED_SOURCES = 65_536;
+
+/** Simultaneous connections; about 20 KB each, so 2 GB at the very worst. */
+export const MAX_CONNECTIONS = 100_000;
+/** Simultaneous connections of one source address: many agents behind one NAT, but not the whole table. */
+export const MAX_CONNECTIONS_PER_SOURCE = 2_048;
+/** A connection without a request for this long is closed, milliseconds (rendezvous.md §1.6). */
+export const IDLE_MS = 300_000;
+/** A request that has begun must be complete within this time, milliseconds; stops trickled bytes. */
+export const FRAME_MS = 30_000;
+/** A reply must be taken by the client within this time, milliseconds; stops clients that do not read. */
+export const WRITE_MS = 5_000;
+/** Bytes of begun requests held for all connections together. */
+export const MAX_PARTIAL_BYTES = 64 * 1024 * 1024;
+/** Bytes read from a connection at a time; most requests have fewer than 300. */
+export const READ_BYTES = 2_048;
+/** The rate guard looks at connections older than this, milliseconds. */
+export const RATE_GUARD_AFTER_MS = 5_000;
+/** Lifetime average, requests a second, above which each request waits {@linkcode RATE_DELAY_MS}. */
+export const RATE_SLOW = 100;
+/** Lifetime average, requests a second, above which the connection is closed. */
+export const RATE_CLOSE = 500;
+/** See {@linkcode RATE_SLOW}. */
+export const RATE_DELAY_MS = 10;
+/** Longest pause after failed accepts (no file descriptors left), milliseconds. */
+export const ACCEPT_BACKOFF_MAX_MS = 2_000;

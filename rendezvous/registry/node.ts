@@ -1,0 +1,99 @@
+/**
+ * What the registry remembers of a node.
+ *
+ * @module
+ */
+
+import { formatAddress } from "../../protocol/address.ts";
+
+/**
+ * Where a node is in its life: `live` while it heartbeats; `silent` after five minutes without (it keeps all it
+ * set and gets it back by registering); `left` after it deregistered (number and key binding stay, nothing else).
+ */
+export type NodeState = "live" | "silent" | "left";
+
+/** One node. The fields change only inside `RegistryCore.change`. */
+export interface NodeRecord {
+  /** Permanent number, from 1. */
+  readonly id: number;
+  /** Ed25519 public key, canonical base64. */
+  key: string;
+  /** The key came with a valid registration signature once, so every later registration needs one. */
+  proven: boolean;
+  state: NodeState;
+  /** Free text of the person behind the node; never grants anything. */
+  owner: string;
+  /** Reachable endpoint `ip:port`, or "" when the node gave none. */
+  realAddr: string;
+  lanAddrs: readonly string[];
+  /** The node wants to be reached through relays: its endpoint is shown to nobody. */
+  relayOnly: boolean;
+  hostname: string;
+  tags: readonly string[];
+  public: boolean;
+  taskExec: boolean;
+  /** Software version as sent. */
+  version: string;
+  /** Last sign of life, clock `monotonicMs`. */
+  lastSeen: number;
+  /** Unix seconds of the last state change to `silent` or `left`; 0 while live. */
+  offlineSince: number;
+  /** Unix seconds of the first registration of this key binding. */
+  keyCreated: number;
+  /** Unix seconds of the last rotation, 0 if none. */
+  keyRotated: number;
+  keyRotations: number;
+  /** Trust pairs this node reported itself; kept in memory, counted anew at load. */
+  trustReports: number;
+}
+
+/**
+ * Backbone address of a node.
+ *
+ * @param node Its number.
+ * @returns Text form, network 0.
+ */
+export function backboneAddress(node: number): string {
+  return formatAddress({ network: 0, node });
+}
+
+/**
+ * Age of a node's key.
+ *
+ * @param node The node.
+ * @param nowSeconds Unix seconds.
+ * @returns Whole days since the key was rotated or created.
+ */
+export function keyAgeDays(node: NodeRecord, nowSeconds: number): number {
+  const since = node.keyRotated === 0 ? node.keyCreated : node.keyRotated;
+  return Math.max(0, Math.floor((nowSeconds - since) / 86_400));
+}
+
+/** A node just registered, before its fields are set. */
+export function newNode(
+  id: number,
+  key: string,
+  now: { monotonicMs: number; seconds: number },
+): NodeRecord {
+  return {
+    id,
+    key,
+    proven: false,
+    state: "live",
+    owner: "",
+    realAddr: "",
+    lanAddrs: [],
+    relayOnly: false,
+    hostname: "",
+    tags: [],
+    public: false,
+    taskExec: false,
+    version: "",
+    lastSeen: now.monotonicMs,
+    offlineSince: 0,
+    keyCreated: now.seconds,
+    keyRotated: 0,
+    keyRotations: 0,
+    trustReports: 0,
+  };
+}

@@ -1,0 +1,258 @@
+/**
+ * One registry connection: tells the mode, answers requests one after the other, and ends when it misbehaves
+ * (rendezvous.md §1.2, §1.6).
+ *
+ * @module
+ */
+
+import { DecodeError } from "../../protocol/errors.ts";
+import {
+  BINARY_PREAMBLE,
+  type BinaryFrame,
+  BinaryFrameReader,
+  JsonFrameReader,
+  type JsonObject,
+} from "../../protocol/registry.ts";
+import { answerBinaryFrame, answerJsonFrame, binaryError } from "./answer.ts";
+import type { RegistryCore } from "./core.ts";
+import type { Peer } from "./handler.ts";
+import {
+  FRAME_MS,
+  IDLE_MS,
+  RATE_CLOSE,
+  RATE_DELAY_MS,
+  RATE_GUARD_AFTER_MS,
+  RATE_SLOW,
+  READ_BYTES,
+  WRITE_MS,
+} from "./limits.ts";
+
+/** Bytes that tell the mode: the magic, and the version behind it. */
+const MAGIC_BYTES = 4;
+const WIRE_VERSION = BINARY_PREAMBLE[MAGIC_BYTES]!;
+
+/** What a session needs of its server. */
+export interface SessionHost {
+  readonly core: RegistryCore;
+  /**
+   * Notes that a session holds more or fewer bytes of a begun request.
+   *
+   * @returns False when all sessions together hold too much: the caller must end.
+   */
+  holdPartial(delta: number): boolean;
+}
+
+/** The frames of one mode, and how they are answered. */
+interface Mode {
+  push(chunk: Uint8Array): void;
+  readonly bufferedBytes: number;
+  /** Answers the next complete request. Undefined when more bytes are needed, a DecodeError when there is no sense in them. */
+  answerNext(): Promise<Uint8Array> | undefined | DecodeError;
+}
+
+/** A connection of one client. */
+export class Session {
+  readonly #host: SessionHost;
+  readonly #conn: Deno.TcpConn;
+  readonly #peer: Peer;
+  readonly #openedAt: number;
+  #requests = 0;
+  #closed = false;
+  #idleSince: number;
+  /** Since when an incomplete request is there. */
+  #partialSince: number | undefined;
+  #partialBytes = 0;
+  #writingSince: number | undefined;
+  #endDelay: (() => void) | undefined;
+
+  /**
+   * @param host The server.
+   * @param conn The connection, owned from here on.
+   * @param peer Where it comes from.
+   */
+  constructor(host: SessionHost, conn: Deno.TcpConn, peer: Peer) {
+    this.#host = host;
+    this.#conn = conn;
+    this.#peer = peer;
+    this.#openedAt = this.#idleSince = host.core.clock.monotonicMs();
+  }
+
+  /** Serves until the connection ends. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      await this.#serve();
+    } catch (error) {
+      // A broken connection is the client's affair; anything else is ours.
+      if (!this.#closed && !isConnectionEnd(error)) {
+        this.#host.core.log.error("registry session failed", { error: String(error) });
+      }
+    } finally {
+      this.#host.holdPartial(-this.#partialBytes);
+      this.#partialBytes = 0;
+      this.close();
+    }
+  }
+
+  /** Ends the connection at once. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#endDelay?.();
+    this.#conn.close();
+  }
+
+  /**
+   * Ends the connection if it has been idle, trickling or not reading for too long.
+   *
+   * @param now Monotonic milliseconds.
+   */
+  sweep(now: number): void {
+    const late = (since: number | undefined, limit: number) =>
+      since !== undefined && now - since > limit;
+    if (
+      late(this.#writingSince, WRITE_MS) || late(this.#partialSince, FRAME_MS) ||
+      late(this.#idleSince, IDLE_MS)
+    ) this.close();
+  }
+
+  async #serve(): Promise<void> {
+    const buffer = new Uint8Array(READ_BYTES);
+    const mode = await this.#tellMode(buffer);
+    if (mode === undefined) return;
+    for (;;) {
+      if (!await this.#answerAll(mode)) return;
+      const count = await this.#conn.read(buffer);
+      if (count === null) return;
+      mode.push(buffer.subarray(0, count));
+    }
+  }
+
+  /** Reads until the mode is clear. What was read beyond that is in the mode's reader. */
+  async #tellMode(buffer: Uint8Array): Promise<Mode | undefined> {
+    let length = 0;
+    let isBinary = true;
+    while (length < MAGIC_BYTES || (isBinary && length === MAGIC_BYTES)) {
+      const count = await this.#conn.read(buffer.subarray(length));
+      if (count === null) return undefined;
+      this.#partialSince ??= this.#now();
+      length += count;
+      isBinary = startsWithMagic(buffer.subarray(0, length));
+    }
+    const mode = isBinary ? this.#binaryMode() : this.#jsonMode();
+    if (!isBinary) {
+      mode.push(buffer.slice(0, length));
+    } else if (buffer[MAGIC_BYTES] === WIRE_VERSION) {
+      mode.push(buffer.slice(BINARY_PREAMBLE.length, length));
+    } else {
+      const version = buffer[MAGIC_BYTES]!;
+      await this.#write(binaryError(`unsupported wire version ${version}`));
+      return undefined;
+    }
+    return mode;
+  }
+
+  #jsonMode(): Mode {
+    return this.#mode(
+      new JsonFrameReader(),
+      (request: JsonObject) => answerJsonFrame(this.#host.core, request, this.#peer),
+    );
+  }
+
+  #binaryMode(): Mode {
+    return this.#mode(
+      new BinaryFrameReader(),
+      (frame: BinaryFrame) => answerBinaryFrame(this.#host.core, frame, this.#peer),
+    );
+  }
+
+  #mode<T extends object>(
+    reader: {
+      push(chunk: Uint8Array): void;
+      next(): T | undefined | DecodeError;
+      readonly bufferedBytes: number;
+    },
+    answer: (frame: T) => Promise<Uint8Array>,
+  ): Mode {
+    return {
+      push: (chunk) => reader.push(chunk),
+      get bufferedBytes() {
+        return reader.bufferedBytes;
+      },
+      answerNext: () => {
+        const frame = reader.next();
+        return frame === undefined || frame instanceof DecodeError ? frame : answer(frame);
+      },
+    };
+  }
+
+  /** Answers every complete request. False when the connection must end. */
+  async #answerAll(mode: Mode): Promise<boolean> {
+    for (;;) {
+      const answer = mode.answerNext();
+      if (answer instanceof DecodeError) return false;
+      if (answer === undefined) return this.#notePartial(mode.bufferedBytes);
+      const reply = await answer;
+      this.#requests++;
+      if (!await this.#passRateGuard()) return false;
+      await this.#write(reply);
+      this.#idleSince = this.#now();
+      this.#partialSince = undefined;
+    }
+  }
+
+  #notePartial(bytes: number): boolean {
+    if (bytes === 0) this.#partialSince = undefined;
+    else this.#partialSince ??= this.#now();
+    const delta = bytes - this.#partialBytes;
+    this.#partialBytes = bytes;
+    return delta === 0 || this.#host.holdPartial(delta);
+  }
+
+  /** Slows or ends a connection that asks too much over its whole life. */
+  async #passRateGuard(): Promise<boolean> {
+    const age = this.#now() - this.#openedAt;
+    if (age < RATE_GUARD_AFTER_MS) return true;
+    const perSecond = this.#requests * 1000 / age;
+    if (perSecond > RATE_CLOSE) return false;
+    if (perSecond > RATE_SLOW) await this.#delay(RATE_DELAY_MS);
+    return !this.#closed;
+  }
+
+  #delay(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#endDelay = undefined;
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#endDelay = end;
+    });
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#writingSince = this.#now();
+    for (let sent = 0; sent < bytes.length;) {
+      sent += await this.#conn.write(bytes.subarray(sent));
+    }
+    this.#writingSince = undefined;
+  }
+
+  #now(): number {
+    return this.#host.core.clock.monotonicMs();
+  }
+}
+
+function startsWithMagic(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, MAGIC_BYTES)
+    .every((byte, i) => byte === BINARY_PREAMBLE[i]);
+}
+
+/** Errors that only say that the client is gone. */
+function isConnectionEnd(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.TimedOut ||
+    error instanceof Deno.errors.NotConnected;
+}

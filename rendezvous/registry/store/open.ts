@@ -1,0 +1,83 @@
+/**
+ * Opening a registry database: checked before the first write, then migrated.
+ *
+ * @module
+ */
+
+import { DatabaseSync } from "node:sqlite";
+import { PilotError } from "../../../protocol/errors.ts";
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
+
+/** SQLite makes its files with the mode of the database file, so that one is created private first. */
+export async function ensurePrivateFile(path: string): Promise<void> {
+  try {
+    const file = await Deno.open(path, { create: true, write: true, read: true, mode: 0o600 });
+    file.close();
+  } catch (error) {
+    throw PilotError.from(error, "io_error", `Cannot open the registry store ${path}`);
+  }
+}
+
+/**
+ * Opens a database, creating its tables when it is empty.
+ *
+ * @param path The file.
+ * @returns The database, in WAL mode with full synchronisation.
+ * @throws {PilotError} `invalid_state` when it is not ours or too new, `io_error` when it is damaged or cannot be
+ * written. The file is left as it is.
+ */
+export function openDatabase(path: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path);
+    const version = pragma(db, "user_version");
+    const tables = Number(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]);
+    if (tables > 0 && pragma(db, "application_id") !== APPLICATION_ID) {
+      throw new PilotError("invalid_state", `${path} is not a Pilot registry database`, {
+        hint: "Nothing was changed. Choose another --store directory.",
+      });
+    }
+    if (version > SCHEMA_VERSION) {
+      throw new PilotError(
+        "invalid_state",
+        `${path} was written by a newer version (schema ${version}, this program knows ${SCHEMA_VERSION})`,
+        { hint: "Nothing was changed. Run the newer version, or restore an older backup." },
+      );
+    }
+    const check = db.prepare("PRAGMA quick_check(1)").get();
+    if (check?.["quick_check"] !== "ok") {
+      throw new Error(String(check?.["quick_check"]).trim());
+    }
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
+    migrate(db, version);
+    return db;
+  } catch (error) {
+    db?.close();
+    if (error instanceof PilotError) throw error;
+    throw damaged(path, error);
+  }
+}
+
+function migrate(db: DatabaseSync, from: number): void {
+  for (let version = from; version < SCHEMA_VERSION; version++) {
+    db.exec(
+      `BEGIN IMMEDIATE; ${MIGRATIONS[version]}
+       PRAGMA application_id = ${APPLICATION_ID};
+       PRAGMA user_version = ${version + 1}; COMMIT`,
+    );
+  }
+}
+
+function pragma(db: DatabaseSync, name: string): number {
+  return Number(db.prepare(`PRAGMA ${name}`).get()?.[name]);
+}
+
+/** The error for a database that cannot be used. */
+export function damaged(path: string, cause: unknown): PilotError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new PilotError("io_error", `Cannot use the registry store ${path}: ${reason}`, {
+    cause,
+    hint:
+      "Nothing was changed. Check disk space and permissions; if the file is damaged, move it away or restore a backup.",
+  });
+}

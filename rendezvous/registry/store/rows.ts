@@ -1,0 +1,88 @@
+/**
+ * Rows of the registry database as values, checked: a file may have been edited or damaged.
+ *
+ * @module
+ */
+
+import type { NodeState } from "../node.ts";
+import type { NodeRow, RequestRow, ResponseRow, TrustRow } from "./store.ts";
+
+/** A row as the database gives it. */
+export type Row = Record<string, unknown>;
+
+/** Node states by their number in the database; published, so only ever extended. */
+export const STATES: readonly NodeState[] = ["live", "silent", "left"];
+
+/** A whole number from 0. Throws when it is none. */
+export function whole(value: unknown): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
+    throw new Error(`a number is missing or out of range (${String(value)})`);
+  }
+  return value;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== "string") throw new Error("a text is missing");
+  return value;
+}
+
+function texts(value: unknown): string[] {
+  const list: unknown = JSON.parse(text(value));
+  if (!Array.isArray(list)) throw new Error("a list is missing");
+  return list.map(text);
+}
+
+/** A row of `nodes`. */
+export function nodeRow(row: Row): NodeRow {
+  const state = STATES[whole(row["state"])];
+  if (state === undefined) throw new Error(`unknown node state ${String(row["state"])}`);
+  return {
+    id: whole(row["id"]),
+    key: text(row["public_key"]),
+    proven: row["proven"] === 1,
+    state,
+    owner: text(row["owner"]),
+    realAddr: text(row["real_addr"]),
+    lanAddrs: texts(row["lan_addrs"]),
+    relayOnly: row["relay_only"] === 1,
+    hostname: text(row["hostname"]),
+    tags: texts(row["tags"]),
+    public: row["public"] === 1,
+    taskExec: row["task_exec"] === 1,
+    version: text(row["version"]),
+    offlineSince: whole(row["offline_since"]),
+    keyCreated: whole(row["key_created"]),
+    keyRotated: whole(row["key_rotated"]),
+    keyRotations: whole(row["key_rotations"]),
+  };
+}
+
+/** A row of `trust`. */
+export function trustRow(row: Row): TrustRow {
+  return {
+    low: whole(row["low"]),
+    high: whole(row["high"]),
+    byLow: row["by_low"] === 1,
+    byHigh: row["by_high"] === 1,
+  };
+}
+
+/** A row of `handshake_requests`. */
+export function requestRow(row: Row): RequestRow {
+  return {
+    target: whole(row["target"]),
+    sender: whole(row["sender"]),
+    justification: text(row["justification"]),
+    created: whole(row["created"]),
+  };
+}
+
+/** A row of `handshake_responses`. */
+export function responseRow(row: Row): ResponseRow {
+  return {
+    target: whole(row["target"]),
+    sender: whole(row["sender"]),
+    accept: row["accept"] === 1,
+    created: whole(row["created"]),
+  };
+}

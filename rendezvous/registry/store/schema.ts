@@ -1,0 +1,64 @@
+/**
+ * The tables of a registry database, as a list of migrations. A published migration is never edited: a change
+ * is a new entry at the end.
+ *
+ * @module
+ */
+
+/** Marks a SQLite file as ours ("PLT1"), so that another program's database is never touched. */
+export const APPLICATION_ID = 0x504c5431;
+
+/**
+ * Step `n` leads from schema version `n` to `n + 1`. Uniqueness of keys and hostnames is kept by the memory
+ * index that answers every request; a unique index here could fail halfway through a batch in which two nodes
+ * swap names, and is checked at load instead.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO meta VALUES ('next_node', 1);
+  CREATE TABLE nodes (
+    id INTEGER PRIMARY KEY,
+    public_key TEXT NOT NULL,
+    proven INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    real_addr TEXT NOT NULL,
+    lan_addrs TEXT NOT NULL,
+    relay_only INTEGER NOT NULL,
+    hostname TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    public INTEGER NOT NULL,
+    task_exec INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    offline_since INTEGER NOT NULL,
+    key_created INTEGER NOT NULL,
+    key_rotated INTEGER NOT NULL,
+    key_rotations INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE trust (
+    low INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    by_low INTEGER NOT NULL,
+    by_high INTEGER NOT NULL,
+    PRIMARY KEY (low, high)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE handshake_requests (
+    target INTEGER NOT NULL,
+    sender INTEGER NOT NULL,
+    justification TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (target, sender)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE handshake_responses (
+    target INTEGER NOT NULL,
+    sender INTEGER NOT NULL,
+    accept INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (target, sender)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
+
+/** The schema version this program reads and writes. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length;

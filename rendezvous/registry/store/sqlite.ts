@@ -1,0 +1,181 @@
+/**
+ * The registry store on SQLite: WAL, `synchronous=FULL`, so that what was committed survives `kill -9` and a
+ * power cut.
+ *
+ * All requests are answered from memory (`Directory` and its companions); the database is only written in
+ * batches and read once, at start. So its statements are few, and one transaction per event-loop turn is one
+ * fsync for all requests of that turn.
+ *
+ * @module
+ */
+
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { join } from "node:path";
+import { PilotError } from "../../../protocol/errors.ts";
+import { ensurePrivateDir } from "../../../platform/files.ts";
+import { damaged, ensurePrivateFile, openDatabase } from "./open.ts";
+import { nodeRow, requestRow, responseRow, type Row, STATES, trustRow, whole } from "./rows.ts";
+import { type DirectoryLock, lockDirectory } from "./lock.ts";
+import type { NodeRow, RegistryStore, StoreBatch, StoreReader } from "./store.ts";
+
+/** Name of the database file in the store directory. */
+export const DATABASE_FILE = "registry.db";
+
+/** A store in one directory. */
+export class SqliteStore implements RegistryStore {
+  /** The directory. */
+  readonly location: string;
+  readonly #lock: DirectoryLock;
+  readonly #db: DatabaseSync;
+  readonly #putMeta: StatementSync;
+  readonly #putNode: StatementSync;
+  readonly #putTrust: StatementSync;
+  readonly #dropTrust: StatementSync;
+  readonly #putRequest: StatementSync;
+  readonly #dropRequest: StatementSync;
+  readonly #putResponse: StatementSync;
+  readonly #dropResponse: StatementSync;
+  #storedNextNode = 0;
+
+  /** Use {@linkcode SqliteStore.open}. */
+  constructor(location: string, lock: DirectoryLock, db: DatabaseSync) {
+    this.location = location;
+    this.#lock = lock;
+    this.#db = db;
+    this.#putMeta = db.prepare("UPDATE meta SET value = ? WHERE name = 'next_node'");
+    this.#putNode = db.prepare(
+      `INSERT OR REPLACE INTO nodes VALUES (${Array(17).fill("?").join()})`,
+    );
+    this.#putTrust = db.prepare("INSERT OR REPLACE INTO trust VALUES (?, ?, ?, ?)");
+    this.#dropTrust = db.prepare("DELETE FROM trust WHERE low = ? AND high = ?");
+    const drop = (table: string) =>
+      db.prepare(`DELETE FROM ${table} WHERE target = ? AND sender = ?`);
+    const put = (table: string) =>
+      db.prepare(`INSERT OR REPLACE INTO ${table} VALUES (?, ?, ?, ?)`);
+    this.#putRequest = put("handshake_requests");
+    this.#dropRequest = drop("handshake_requests");
+    this.#putResponse = put("handshake_responses");
+    this.#dropResponse = drop("handshake_responses");
+  }
+
+  /**
+   * Opens or creates the store of a directory and locks it for this process.
+   *
+   * @param directory Created with mode 0700 when missing.
+   * @returns The store.
+   * @throws {PilotError} `invalid_state` when another process has it, it was written by a newer version or is
+   * not ours; `io_error` when it is damaged or cannot be written. The file is left as it is.
+   */
+  static async open(directory: string): Promise<SqliteStore> {
+    await ensurePrivateDir(directory);
+    const lock = await lockDirectory(directory);
+    let db: DatabaseSync | undefined;
+    try {
+      const path = join(directory, DATABASE_FILE);
+      await ensurePrivateFile(path);
+      db = openDatabase(path);
+      return new SqliteStore(directory, lock, db);
+    } catch (error) {
+      db?.close();
+      lock.release();
+      if (error instanceof PilotError) throw error;
+      throw damaged(join(directory, DATABASE_FILE), error); // a table is missing
+    }
+  }
+
+  /** Reads every row. See {@linkcode RegistryStore.load}. */
+  load(reader: StoreReader): void {
+    try {
+      const meta = this.#db.prepare("SELECT value FROM meta WHERE name = 'next_node'").get();
+      this.#storedNextNode = whole(meta?.["value"]);
+      reader.nextNode(this.#storedNextNode);
+      for (const row of this.#rows("nodes")) reader.node(nodeRow(row));
+      for (const row of this.#rows("trust")) reader.trust(trustRow(row));
+      for (const row of this.#rows("handshake_requests")) reader.request(requestRow(row));
+      for (const row of this.#rows("handshake_responses")) reader.response(responseRow(row));
+    } catch (error) {
+      throw damaged(join(this.location, DATABASE_FILE), error);
+    }
+  }
+
+  #rows(table: string): Iterable<Row> {
+    return this.#db.prepare(`SELECT * FROM ${table}`).iterate();
+  }
+
+  /** One transaction, flushed to the disk. See {@linkcode RegistryStore.commit}. */
+  commit(batch: StoreBatch): Promise<void> {
+    try {
+      this.#db.exec("BEGIN IMMEDIATE");
+      this.#write(batch);
+      this.#db.exec("COMMIT");
+      this.#storedNextNode = batch.nextNode;
+      return Promise.resolve();
+    } catch (error) {
+      this.#rollBack();
+      return Promise.reject(
+        PilotError.from(error, "io_error", `Cannot write ${this.location}`),
+      );
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+    } catch {
+      // SQLite has rolled back by itself (disk full); the error of the commit is the one to report.
+    }
+  }
+
+  #write(batch: StoreBatch): void {
+    if (batch.nextNode !== this.#storedNextNode) this.#putMeta.run(batch.nextNode);
+    for (const node of batch.nodes) this.#writeNode(node);
+    for (const [low, high] of batch.trustRemoved) this.#dropTrust.run(low, high);
+    for (const { low, high, byLow, byHigh } of batch.trust) {
+      this.#putTrust.run(low, high, Number(byLow), Number(byHigh));
+    }
+    for (const [target, sender] of batch.requestsRemoved) this.#dropRequest.run(target, sender);
+    for (const { target, sender, justification, created } of batch.requests) {
+      this.#putRequest.run(target, sender, justification, created);
+    }
+    for (const [target, sender] of batch.responsesRemoved) this.#dropResponse.run(target, sender);
+    for (const { target, sender, accept, created } of batch.responses) {
+      this.#putResponse.run(target, sender, Number(accept), created);
+    }
+  }
+
+  #writeNode(node: NodeRow): void {
+    this.#putNode.run(
+      node.id,
+      node.key,
+      Number(node.proven),
+      STATES.indexOf(node.state),
+      node.owner,
+      node.realAddr,
+      JSON.stringify(node.lanAddrs),
+      Number(node.relayOnly),
+      node.hostname,
+      JSON.stringify(node.tags),
+      Number(node.public),
+      Number(node.taskExec),
+      node.version,
+      node.offlineSince,
+      node.keyCreated,
+      node.keyRotated,
+      node.keyRotations,
+    );
+  }
+
+  /** Moves the WAL into the database file and lets go of both. */
+  close(): Promise<void> {
+    try {
+      this.#db.close();
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(
+        PilotError.from(error, "io_error", `Cannot close ${this.location}`),
+      );
+    } finally {
+      this.#lock.release();
+    }
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * What a registry store must do. `commit` is asynchronous so that a store may live in a worker or on another
+ * machine.
+ *
+ * @module
+ */
+
+import type { NodeState } from "../node.ts";
+
+/** A node as stored. Times are Unix seconds. */
+export interface NodeRow {
+  readonly id: number;
+  readonly key: string;
+  readonly proven: boolean;
+  readonly state: NodeState;
+  readonly owner: string;
+  readonly realAddr: string;
+  readonly lanAddrs: readonly string[];
+  readonly relayOnly: boolean;
+  readonly hostname: string;
+  readonly tags: readonly string[];
+  readonly public: boolean;
+  readonly taskExec: boolean;
+  readonly version: string;
+  readonly offlineSince: number;
+  readonly keyCreated: number;
+  readonly keyRotated: number;
+  readonly keyRotations: number;
+}
+
+/** A trust pair, `low` < `high`, and which of the two reported it. */
+export interface TrustRow {
+  readonly low: number;
+  readonly high: number;
+  readonly byLow: boolean;
+  readonly byHigh: boolean;
+}
+
+/** A relayed handshake request waiting for `target`. */
+export interface RequestRow {
+  readonly target: number;
+  readonly sender: number;
+  readonly justification: string;
+  /** Unix seconds. */
+  readonly created: number;
+}
+
+/** An answer to a handshake request waiting for `target`. */
+export interface ResponseRow {
+  readonly target: number;
+  readonly sender: number;
+  readonly accept: boolean;
+  /** Unix seconds. */
+  readonly created: number;
+}
+
+/** A pair of node numbers: `low`, `high` of a trust pair or `target`, `sender` of an inbox entry. */
+export type Pair = readonly [first: number, second: number];
+
+/** What changed since the last commit: the final state of each thing touched, and what was removed. */
+export interface StoreBatch {
+  /** Number the next new node gets. */
+  readonly nextNode: number;
+  readonly nodes: readonly NodeRow[];
+  readonly trust: readonly TrustRow[];
+  readonly trustRemoved: readonly Pair[];
+  readonly requests: readonly RequestRow[];
+  readonly requestsRemoved: readonly Pair[];
+  readonly responses: readonly ResponseRow[];
+  readonly responsesRemoved: readonly Pair[];
+}
+
+/** Receives the content of a store at start, row by row. */
+export interface StoreReader {
+  nextNode(value: number): void;
+  node(row: NodeRow): void;
+  trust(row: TrustRow): void;
+  request(row: RequestRow): void;
+  response(row: ResponseRow): void;
+}
+
+/** Durable memory of a registry. */
+export interface RegistryStore {
+  /** Where it is, for people; undefined for one that forgets. */
+  readonly location: string | undefined;
+  /**
+   * Hands over everything stored.
+   *
+   * @throws {PilotError} `invalid_state` when the content cannot be right.
+   */
+  load(reader: StoreReader): void;
+  /**
+   * Stores a batch whole or not at all; durable when it resolves.
+   *
+   * @throws {PilotError} `io_error`; the batch may be tried again.
+   */
+  commit(batch: StoreBatch): Promise<void>;
+  /** Ends it. Must be called once, after the last commit. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,259 @@
+/**
+ * A stream connection as the application sees it.
+ *
+ * @module
+ */
+
+import { type Address, formatSocketAddress, type SocketAddress } from "../protocol/address.ts";
+import { PilotError } from "../protocol/errors.ts";
+import { Cmd, decodeConn, encodeConn } from "../protocol/ipc.ts";
+import type { AbortOptions } from "./abort.ts";
+import { abortError, checkAbort, watchAbort } from "./abort.ts";
+import { Receiver } from "./receiver.ts";
+import { Sender } from "./sender.ts";
+import type { Session } from "./session.ts";
+
+/** An old daemon answers a close at once or never, milliseconds. */
+const UNTAGGED_CLOSE_MS = 5_000;
+/** Longest wait for an orderly end, milliseconds: above what the daemon spends on a peer that is gone. */
+const CLOSE_TIMEOUT_MS = 300_000;
+
+/** What is known about a connection when it is made. */
+export interface ConnInfo {
+  /** Number within the daemon. */
+  readonly id: number;
+  /** The authenticated peer and its port. */
+  readonly remote: SocketAddress;
+  /** Our port, where it is known. */
+  readonly localPort: number | undefined;
+}
+
+/**
+ * A reliable, ordered byte stream to an agent (daemon.md §3, §7). Made by `Driver.dial` and by listeners.
+ *
+ * Reading: {@linkcode read}, `for await`, or {@linkcode readable}. Leaving a `for await` loop does not close the
+ * connection. Writing: {@linkcode write} or {@linkcode writable}. Both directions apply back-pressure: at most
+ * 1 MiB is buffered in each. Messages have no borders: what was one `write` may arrive as several chunks.
+ */
+export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
+  /** Number of the connection within the daemon, as in `info().conn_list`. */
+  readonly id: number;
+  /** The authenticated peer and its port. */
+  readonly remote: SocketAddress;
+  /** Our port: the listener's for accepted connections; the daemon does not tell it for dialled ones. */
+  readonly localPort: number | undefined;
+  readonly #session: Session;
+  readonly #receiver: Receiver;
+  readonly #sender: Sender;
+  readonly #what: string;
+  /** Gives up the Close request, which makes the daemon reset the connection. */
+  readonly #reset = new AbortController();
+  #aborted = false;
+  #telling = false;
+  readonly #remoteEnd = Promise.withResolvers<void>();
+  #failed = false;
+  #release: Promise<void> | undefined;
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+
+  /**
+   * Connections are made by the driver.
+   *
+   * @ignore
+   */
+  constructor(session: Session, { id, remote, localPort }: ConnInfo) {
+    this.id = id;
+    this.remote = remote;
+    this.localPort = localPort;
+    this.#session = session;
+    this.#what = formatSocketAddress(remote);
+    this.#sender = new Sender(session, id, this.#what);
+    this.#receiver = new Receiver(
+      session,
+      id,
+      this.#what,
+      (error) => this.#onRemoteEnd(error),
+    );
+    session.register(id, this.#receiver);
+  }
+
+  /** Address of the peer. */
+  get remoteAddress(): Address {
+    return { network: this.remote.network, node: this.remote.node };
+  }
+
+  /**
+   * Takes the bytes that have arrived, waiting for some. Concurrent reads are served in order.
+   *
+   * @param options Signal to stop waiting; nothing is lost by it.
+   * @returns 1 byte to a few hundred KiB that belong to the caller, or undefined at the end of the stream.
+   * @throws {PilotError} Why the connection failed (`connection_failed`, `connection_closed`, `untrusted`, ...), or
+   * `aborted`.
+   */
+  read(
+    options: AbortOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return this.#receiver.read(options.signal);
+  }
+
+  /**
+   * Sends bytes. Several writes may be under way; their order is kept.
+   *
+   * @param data Bytes, not to be changed before the promise settles, or text, which is sent as UTF-8.
+   * @param options Signal to give up: bytes that have not left are withdrawn; where a part of this write has left,
+   * later writes fail.
+   * @returns When the daemon has taken the bytes, which is when its send buffer had room.
+   * @throws {PilotError} Why the connection failed, `connection_closed` after the peer or we have closed, `aborted`.
+   */
+  write(data: Uint8Array | string, options: AbortOptions = {}): Promise<void> {
+    return this.#sender.write(
+      typeof data === "string" ? new TextEncoder().encode(data) : data,
+      options,
+    );
+  }
+
+  /** The incoming bytes as a Web byte stream. Cancelling it drops what still arrives. */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= new ReadableStream({
+      type: "bytes",
+      pull: async (controller) => {
+        const chunk = await this.read();
+        if (chunk !== undefined) return controller.enqueue(chunk);
+        controller.close();
+        // A waiting BYOB read is only released by an answer.
+        controller.byobRequest?.respond(0);
+      },
+      cancel: () => this.#receiver.discard(),
+    });
+  }
+
+  /**
+   * The outgoing bytes as a Web stream. A write settles as soon as the 1 MiB window has room, so that a pipe keeps it
+   * full; closing waits for delivery like {@linkcode close}; aborting is {@linkcode abort}.
+   */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= new WritableStream({
+      write: (chunk, controller) =>
+        this.#sender.write(chunk, { signal: controller.signal, early: true }),
+      close: () => this.close(),
+      abort: () => this.abort(),
+    });
+  }
+
+  /** Iterates over incoming chunks until the stream ends. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<
+    Uint8Array<ArrayBuffer>
+  > {
+    for (;;) {
+      const chunk = await this.read();
+      if (chunk === undefined) return;
+      yield chunk;
+    }
+  }
+
+  /**
+   * Orderly close of both directions: everything written is delivered first, unread data is dropped.
+   *
+   * @param options Signal to stop waiting; the connection is aborted then.
+   * @returns When the peer has everything (with an old daemon: when the daemon has everything).
+   * @throws {PilotError} Why something written was not delivered, when no write has reported it.
+   */
+  async close(options: AbortOptions = {}): Promise<void> {
+    const { signal } = options;
+    const what = `Closing ${this.#what}`;
+    checkAbort(signal, what);
+    this.#receiver.discard();
+    const release = this.#startRelease();
+    if (this.#aborted) return;
+    if (signal === undefined) return await release;
+    await new Promise<void>((resolve, reject) => {
+      const unwatch = watchAbort(signal, () => {
+        reject(abortError(signal, what));
+        this.abort();
+      });
+      release.then(resolve, reject).finally(unwatch);
+    });
+  }
+
+  /** Ends the connection at once: nothing more is sent, pending and later calls fail with `aborted`. */
+  abort(): void {
+    const error = new PilotError("aborted", `${this.#what}: aborted`);
+    this.#sender.fail(error);
+    this.#receiver.discard(error);
+    this.#aborted = true;
+    this.#startRelease();
+    if (this.#telling) this.#reset.abort(error);
+  }
+
+  /** Closes like {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Lets everything written leave, then tells the daemon that we are done; once. */
+  #startRelease(): Promise<void> {
+    if (this.#release === undefined) {
+      this.#release = this.#sender.finish()
+        .finally(() => this.#tellClosed())
+        .finally(() => this.#session.unregister(this.id));
+      // Not everybody who starts a close waits for it.
+      this.#release.catch(() => {});
+    }
+    return this.#release;
+  }
+
+  async #tellClosed(): Promise<void> {
+    const session = this.#session;
+    if (session.lost !== undefined || this.#failed) return;
+    if (!session.tagged) {
+      session.send(Cmd.Close, encodeConn(this.id));
+      return await this.#awaitEnd();
+    }
+    const closing = session.request({
+      cmd: Cmd.Close,
+      expect: Cmd.CloseOk,
+      payload: encodeConn(this.id),
+      what: `Closing ${this.#what}`,
+      signal: this.#reset.signal,
+      timeoutMs: CLOSE_TIMEOUT_MS,
+      immediate: true,
+      decode: decodeConn,
+    });
+    this.#telling = true;
+    if (this.#aborted) this.#reset.abort();
+    try {
+      await closing;
+    } catch (error) {
+      // The daemon has forgotten the connection already: it is closed.
+      if (!(error instanceof PilotError && error.code === "not_found")) {
+        throw error;
+      }
+    }
+  }
+
+  /** An old daemon confirms a close by the same push that tells the end. */
+  async #awaitEnd(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, UNTAGGED_CLOSE_MS);
+    });
+    await Promise.race([this.#remoteEnd.promise, timeout]);
+    clearTimeout(timer);
+  }
+
+  #onRemoteEnd(error: PilotError | undefined): void {
+    this.#remoteEnd.resolve();
+    this.#failed = error !== undefined;
+    if (error !== undefined) this.#sender.fail(error);
+    else {
+      this.#sender.remoteEnded(
+        new PilotError(
+          "connection_closed",
+          `${this.#what}: closed by the peer`,
+        ),
+      );
+    }
+    // Nothing can be sent any more: let the daemon finish, also when the application only reads to the end.
+    this.#startRelease();
+  }
+}

@@ -1,0 +1,465 @@
+/**
+ * The driver: a program's connection to its daemon.
+ *
+ * @module
+ */
+
+import type { Address } from "../protocol/address.ts";
+import { DecodeError, PilotError } from "../protocol/errors.ts";
+import {
+  Cmd,
+  decodeAccept,
+  decodeConn,
+  decodeHelloOk,
+  decodePort,
+  decodeRecvFrom,
+  encodeConn,
+  encodeDial,
+  encodeHello,
+  encodePort,
+  encodeSendTo,
+  type IpcHelloOk,
+} from "../protocol/ipc.ts";
+import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
+import { Conn } from "./conn.ts";
+import { Control } from "./control.ts";
+import { DatagramReceiver } from "./datagrams.ts";
+import { publish, subscribe, type Subscription } from "./events.ts";
+import { blobSource, type FileSource, type StreamFile } from "./file_source.ts";
+import { fileSource, streamSource } from "./file_source_deno.ts";
+import { type FileReceipt, sendFile, type SendFileOptions } from "./files.ts";
+import { type MessageReceipt, sendMessage, type SendMessageOptions } from "./messages.ts";
+import { DEFAULT_BACKLOG, Listener } from "./listener.ts";
+import { protocolError } from "./remote_error.ts";
+import type { Session } from "./session.ts";
+import { checkU16, splitTargetPort, type Target } from "./target.ts";
+
+/** Longest wait for a connection when the caller sets none, milliseconds (as other drivers, daemon.md §8.1). */
+const DIAL_TIMEOUT_MS = 30_000;
+
+/** How to listen. */
+export interface ListenOptions extends AbortOptions {
+  /** Most connections waiting to be accepted, default 64; more are ended. */
+  backlog?: number;
+}
+
+/**
+ * A program's connection to its daemon. Made by `connect`; closing it closes everything opened through it.
+ *
+ * Calls may overlap. With daemons that know no request ids they are answered one after the other.
+ */
+export class Driver extends Control implements AsyncDisposable {
+  /**
+   * Resolves when the driver has ended: undefined after {@linkcode close}, otherwise why the daemon was lost.
+   */
+  readonly closed: Promise<PilotError | undefined>;
+  readonly #session: Session;
+  readonly #listeners = new Map<number, Listener>();
+  readonly #receivers = new Set<DatagramReceiver>();
+  #closing: Promise<void> | undefined;
+
+  #hello: IpcHelloOk | undefined;
+
+  /**
+   * Made by `connect`.
+   *
+   * @ignore
+   */
+  constructor(session: Session) {
+    super(session);
+    this.#session = session;
+    this.closed = session.run({
+      onAccept: (payload) => this.#onAccept(payload),
+      onDatagram: (payload) => this.#onDatagram(payload),
+      onLost: (error) => this.#onLost(error),
+    }).then(() => this.#closing === undefined ? session.lost : undefined);
+  }
+
+  /**
+   * Starts a conversation and finds out what the daemon can do.
+   *
+   * @ignore
+   */
+  static async open(
+    session: Session,
+    options: WaitOptions & { name: string | undefined },
+  ): Promise<Driver> {
+    const driver = new Driver(session);
+    try {
+      driver.#hello = await greet(session, options);
+      return driver;
+    } catch (error) {
+      session.close(PilotError.from(error, "internal"));
+      throw error;
+    }
+  }
+
+  /** Version of the daemon; empty for daemons that know no greeting. */
+  get daemonVersion(): string {
+    return this.#hello?.daemonVersion ?? "";
+  }
+
+  /** Optional abilities the daemon announced. */
+  get features(): readonly string[] {
+    return this.#hello?.features ?? [];
+  }
+
+  /**
+   * Opens a stream connection.
+   *
+   * @param target `<target>:<port>`, where target is an address, node number or hostname; or only the target when
+   * `port` is given.
+   * @param port The port, 0..65535.
+   * @param options Signal; `timeoutMs` default 30 000.
+   * @returns The established connection.
+   * @throws {PilotError} `connection_refused`, `timeout`, `not_found`, `untrusted`, `connection_failed`, `aborted`,
+   * `invalid_argument`.
+   */
+  dial(
+    target: Target,
+    port: number,
+    options?: WaitOptions,
+  ): Promise<Conn>;
+  /** Opens a stream connection to `<target>:<port>`. */
+  dial(target: string, options?: WaitOptions): Promise<Conn>;
+  async dial(
+    target: Target,
+    portOrOptions?: number | WaitOptions,
+    maybeOptions?: WaitOptions,
+  ): Promise<Conn> {
+    const options = (typeof portOrOptions === "number" ? maybeOptions : portOrOptions) ?? {};
+    const [whom, port] = typeof portOrOptions === "number"
+      ? [target, checkU16(portOrOptions, "port")]
+      : splitTargetPort(String(target));
+    const { timeoutMs = DIAL_TIMEOUT_MS, signal } = options;
+    return await withDeadline(
+      { signal, timeoutMs },
+      `Dialling ${describe(whom)} port ${port}`,
+      async (signal) =>
+        await this.#dial(await this.resolveTarget(whom, { signal }), port, {
+          signal,
+          timeoutMs: timeoutMs + 1_000,
+          what: `Dialling ${describe(whom)} port ${port}`,
+        }),
+    );
+  }
+
+  #dial(
+    address: Address,
+    port: number,
+    options: WaitOptions & { what: string },
+  ): Promise<Conn> {
+    return this.#session.request<Conn>({
+      ...options,
+      cmd: Cmd.Dial,
+      expect: Cmd.DialOk,
+      payload: encodeDial({ address, port }),
+      failure: "connection_failed",
+      // Made while the answer is read, so that data right behind it finds the connection.
+      decode: (payload) => {
+        const id = decodeConn(payload);
+        if (id instanceof DecodeError) return id;
+        const remote = { ...address, port };
+        return new Conn(this.#session, { id, remote, localPort: undefined });
+      },
+      onLate: (conn) => conn.abort(),
+    });
+  }
+
+  /**
+   * Accepts connections to a port.
+   *
+   * @param port The port, 0..65535.
+   * @param options Signal to stop waiting for the daemon's answer; backlog.
+   * @returns The listener.
+   * @throws {PilotError} `already_exists` when the port is taken.
+   */
+  async listen(port: number, options: ListenOptions = {}): Promise<Listener> {
+    checkU16(port, "port");
+    const { backlog = DEFAULT_BACKLOG, signal } = options;
+    const listener = await this.#session.request<Listener>({
+      what: `Listening on port ${port}`,
+      cmd: Cmd.Bind,
+      expect: Cmd.BindOk,
+      payload: encodePort(port),
+      signal,
+      decode: (payload) => {
+        const bound = decodePort(payload);
+        if (bound instanceof DecodeError) return bound;
+        const listener: Listener = new Listener(
+          bound,
+          backlog,
+          () => this.#unbind(listener),
+        );
+        this.#listeners.set(bound, listener);
+        return listener;
+      },
+      onLate: (listener) => {
+        listener.close().catch(() => {
+          // The caller has gone on; a port that stays bound ends with the driver.
+        });
+      },
+    });
+    return listener;
+  }
+
+  /**
+   * Sends one unreliable message of at most 65 535 bytes.
+   *
+   * @param target Whom; an address with node 4294967295 means all members of its network.
+   * @param port Destination port.
+   * @param data Content, at least 1 byte.
+   * @param options Signal.
+   * @returns When the daemon has sent it (old daemons: when they have it).
+   * @throws {PilotError} `not_found`, `untrusted`, `invalid_argument`.
+   */
+  async sendDatagram(
+    target: Target,
+    port: number,
+    data: Uint8Array,
+    options: AbortOptions = {},
+  ): Promise<void> {
+    checkU16(port, "port");
+    const address = await this.resolveTarget(target, options);
+    const payload = encodeSendTo({ address, port, data });
+    if (!this.#session.tagged) {
+      this.#session.send(Cmd.SendTo, payload);
+      return await this.#session.flushed();
+    }
+    await this.#session.request({
+      what: `Sending a datagram to ${describe(target)} port ${port}`,
+      cmd: Cmd.SendToConfirm,
+      expect: Cmd.SendToConfirmOk,
+      payload,
+      signal: options.signal,
+      decode: () => true,
+    });
+  }
+
+  /**
+   * Receives datagrams from now on. Every client of the daemon gets those to ports nobody has bound.
+   *
+   * @param port Only those to this port.
+   * @returns The receiver.
+   */
+  datagrams(port?: number): DatagramReceiver {
+    if (port !== undefined) checkU16(port, "port");
+    const receiver = new DatagramReceiver(
+      port,
+      () => this.#receivers.delete(receiver),
+    );
+    if (this.#session.lost === undefined) this.#receivers.add(receiver);
+    else receiver.end(this.#session.lost);
+    return receiver;
+  }
+
+  /**
+   * Sends a message to an agent's inbox.
+   *
+   * @param target Whom.
+   * @param data Text or bytes, at most 16 MiB.
+   * @param options Type (`text`, `json`, `binary`), signal; `timeoutMs` default 60 000.
+   * @returns The receipt: the message is stored.
+   * @throws {PilotError} As {@linkcode dial}; `limit_exceeded`, `invalid_argument` for JSON that is none, `denied` when
+   * it could not be stored.
+   */
+  sendMessage(
+    target: Target,
+    data: string | Uint8Array,
+    options: SendMessageOptions = {},
+  ): Promise<MessageReceipt> {
+    return sendMessage(this, target, data, options);
+  }
+
+  /**
+   * Sends a file of any size to an agent, in a stream that is resumed after an interruption and compared by SHA-256;
+   * to agents without file streams in one frame of at most 16 MiB.
+   *
+   * @param target Whom.
+   * @param file A path, a `Blob` (with `options.name`), a stream with its size, or a source of your own.
+   * @param options Name, progress, signal, limit.
+   * @returns The receipt: the file is stored.
+   * @throws {PilotError} As {@linkcode dial}; `not_found` or `io_error` for the file, `denied`, `limit_exceeded`.
+   */
+  sendFile(
+    target: Target,
+    file: string | Blob | StreamFile | FileSource,
+    options: SendFileOptions = {},
+  ): Promise<FileReceipt> {
+    const open = (signal: AbortSignal) => openSource(file, options, signal);
+    return sendFile(this, target, open, options);
+  }
+
+  /**
+   * Publishes an event through an agent's broker.
+   *
+   * @param target Whose broker.
+   * @param topic Exact topic, at most 1024 bytes.
+   * @param data Text or bytes, at most 16 MiB.
+   * @param options Signal; `timeoutMs` default 60 000.
+   * @returns When the broker's side has acknowledged every byte.
+   * @throws {PilotError} As {@linkcode dial}; `invalid_argument`, `limit_exceeded`.
+   */
+  publish(
+    target: Target,
+    topic: string,
+    data: string | Uint8Array,
+    options: WaitOptions = {},
+  ): Promise<void> {
+    return publish(this, target, topic, data, options);
+  }
+
+  /**
+   * Subscribes to a topic of an agent's broker.
+   *
+   * @param target Whose broker.
+   * @param topic Exact topic, or `*` for all.
+   * @param options Signal and limit for the opening.
+   * @returns The subscription.
+   * @throws {PilotError} As {@linkcode dial}; `invalid_argument`.
+   */
+  subscribe(
+    target: Target,
+    topic: string,
+    options: WaitOptions = {},
+  ): Promise<Subscription> {
+    return subscribe(this, target, topic, options);
+  }
+
+  /**
+   * Ends everything: connections are closed by the daemon after what it has taken is delivered, ports are freed.
+   *
+   * @returns When the socket is closed.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#session.flushed().then(() => {
+      this.#session.close(closedHere());
+    });
+    return this.#closing;
+  }
+
+  /** Closes like {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #onAccept(payload: Uint8Array): void {
+    const accept = decodeAccept(payload);
+    if (accept instanceof DecodeError) return this.#malformed(accept);
+    const listener = this.#listeners.get(accept.port);
+    if (listener === undefined) {
+      // Its listener was closed while the connection was under way.
+      return this.#session.send(Cmd.Close, encodeConn(accept.conn));
+    }
+    listener.offer(
+      new Conn(this.#session, {
+        id: accept.conn,
+        remote: { ...accept.remote, port: accept.remotePort },
+        localPort: accept.port,
+      }),
+    );
+  }
+
+  #onDatagram(payload: Uint8Array): void {
+    if (this.#receivers.size === 0) return;
+    const datagram = decodeRecvFrom(payload);
+    if (datagram instanceof DecodeError) return this.#malformed(datagram);
+    for (const receiver of this.#receivers) {
+      if (receiver.port === undefined || receiver.port === datagram.port) {
+        // Each receiver owns its copy.
+        receiver.offer({ ...datagram, data: new Uint8Array(datagram.data) });
+      }
+    }
+  }
+
+  #onLost(error: PilotError): void {
+    for (const listener of this.#listeners.values()) listener.end(error);
+    for (const receiver of this.#receivers) receiver.end(error);
+    this.#listeners.clear();
+    this.#receivers.clear();
+  }
+
+  #malformed(error: DecodeError): void {
+    this.#session.close(protocolError(error.message));
+  }
+
+  async #unbind(listener: Listener): Promise<void> {
+    if (this.#session.lost !== undefined) return;
+    if (this.#listeners.get(listener.port) === listener) {
+      this.#listeners.delete(listener.port);
+    }
+    try {
+      await this.#session.request({
+        what: `Closing the listener on port ${listener.port}`,
+        cmd: Cmd.Unbind,
+        expect: Cmd.UnbindOk,
+        payload: encodePort(listener.port),
+        decode: decodePort,
+      });
+    } catch (error) {
+      // Old daemons free a port only when the client goes; what arrives until then is closed on arrival.
+      const ignored = error instanceof PilotError &&
+        (error.code === "unavailable" || error.code === "connection_closed");
+      if (!ignored) throw error;
+    }
+  }
+}
+
+/** Says Hello; a daemon that does not know the word is used without tags. */
+async function greet(
+  session: Session,
+  options: WaitOptions & { name: string | undefined },
+): Promise<IpcHelloOk | undefined> {
+  const { name, ...wait } = options;
+  try {
+    return await session.request({
+      ...wait,
+      what: "Greeting the daemon",
+      cmd: Cmd.Hello,
+      expect: Cmd.HelloOk,
+      payload: encodeHello(name === undefined ? {} : { name }),
+      decode: (payload) => {
+        const hello = decodeHelloOk(payload);
+        if (!(hello instanceof DecodeError)) session.enableTags();
+        return hello;
+      },
+    });
+  } catch (error) {
+    if (error instanceof PilotError && error.code === "unavailable") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function describe(target: Target): string {
+  return typeof target === "object" ? `${target.network}:${target.node}` : String(target);
+}
+
+async function openSource(
+  file: string | Blob | StreamFile | FileSource,
+  { name }: SendFileOptions,
+  signal: AbortSignal,
+): Promise<FileSource> {
+  if (typeof file === "string") return await fileSource(file, name);
+  if (file instanceof Blob) {
+    return blobSource(file, name ?? (file instanceof File ? file.name : "blob"));
+  }
+  if ("stream" in file) {
+    return await streamSource({ ...file, name: name ?? file.name }, signal);
+  }
+  return name === undefined ? file : renamed(file, name);
+}
+
+function renamed(source: FileSource, name: string): FileSource {
+  return {
+    name,
+    size: source.size,
+    open: (offset) => source.open(offset),
+    release: () => source.release(),
+  };
+}
+
+function closedHere(): PilotError {
+  return new PilotError("connection_closed", "The driver was closed");
+}

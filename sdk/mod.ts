@@ -1,0 +1,32 @@
+/**
+ * The SDK: {@linkcode connect} gives a {@linkcode Driver}, the connection of a program to its local daemon.
+ *
+ * @module
+ */
+
+export { connect, type ConnectOptions } from "./connect.ts";
+export { Driver, type ListenOptions } from "./driver.ts";
+export { Control, type ResolvedHostname } from "./control.ts";
+export { Networks } from "./networks.ts";
+export type { JsonObject } from "./requester.ts";
+export { Conn } from "./conn.ts";
+export { Listener } from "./listener.ts";
+export { type Datagram, DatagramReceiver } from "./datagrams.ts";
+export type { MessageReceipt, MessageType, SendMessageOptions } from "./messages.ts";
+export type { FileProgress, FileReceipt, SendFileOptions } from "./files.ts";
+export type { FileSource, StreamFile } from "./file_source.ts";
+export { Subscription, type TopicEvent } from "./events.ts";
+export type { Target } from "./target.ts";
+export type { AbortOptions, WaitOptions } from "./abort.ts";
+export type { Connector, Transport } from "./transport.ts";
+export type {
+  IpcConnInfo,
+  IpcHandshakeStatus,
+  IpcHandshakeTargetReply,
+  IpcHealth,
+  IpcInfo,
+  IpcPeerInfo,
+  IpcPendingHandshake,
+  IpcPingReply,
+  IpcTrustedPeer,
+} from "../protocol/ipc.ts";

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { catalog } from "../../cli/catalog.ts";
+import { completionScript } from "../../cli/completions.ts";
+import { EXIT_CODES } from "../../cli/exit_codes.ts";
+import { buildProgram } from "../../cli/main.ts";
+import type { CliHost } from "../../cli/main.ts";
+import { run, runJson } from "./support.ts";
+
+const { root } = buildProgram({ stdout: { isTerminal: false, write() {} } } as unknown as CliHost);
+const COMMANDS = Object.keys(catalog(root).commands);
+
+/** Issue "CLI": what must be there. */
+const PROMISED =
+  `init config info health peers connections find set-hostname clear-hostname set-tags clear-tags
+  set-public set-private handshake pending approve reject trust untrust ping bench connect send recv listen
+  send-message send-file subscribe publish inbox received lookup version context deregister dgram rendezvous`
+    .split(/\s+/).concat(
+      "daemon run",
+      "daemon start",
+      "daemon stop",
+      "daemon status",
+      "gateway run",
+    );
+
+Deno.test("every promised command exists", () => {
+  for (const name of PROMISED) assert.ok(COMMANDS.includes(name), name);
+});
+
+Deno.test("every command has --help with usage, examples and the global options", async () => {
+  for (const name of COMMANDS) {
+    const { code, stdout, stderr } = await run([...name.split(" "), "--help"]);
+    assert.equal(code, 0, name);
+    assert.equal(stderr, "", name);
+    assert.match(stdout, new RegExp(`^Usage: pilotctl ${name}`), name);
+    assert.match(stdout, /--json/, name);
+    assert.match(stdout, new RegExp(`Examples:\n +(.*\\| )?pilotctl ${name}`), name);
+  }
+});
+
+Deno.test("every command refuses unknown flags with exit code 2", async () => {
+  for (const name of COMMANDS) {
+    const { code, stdout, stderr } = await run([...name.split(" "), "--no-such-flag"]);
+    assert.equal(code, 2, name);
+    assert.equal(stdout, "", name);
+    assert.match(stderr, /^error: Unknown option '--no-such-flag'\nhint: /, name);
+  }
+});
+
+Deno.test("the root shows every command, the environment and the exit codes", async () => {
+  const { code, stdout } = await run(["--help"]);
+  assert.equal(code, 0);
+  for (const name of COMMANDS) assert.ok(stdout.includes(`  ${name.split(" ")[0]}`), name);
+  for (const error of Object.keys(EXIT_CODES)) assert.ok(stdout.includes(error), error);
+  assert.match(stdout, /PILOT_HOME, PILOT_SOCKET, PILOT_REGISTRY, PILOT_BEACON/);
+  assert.equal((await run(["help", "ping"])).code, 0);
+  assert.equal((await run(["daemon", "help", "start"])).code, 0);
+});
+
+Deno.test("usage errors name what is wrong and suggest what was meant", async () => {
+  const cases: [string[], RegExp][] = [
+    [[], /No command given/],
+    [["daemon"], /sub-command is missing/],
+    [["sned-file"], /Unknown command 'sned-file'\nhint: +Did you mean send-file\?/],
+    [["daemon", "strat"], /Did you mean one of start, status\?|Did you mean start\?/],
+    [["ping", "a", "--cuont", "3"], /Unknown option '--cuont'\nhint: +Did you mean --count\?/],
+    [["ping"], /Missing required argument 'target'/],
+    [["info", "extra"], /Too many arguments/],
+    [["ping", "a", "--count", "x"], /Option --count: Not a whole number: "x"/],
+    [["ping", "a", "--count", "0"], /Option --count: Must be at least 1/],
+    [["ping", "a", "--count"], /argument missing/],
+    [["daemon", "run", "--log-level", "loud"], /Must be one of: debug, info, warn, error/],
+    [["daemon", "run", "--no-echo=false"], /Unknown option '--no-echo=false'/],
+    [["info", "--registry", "nowhere"], /Option --registry: Not an endpoint/],
+    [["send", "a", "70000", "--data", "x"], /Not a port/],
+    [["completions", "cmd"], /Must be one of: bash, zsh, fish/],
+    [["context", "nonsense"], /Unknown command "nonsense"/],
+  ];
+  for (const [args, pattern] of cases) {
+    const { code, stdout, stderr } = await run(args);
+    assert.equal(code, 2, args.join(" "));
+    assert.equal(stdout, "", args.join(" "));
+    assert.match(stderr, pattern);
+  }
+});
+
+Deno.test("usage errors are JSON when --json stands anywhere", async () => {
+  for (
+    const args of [["--json", "nonsense"], ["info", "--json", "--bad"], ["--json"], [
+      "daemon",
+      "--json",
+    ]]
+  ) {
+    const { code, stdout, stderr } = await run(args);
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    const error = JSON.parse(stderr);
+    assert.equal(error.status, "error");
+    assert.equal(error.code, "invalid_argument");
+    assert.ok(error.message.length > 0);
+  }
+});
+
+Deno.test("exit codes differ for every kind of failure", () => {
+  const values = Object.values(EXIT_CODES);
+  assert.equal(new Set(values).size, values.length);
+  assert.ok(values.every((value) => value > 0 && value < 256));
+});
+
+Deno.test("version prints the bare version, or an envelope", async () => {
+  const { stdout } = await run(["version"]);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.equal((await run(["--version"])).stdout, stdout);
+  assert.equal((await runJson(["version"])).data.version, stdout.trim());
+});
+
+Deno.test("context describes every command, error code and option from the tree itself", async () => {
+  const { code, data } = await runJson(["context"]);
+  assert.equal(code, 0);
+  assert.deepEqual(Object.keys(data.commands), COMMANDS);
+  assert.deepEqual(data.commands["send-file"].args, ["<target>", "<path>"]);
+  assert.ok(
+    data.commands.ping.options.some((option: { flags: string }) => option.flags === "--count <n>"),
+  );
+  assert.equal(data.error_codes.timeout.exit_code, EXIT_CODES.timeout);
+  assert.ok("--json" in data.global_flags);
+  const one = await runJson(["context", "daemon", "start"]);
+  assert.equal(one.data.command, "daemon start");
+});
+
+Deno.test("completion scripts are accepted by bash and know commands and flags", async () => {
+  const script = completionScript("bash", catalog(root));
+  const probe = `${script}
+    COMP_WORDS=(pilotctl daemon st); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"
+    COMP_WORDS=(pilotctl ping --co); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"
+    COMP_WORDS=(pilotctl --json sen); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"`;
+  const { code, stdout } = await new Deno.Command("bash", { args: ["-c", probe] }).output();
+  assert.equal(code, 0);
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assert.deepEqual(lines, ["start stop status", "--count --config", "send-message send-file send"]);
+  assert.match(completionScript("fish", catalog(root)), /complete -c pilotctl .* -a ping /);
+});

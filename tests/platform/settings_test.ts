@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
+import { PilotError } from "../../protocol/errors.ts";
+
+async function withHome(
+  config: Record<string, unknown> | undefined,
+  body: (home: string) => void | Promise<void>,
+): Promise<void> {
+  const home = await Deno.makeTempDir();
+  try {
+    if (config !== undefined) {
+      await Deno.writeTextFile(join(home, "config.json"), JSON.stringify(config));
+    }
+    await body(home);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+const env = (values: Record<string, string>) => (name: string) => values[name];
+
+Deno.test("resolveSettings takes flag, environment, config, default in this order", async () => {
+  await withHome({ registry: "config:1", beacon: "config:2" }, (home) => {
+    const cases = [
+      { flag: "flag:1", variable: "env:1", expected: "flag:1", source: "flag" },
+      { flag: undefined, variable: "env:1", expected: "env:1", source: "environment" },
+      { flag: undefined, variable: undefined, expected: "config:1", source: "config" },
+      { flag: "", variable: "", expected: "config:1", source: "config" },
+    ];
+    for (const { flag, variable, expected, source } of cases) {
+      const settings = resolveSettings({
+        flags: { home, registry: flag },
+        env: env(variable === undefined ? {} : { PILOT_REGISTRY: variable }),
+      });
+      assert.equal(settings.registry, expected);
+      assert.equal(settings.sources.registry, source);
+      assert.equal(settings.beacon, "config:2");
+    }
+  });
+  await withHome(undefined, (home) => {
+    const settings = resolveSettings({ flags: { home }, env: env({}) });
+    assert.equal(settings.registry, "127.0.0.1:9000");
+    assert.equal(settings.beacon, "127.0.0.1:9001");
+    assert.equal(settings.sources.registry, "default");
+  });
+});
+
+Deno.test("resolveSettings puts the socket into an explicit home, else where existing drivers look", async () => {
+  await withHome(undefined, (home) => {
+    const inHome = join(home, "pilot.sock");
+    assert.equal(resolveSettings({ flags: { home }, env: env({}) }).socket, inHome);
+    assert.equal(resolveSettings({ env: env({ PILOT_HOME: home }) }).socket, inHome);
+    const shared = env({ HOME: home, XDG_RUNTIME_DIR: home });
+    assert.equal(resolveSettings({ env: shared }).socket, inHome);
+    assert.equal(resolveSettings({ env: shared }).home, join(home, ".pilot"));
+    assert.equal(resolveSettings({ env: env({ HOME: home }) }).socket, "/tmp/pilot.sock");
+    const gone = env({ HOME: home, XDG_RUNTIME_DIR: join(home, "missing") });
+    assert.equal(resolveSettings({ env: gone }).socket, "/tmp/pilot.sock");
+    const variable = env({ PILOT_HOME: home, PILOT_SOCKET: "/run/x.sock" });
+    assert.equal(resolveSettings({ env: variable }).socket, "/run/x.sock");
+  });
+});
+
+Deno.test("resolveSettings gives absolute paths and expands ~/ from the config", async () => {
+  await withHome({ socket: "~/s.sock" }, (home) => {
+    const settings = resolveSettings({ flags: { home }, env: env({ HOME: "/home/alice" }) });
+    assert.equal(settings.socket, "/home/alice/s.sock");
+    const relative = resolveSettings({ flags: { home: "some/dir" }, env: env({}) });
+    assert.equal(relative.home, join(Deno.cwd(), "some/dir"));
+  });
+});
+
+Deno.test("resolveSettings names file and key of an unfit value", async () => {
+  await withHome({ public: "maybe" }, (home) => {
+    assert.throws(
+      () => resolveSettings({ flags: { home }, env: env({}) }),
+      (error) =>
+        error instanceof PilotError && error.code === "invalid_argument" &&
+        error.message.includes(join(home, "config.json")) && error.message.includes('"public"'),
+    );
+  });
+});
+
+Deno.test("resolveDaemonOptions takes flags before the config and fills in defaults", async () => {
+  const config = {
+    hostname: "from-config",
+    public: "true",
+    "trust-auto-approve": true,
+    keepalive: "5s",
+    no_echo: false,
+    custom: { kept: true },
+  };
+  await withHome(config, (home) => {
+    const settings = resolveSettings({ flags: { home }, env: env({}) });
+    assert.deepEqual(settings.rawConfig.custom, { kept: true });
+    const options = resolveDaemonOptions(settings, { hostname: "from-flag", noEcho: true });
+    assert.equal(options.hostname, "from-flag");
+    assert.equal(options.public, true);
+    assert.equal(options.trustAutoApprove, true);
+    assert.equal(options.noEcho, true);
+    assert.equal(options.noDataExchange, false);
+    assert.equal(options.keepaliveMs, 5000);
+    assert.equal(options.listen, ":0");
+    assert.equal(options.identity, join(home, "identity.json"));
+    assert.equal(options.logLevel, "info");
+    assert.equal(resolveDaemonOptions(settings, { public: false }).public, false);
+  });
+});

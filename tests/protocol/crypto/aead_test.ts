@@ -1,0 +1,6 @@
+import { nobleAead } from "../../../protocol/crypto/aead_noble.ts";
+import { nodeAead } from "../../../protocol/crypto/aead_node.ts";
+import { testAead } from "./aead_suite.ts";
+
+testAead("nodeAead", nodeAead);
+testAead("nobleAead", nobleAead);

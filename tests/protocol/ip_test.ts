@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  formatEndpoint,
+  formatIp,
+  isLoopbackIp,
+  isPrivateIp,
+  parseEndpoint,
+  parseIp,
+  reduceIp,
+} from "../../protocol/ip.ts";
+import { hex, throwsPilot, toHex, u16 } from "./support.ts";
+
+const V6_TEXTS: [string, string][] = [
+  ["00000000000000000000000000000000", "::"],
+  ["00000000000000000000000000000001", "::1"],
+  ["20010db8000000000000000000000001", "2001:db8::1"],
+  ["20010db8000000010001000100010001", "2001:db8:0:1:1:1:1:1"],
+  ["20010db8000000000001000000000001", "2001:db8::1:0:0:1"],
+  ["fe800000000000000000000000000000", "fe80::"],
+  ["00010002000300040005000600070008", "1:2:3:4:5:6:7:8"],
+];
+
+Deno.test("formatIp writes IPv6 as RFC 5952 wants it and parseIp reads it back", () => {
+  for (const [bytes, text] of V6_TEXTS) {
+    assert.equal(formatIp(hex(bytes)), text);
+    assert.equal(toHex(parseIp(text)), bytes);
+  }
+});
+
+Deno.test("formatIp agrees with the URL parser on any IPv6 address", () => {
+  const groups = fc.array(fc.oneof(fc.constant(0), u16), { minLength: 8, maxLength: 8 });
+  fc.assert(fc.property(groups, (values) => {
+    const ip = new Uint8Array(values.flatMap((value) => [value >> 8, value & 255]));
+    fc.pre(reduceIp(ip).length === 16);
+    const text = values.map((value) => value.toString(16)).join(":");
+    assert.equal(`[${formatIp(ip)}]`, new URL(`http://[${text}]`).hostname);
+    assert.deepEqual(parseIp(text), ip);
+  }));
+});
+
+Deno.test("parseIp gives back what formatIp wrote, IPv4-mapped reduced to 4 bytes", () => {
+  const ip = fc.oneof(
+    fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  );
+  fc.assert(fc.property(ip, (value) => {
+    assert.deepEqual(parseIp(formatIp(value)), Uint8Array.from(reduceIp(value)));
+  }));
+  assert.equal(toHex(parseIp("::ffff:192.0.2.1")), "c0000201");
+  assert.equal(toHex(parseIp("::ffff:c000:201")), "c0000201");
+  assert.equal(toHex(parseIp("64:ff9b::192.0.2.1")), "0064ff9b0000000000000000c0000201");
+  assert.equal(formatIp(hex("00000000000000000000ffffc0000201")), "192.0.2.1");
+});
+
+Deno.test("parseIp refuses what is not an address", () => {
+  for (
+    const text of [
+      "",
+      "1.2.3",
+      "1.2.3.256",
+      "01.2.3.4",
+      "::g",
+      "1::2::3",
+      "fe80::1%eth0",
+      "[::1]",
+      "localhost",
+    ]
+  ) {
+    throwsPilot(() => parseIp(text), "invalid_argument");
+  }
+  throwsPilot(() => formatIp(new Uint8Array(5)), "invalid_argument");
+});
+
+Deno.test("isPrivateIp and isLoopbackIp know the special ranges", () => {
+  const local = [
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "169.254.1.1",
+    "100.64.0.1",
+    "0.0.0.0",
+    "fd00::1",
+    "fe80::1",
+    "::",
+  ];
+  const open = [
+    "8.8.8.8",
+    "172.32.0.1",
+    "192.169.0.1",
+    "100.128.0.1",
+    "2001:db8::1",
+    "fec0::1",
+    "203.0.113.5",
+  ];
+  const loopback = ["127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1"];
+  for (const text of local) {
+    assert.deepEqual(
+      [isPrivateIp(parseIp(text)), isLoopbackIp(parseIp(text))],
+      [true, false],
+      text,
+    );
+  }
+  for (const text of open) {
+    assert.deepEqual(
+      [isPrivateIp(parseIp(text)), isLoopbackIp(parseIp(text))],
+      [false, false],
+      text,
+    );
+  }
+  for (const text of loopback) {
+    assert.deepEqual([isPrivateIp(parseIp(text)), isLoopbackIp(parseIp(text))], [true, true], text);
+  }
+  assert.equal(isPrivateIp(hex("00000000000000000000ffff0a000001")), true);
+  assert.equal(isPrivateIp(new Uint8Array(3)), false);
+});
+
+Deno.test("parseEndpoint gives back what formatEndpoint wrote", () => {
+  const ends: [string, { host: string; port: number }][] = [
+    ["127.0.0.1:9000", { host: "127.0.0.1", port: 9000 }],
+    ["[2001:db8::1]:9001", { host: "2001:db8::1", port: 9001 }],
+    ["registry.example.org:0", { host: "registry.example.org", port: 0 }],
+  ];
+  for (const [text, endpoint] of ends) {
+    assert.deepEqual(parseEndpoint(text), endpoint);
+    assert.equal(formatEndpoint(endpoint), text);
+  }
+  assert.equal(formatEndpoint({ ip: hex("cb007105"), port: 4000 }), "203.0.113.5:4000");
+  assert.equal(formatEndpoint({ ip: parseIp("::1"), port: 4000 }), "[::1]:4000");
+  assert.deepEqual(parseEndpoint(":4000", { allowEmptyHost: true }), { host: "", port: 4000 });
+});
+
+Deno.test("parseEndpoint refuses what is not an endpoint", () => {
+  for (
+    const text of [
+      "",
+      "host",
+      "host:",
+      ":9000",
+      "::1:9000",
+      "[::1]",
+      "[host]:1",
+      "h:65536",
+      "h:-1",
+      "a b:1",
+      "[::1]9000",
+    ]
+  ) {
+    throwsPilot(() => parseEndpoint(text), "invalid_argument");
+  }
+});

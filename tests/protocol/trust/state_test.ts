@@ -1,0 +1,417 @@
+import assert from "node:assert/strict";
+import { PilotError } from "../../../protocol/errors.ts";
+import type { HandshakeMessage } from "../../../protocol/trust/message.ts";
+import {
+  JUSTIFICATION_MAX_CHARS,
+  OUTGOING_MAX,
+  PENDING_MAX,
+  REQUEST_TTL_MS,
+  REVOKE_COOLDOWN_MS,
+  REVOKED_MAX,
+  TRUSTED_MAX,
+} from "../../../protocol/trust/peer.ts";
+import { REPLAY_SET_TTL_MS } from "../../../protocol/trust/replay_set.ts";
+import { TrustState } from "../../../protocol/trust/state.ts";
+import { bytes, range } from "../hex.ts";
+
+const NOW = 1_700_000_000_000;
+const KEY = range(1, 32);
+const OTHER_KEY = range(2, 32);
+const context = { now: NOW, publicKey: KEY };
+const PEER = 5;
+
+function hasCode(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof PilotError && error.code === code;
+}
+
+/** Runs `change` and tells whether trust.json has to be written again; the revision must say the same. */
+function changes(state: TrustState, change: () => unknown): boolean {
+  const [file, revision] = [state.toFile(), state.revision];
+  change();
+  const changed = state.toFile() !== file;
+  if (changed) assert.notEqual(state.revision, revision);
+  return changed;
+}
+
+function trusting(publicKey: Uint8Array | undefined = KEY): TrustState {
+  const state = new TrustState();
+  const known = publicKey.length === 0 ? {} : { publicKey };
+  state.onRequest(PEER, { now: NOW, autoApprove: true, ...known });
+  return state;
+}
+
+Deno.test("onRequest keeps a stranger's request pending, approve trusts it with its key", () => {
+  const state = new TrustState();
+  assert.deepEqual(
+    state.onRequest(PEER, { ...context, justification: "hi" }),
+    { action: "pending" },
+  );
+  assert.equal(state.isTrusted(PEER), false);
+  assert.deepEqual(state.pending(), [
+    { nodeId: PEER, publicKey: KEY, justification: "hi", receivedAt: NOW },
+  ]);
+  assert.deepEqual(state.approve(PEER, { now: NOW + 5 }), {
+    nodeId: PEER,
+    publicKey: KEY,
+    approvedAt: NOW + 5,
+    mutual: true,
+    source: "approved",
+  });
+  assert.equal(state.isTrusted(PEER), true);
+  assert.deepEqual(state.pinnedKey(PEER), KEY);
+  assert.deepEqual(state.pending(), []);
+});
+
+Deno.test("onRequest of a trusted peer is accepted again and changes nothing", () => {
+  const state = trusting();
+  assert.equal(
+    changes(state, () =>
+      assert.deepEqual(state.onRequest(PEER, context), {
+        action: "accept",
+        reason: "already",
+      })),
+    false,
+  );
+});
+
+Deno.test("onRequest approves by network, by setting, and prefers the network", () => {
+  const state = new TrustState();
+  assert.deepEqual(
+    state.onRequest(1, { ...context, sharedNetwork: 9, autoApprove: true }),
+    { action: "accept", reason: "same_network" },
+  );
+  assert.deepEqual(state.onRequest(2, { ...context, autoApprove: true }), {
+    action: "accept",
+    reason: "auto_approve",
+  });
+  const [first, second] = state.trusted();
+  assert.equal(first?.network, 9);
+  assert.equal(first?.source, "same_network");
+  assert.equal(second?.network, undefined);
+});
+
+Deno.test("onRequest does not take the backbone for a shared network", () => {
+  const state = new TrustState();
+  const outcome = state.onRequest(PEER, { ...context, sharedNetwork: 0 });
+  assert.deepEqual(outcome, { action: "pending" });
+});
+
+Deno.test("mutual requests trust both sides when ours goes first", () => {
+  const state = new TrustState();
+  assert.equal(state.request(PEER, NOW), "sent");
+  assert.deepEqual(state.onRequest(PEER, context), {
+    action: "accept",
+    reason: "mutual",
+  });
+  assert.deepEqual(state.outgoing(), []);
+  assert.equal(state.trusted()[0]?.mutual, true);
+  // The peer, which saw the mirror image, also sends its accept.
+  assert.deepEqual(state.onAccept(PEER, context), {
+    action: "ignore",
+    reason: "already",
+  });
+});
+
+Deno.test("mutual requests trust both sides when theirs comes first", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, context);
+  assert.equal(state.request(PEER, NOW), "sent");
+  // The peer has an outgoing request to us, so it answers ours with an accept.
+  assert.deepEqual(state.onAccept(PEER, context), { action: "trusted" });
+  assert.deepEqual(state.pending(), []);
+  assert.deepEqual(state.outgoing(), []);
+});
+
+Deno.test("mutual requests that cross on the way end trusted on both sides", () => {
+  const [a, b] = [new TrustState(), new TrustState()];
+  a.request(2, NOW);
+  b.request(1, NOW);
+  for (const [state, peer] of [[a, 2], [b, 1]] as const) {
+    assert.deepEqual(state.onRequest(peer, context), {
+      action: "accept",
+      reason: "mutual",
+    });
+  }
+  assert.equal(a.isTrusted(2) && b.isTrusted(1), true);
+});
+
+Deno.test("onAccept trusts only a peer that was asked", () => {
+  const state = new TrustState();
+  assert.equal(
+    changes(state, () =>
+      assert.deepEqual(state.onAccept(PEER, context), {
+        action: "ignore",
+        reason: "unsolicited",
+      })),
+    false,
+  );
+  state.request(6, NOW);
+  assert.equal(state.onAccept(PEER, context).action, "ignore");
+  state.request(PEER, NOW);
+  assert.deepEqual(state.onAccept(PEER, context), { action: "trusted" });
+  assert.equal(state.trusted()[0]?.source, "accepted");
+});
+
+Deno.test("onAccept does not let a peer approve its own pending request", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, context);
+  assert.deepEqual(state.onAccept(PEER, context), {
+    action: "ignore",
+    reason: "unsolicited",
+  });
+  assert.equal(state.isTrusted(PEER), false);
+  assert.equal(state.pending().length, 1);
+});
+
+Deno.test("onReject ends our request and nothing else", () => {
+  const state = trusting();
+  state.request(6, NOW);
+  assert.equal(state.onReject(6), true);
+  assert.equal(state.onReject(6), false);
+  assert.deepEqual(state.outgoing(), []);
+  assert.equal(state.onReject(PEER), false);
+  assert.equal(state.isTrusted(PEER), true);
+});
+
+Deno.test("onRevoke forgets the peer altogether", () => {
+  const state = trusting();
+  assert.equal(state.onRevoke(PEER), true);
+  assert.equal(state.isTrusted(PEER), false);
+  assert.equal(state.pinnedKey(PEER), undefined);
+  assert.equal(state.onRevoke(PEER), false);
+  state.onRequest(6, context);
+  state.request(7, NOW);
+  assert.equal(state.onRevoke(6), false);
+  assert.equal(state.onRevoke(7), false);
+  assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
+});
+
+Deno.test("a trusted peer with another key is reported and never re-pinned", () => {
+  const state = trusting();
+  const changed = { now: NOW, publicKey: OTHER_KEY, autoApprove: true };
+  const ignored = { action: "ignore", reason: "key_changed" };
+  assert.equal(
+    changes(state, () => {
+      assert.deepEqual(state.onRequest(PEER, changed), ignored);
+      assert.deepEqual(state.onAccept(PEER, changed), ignored);
+      assert.equal(state.pinKey(PEER, OTHER_KEY), "changed");
+    }),
+    false,
+  );
+  assert.deepEqual(state.pinnedKey(PEER), KEY);
+});
+
+Deno.test("pinKey fills in a missing key once", () => {
+  const state = trusting(new Uint8Array(0));
+  assert.equal(state.pinnedKey(PEER), undefined);
+  assert.equal(state.pinKey(PEER, new Uint8Array(5)), "unknown");
+  assert.equal(state.pinKey(PEER, bytes("00".repeat(32))), "unknown");
+  assert.equal(changes(state, () => state.pinKey(PEER, KEY)), true);
+  assert.equal(state.pinKey(PEER, KEY), "pinned");
+  assert.equal(state.pinKey(PEER, OTHER_KEY), "changed");
+  assert.equal(state.pinKey(99, KEY), "unknown");
+});
+
+Deno.test("a message of a trusted peer without a pinned key pins it", () => {
+  for (const receive of ["onRequest", "onAccept"] as const) {
+    const state = trusting(new Uint8Array(0));
+    assert.equal(changes(state, () => state[receive](PEER, context)), true);
+    assert.deepEqual(state.pinnedKey(PEER), KEY);
+  }
+});
+
+Deno.test("bytes that are no key are not kept", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, { now: NOW, publicKey: new Uint8Array(5) });
+  assert.equal(state.pending()[0]?.publicKey, undefined);
+  state.approve(PEER, { now: NOW });
+  assert.equal(state.pinnedKey(PEER), undefined);
+  TrustState.fromFile(state.toFile());
+});
+
+Deno.test("keys are copied when they are kept", () => {
+  const state = new TrustState();
+  const reused = KEY.slice();
+  state.onRequest(PEER, { now: NOW, publicKey: reused, autoApprove: true });
+  reused.fill(0);
+  assert.deepEqual(state.pinnedKey(PEER), KEY);
+});
+
+Deno.test("approve throws not_found without a pending request", () => {
+  const state = trusting();
+  assert.throws(() => state.approve(99, context), hasCode("not_found"));
+  assert.throws(() => state.approve(PEER, context), hasCode("not_found"));
+});
+
+Deno.test("approve throws denied when the key is not the one that asked", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, context);
+  assert.throws(
+    () => state.approve(PEER, { now: NOW, publicKey: OTHER_KEY }),
+    hasCode("denied"),
+  );
+  assert.equal(state.isTrusted(PEER), false);
+  state.approve(PEER, context);
+  assert.deepEqual(state.pinnedKey(PEER), KEY);
+});
+
+Deno.test("approve takes the given key when the request came without one", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, { now: NOW });
+  state.approve(PEER, context);
+  assert.deepEqual(state.pinnedKey(PEER), KEY);
+});
+
+Deno.test("reject drops the pending request, or throws not_found", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, context);
+  assert.equal(changes(state, () => state.reject(PEER)), true);
+  assert.deepEqual(state.pending(), []);
+  assert.throws(() => state.reject(PEER), hasCode("not_found"));
+});
+
+Deno.test("request of a trusted peer has nothing to ask", () => {
+  const state = trusting();
+  assert.equal(state.request(PEER, NOW), "trusted");
+  assert.deepEqual(state.outgoing(), []);
+});
+
+Deno.test("revoke ends trust, withdraws a request, or throws not_found", () => {
+  const state = trusting();
+  state.request(6, NOW);
+  state.onRequest(7, context);
+  assert.equal(state.revoke(PEER, NOW), true);
+  assert.equal(state.revoke(6, NOW), false);
+  assert.throws(() => state.revoke(PEER, NOW), hasCode("not_found"));
+  assert.throws(() => state.revoke(7, NOW), hasCode("not_found"));
+  assert.deepEqual(state.pending(), []);
+});
+
+Deno.test("a revoked peer is not approved automatically until the cool-down ends", () => {
+  const state = trusting();
+  state.revoke(PEER, NOW);
+  const ask = (now: number) =>
+    state.onRequest(PEER, {
+      now,
+      publicKey: KEY,
+      sharedNetwork: 3,
+      autoApprove: true,
+    }).action;
+  assert.equal(ask(NOW + 1), "pending");
+  assert.equal(ask(NOW + REVOKE_COOLDOWN_MS - 1), "pending");
+  assert.equal(ask(NOW + REVOKE_COOLDOWN_MS), "accept");
+});
+
+Deno.test("our own request lifts the cool-down of a revoked peer", () => {
+  const state = trusting();
+  state.revoke(PEER, NOW);
+  state.request(PEER, NOW + 1);
+  assert.deepEqual(state.onRequest(PEER, context), {
+    action: "accept",
+    reason: "mutual",
+  });
+});
+
+Deno.test("the cool-down stays lifted after our request or our approval came to nothing", () => {
+  const automatic = { ...context, autoApprove: true };
+  const asked = trusting();
+  asked.revoke(PEER, NOW);
+  asked.request(PEER, NOW);
+  asked.onReject(PEER);
+  assert.equal(asked.onRequest(PEER, automatic).action, "accept");
+
+  const approved = trusting();
+  approved.revoke(PEER, NOW);
+  approved.onRequest(PEER, automatic);
+  approved.approve(PEER, context);
+  approved.onRevoke(PEER);
+  assert.equal(approved.onRequest(PEER, automatic).action, "accept");
+});
+
+Deno.test("pending requests are bounded: a flood is dropped, a repetition refreshes", () => {
+  const state = new TrustState();
+  for (let node = 1; node <= PENDING_MAX; node++) {
+    assert.equal(state.onRequest(node, context).action, "pending");
+  }
+  assert.deepEqual(state.onRequest(9999, context), {
+    action: "ignore",
+    reason: "limit",
+  });
+  state.onRequest(1, { now: NOW + 5, justification: "again" });
+  assert.equal(state.pending().length, PENDING_MAX);
+  assert.equal(state.pending()[0]?.justification, "again");
+  assert.equal(state.pending()[0]?.receivedAt, NOW + 5);
+});
+
+Deno.test("outgoing requests are bounded, and withdrawing one makes room", () => {
+  const state = new TrustState();
+  for (let node = 1; node <= OUTGOING_MAX; node++) state.request(node, NOW);
+  assert.throws(() => state.request(9999, NOW), hasCode("limit_exceeded"));
+  assert.equal(state.request(1, NOW), "sent");
+  state.revoke(1, NOW);
+  assert.equal(state.request(9999, NOW), "sent");
+});
+
+Deno.test("trusted peers are bounded on every way in", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, context);
+  state.request(6, NOW);
+  for (let i = 0; i < TRUSTED_MAX; i++) {
+    state.onRequest(100 + i, { now: NOW, autoApprove: true });
+  }
+  const limit = { action: "ignore", reason: "limit" };
+  assert.deepEqual(state.onRequest(7, { now: NOW, autoApprove: true }), limit);
+  assert.deepEqual(state.onAccept(6, context), limit);
+  assert.throws(() => state.approve(PEER, context), hasCode("limit_exceeded"));
+  assert.equal(state.pending().length, 1);
+  assert.equal(state.trusted().length, TRUSTED_MAX);
+});
+
+Deno.test("revoked peers are bounded, the first to go is forgotten first", () => {
+  const state = new TrustState();
+  for (let node = 1; node <= REVOKED_MAX + 1; node++) {
+    state.onRequest(node, { now: NOW, autoApprove: true });
+    state.revoke(node, NOW);
+  }
+  const ask = (node: number) => state.onRequest(node, { now: NOW, autoApprove: true }).action;
+  assert.equal(ask(1), "accept");
+  assert.equal(ask(2), "pending");
+});
+
+Deno.test("reap forgets requests of both kinds after 30 days", () => {
+  const state = new TrustState();
+  state.onRequest(PEER, context);
+  state.request(6, NOW);
+  assert.equal(changes(state, () => state.reap(NOW + REQUEST_TTL_MS)), false);
+  assert.equal(changes(state, () => state.reap(NOW + REQUEST_TTL_MS + 1)), true);
+  assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
+});
+
+Deno.test("onRequest makes the justification fit to be shown", () => {
+  const state = new TrustState();
+  const justification = "a\x1b[31mred\r\n\u202eevil\x9b\ud800" + "x".repeat(5000);
+  state.onRequest(PEER, { now: NOW, justification });
+  const shown = state.pending()[0]!.justification;
+  assert.equal(shown.startsWith("a [31mred   evil \ufffdxxx"), true);
+  assert.equal(shown.length, JUSTIFICATION_MAX_CHARS);
+});
+
+Deno.test("firstSight recognises a replay, also without its sig2, until it is too old anyway", () => {
+  const state = new TrustState();
+  const message: HandshakeMessage = {
+    type: "handshake_request",
+    nodeId: PEER,
+    publicKey: "",
+    justification: "",
+    signature: "",
+    reason: "",
+    timestamp: NOW / 1000,
+    sig2: "x",
+  };
+  const { sig2: _, ...stripped } = message;
+  assert.equal(state.firstSight(message, NOW), true);
+  assert.equal(state.firstSight(message, NOW + 1), false);
+  assert.equal(state.firstSight(stripped, NOW + REPLAY_SET_TTL_MS - 1), false);
+  assert.equal(state.firstSight({ ...message, timestamp: 1 }, NOW), true);
+  assert.equal(state.firstSight(message, NOW + REPLAY_SET_TTL_MS), true);
+});

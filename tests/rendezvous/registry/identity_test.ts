@@ -1,0 +1,219 @@
+/** Registration and identity over the wire (rendezvous.md §4.1). */
+
+import assert from "node:assert/strict";
+import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
+import { challenges } from "../../../protocol/registry.ts";
+import { RawClient, registered, TestNode } from "../support/client.ts";
+import { withServer } from "../support/server.ts";
+
+Deno.test("register gives numbers in order and believes the TCP source with the named port", () =>
+  withServer(async ({ client }) => {
+    const node = await TestNode.create();
+    const reply = await node.register(client, {
+      listen_addr: "8.8.8.8:4000",
+      hostname: "alpha",
+      version: "v9",
+      owner: "a@example.org",
+    });
+    assert.deepEqual(reply, {
+      type: "register_ok",
+      node_id: 1,
+      network_id: 0,
+      address: "0:0000.0000.0001",
+      public_key: node.identity.publicKeyBase64,
+      observed_addr: "127.0.0.1:4000",
+      protocol_version: 1,
+      hostname: "alpha",
+    });
+    assert.equal((await registered(client)).id, 2);
+  }));
+
+Deno.test("register uses the TCP source port when the listen address names none", () =>
+  withServer(async ({ client }) => {
+    for (const listenAddr of ["nonsense", "1.2.3.4", "1.2.3.4:99999", "[::]:0"]) {
+      const node = await TestNode.create();
+      const { observed_addr } = await node.register(client, { listen_addr: listenAddr });
+      assert.match(String(observed_addr), /^127\.0\.0\.1:\d+$/);
+    }
+    const silent = await TestNode.create();
+    assert.equal((await silent.register(client, { listen_addr: "" }))["observed_addr"], "");
+  }));
+
+Deno.test("register refuses what is no key and verifies a signature that is there", () =>
+  withServer(async ({ client }) => {
+    const node = await TestNode.create();
+    const other = await TestNode.create();
+    const good = await node.registration();
+    assert.equal(await client.fails({ type: "register" }), "request failed");
+    for (const key of ["x", "AAAA", encodeBase64(new Uint8Array(31)), "A".repeat(44)]) {
+      assert.match(
+        await client.fails({ type: "register", public_key: key }),
+        /^invalid public key/,
+      );
+    }
+    const wrongAddress = { ...good, listen_addr: "0.0.0.0:4001" };
+    assert.equal(await client.fails(wrongAddress), "request failed");
+    const stranger = await other.registration();
+    assert.equal(
+      await client.fails({ ...good, signature: stranger["signature"] }),
+      "request failed",
+    );
+    assert.equal(
+      await client.fails({ ...good, signature: "%" }),
+      "invalid signature encoding: not base64",
+    );
+    assert.equal((await client.ok(good))["node_id"], 1);
+  }));
+
+Deno.test("register keeps the number of a key, however its text is written", () =>
+  withServer(async ({ client }) => {
+    const node = await TestNode.create();
+    const key = node.identity.publicKeyBase64;
+    const unsigned = { type: "register", listen_addr: "h:4000" };
+    assert.equal((await client.ok({ ...unsigned, public_key: key }))["node_id"], 1);
+    // The last digit of 32 bytes in base64 has two unused bits: four spellings of one key.
+    const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const last = digits.indexOf(key[42]!);
+    for (let unused = 1; unused < 4; unused++) {
+      const spelling = key.slice(0, 42) + digits[(last & ~3) | unused] + "=";
+      assert.equal((await client.ok({ ...unsigned, public_key: spelling }))["node_id"], 1);
+    }
+    const folded = `${key.slice(0, 20)}\r\n${key.slice(20)}`;
+    assert.equal((await client.ok({ ...unsigned, public_key: folded }))["node_id"], 1);
+  }));
+
+Deno.test("register demands the signature of a key that signed once", () =>
+  withServer(async ({ client }) => {
+    const node = await TestNode.create();
+    const key = node.identity.publicKeyBase64;
+    await node.register(client, { hostname: "mine" });
+    const hijack = { type: "register", public_key: key, listen_addr: "h:6666", hostname: "yours" };
+    assert.equal(await client.fails(hijack), "signature required for authenticated node");
+    const lookup = await client.ok({ type: "lookup", node_id: node.id });
+    assert.equal(lookup["hostname"], "mine");
+  }));
+
+Deno.test("register without signature still serves old clients but renames no node", () =>
+  withServer(async ({ client }) => {
+    const node = await TestNode.create();
+    const unsigned = {
+      type: "register",
+      public_key: node.identity.publicKeyBase64,
+      listen_addr: "h:4000",
+    };
+    await client.ok({ ...unsigned, hostname: "first" });
+    const again = await client.ok({ ...unsigned, listen_addr: "h:4001", hostname: "second" });
+    assert.equal(again["node_id"], 1);
+    assert.equal(again["observed_addr"], "127.0.0.1:4001");
+    assert.equal(again["hostname"], "first");
+  }));
+
+Deno.test("register never gives a node to somebody who names its owner", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client, { owner: "ann@example.org" });
+    const thief = await registered(client, { owner: "ann@example.org" });
+    assert.notEqual(thief.id, node.id);
+    const lookup = await client.ok({ type: "lookup", node_id: node.id });
+    assert.equal(lookup["public_key"], node.identity.publicKeyBase64);
+  }));
+
+Deno.test("register goes on without a hostname that is bad or taken", () =>
+  withServer(async ({ client }) => {
+    await registered(client, { hostname: "taken" });
+    const node = await TestNode.create();
+    const taken = await node.register(client, { hostname: "taken" });
+    assert.equal(taken["hostname_error"], 'hostname "taken" already in use');
+    assert.equal(taken["hostname"], undefined);
+    for (const bad of ["-x", "x-", "UPPER", "a.b", "localhost", "a".repeat(64)]) {
+      const reply = await node.register(client, { hostname: bad });
+      assert.match(String(reply["hostname_error"]), /^invalid hostname: /);
+    }
+    assert.equal((await node.register(client, { hostname: "free" }))["hostname"], "free");
+  }));
+
+Deno.test("heartbeat tells the server's time", () =>
+  withServer(async ({ client, clock }) => {
+    const node = await registered(client);
+    const signature = await node.sign(challenges.heartbeat(node.id));
+    const reply = await client.ok({ type: "heartbeat", node_id: node.id, signature });
+    assert.deepEqual(reply, { type: "heartbeat_ok", time: clock.unixMs() / 1000 });
+  }));
+
+Deno.test("rotate_key changes what the node must sign with, and its key is free afterwards", () =>
+  withServer(async ({ client, clock }) => {
+    const node = await registered(client);
+    const other = await registered(client);
+    const fresh = await TestNode.create();
+    const rotate = async (newKey: string) => ({
+      type: "rotate_key",
+      node_id: node.id,
+      new_public_key: newKey,
+      signature: await node.sign(challenges.rotateKey(node.id)),
+    });
+    assert.match(await client.fails(await rotate("x")), /^invalid new_public_key/);
+    assert.equal(
+      await client.fails(await rotate(other.identity.publicKeyBase64)),
+      "invalid new_public_key: already registered",
+    );
+    clock.advance(86_400_000 * 3);
+    await node.register(client);
+    assert.deepEqual(await client.ok(await rotate(fresh.identity.publicKeyBase64)), {
+      type: "rotate_key_ok",
+      node_id: node.id,
+      address: "0:0000.0000.0001",
+      public_key: fresh.identity.publicKeyBase64,
+    });
+    assert.equal(await client.fails(await rotate(node.identity.publicKeyBase64)), "request failed");
+    const beat = { type: "heartbeat", node_id: node.id };
+    const challenge = challenges.heartbeat(node.id);
+    assert.equal(
+      await client.fails({ ...beat, signature: await node.sign(challenge) }),
+      "request failed",
+    );
+    await client.ok({ ...beat, signature: await fresh.sign(challenge) });
+    assert.deepEqual(await client.ok({ type: "get_key_info", node_id: node.id }), {
+      type: "get_key_info_ok",
+      node_id: node.id,
+      created_at: "2026-01-01T00:00:00Z",
+      rotate_count: 1,
+      key_age_days: 0,
+      rotated_at: "2026-01-04T00:00:00Z",
+    });
+    // Whoever registers the old key is a new node.
+    assert.equal((await node.register(client))["node_id"], 3);
+  }));
+
+Deno.test("deregister forgets all but number, key and trust", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client, { hostname: "gone", version: "v1" });
+    await client.ok({
+      type: "set_visibility",
+      node_id: node.id,
+      public: true,
+      signature: await node.sign(challenges.setVisibility(node.id)),
+    });
+    const signature = await node.sign(challenges.deregister(node.id));
+    await client.ok({ type: "deregister", node_id: node.id, signature });
+    assert.equal(
+      await client.fails({ type: "resolve_hostname", hostname: "gone" }),
+      'hostname "gone" not found',
+    );
+    const heir = await registered(client, { hostname: "gone" });
+    assert.equal((await client.ok({ type: "lookup", node_id: heir.id }))["hostname"], "gone");
+    assert.equal((await node.register(client))["node_id"], node.id);
+    const lookup = await client.ok({ type: "lookup", node_id: node.id });
+    assert.equal(lookup["public"], false);
+    assert.equal(lookup["hostname"], undefined);
+    assert.equal(lookup["version"], undefined);
+  }));
+
+Deno.test("register of one key on many connections at once gives one number", () =>
+  withServer(async ({ server }) => {
+    const node = await TestNode.create();
+    const request = await node.registration();
+    const ids = await Promise.all(Array.from({ length: 20 }, async () => {
+      using client = await RawClient.open(server.registryAddr);
+      return (await client.ok(request))["node_id"];
+    }));
+    assert.deepEqual(new Set(ids), new Set([1]));
+  }));
