@@ -17,7 +17,8 @@
  * })();
  *
  * // ... and talk to another agent's port 4000.
- * await driver.handshake("alice", "We work on the same project");
+ * const { node_id } = await driver.handshake("alice", "We share a project");
+ * await driver.waitForTrust(node_id);
  * await using conn = await driver.dial("alice", 4000);
  * await conn.write("hello");
  * console.log(new TextDecoder().decode(await conn.read()));

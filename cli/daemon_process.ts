@@ -4,17 +4,17 @@
  * @module
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import process from "node:process";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "../platform/files.ts";
+import { ensurePrivateDir, errorCode } from "../platform/files.ts";
 import { readPidFile, removePidFile } from "../platform/pidfile.ts";
 import type { Settings } from "../platform/settings.ts";
 import { CommandFailure } from "./errors.ts";
-import { pause } from "./wait.ts";
+import { launch, type ProcessEnd } from "./launch.ts";
+import { pause, sleepUnless } from "./wait.ts";
 import { errorCodeOfExit } from "./exit_codes.ts";
 import type { CliDriver, Invocation } from "./invocation.ts";
 
@@ -120,13 +120,16 @@ export async function startDaemon(
   }
   await ensurePrivateDir(settings.home);
   const logStart = await fileSize(settings.logPath);
-  const child = launch(call.host.self, args, settings.logPath);
-  const ended = endOf(child);
-  let end: ChildEnd | undefined;
-  ended.then((value) => end = value);
+  const child = (call.host.launch ?? launch)([...call.host.self, ...args], settings.logPath);
+  let end: ProcessEnd | undefined;
+  const wake = new AbortController();
+  child.ended.then((value) => {
+    end = value;
+    wake.abort();
+  });
   const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline && !call.signal.aborted) {
-    await Promise.race([ended, pause(POLL_MS)]);
+    await sleepUnless(wake.signal, POLL_MS);
     if (end !== undefined) throw await startFailure(end, settings, logStart);
     const info = await probeInfo(call, settings.socket);
     // Another daemon may have taken the socket in this moment; ours will say so and end.
@@ -136,8 +139,8 @@ export async function startDaemon(
       return { pid: child.pid, info };
     }
   }
-  child.kill("SIGKILL");
-  await ended;
+  child.kill();
+  await child.ended;
   await removePidFile(settings.pidPath);
   throw new PilotError(
     call.signal.aborted ? "aborted" : "timeout",
@@ -148,38 +151,8 @@ export async function startDaemon(
   );
 }
 
-/** How a child ended. */
-interface ChildEnd {
-  code: number | null;
-  signal: string | null;
-  error?: Error;
-}
-
-function launch(self: readonly string[], args: readonly string[], logPath: string): ChildProcess {
-  let log: number | undefined;
-  try {
-    log = openSync(logPath, "a", PRIVATE_FILE_MODE);
-    return spawn(self[0]!, [...self.slice(1), ...args], {
-      detached: true, // its own session: it outlives this program and its terminal
-      stdio: ["ignore", log, log],
-      cwd: "/", // keeps no directory busy; every path it gets is absolute
-    });
-  } catch (error) {
-    throw PilotError.from(error, "io_error", `Cannot start the daemon with its log in ${logPath}`);
-  } finally {
-    if (log !== undefined) closeSync(log);
-  }
-}
-
-function endOf(child: ChildProcess): Promise<ChildEnd> {
-  return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.once("error", (error) => resolve({ code: null, signal: null, error }));
-  });
-}
-
 async function startFailure(
-  end: ChildEnd,
+  end: ProcessEnd,
   settings: Settings,
   logStart: number,
 ): Promise<PilotError> {

@@ -9,6 +9,7 @@ import type { Driver } from "../sdk/mod.ts";
 import type { Env, Settings } from "../platform/settings.ts";
 import { CommandFailure, usageError } from "./errors.ts";
 import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
+import type { Launch } from "./launch.ts";
 import { Options } from "./spec.ts";
 import type { Roles } from "./roles.ts";
 
@@ -34,6 +35,8 @@ export interface CliHost {
   env: Env;
   /** Command line that starts this program again, without arguments. */
   self: readonly string[];
+  /** How to start a process in the background; default that of launch.ts. */
+  launch?: Launch;
   /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
   onInterrupt(handler: () => void): () => void;
 }

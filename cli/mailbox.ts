@@ -30,11 +30,18 @@ export interface StoredFile extends Record<string, unknown> {
   path: string;
 }
 
+interface FileAge {
+  name: string;
+  /** When it was stored, unix milliseconds. */
+  timeMs: number;
+  size: number;
+}
+
 /** Names and times of the files of a directory, oldest first; none when there is no directory. */
 async function filesByAge(
   dir: string,
   keep: (name: string) => boolean,
-): Promise<{ name: string; mtimeMs: number; size: number }[]> {
+): Promise<FileAge[]> {
   let names: string[];
   try {
     const entries = await readdir(dir, { withFileTypes: true });
@@ -47,14 +54,28 @@ async function filesByAge(
   const found = await mapLimited(names, async (name) => {
     try {
       const { mtimeMs, size } = await stat(join(dir, name));
-      return { name, mtimeMs, size };
+      return { name, timeMs: timeOfName(name) ?? mtimeMs, size };
     } catch (error) {
       if (errorCode(error) === "ENOENT") return undefined; // removed meanwhile
       throw PilotError.from(error, "io_error", `Cannot read ${join(dir, name)}`);
     }
   });
   return found.filter((file) => file !== undefined)
-    .sort((a, b) => a.mtimeMs - b.mtimeMs || (a.name < b.name ? -1 : 1));
+    .sort((a, b) => a.timeMs - b.timeMs || (stampOf(a.name) < stampOf(b.name) ? -1 : 1));
+}
+
+/** `TEXT-20261121-013400.123-000042.json`: local time and a counter, finer than the times of the file system. */
+const MESSAGE_NAME = /^[^-]*-((\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)\.(\d{3}).*)\.json$/;
+
+function timeOfName(name: string): number | undefined {
+  const match = MESSAGE_NAME.exec(name);
+  if (match === null) return undefined;
+  const [year, month, day, hour, minute, second, ms] = match.slice(2).map(Number);
+  return new Date(year!, month! - 1, day, hour, minute, second, ms).getTime();
+}
+
+function stampOf(name: string): string {
+  return MESSAGE_NAME.exec(name)?.[1] ?? name;
 }
 
 async function mapLimited<T, R>(items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
@@ -90,7 +111,7 @@ export async function readInbox(
   filter: MessageFilter,
 ): Promise<{ messages: StoredMessage[]; total: number }> {
   const files = (await filesByAge(dir, isMessage))
-    .filter(({ mtimeMs }) => filter.sinceMs === undefined || mtimeMs >= filter.sinceMs);
+    .filter(({ timeMs }) => filter.sinceMs === undefined || timeMs >= filter.sinceMs);
   // Without a filter on the content only the messages to show need be read.
   const wanted = filter.limit > 0 && filter.from === undefined ? files.slice(-filter.limit) : files;
   const read = await mapLimited(wanted, ({ name }) => readMessage(dir, name));
@@ -174,10 +195,10 @@ function noMessage(id: string): PilotError {
  */
 export async function listReceived(dir: string): Promise<StoredFile[]> {
   const files = await filesByAge(dir, () => true);
-  return files.map(({ name, mtimeMs, size }) => ({
+  return files.map(({ name, timeMs, size }) => ({
     name,
     bytes: size,
-    modified: new Date(mtimeMs).toISOString(),
+    modified: new Date(timeMs).toISOString(),
     path: join(dir, name),
   }));
 }
@@ -197,7 +218,7 @@ export async function clearMailbox(
   beforeMs: number = Infinity,
 ): Promise<number> {
   const files = (await filesByAge(dir, kind === "messages" ? isMessage : () => true))
-    .filter(({ mtimeMs }) => mtimeMs < beforeMs);
+    .filter(({ timeMs }) => timeMs < beforeMs);
   await mapLimited(files, ({ name }) => remove(join(dir, name)));
   return files.length;
 }

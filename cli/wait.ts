@@ -79,3 +79,21 @@ export class Deadline {
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/**
+ * Waits, or until a signal fires.
+ *
+ * @param signal Ends the wait early.
+ * @param ms Milliseconds.
+ * @returns When either has happened.
+ */
+export async function sleepUnless(signal: AbortSignal, ms: number): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const wake = () => resolve();
+  signal.addEventListener("abort", wake, { once: true });
+  const timer = setTimeout(wake, ms);
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", wake);
+}

@@ -124,6 +124,7 @@ export class Daemon implements Backend, AsyncDisposable {
       resolve: (node) => this.directory.resolve(node),
       isWanted: (node) => trustState.isTrusted(node) || this.streams.hasConns(node),
       onPacket: (packet, _node, via) => this.#onPacket(packet, via),
+      onPathChanged: (node) => this.streams.onPathChanged(node),
       onPeerRestarted: (node) => this.streams.onPeerRestarted(node),
       observed: (endpoint) => {
         if (this.directory.observe(endpoint)) this.registration.trigger();
@@ -145,7 +146,7 @@ export class Daemon implements Backend, AsyncDisposable {
       self,
       ensure,
       send,
-      streamOptions: () => ({}),
+      segmentBytes: (node) => this.tunnels.segmentBytes(node),
       emit,
     });
     this.#control = new Control({ clock, self, ensure, send });

@@ -41,9 +41,7 @@ function hex4(value: number): string {
  */
 export function formatAddress(address: Address): string {
   const { network, node } = address;
-  return `${network}:${hex4(network)}.${hex4(node >>> 16)}.${
-    hex4(node & 0xffff)
-  }`;
+  return `${network}:${hex4(network)}.${hex4(node >>> 16)}.${hex4(node & 0xffff)}`;
 }
 
 /**

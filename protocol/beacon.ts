@@ -30,7 +30,7 @@ export const RELAY_DELIVER_HEADER_BYTES = 5;
 export const MAX_SYNC_NODES = 0xffff;
 
 /** An observed endpoint, in messages 02 and 04. */
-interface ObservedEndpoint {
+export interface ObservedEndpoint {
   /** 4 or 16 bytes. */
   readonly ip: Uint8Array;
   /** UDP port. */

@@ -16,7 +16,11 @@ export class ByteReader {
   #offset = 0;
   #failed = false;
 
-  /** @param bytes What to read. */
+  /**
+   * Starts at the first byte.
+   *
+   * @param bytes What to read.
+   */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.#view = viewOf(bytes);

@@ -58,9 +58,11 @@ export class PilotError extends Error {
   /** Stable kind of failure. */
   readonly code: ErrorCode;
   /** What to do next, where there is something to do. */
-  readonly hint?: string;
+  declare readonly hint?: string;
 
   /**
+   * Makes an error.
+   *
    * @param code Stable kind of failure.
    * @param message Names the thing and the cause, for people.
    * @param options Hint and cause.
@@ -126,6 +128,8 @@ export class DecodeError {
   readonly message: string;
 
   /**
+   * Makes a constant.
+   *
    * @param kind Kind of violation.
    * @param message One phrase for logs.
    */

@@ -9,6 +9,8 @@ import { viewOf } from "./bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "./errors.ts";
 import { HEADER_BYTES } from "./packet.ts";
 
+export { nonceCounter, noncePrefix } from "./crypto/nonce.ts";
+
 /** `PILT`: plaintext packet. */
 export const MAGIC_PILT = 0x50494c54;
 /** `PILS`: sealed packet. */
@@ -85,7 +87,7 @@ const TOO_SHORT = new DecodeError("too_short", "tunnel frame too short");
 const UNKNOWN = new DecodeError("unknown_type", "unknown tunnel frame magic");
 const PUNCH: TunnelFrame = { type: "pilp" };
 
-/** Skips one varint and returns `[low 7 bits, next offset]`; offset past the end means there was none. */
+/** Skips one varint and returns `[low 7 bits, next offset]`; 0 and an offset past the end when there is none. */
 function readVarint(bytes: Uint8Array, offset: number): [number, number] {
   const low = (bytes[offset] ?? 0) & 0x7f;
   const end = Math.min(bytes.length, offset + MAX_VARINT_BYTES);
@@ -99,8 +101,7 @@ function readVarint(bytes: Uint8Array, offset: number): [number, number] {
 function trailerFlags(datagram: Uint8Array): number {
   const [, afterCaps] = readVarint(datagram, PILA_BYTES);
   if (afterCaps >= datagram.length) return 0;
-  const [flags, end] = readVarint(datagram, afterCaps);
-  return end > datagram.length ? 0 : flags;
+  return readVarint(datagram, afterCaps)[0];
 }
 
 /**
@@ -257,27 +258,6 @@ export function writePilsHeader(
     view.setUint32(12, Math.floor(counter / 0x100000000));
     view.setUint32(16, counter >>> 0);
   }
-}
-
-/**
- * Reads the prefix of a nonce (§2.5).
- *
- * @param nonce 12 bytes.
- * @returns The first four, as a number.
- */
-export function noncePrefix(nonce: Uint8Array): number {
-  return viewOf(nonce).getUint32(0);
-}
-
-/**
- * Reads the counter of a nonce (§2.5).
- *
- * @param nonce 12 bytes.
- * @returns The last eight, as a number; not exact when above `Number.MAX_SAFE_INTEGER`.
- */
-export function nonceCounter(nonce: Uint8Array): number {
-  const view = viewOf(nonce);
-  return view.getUint32(4) * 0x100000000 + view.getUint32(8);
 }
 
 /**

@@ -152,9 +152,7 @@ export function formatEndpoint(
   endpoint: Endpoint | { readonly ip: Uint8Array; readonly port: number },
 ): string {
   const host = "ip" in endpoint ? formatIp(endpoint.ip) : endpoint.host;
-  return host.includes(":")
-    ? `[${host}]:${endpoint.port}`
-    : `${host}:${endpoint.port}`;
+  return host.includes(":") ? `[${host}]:${endpoint.port}` : `${host}:${endpoint.port}`;
 }
 
 /**

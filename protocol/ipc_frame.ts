@@ -102,10 +102,12 @@ const TOO_LONG = new DecodeError("too_long", "IPC frame longer than 1 MiB");
 
 /** Cuts the socket's bytes into frames; frames of length 0 are skipped. */
 export class IpcFrameReader extends FrameReader<IpcFrame> {
+  /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
     return lengthPrefixed(queue, 0, IPC_MAX_FRAME_BYTES, TOO_LONG);
   }
 
+  /** Makes the value from a complete frame. */
   protected override frame(bytes: Uint8Array): IpcFrame | undefined {
     if (bytes.length < IPC_HEADER_BYTES) return undefined;
     return { cmd: bytes[4]!, payload: bytes.subarray(IPC_HEADER_BYTES) };

@@ -126,6 +126,26 @@ export interface IpcInfo {
   peers_truncated?: boolean;
   /** `conn_list` was cut to fit the frame. */
   conns_truncated?: boolean;
+  /** Ours: where registration stands, `registering`, `registered` or `retrying`. */
+  registration?: string;
+  /** Ours: why the last attempt to register failed. */
+  registration_error?: string;
+  /** Ours: `host:port` of the registry. */
+  registry?: string;
+  /** `host:port` of the beacon. */
+  beacon_addr?: string;
+  /** `host:port` of the tunnel, as the beacon sees it. */
+  endpoint?: string;
+  /** Ours: anybody may reach this node. */
+  public?: boolean;
+  /** Ours: tags of this node. */
+  tags?: string[];
+  /** Ours: process id of the daemon. */
+  pid?: number;
+  /** Ours: the UDP socket in use. */
+  socket_kind?: string;
+  /** Ours: the AES-256-GCM in use. */
+  aead?: string;
 }
 
 /** Reply to Health (§7.7). */

@@ -8,6 +8,7 @@
 export * from "./address.ts";
 export * from "./beacon.ts";
 export { ByteQueue } from "./bytes.ts";
+export * from "./crypto/mod.ts";
 export * from "./errors.ts";
 export * from "./frame.ts";
 export * from "./frame_reader.ts";
@@ -17,3 +18,14 @@ export * from "./packet.ts";
 export * from "./ports.ts";
 export * from "./registry.ts";
 export * from "./service/mod.ts";
+export * from "./stream/mod.ts";
+export * from "./trust/mod.ts";
+
+// Names that two parts use, each right in its place: the plain name goes to the wire's own, the other gets a prefix.
+export type { StreamEvent } from "./stream/mod.ts";
+export type { StreamEvent as ServiceEvent } from "./service/mod.ts";
+export { decodeHandshake, encodeHandshake } from "./trust/mod.ts";
+export {
+  decodeHandshake as decodeIpcHandshake,
+  encodeHandshake as encodeIpcHandshake,
+} from "./ipc.ts";

@@ -33,10 +33,12 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 /** Cuts a registry connection's bytes into JSON objects; anything else is an error that ends the connection. */
 export class JsonFrameReader extends FrameReader<JsonObject> {
+  /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
     return lengthPrefixed(queue, 0, REGISTRY_MAX_FRAME_BYTES, TOO_LONG);
   }
 
+  /** Makes the value from a complete frame. */
   protected override frame(
     bytes: Uint8Array,
     headerBytes: number,

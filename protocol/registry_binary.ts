@@ -45,6 +45,7 @@ export interface BinaryFrame {
 
 /** Cuts a binary connection's bytes, preamble removed, into frames. */
 export class BinaryFrameReader extends FrameReader<BinaryFrame> {
+  /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
     const span = lengthPrefixed(queue, 0, REGISTRY_MAX_FRAME_BYTES, TOO_LONG);
     const empty = typeof span === "object" && "bodyBytes" in span &&
@@ -52,6 +53,7 @@ export class BinaryFrameReader extends FrameReader<BinaryFrame> {
     return empty ? NO_TYPE : span;
   }
 
+  /** Makes the value from a complete frame. */
   protected override frame(bytes: Uint8Array): BinaryFrame {
     return { type: bytes[4]!, payload: bytes.subarray(5) };
   }

@@ -56,7 +56,9 @@ export class Rendezvous implements AsyncDisposable {
   readonly #timer: ReturnType<typeof setInterval>;
   #reapDue: number;
   #sweepDue: number;
-  #ticking: Promise<void> | undefined;
+  /** The last round of periodic work. */
+  #ticks: Promise<void> = Promise.resolve();
+  #waitingTicks = 0;
   #closing: Promise<void> | undefined;
 
   /** Use {@linkcode Rendezvous.start}. */
@@ -67,7 +69,9 @@ export class Rendezvous implements AsyncDisposable {
     const now = parts.clock.monotonicMs();
     this.#reapDue = now + REAP_INTERVAL_MS;
     this.#sweepDue = now + MAPPING_SWEEP_MS;
-    this.#timer = setInterval(() => void this.tick(), TICK_MS);
+    this.#timer = setInterval(() => {
+      if (this.#waitingTicks === 0) void this.tick(); // else the store is slow: no queue of rounds
+    }, TICK_MS);
   }
 
   /**
@@ -114,12 +118,17 @@ export class Rendezvous implements AsyncDisposable {
     }
   }
 
-  /** Does the periodic work that is due. Called every second by itself; tests with their own clock call it. */
+  /**
+   * Does the periodic work that is due. Called every second by itself; tests with their own clock call it.
+   *
+   * @returns Resolves when it is done, after any earlier round.
+   */
   tick(): Promise<void> {
-    this.#ticking ??= this.#tick().finally(() => {
-      this.#ticking = undefined;
+    this.#waitingTicks++;
+    this.#ticks = this.#ticks.then(() => this.#tick()).finally(() => {
+      this.#waitingTicks--;
     });
-    return this.#ticking;
+    return this.#ticks;
   }
 
   async #tick(): Promise<void> {
@@ -153,7 +162,7 @@ export class Rendezvous implements AsyncDisposable {
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     const { registry, beacon, core } = this.#parts;
-    await Promise.all([registry.close(), beacon.close(), this.#ticking]);
+    await Promise.all([registry.close(), beacon.close(), this.#ticks]);
     await core.close();
   }
 

@@ -33,7 +33,8 @@ export interface ConnInfo {
  *
  * Reading: {@linkcode read}, `for await`, or {@linkcode readable}. Leaving a `for await` loop does not close the
  * connection. Writing: {@linkcode write} or {@linkcode writable}. Both directions apply back-pressure: at most
- * 1 MiB is buffered in each. Messages have no borders: what was one `write` may arrive as several chunks.
+ * 1 MiB is buffered in each (with daemons that grant no credit, 4 MiB of unread data stop the whole driver's reading).
+ * Messages have no borders: what was one `write` may arrive as several chunks.
  */
 export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /** Number of the connection within the daemon, as in `info().conn_list`. */

@@ -36,6 +36,8 @@ import { checkU16, splitTargetPort, type Target } from "./target.ts";
 
 /** Longest wait for a connection when the caller sets none, milliseconds (as other drivers, daemon.md §8.1). */
 const DIAL_TIMEOUT_MS = 30_000;
+/** Longest wait for a daemon that does not read while the driver is closed, milliseconds. */
+const CLOSE_FLUSH_MS = 2_000;
 
 /** How to listen. */
 export interface ListenOptions extends AbortOptions {
@@ -332,10 +334,7 @@ export class Driver extends Control implements AsyncDisposable {
    * @returns When the socket is closed.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#session.flushed().then(() => {
-      this.#session.close(closedHere());
-    });
-    return this.#closing;
+    return this.#closing ??= this.#flushAndClose();
   }
 
   /** Closes like {@linkcode close}. */
@@ -381,6 +380,16 @@ export class Driver extends Control implements AsyncDisposable {
 
   #malformed(error: DecodeError): void {
     this.#session.close(protocolError(error.message));
+  }
+
+  async #flushAndClose(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_FLUSH_MS);
+    });
+    await Promise.race([this.#session.flushed(), patience]);
+    clearTimeout(timer);
+    this.#session.close(closedHere());
   }
 
   async #unbind(listener: Listener): Promise<void> {

@@ -46,19 +46,24 @@ export async function fileSource(
  *
  * @param file The stream, its size and name.
  * @param signal Ends the storing.
+ * @param tempDir Where large streams are stored; default the system's place.
  * @returns The source; releasing it removes the temporary file.
  * @throws {PilotError} `invalid_argument` when the stream has another length, `io_error`.
  */
 export async function streamSource(
   file: StreamFile,
   signal: AbortSignal,
+  tempDir?: string,
 ): Promise<FileSource> {
   const { stream, size, name } = file;
   const counted = stream.pipeThrough(countTo(size, name), { signal });
   if (size <= MEMORY_BYTES) {
     return blobSource(await new Response(counted as BodyInit).blob(), name);
   }
-  const dir = await Deno.makeTempDir({ prefix: "pilot-send-" });
+  const dir = await Deno.makeTempDir({
+    prefix: "pilot-send-",
+    ...(tempDir === undefined ? {} : { dir: tempDir }),
+  });
   const path = join(dir, "content");
   const release = () => Deno.remove(dir, { recursive: true });
   try {

@@ -32,6 +32,8 @@ import type { Target } from "./target.ts";
 const NEGOTIATION_MS = 5_000;
 /** Bytes sent and not acknowledged. */
 const WINDOW_BYTES = FILE_STREAM_CHUNK_BYTES * FILE_STREAM_WINDOW_CHUNKS;
+/** How receivers without file streams name them in their answer. */
+const UNKNOWN_TYPE = `UNKNOWN(${DataType.fileStream})`;
 
 /** How far a transfer is. */
 export interface FileProgress {
@@ -158,8 +160,9 @@ async function negotiate(
     const answer = await channel.answer(what, signal, NEGOTIATION_MS);
     if (answer.kind === "text") {
       const { ok, typeName, text } = parseAnswer(answer.text);
-      if (!ok && typeName === "FILESTREAM") throw refused(source, text);
-      return undefined;
+      // Whoever does not know the frame type says so, or acknowledges it unread.
+      if (ok || typeName === UNKNOWN_TYPE) return undefined;
+      throw refused(source, text);
     }
     if (answer.kind === "other") return undefined;
     const { message } = answer;

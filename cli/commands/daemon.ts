@@ -138,12 +138,14 @@ async function start(call: Invocation): Promise<Outcome> {
     socket: settings.socket,
     log_file: settings.logPath,
     registered,
+    ...(info.registration_error === undefined
+      ? {}
+      : { registration_error: info.registration_error }),
   };
-  const state = registered
-    ? ""
-    : `\nNot registered yet: ${settings.registry} does not answer; the daemon keeps trying.`;
+  const reason = info.registration_error ?? `${settings.registry} does not answer yet`;
+  const state = registered ? "" : `\nNot registered (${reason}); the daemon keeps trying.`;
   const text = `${call.style.good("Daemon running")} (pid ${started.pid})\n` + fields([
-    ["Address", registered ? info.address : ""],
+    ["Address", info.address],
     ["Hostname", info.hostname],
     ["Socket", settings.socket],
     ["Logs", settings.logPath],
@@ -151,7 +153,9 @@ async function start(call: Invocation): Promise<Outcome> {
   return { data, text };
 }
 
+/** Our daemon tells the state of its registration; of others only a node id says that they have one. */
 function isRegistered(info: Record<string, unknown>): boolean {
+  if (info.registration !== undefined) return info.registration === "registered";
   return typeof info.node_id === "number" && info.node_id !== 0;
 }
 
@@ -162,7 +166,9 @@ async function waitForRegistration(
 ): Promise<Record<string, unknown>> {
   let info = first;
   const deadline = performance.now() + REGISTER_WAIT_MS;
-  while (!isRegistered(info) && performance.now() < deadline && !call.signal.aborted) {
+  // "retrying" means that the first attempt has failed: there is nothing to wait for soon.
+  const isOpen = () => !isRegistered(info) && info.registration !== "retrying";
+  while (isOpen() && performance.now() < deadline && !call.signal.aborted) {
     await pause(REGISTER_POLL_MS);
     info = await probeInfo(call, socket) ?? info;
   }
@@ -267,7 +273,8 @@ export const daemonGroup: CommandGroup = {
           },
         ],
         examples: ["daemon start", "daemon start --hostname my-agent --public"],
-        returns: "pid, node_id, address, hostname, socket, log_file, registered",
+        returns:
+          "pid, node_id, address, hostname, socket, log_file, registered, registration_error",
         run: start,
       },
       {

@@ -13,7 +13,7 @@ import type { Invocation } from "../invocation.ts";
 import { type Outcome, round } from "../output.ts";
 import { parseDuration, parseMegabytes, parsePositive } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
-import { within } from "../wait.ts";
+import { sleepUnless, within } from "../wait.ts";
 
 const PING_COUNT = 4;
 const PING_INTERVAL_MS = 1000;
@@ -60,7 +60,7 @@ async function ping(call: Invocation): Promise<Outcome> {
     }
     if (!call.json) call.host.stdout.write(pingLine(results.at(-1)!) + "\n");
     const rest = Math.min(intervalMs, deadline - performance.now());
-    if (results.length < count && rest > 0) await sleep(rest, signal);
+    if (results.length < count && rest > 0) await sleepUnless(signal, rest);
   }
   const timedOut = results.length < count && !signal.aborted;
   const rtts = results.flatMap(({ rtt_ms }) => rtt_ms ?? []).sort((a, b) => a - b);
@@ -107,17 +107,6 @@ function statistics(sorted: readonly number[]): Statistics {
     rtt_avg_ms: round(sorted.reduce((sum, rtt) => sum + rtt, 0) / sorted.length),
     rtt_max_ms: sorted.at(-1)!,
   };
-}
-
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  let wake = () => {};
-  const aborted = new Promise<void>((resolve) => wake = resolve);
-  signal.addEventListener("abort", wake, { once: true });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const slept = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-  await Promise.race([slept, aborted]);
-  clearTimeout(timer);
-  signal.removeEventListener("abort", wake);
 }
 
 async function bench(call: Invocation): Promise<Outcome> {

@@ -27,12 +27,16 @@ async function info(call: Invocation): Promise<Outcome> {
 
 function infoText(state: Info, call: Invocation): string {
   const address = state.node_id === 0 ? "not registered yet" : state.address;
+  const extra: Record<string, unknown> = { ...state }; // keys that only our daemon has
   const networks = (state.networks ?? []).map((network) => network.address);
   const text = fields([
     ["Version", state.version],
     ["Node ID", state.node_id || ""],
     ["Address", address],
     ["Hostname", state.hostname],
+    ["Tags", Array.isArray(extra.tags) ? extra.tags.join(", ") : ""],
+    ["Visible", extra.public === undefined ? "" : extra.public ? "public" : "private"],
+    ["Registration", registrationText(extra)],
     ["Email", state.email],
     ["Uptime", formatUptime(state.uptime_secs)],
     ["Connections", state.connections],
@@ -52,6 +56,12 @@ function infoText(state: Info, call: Invocation): string {
   ]);
   const list = connectionTable(state, call);
   return list === "" ? text : `${text}\n\n${list}`;
+}
+
+function registrationText(info: Record<string, unknown>): string {
+  if (info.registration === undefined) return "";
+  const error = info.registration_error === undefined ? "" : ` (${info.registration_error})`;
+  return `${info.registration} at ${info.registry}${error}`;
 }
 
 function connectionTable(state: Info, call: Invocation): string {

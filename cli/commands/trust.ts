@@ -26,11 +26,10 @@ async function handshake(call: Invocation): Promise<Outcome> {
     return { data, text: `Node ${node} is trusted already` };
   }
   if (!call.options.has("wait")) {
-    return {
-      data: { ...reply },
-      text:
-        `Request to node ${node}: ${reply.status}. It has to approve: pilotctl approve <our node id>`,
-    };
+    if (call.json) return { data: { ...reply } };
+    const { node_id: self } = await driver.info({ signal });
+    const text = `Request to node ${node}: ${reply.status}. On its side: pilotctl approve ${self}`;
+    return { data: { ...reply }, text };
   }
   call.note(`Waiting for node ${node} to approve ...`);
   const started = performance.now();

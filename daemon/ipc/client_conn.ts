@@ -16,7 +16,7 @@ import {
   IPC_SEND_WINDOW_BYTES,
 } from "../../protocol/ipc.ts";
 import type { Conn, ConnListener } from "../stream/conn.ts";
-import { LINGER_STALL_MS, RECV_FRAME_BYTES } from "./limits.ts";
+import { DISCARD_MAX_BYTES, LINGER_STALL_MS, RECV_FRAME_BYTES } from "./limits.ts";
 import type { FrameSource, Outgoing } from "./outgoing.ts";
 
 /** Bytes before the data of a Recv frame: length, command, connection. */
@@ -34,8 +34,8 @@ export interface ClientConnOwner {
   failed(tag: number, error: PilotError): void;
   /** A tagged Close is done. */
   closed(tag: number, conn: ClientConn): void;
-  /** The send queue went over or came back under its limit. */
-  pressureChanged(): void;
+  /** The send queue has grown or shrunk by this many bytes. */
+  sendQueueChanged(conn: ClientConn, change: number): void;
   /** The connection is over and nothing is owed any more. */
   gone(conn: ClientConn): void;
 }
@@ -63,6 +63,7 @@ export class ClientConn implements FrameSource, ConnListener {
   #error: PilotError | undefined;
   #closeTags: number[] = [];
   #orphaned = false;
+  #dropped = 0;
   #flushing = false;
   #closeCalled = false;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
@@ -127,15 +128,20 @@ export class ClientConn implements FrameSource, ConnListener {
       if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
       return; // an untagged client learns it by CloseOk (daemon.md §7.2 RULE)
     }
-    const taken = this.#sendQueued > 0 ? 0 : this.#conn.write(data);
+    // The stream calls back from within its methods, also to say that it is over.
+    const taken = this.#sendQueue.length > 0 ? 0 : this.#conn.write(data);
     if (taken === data.length && this.#sendQueue.length === 0) {
       if (tag !== undefined) this.#owner.sent(tag);
+      return;
+    }
+    if (this.#over) {
+      if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
       return;
     }
     const rest = data.slice(taken);
     this.#sendQueue.push({ data: rest, tag });
     this.#sendQueued += rest.length;
-    if (this.overfull) this.#owner.pressureChanged();
+    this.#owner.sendQueueChanged(this, rest.length);
   }
 
   /**
@@ -258,19 +264,26 @@ export class ClientConn implements FrameSource, ConnListener {
 
   /** Reads and forgets, so that the peer's end can be reached. */
   #drop(): void {
-    // Each read gives something or ends the loop; what arrives meanwhile comes with the next onReadable.
-    while (this.#conn.read() !== undefined);
     this.#endTold = true;
+    for (
+      let data = this.#conn.read();
+      data !== undefined;
+      data = this.#conn.read()
+    ) this.#dropped += data.length;
+    if (this.#dropped > DISCARD_MAX_BYTES && this.#sendQueued === 0) {
+      this.#conn.abort();
+    }
   }
 
   /** Moves queued bytes into the stream; closes behind the last. */
   #flush(): void {
     if (this.#flushing) return; // the stream may call back while it is written to
     this.#flushing = true;
-    const before = this.overfull;
+    const before = this.#sendQueued;
     let done = 0;
     for (const item of this.#sendQueue) {
       const taken = item.data.length === 0 ? 0 : this.#conn.write(item.data);
+      if (this.#over) break; // then the queue has been given up from within the write
       this.#sendQueued -= taken;
       if (taken < item.data.length) {
         item.data = item.data.subarray(taken);
@@ -279,8 +292,10 @@ export class ClientConn implements FrameSource, ConnListener {
       done++;
       if (item.tag !== undefined) this.#owner.sent(item.tag);
     }
-    if (done > 0) this.#sendQueue.splice(0, done);
-    if (before && !this.overfull) this.#owner.pressureChanged();
+    if (done > 0 && !this.#over) this.#sendQueue.splice(0, done);
+    if (this.#sendQueued < before && !this.#over) {
+      this.#owner.sendQueueChanged(this, this.#sendQueued - before);
+    }
     this.#flushing = false;
     if (
       this.#closeWanted && this.#sendQueue.length === 0 && !this.#closeCalled
@@ -291,13 +306,13 @@ export class ClientConn implements FrameSource, ConnListener {
   }
 
   #failSends(): void {
-    const before = this.overfull;
+    const before = this.#sendQueued;
     const items = this.#sendQueue.splice(0);
     this.#sendQueued = 0;
     for (const { tag } of items) {
       if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
     }
-    if (before) this.#owner.pressureChanged();
+    this.#owner.sendQueueChanged(this, -before);
   }
 
   #closedError(): PilotError {

@@ -33,6 +33,7 @@ import {
   MAX_BINDS_PER_CLIENT,
   MAX_CONNS_PER_CLIENT,
   MAX_IN_FLIGHT,
+  MAX_SEND_QUEUED_PER_CLIENT_BYTES,
   PAUSE_PROBE_MS,
   READ_BUFFER_MAX_BYTES,
   READ_BUFFER_MIN_BYTES,
@@ -119,6 +120,7 @@ export class ClientSession implements ClientConnOwner {
   readonly #closes = new Map<number, ClientConn>();
   #dials = 0;
   #datagramBytes = 0;
+  #sendQueued = 0;
   #extended = false;
   #ended = false;
   #resume: (() => void) | undefined;
@@ -132,10 +134,10 @@ export class ClientSession implements ClientConnOwner {
     this.#host = host;
     this.out = new Outgoing({
       write: (bytes) => socket.write(bytes),
-      onDead: (reason) => {
+      onDead: (reason, alive) => {
         host.dropped(reason);
-        // What the client sent before it went is still read, unless reading is paused or it is alive but stuck.
-        if (this.#paused || reason.startsWith("it ")) this.end();
+        // What a client sent before it went is still read, unless its peers do not take it.
+        if (alive || this.#paused) this.end();
       },
       onRoom: () => this.#wake(),
       ...(host.writeStallMs === undefined ? {} : { stallMs: host.writeStallMs }),
@@ -237,10 +239,10 @@ export class ClientSession implements ClientConnOwner {
     );
   }
 
-  pressureChanged(): void {
-    for (const conn of this.#overfull) {
-      if (!conn.overfull) this.#overfull.delete(conn);
-    }
+  sendQueueChanged(conn: ClientConn, change: number): void {
+    this.#sendQueued += change;
+    if (conn.overfull) this.#overfull.add(conn);
+    else this.#overfull.delete(conn);
     this.#wake();
   }
 
@@ -253,7 +255,8 @@ export class ClientSession implements ClientConnOwner {
   // --- flow control ------------------------------------------------------------------------------------------
 
   get #paused(): boolean {
-    return this.out.congested || this.#overfull.size > 0;
+    return this.out.congested || this.#overfull.size > 0 ||
+      this.#sendQueued > MAX_SEND_QUEUED_PER_CLIENT_BYTES;
   }
 
   #wake(): void {
@@ -320,7 +323,6 @@ export class ClientSession implements ClientConnOwner {
     const conn = this.#conns.get(send.conn);
     if (conn === undefined) return this.#unknownConn(send.conn, tag);
     conn.send(send.data, tag);
-    if (conn.overfull) this.#overfull.add(conn);
   }
 
   #close(payload: Uint8Array, tag: number | undefined): void {

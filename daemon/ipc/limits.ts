@@ -15,6 +15,11 @@ export const MAX_BINDS_PER_CLIENT = 256;
 export const MAX_IN_FLIGHT = 1024;
 /** Datagram bytes of one client waiting for a tunnel: 64 of the largest datagrams. */
 export const MAX_DATAGRAM_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+/**
+ * Bytes of one client waiting for streams to take them, above which it is not read from: 256 full send windows, so
+ * that a program with many peers is not stopped by a few that do not read.
+ */
+export const MAX_SEND_QUEUED_PER_CLIENT_BYTES = 256 * 1024 * 1024;
 /** Replies and notices queued for a client above which its requests are not read any more. */
 export const REPLY_HIGH_BYTES = 1024 * 1024;
 /** Replies and notices queued for a client above which it is disconnected: replies to requests in flight still come. */
@@ -40,6 +45,11 @@ export const PAUSE_PROBE_MS = 5_000;
 export const LINGER_STALL_MS = 10_000;
 /** Wait for a dial by a client without tags, milliseconds: below the 30 s after which existing drivers give up, so that a late answer cannot be taken for the next request's. */
 export const UNTAGGED_DIAL_TIMEOUT_MS = 28_000;
+/**
+ * Bytes dropped from a peer that goes on sending after the client has closed; then the connection is reset. More than
+ * a receive window, so a peer that merely had data under way never meets it.
+ */
+export const DISCARD_MAX_BYTES = 4 * 1024 * 1024;
 /** Largest ping timeout taken from a client, milliseconds. */
 export const MAX_PING_TIMEOUT_MS = 60_000;
 /** Longest hostname passed on, bytes; DNS-like names are at most 253, the registry decides the rest. */

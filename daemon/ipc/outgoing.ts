@@ -35,8 +35,8 @@ export interface FrameSource {
 export interface OutgoingOptions {
   /** Writes some of the bytes; resolves with their number. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Told once when the client cannot be written to any more. */
-  onDead(reason: string): void;
+  /** Told once when nothing can be written any more; `alive` when the client is there but does not read. */
+  onDead(reason: string, alive: boolean): void;
   /** Told when the reply queue has fallen below its high mark. */
   onRoom(): void;
   /** Longest time without progress, milliseconds. */
@@ -137,7 +137,7 @@ export class Outgoing {
     if (this.#dead) return;
     this.#replies.push(frame);
     if (this.#replies.bytes > REPLY_MAX_BYTES) {
-      this.#die("it does not read its replies");
+      this.#die("it does not read its replies", true);
       return;
     }
     if (this.#replies.bytes > REPLY_HIGH_BYTES) this.#congested = true;
@@ -195,10 +195,10 @@ export class Outgoing {
     this.#options.onRoom();
   }
 
-  #die(reason: string): void {
+  #die(reason: string, alive: boolean): void {
     if (this.#dead) return;
     this.stop();
-    this.#options.onDead(reason);
+    this.#options.onDead(reason, alive);
   }
 
   get #waiting(): boolean {
@@ -232,7 +232,7 @@ export class Outgoing {
         }
       }
     } catch (error) {
-      this.#die(error instanceof Error ? error.message : String(error));
+      this.#die(error instanceof Error ? error.message : String(error), false);
     } finally {
       if (pool.length < POOLED_WRITE_BUFFERS) pool.push(buffer);
       this.#pumping = false;
@@ -253,7 +253,8 @@ export class Outgoing {
       const source = this.#sources.shift()!;
       source.queued = false;
       offset = source.pull(buffer, offset);
-      if (source.ready && !this.#dead) {
+      // Pulling may have made the connection offer its source again.
+      if (source.ready && !source.queued && !this.#dead) {
         source.queued = true;
         this.#sources.push(source);
       }
@@ -304,7 +305,7 @@ export class Outgoing {
       const left = this.#progressAt + this.#stallMs - performance.now();
       if (left > 0) return this.#watch(left);
       // Only a client that leaves work waiting is in the way.
-      if (this.#waiting) this.#die("it reads nothing");
+      if (this.#waiting) this.#die("it reads nothing", true);
       else this.#watch(this.#stallMs);
     }, delay);
   }

@@ -19,6 +19,7 @@ class EchoConn implements ConnListener, ServiceConn {
   readonly #conn: Conn;
   readonly #done: () => void;
   #stopped = false;
+  #pumping = false;
 
   constructor(conn: Conn, done: () => void) {
     this.#conn = conn;
@@ -45,18 +46,19 @@ class EchoConn implements ConnListener, ServiceConn {
   }
 
   #pump(): void {
+    // The connection calls back from within read and write; a nested round would overtake this one's bytes.
+    if (this.#pumping) return;
+    this.#pumping = true;
     const conn = this.#conn;
     // Nothing goes back any more, but the peer's end must still be reached.
     while (this.#stopped && conn.read() !== undefined);
-    for (
-      let room = conn.writableBytes;
-      room > 0;
-      room = conn.writableBytes
-    ) {
+    for (let room = conn.writableBytes; room > 0; room = conn.writableBytes) {
       const data = conn.read(room);
       if (data === undefined) break;
-      if (conn.write(data) < data.length) return conn.abort(); // it broke in between; a hole must not look like an echo
+      // It broke in between; a hole must not look like an echo.
+      if (conn.write(data) < data.length) conn.abort();
     }
+    this.#pumping = false;
     if (conn.ended) conn.close();
   }
 }

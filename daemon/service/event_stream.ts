@@ -125,7 +125,7 @@ class Broker {
     const all = topic === ALL_TOPICS ? undefined : this.#topics.get(ALL_TOPICS);
     if (exact === undefined && all === undefined) return;
     const shared: SharedEvent = { bytes: encodeEvent(event), waiting: 0 };
-    // A write that breaks a connection tells it later, never from within, so the sets do not change meanwhile.
+    // A subscriber that breaks leaves its set from within; leaving a set while it is walked through is safe.
     for (const set of [exact, all]) {
       for (const conn of set ?? []) if (conn !== from) conn.deliver(shared);
     }
@@ -181,6 +181,8 @@ class EventConn implements ConnListener, ServiceConn {
   /** Bytes of the first event in the queue that have been written. */
   #written = 0;
   #progressAt = 0;
+  #reading = false;
+  #flushing = false;
   #left = false;
 
   constructor(broker: Broker, conn: Conn, done: () => void) {
@@ -196,6 +198,9 @@ class EventConn implements ConnListener, ServiceConn {
   }
 
   onReadable(): void {
+    // The connection calls back from within its methods; a nested round would overtake this one's chunk.
+    if (this.#reading) return;
+    this.#reading = true;
     const conn = this.#conn;
     for (
       let chunk = conn.read(READ_BYTES);
@@ -204,6 +209,7 @@ class EventConn implements ConnListener, ServiceConn {
     ) {
       if (!this.#left) this.#take(chunk);
     }
+    this.#reading = false;
     if (conn.ended) this.stop();
   }
 
@@ -232,7 +238,7 @@ class EventConn implements ConnListener, ServiceConn {
         return;
       }
       const written = this.#conn.write(event.bytes);
-      if (written === length) return;
+      if (written === length || this.#left) return;
       this.#written = written;
       this.#progressAt = performance.now();
       this.#broker.watch(this);
@@ -249,9 +255,7 @@ class EventConn implements ConnListener, ServiceConn {
   }
 
   checkStall(now: number): void {
-    if (now - this.#progressAt < this.#broker.stallMs) return;
-    this.#leave();
-    this.#conn.abort();
+    if (now - this.#progressAt >= this.#broker.stallMs) this.#cutOff();
   }
 
   #take(chunk: Uint8Array): void {
@@ -259,7 +263,7 @@ class EventConn implements ConnListener, ServiceConn {
     for (;;) {
       const event = this.#reader.next();
       if (event === undefined) break;
-      if (event instanceof DecodeError) return this.stop();
+      if (event instanceof DecodeError) return this.#cutOff();
       if (this.#topic === undefined) {
         this.#topic = event.topic;
         this.#broker.subscribe(this, event.topic);
@@ -267,17 +271,22 @@ class EventConn implements ConnListener, ServiceConn {
         this.#broker.publish(this, event);
       }
     }
-    if (!this.#account.hold(this.#reader.bufferedBytes)) {
-      this.#leave();
-      this.#conn.abort();
-    }
+    if (!this.#account.hold(this.#reader.bufferedBytes)) this.#cutOff();
+  }
+
+  #cutOff(): void {
+    this.#leave();
+    this.#conn.abort();
   }
 
   #flush(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
     let done = 0;
     for (const event of this.#queue) {
       const rest = event.bytes.subarray(this.#written);
       const written = this.#conn.write(rest);
+      if (this.#left) break; // it broke from within; nothing waits any more
       if (written > 0) this.#progressAt = performance.now();
       if (written < rest.length) {
         this.#written += written;
@@ -288,7 +297,8 @@ class EventConn implements ConnListener, ServiceConn {
       this.#broker.unqueued(event);
       done++;
     }
-    if (done > 0) this.#queue.splice(0, done);
+    this.#flushing = false;
+    if (done > 0 && !this.#left) this.#queue.splice(0, done);
     if (this.#queue.length === 0) this.#broker.unwatch(this);
   }
 

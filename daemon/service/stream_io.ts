@@ -11,6 +11,12 @@ import type { Conn, ConnListener } from "../stream/conn.ts";
 /** Largest chunk {@linkcode StreamIo.readChunk} gives unless told otherwise, bytes. */
 const DEFAULT_CHUNK_BYTES = 64 * 1024;
 
+/**
+ * Bytes dropped from a peer that goes on sending after we have closed; then the connection is reset. More than a
+ * receive window, so a peer that merely had data under way never meets it.
+ */
+const DISCARD_MAX_BYTES = 4 * 1024 * 1024;
+
 /** How long to wait. */
 export interface WaitOptions {
   /** Longest wait, milliseconds; default for ever. */
@@ -33,6 +39,7 @@ export class StreamIo implements ConnListener {
   readonly #writer = new Waiter();
   readonly #closer = new Waiter();
   #closing = false;
+  #dropped = 0;
   #over = false;
   #error: PilotError | undefined;
 
@@ -131,9 +138,12 @@ export class StreamIo implements ConnListener {
     this.conn.abort();
   }
 
-  /** Reads and forgets, so that the peer's end can be reached. */
+  /** Reads and forgets, so that the peer's end can be reached; resets a peer that goes on and on. */
   #drop(): void {
-    while (this.conn.read() !== undefined);
+    for (let data = this.conn.read(); data !== undefined; data = this.conn.read()) {
+      this.#dropped += data.length;
+    }
+    if (this.#dropped > DISCARD_MAX_BYTES) this.conn.abort();
   }
 
   get #failure(): PilotError | undefined {

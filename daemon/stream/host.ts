@@ -39,8 +39,8 @@ export interface StreamHostDeps {
   readonly ensure: (node: number) => Promise<void>;
   /** Sends a packet; its payload may be reused after the call. */
   readonly send: (packet: Packet) => void;
-  /** Segment size and other options for connections with a peer. */
-  readonly streamOptions: (node: number) => Partial<StreamOptions>;
+  /** Payload bytes of a segment that the path to a peer carries without fragments. */
+  readonly segmentBytes: (node: number) => number;
   /** Lifecycle event (daemon.md §9.4). */
   readonly emit: (event: string, data: Record<string, unknown>) => void;
 }
@@ -198,6 +198,12 @@ export class StreamHost implements ConnHost {
     for (const conn of [...this.#byNode.get(node) ?? []]) conn.onPeerRestarted();
   }
 
+  /** Segments to a node have another size from now on. */
+  onPathChanged(node: number): void {
+    const mss = this.#deps.segmentBytes(node);
+    for (const conn of this.#byNode.get(node) ?? []) conn.setMss(mss);
+  }
+
   /** Resets every connection with a node. */
   cut(node: number): void {
     for (const conn of [...this.#byNode.get(node) ?? []]) conn.abort();
@@ -347,7 +353,7 @@ export class StreamHost implements ConnHost {
   #options(node: number, extra: Partial<StreamOptions>): StreamOptions {
     // Below 2^31, because older peers compare some sequence numbers without wrap-around; 0 marks them (§3.2).
     const isn = (this.#randomNumber() & 0x7fffffff) || 1;
-    return { ...this.#deps.streamOptions(node), ...extra, isn };
+    return { mss: this.#deps.segmentBytes(node), ...extra, isn };
   }
 
   #add(

@@ -148,6 +148,11 @@ export class HostConn implements Conn, Timed {
     this.drive();
   }
 
+  /** The path carries segments of this size from now on. */
+  setMss(bytes: number): void {
+    this.#stream.setMss(bytes);
+  }
+
   deadline(): number {
     return this.#gone ? Infinity : this.#stream.deadline();
   }

@@ -103,13 +103,20 @@ export class PeerTunnel {
     }
   }
 
-  /** Notes an authentic frame; `route` is where it came from when it should decide where answers go. */
-  heard(now: number, route: Route | undefined): void {
+  /**
+   * Notes an authentic frame; `route` is where it came from when it should decide where answers go. True when the
+   * path is another one now.
+   */
+  heard(now: number, route: Route | undefined): boolean {
     this.heardMs = now;
     this.#unansweredMs = Infinity;
-    if (route === undefined) return;
+    if (route === undefined) return false;
+    const wasRelayed = this.#viaRelay;
+    const before = this.direct;
     this.#viaRelay = route.via === "relay";
-    if (route.via === "direct") this.direct = route.endpoint;
+    if (route.via === "relay") return !wasRelayed;
+    this.direct = route.endpoint;
+    return wasRelayed || before?.host !== route.endpoint.host;
   }
 
   /** Keeps a packet until there is a session. */

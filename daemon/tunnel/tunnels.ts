@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import { isBeaconMessage } from "../../protocol/beacon.ts";
 import type { Identity } from "../../protocol/crypto/identity.ts";
 import { DecodeError, PilotError } from "../../protocol/errors.ts";
@@ -14,7 +15,7 @@ import {
   PILS_HEADER_BYTES,
   PILS_OVERHEAD_BYTES,
 } from "../../protocol/frame.ts";
-import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+import { type Endpoint, formatEndpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
 import {
   ACK,
   decodePacket,
@@ -23,6 +24,7 @@ import {
   type Packet,
   PROTO_CONTROL,
 } from "../../protocol/packet.ts";
+import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
@@ -34,6 +36,7 @@ import type { Route, Session } from "./session.ts";
 import {
   IDLE_PEER_MS,
   KEEPALIVE_MS,
+  LOOPBACK_MSS_BYTES,
   MAX_PEERS,
   PROBE_ANSWER_MS,
   PROBE_PAYLOAD,
@@ -41,6 +44,7 @@ import {
   SWEEP_MS,
   type TunnelDeps,
   type TunnelStats,
+  UPGRADE_PROBES_MS,
 } from "./types.ts";
 
 const RELAY_ROUTE: Route = { via: "relay" };
@@ -193,6 +197,15 @@ export class Tunnels {
     const now = this.#clock.now();
     if (now - peer.probedMs > PROBE_ANSWER_MS) return;
     peer.heard(now, { via: "direct", endpoint: peer.direct });
+    this.#deps.onPathChanged(node);
+  }
+
+  /** Payload bytes of a stream segment that the path to a peer carries without fragments. */
+  segmentBytes(node: number): number {
+    const peer = this.#peers.get(node);
+    const host = peer?.viaRelay === false ? peer.direct?.host : undefined;
+    const isLoopback = host !== undefined && isIP(host) !== 0 && isLoopbackIp(parseIp(host));
+    return isLoopback ? LOOPBACK_MSS_BYTES : DEFAULT_MSS_BYTES;
   }
 
   /** Forgets a peer: keys wiped, packets dropped. */
@@ -281,7 +294,7 @@ export class Tunnels {
     // Answers follow data. A control packet may be a probe by a path that works in one direction only.
     const isDetour = packet.protocol === PROTO_CONTROL && !isNew &&
       (route.via === "relay") !== peer.viaRelay;
-    peer.heard(now, isDetour ? undefined : route);
+    if (peer.heard(now, isDetour ? undefined : route)) this.#deps.onPathChanged(peer.node);
     this.stats.encryptOk++;
     this.stats.packetsReceived++;
     this.stats.bytesReceived += packet.payload.length;
@@ -301,6 +314,31 @@ export class Tunnels {
       rekeyed,
     });
     if (rekeyed) this.#deps.onPeerRestarted(peer.node);
+    if (peer.viaRelay) this.#upgrade(peer);
+  }
+
+  /** Looks for a direct path to a relayed peer: asks where it is now, has both sides punch, and probes. */
+  #upgrade(peer: PeerTunnel): void {
+    peer.probedMs = this.#clock.now();
+    this.#deps.resolve(peer.node).then((found) => {
+      if (!this.#isRelayed(peer)) return;
+      if (found.endpoint !== undefined) peer.direct = found.endpoint;
+      this.beacon.requestPunch(peer.node);
+      for (const delay of UPGRADE_PROBES_MS) this.#timers.after(delay, () => this.#probe(peer));
+    }).catch((error) =>
+      this.#deps.log("debug", "no direct path", { peer_node_id: peer.node, error: String(error) })
+    );
+  }
+
+  #probe(peer: PeerTunnel): void {
+    if (!this.#isRelayed(peer) || peer.direct === undefined || peer.live === undefined) return;
+    peer.probedMs = this.#clock.now();
+    const route: Route = { via: "direct", endpoint: peer.direct };
+    this.#sender.control(peer, peer.live, PROBE_PAYLOAD, route);
+  }
+
+  #isRelayed(peer: PeerTunnel): boolean {
+    return !this.#closed && peer.viaRelay && this.#peers.get(peer.node) === peer;
   }
 
   #onPila(pila: PilaFields, route: Route): void {
@@ -423,11 +461,7 @@ export class Tunnels {
     }
     if (peer.live === undefined || !isWanted) return;
     if (now - peer.sentMs >= KEEPALIVE_MS) this.#sender.control(peer, peer.live, KEEPALIVE);
-    if (peer.viaRelay && peer.direct !== undefined && now - peer.probedMs >= RELAY_PROBE_MS) {
-      peer.probedMs = now;
-      const route: Route = { via: "direct", endpoint: peer.direct };
-      this.#sender.control(peer, peer.live, PROBE_PAYLOAD, route);
-    }
+    if (peer.viaRelay && now - peer.probedMs >= RELAY_PROBE_MS) this.#upgrade(peer);
   }
 }
 

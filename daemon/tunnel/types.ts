@@ -25,8 +25,15 @@ export const MAX_PROBES = 5;
 export const PROBE_DELAY_MS = 250;
 /** Tunnel keepalive: below the 30 s after which NAT mappings start to vanish (§2.14). */
 export const KEEPALIVE_MS = 25_000;
-/** How often a relayed peer's direct path is probed. */
+/** How often a direct path to a relayed peer is looked for. */
 export const RELAY_PROBE_MS = 15_000;
+/** When the direct path is probed after a peer was asked to punch, ms: at once, and when the punches have crossed. */
+export const UPGRADE_PROBES_MS: readonly number[] = [0, 200, 1_000];
+/**
+ * Segment size towards a peer on this machine, whose path has an MTU of 64 KiB: fewer, larger datagrams, but so many
+ * of them that the 208 KiB a socket buffers by default hold a useful window.
+ */
+export const LOOPBACK_MSS_BYTES = 8_192;
 /** How long after a probe its answer still counts. */
 export const PROBE_ANSWER_MS = 5_000;
 /** A tunnel that nobody needs is forgotten after this time. */
@@ -93,6 +100,8 @@ export interface TunnelDeps {
   ) => void;
   /** The peer proved a new key: its process is a new one. */
   readonly onPeerRestarted: (node: number) => void;
+  /** Frames to the peer take another path from now on. */
+  readonly onPathChanged: (node: number) => void;
   /** The beacon sees us at this endpoint. */
   readonly observed: (endpoint: Endpoint) => void;
   /** Lifecycle event (daemon.md §9.4). */

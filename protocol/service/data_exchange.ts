@@ -61,16 +61,22 @@ const BAD_NAME = new DecodeError("malformed", "file name is not a plain name");
 export class DataExchangeReader extends FrameReader<DataFrame> {
   readonly #limit: number;
 
-  /** @param options `maxPayloadBytes`: refuse larger frames; default {@linkcode DATA_EXCHANGE_MAX_BYTES}. */
+  /**
+   * Makes a reader for one connection.
+   *
+   * @param options `maxPayloadBytes`: refuse larger frames; default {@linkcode DATA_EXCHANGE_MAX_BYTES}.
+   */
   constructor(options: { maxPayloadBytes?: number } = {}) {
     super();
     this.#limit = options.maxPayloadBytes ?? DATA_EXCHANGE_MAX_BYTES;
   }
 
+  /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
     return lengthPrefixed(queue, 4, this.#limit, TOO_LONG);
   }
 
+  /** Makes the value from a complete frame. */
   protected override frame(bytes: Uint8Array, headerBytes: number): DataFrame {
     return {
       type: viewOf(bytes).getUint32(0),

@@ -31,12 +31,17 @@ const LONG_EVENT = new DecodeError("too_long", "event payload too long");
 export class EventStreamReader extends FrameReader<StreamEvent> {
   readonly #limit: number;
 
-  /** @param options `maxPayloadBytes`: refuse larger events; default {@linkcode MAX_EVENT_BYTES}. */
+  /**
+   * Makes a reader for one connection.
+   *
+   * @param options `maxPayloadBytes`: refuse larger events; default {@linkcode MAX_EVENT_BYTES}.
+   */
   constructor(options: { maxPayloadBytes?: number } = {}) {
     super();
     this.#limit = options.maxPayloadBytes ?? MAX_EVENT_BYTES;
   }
 
+  /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
     if (queue.length < 2) return 2;
     const topicBytes = queue.peek(0, 2);
@@ -44,6 +49,7 @@ export class EventStreamReader extends FrameReader<StreamEvent> {
     return lengthPrefixed(queue, 2 + topicBytes, this.#limit, LONG_EVENT);
   }
 
+  /** Makes the value from a complete frame. */
   protected override frame(
     bytes: Uint8Array,
     headerBytes: number,

@@ -36,6 +36,10 @@ export const HANDSHAKE_RETRY_MAX_MS = 4_000;
 export const PERSIST_MIN_MS = 200;
 /** Longest pause between two zero-window probes. */
 export const PERSIST_MAX_MS = 5_000;
+/** Tail loss probes wait at least this long: timers and collectors pause that long without a loss. */
+export const MIN_TAIL_PROBE_MS = 10;
+/** Longest delayed ACK of any peer, awaited while a single segment is in flight (daemon.md §3.1). */
+export const PEER_DELAYED_ACK_MS = 40;
 /** Segments acknowledged at once after the start, so that slow start is not held up (anchors.md C.3). */
 export const QUICK_ACK_SEGMENTS = 32;
 /** Answers to an older peer's keepalive: one per this time (daemon.md §3.9 RULE). */

@@ -50,6 +50,14 @@ class SegmentList {
     this.last = s;
   }
 
+  prepend(s: SentSegment): void {
+    s.prev = undefined;
+    s.next = this.first;
+    if (this.first === undefined) this.last = s;
+    else this.first.prev = s;
+    this.first = s;
+  }
+
   remove(s: SentSegment): void {
     if (s.prev === undefined) this.first = s.next;
     else s.prev.next = s.next;
@@ -183,6 +191,18 @@ export class InFlight {
       if (s === undefined || s.sacked) continue;
       s.lost = true;
       this.#lost.append(s);
+    }
+  }
+
+  /** Takes every verdict of loss back: the lost ones were all sent before the ones on the way. */
+  restoreLost(): void {
+    for (let s = this.#lost.last; s !== undefined;) {
+      const { prev } = s;
+      this.#lost.remove(s);
+      s.lost = false;
+      this.#bytes += s.end - s.offset;
+      this.#way.prepend(s);
+      s = prev;
     }
   }
 

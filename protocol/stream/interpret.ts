@@ -58,7 +58,7 @@ export function interpret(
       blocks: NO_BLOCKS,
       report: false,
       // Data without the ACK flag is not data (daemon.md §3.3).
-      payload: (segment.flags & ACK) === 0 ? NO_PAYLOAD : payload,
+      payload: (segment.flags & (ACK | FIN)) === 0 ? NO_PAYLOAD : payload,
     };
   }
   const blocks = ack === undefined ? undefined : parseSack(payload, segment.ack, out.toWire(sent));

@@ -142,6 +142,8 @@ export class Receiver {
       return false;
     }
     const gap = this.#early.segments > 0;
+    // Duplicates of the old acknowledgement would now be duplicates of the new one.
+    this.#plain = 0;
     this.#deliver(fresh);
     if (gap) this.#fillGap();
     this.#unacked++;
@@ -238,9 +240,12 @@ export class Receiver {
   #onEarly(offset: number, payload: Uint8Array): void {
     this.#ackNow = true;
     if (this.#reference && this.#plain < MAX_PLAIN_DUPLICATES) this.#plain++;
+    const budget = this.#config.recvBufferBytes;
+    // What lies further ahead than any window of ours reached belongs to another connection.
     if (
+      offset - this.#next > budget + MAX_MSS_BYTES ||
       this.#early.segments >= this.#config.recvBufferSegments ||
-      this.#held + payload.length > this.#config.recvBufferBytes
+      this.#held + payload.length > budget
     ) return;
     const run = this.#early.add(offset, payload);
     if (run !== undefined) this.#latest = run;

@@ -25,13 +25,20 @@ export class RttEstimator {
   #srtt = 0;
   #rttvar = 0;
   #backoff = 0;
+  /** Part of a tenth by which timeouts are stretched: streams that lost together shall not repeat together. */
+  #spread = 0;
+  #seed: number;
   #min = Infinity;
   #minAt = 0;
   #latest = 0;
 
-  /** @param limits Bounds of the timeout. */
-  constructor(limits: RttLimits) {
+  /**
+   * @param limits Bounds of the timeout.
+   * @param seed Makes the timeouts of different streams differ; the initial sequence number will do.
+   */
+  constructor(limits: RttLimits, seed: number) {
     this.#limits = limits;
+    this.#seed = seed >>> 0;
   }
 
   /** Smoothed round trip, milliseconds; 0 before the first sample. */
@@ -66,7 +73,10 @@ export class RttEstimator {
 
   /** Timeout with backoff, milliseconds. */
   get rto(): number {
-    return Math.min(this.base * 2 ** this.#backoff, this.#limits.maxRtoMs);
+    return Math.min(
+      this.base * 2 ** this.#backoff * (1 + this.#spread / 10),
+      this.#limits.maxRtoMs,
+    );
   }
 
   /**
@@ -79,7 +89,7 @@ export class RttEstimator {
     // A round trip of nothing happens with a coarse clock; 0 would read as "no sample yet".
     const rtt = Math.max(ms, 0.01);
     this.#latest = rtt;
-    this.#backoff = 0;
+    this.#backoff = this.#spread = 0;
     if (rtt <= this.#min || now - this.#minAt > MIN_RTT_WINDOW_MS) {
       this.#min = rtt;
       this.#minAt = now;
@@ -93,9 +103,11 @@ export class RttEstimator {
     this.#srtt += (rtt - this.#srtt) / 8;
   }
 
-  /** The timer fired: doubles the timeout. */
+  /** The timer fired: doubles the timeout, and a little more. */
   back(): void {
     // 16 doublings exceed every limit; more would only lose precision.
     if (this.#backoff < 16) this.#backoff++;
+    this.#seed = (Math.imul(this.#seed, 1664525) + 1013904223) >>> 0;
+    this.#spread = this.#seed / 2 ** 32;
   }
 }

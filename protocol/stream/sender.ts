@@ -1,49 +1,25 @@
 /**
- * The send side of a stream: cutting segments, retransmission, loss recovery, flow control (daemon.md §3.2, §3.6).
+ * The send side of a stream: cutting segments, retransmission, recovery, flow control (daemon.md §3.2, §3.6).
  *
  * @module
  */
 
 import {
   MAX_IN_FLIGHT_SEGMENTS,
-  MAX_RETRANSMISSIONS,
-  PERSIST_MAX_MS,
-  PERSIST_MIN_MS,
   REFERENCE_IN_FLIGHT_SEGMENTS,
   SLOT_BYTES,
   type StreamConfig,
 } from "./config.ts";
 import type { CongestionControl } from "./congestion.ts";
-import { InFlight, type SentSegment } from "./in_flight.ts";
-import { LossDetector } from "./loss.ts";
+import type { SentSegment } from "./in_flight.ts";
 import { Pacer } from "./pacer.ts";
-import { RttEstimator } from "./rtt.ts";
-import { collidesWithSack, COLLISION_CUT_BYTES, RangeSet, type SackBlock } from "./sack.ts";
+import { Persist } from "./persist.ts";
+import { Recovery, type RecoveryCounters } from "./recovery.ts";
+import type { RttEstimator } from "./rtt.ts";
+import { collidesWithSack, COLLISION_CUT_BYTES, type SackBlock } from "./sack.ts";
+import { Scoreboard } from "./scoreboard.ts";
 import { SendBuffer } from "./send_buffer.ts";
 import type { SeqSpace } from "./seq.ts";
-
-/** Tail loss probes wait at least this long: timers and collectors pause that long without a loss. */
-const MIN_PROBE_MS = 10;
-/** Longest delayed ACK of any peer, awaited when a single segment is in flight (daemon.md §3.1). */
-const PEER_DELAYED_ACK_MS = 40;
-
-/** What the sender counted. */
-export interface SenderCounters {
-  /** Payload bytes sent for the first time. */
-  bytes: number;
-  /** Segments with data sent, repeats included. */
-  segments: number;
-  /** Segments sent again. */
-  retransmits: number;
-  /** Recoveries started without a timeout. */
-  fastRetransmits: number;
-  /** Timeouts. */
-  timeouts: number;
-  /** Selective acknowledgements received. */
-  sackReceived: number;
-  /** Duplicate acknowledgements received. */
-  duplicateAcks: number;
-}
 
 /** A piece of the stream to put on the wire. */
 export interface Outgoing {
@@ -55,86 +31,67 @@ export interface Outgoing {
 
 /** Everything about bytes on their way out; knows nothing of handshake and close. */
 export class Sender {
-  readonly rtt: RttEstimator;
+  /** Decides how much may be in flight. */
   readonly congestion: CongestionControl;
-  readonly counters: SenderCounters = {
-    bytes: 0,
-    segments: 0,
-    retransmits: 0,
-    fastRetransmits: 0,
-    timeouts: 0,
-    sackReceived: 0,
-    duplicateAcks: 0,
-  };
-
-  readonly #config: StreamConfig;
-  readonly #space: SeqSpace;
+  readonly #noDelay: boolean;
   readonly #buffer: SendBuffer;
-  readonly #flight = new InFlight();
-  readonly #reported = new RangeSet();
-  readonly #loss = new LossDetector();
+  readonly #board: Scoreboard;
   readonly #pacer = new Pacer();
+  readonly #persist = new Persist();
+  readonly #recovery: Recovery;
 
   #mss: number;
-  #una = 0;
-  #next = 0;
   #window = 0;
   #maxInFlight = MAX_IN_FLIGHT_SEGMENTS;
   #flush = false;
   /** End of the latest segment shorter than the segment size. */
   #smallEnd = 0;
-  #lastSentAt = 0;
+  #lastSentAt = -Infinity;
+  /** When pacing allows the next segment; 0 when it does not hold anything back. */
   #blockedUntil = 0;
-
-  #recovery: "none" | "fast" | "timeout" = "none";
-  #recoverTo = 0;
-  #sackSeen = false;
-  #duplicates = 0;
-
-  #rtoAt = Infinity;
-  #rtoCount = 0;
-  #probeAt = Infinity;
-  #probeDue = false;
-  /** Offset up to which a tail loss probe is outstanding. */
-  #probedTo = 0;
-  #persistAt = Infinity;
-  #persistMs = PERSIST_MIN_MS;
-  #persistDue = false;
-  #persistCount = 0;
-  /** A segment went out against the closed window. */
-  #persistSent = false;
+  #bytesSent = 0;
 
   /**
    * @param config Complete options.
    * @param space Our sequence space.
    */
   constructor(config: StreamConfig, space: SeqSpace) {
-    this.#config = config;
-    this.#space = space;
+    this.#noDelay = config.noDelay;
     this.#mss = config.mss;
     this.#buffer = new SendBuffer(config.sendBufferBytes);
-    this.rtt = new RttEstimator(config);
+    this.#board = new Scoreboard(space, config, config.isn);
     this.congestion = config.congestion(config.mss);
+    this.#recovery = new Recovery(this.#board, this.congestion);
+  }
+
+  /** Round-trip estimate. */
+  get rtt(): RttEstimator {
+    return this.#board.rtt;
+  }
+
+  /** Counters of the recovery. */
+  get counters(): Readonly<RecoveryCounters> {
+    return this.#recovery.counters;
+  }
+
+  /** Payload bytes sent, repeats not counted. */
+  get bytesSent(): number {
+    return this.#bytesSent;
   }
 
   /** Offset of the first unacknowledged byte. */
   get una(): number {
-    return this.#una;
+    return this.#board.una;
   }
 
   /** Offset of the next byte to send for the first time. */
   get next(): number {
-    return this.#next;
+    return this.#board.next;
   }
 
-  /** Offset after the last byte written. */
-  get end(): number {
-    return this.#buffer.end;
-  }
-
-  /** Whether everything written is acknowledged. */
-  get empty(): boolean {
-    return this.#una === this.#buffer.end;
+  /** Bytes written and not acknowledged. */
+  get pending(): number {
+    return this.#buffer.end - this.#board.una;
   }
 
   /** Bytes that {@linkcode write} takes now. */
@@ -154,12 +111,12 @@ export class Sender {
 
   /** Segments sent and not acknowledged. */
   get unacked(): number {
-    return this.#flight.count;
+    return this.#board.flight.count;
   }
 
   /** Bytes believed on the way. */
   get inFlight(): number {
-    return this.#flight.bytes;
+    return this.#board.flight.bytes;
   }
 
   /** Peer's window in segments. */
@@ -169,13 +126,12 @@ export class Sender {
 
   /** Whether a loss is being repaired. */
   get recovering(): boolean {
-    return this.#recovery !== "none";
+    return this.#recovery.active;
   }
 
-  /** Whether the peer has stayed silent through every retransmission. */
+  /** Whether the peer stayed silent through every retransmission. */
   get failed(): boolean {
-    return this.#rtoCount > MAX_RETRANSMISSIONS ||
-      this.#persistCount > MAX_RETRANSMISSIONS;
+    return this.#recovery.failed || this.#persist.failed;
   }
 
   /** The peer holds few out-of-order segments: never have more in flight (anchors.md C.3). */
@@ -202,24 +158,25 @@ export class Sender {
     this.#flush = true;
   }
 
-  /** The next bytes to send, or undefined when nothing may be sent at `now`. */
+  /**
+   * @param now Milliseconds.
+   * @returns The next bytes to send; undefined when nothing may be sent now.
+   */
   take(now: number): Outgoing | undefined {
     this.#blockedUntil = 0;
     if (this.#window === 0) return this.#takePersist(now);
-    if (this.#probeDue) {
-      this.#probeDue = false;
+    if (this.#recovery.takeProbeDue()) {
       const probe = this.#takeProbe(now);
       if (probe !== undefined) return probe;
     }
-    const lost = this.#flight.nextLost;
-    if (lost !== undefined) {
-      return this.#allowed(lost.end - lost.offset, now) ? this.#resend(lost, now) : undefined;
-    }
-    return this.#takeNew(now, false);
+    const lost = this.#board.flight.nextLost;
+    if (lost === undefined) return this.#takeNew(now, false);
+    const allowed = this.#recovery.takeUrgent() || this.#allowed(lost.end - lost.offset, now);
+    return allowed ? this.#resend(lost, now) : undefined;
   }
 
   /**
-   * Takes the peer's window.
+   * Takes the peer's window, after the acknowledgement it came with.
    *
    * @param slots Free slots it announced.
    * @param now Milliseconds.
@@ -227,20 +184,16 @@ export class Sender {
   onWindow(slots: number, now: number): void {
     const before = this.#window;
     this.#window = slots;
-    this.#persistCount = 0;
     if (slots === 0) {
-      this.#rtoAt = this.#probeAt = Infinity;
-      this.#probeDue = false;
-      this.#armPersist(now);
+      this.#recovery.suspend();
+      if (this.pending > 0) this.#persist.arm(now);
+      else this.#persist.stop();
     } else if (before === 0) {
-      this.#persistAt = Infinity;
-      this.#persistDue = false;
-      this.#persistMs = PERSIST_MIN_MS;
-      // What was pushed against the closed window was most likely dropped there.
-      const first = this.#flight.first;
-      if (first !== undefined && this.#persistSent) this.#flight.markLost(first);
-      this.#persistSent = false;
-      this.#armRto(now);
+      const first = this.#board.flight.first;
+      if (this.#persist.stop() && first !== undefined) {
+        this.#board.flight.markLost(first);
+      }
+      this.#recovery.resume(now);
     }
   }
 
@@ -249,9 +202,9 @@ export class Sender {
    *
    * @param ack Offset acknowledged, at most `next`; older ones are allowed.
    * @param blocks Selective blocks, empty when there are none.
-   * @param duplicate Whether the segment counts as plain duplicate evidence when it acknowledges nothing new.
+   * @param duplicate Whether the segment is plain duplicate evidence if it acknowledges nothing new.
    * @param now Milliseconds.
-   * @returns Whether it acknowledged anything new.
+   * @returns Whether the cumulative acknowledgement moved.
    */
   onAck(
     ack: number,
@@ -259,46 +212,17 @@ export class Sender {
     duplicate: boolean,
     now: number,
   ): boolean {
-    const flight = this.#flight;
-    const before = flight.bytes;
-    const advanced = ack > this.#una;
-    let delivered = 0;
-    if (advanced) delivered += this.#acknowledge(ack, now);
-    if (blocks.length > 0) {
-      this.#sackSeen = true;
-      this.counters.sackReceived++;
-      for (const { left, right } of blocks) {
-        delivered += this.#report(left, right, now);
-      }
+    const before = this.una;
+    if (ack >= before) this.#persist.answered();
+    const news = this.#recovery.onAck(ack, blocks, duplicate, now);
+    const { una } = this;
+    if (una > before) {
+      this.#buffer.release(this.#board.flight.first?.offset ?? una);
     }
-    const probed = this.#probedTo > 0;
-    if (delivered === 0) {
-      if (
-        duplicate && !advanced && ack === this.#una && flight.count > 0
-      ) this.#onDuplicate(now);
-      return advanced;
+    if (news && this.#window === 0 && this.pending > 0) {
+      this.#persist.progress(now);
     }
-    this.#rtoCount = 0;
-    this.#duplicates = 0;
-    if (probed && this.#una >= this.#probedTo) this.#probedTo = 0;
-    if (this.#recovery !== "none" && this.#una >= this.#recoverTo) {
-      this.#recovery = "none";
-      this.#loss.onRecovered();
-    }
-    if (this.#sackSeen || this.#recovery === "timeout") this.#detect(now);
-    else if (this.#recovery === "fast" && advanced) this.#partialAck();
-    if (this.#recovery !== "fast") {
-      this.congestion.onAck(delivered, before, now, this.rtt.srtt);
-    }
-    if (this.#window === 0) {
-      this.#persistMs = PERSIST_MIN_MS;
-      this.#armPersist(now);
-    } else {
-      this.#armRto(now);
-      this.#armProbe(now);
-    }
-    if (flight.count === 0) this.#loss.stop();
-    return advanced;
+    return una > before;
   }
 
   /**
@@ -307,291 +231,127 @@ export class Sender {
    * @param now Milliseconds.
    */
   onTimer(now: number): void {
-    if (now >= this.#persistAt && this.empty) this.#persistAt = Infinity;
-    if (now >= this.#persistAt) {
-      this.#persistDue = true;
-      this.#persistCount++;
-      this.#persistAt = now + this.#persistMs;
-      this.#persistMs = Math.min(this.#persistMs * 2, PERSIST_MAX_MS);
+    if (this.#window === 0) {
+      if (this.pending === 0) this.#persist.stop();
+      else this.#persist.onTimer(now);
+      return;
     }
-    if (this.#window === 0) return;
-    if (now >= this.#loss.deadline) this.#detect(now);
-    if (now >= this.#rtoAt) this.#onTimeout(now);
-    else if (now >= this.#probeAt) {
-      this.#probeAt = Infinity;
-      this.#probeDue = true;
-    }
+    this.#recovery.onTimer(now);
   }
 
   /** When to call `onTimer` or `take` next, milliseconds. */
   deadline(): number {
-    let at = Math.min(this.#persistAt, this.#rtoAt, this.#probeAt);
-    if (this.#window > 0) at = Math.min(at, this.#loss.deadline);
+    if (this.#window === 0) return this.#persist.deadline;
+    const at = this.#recovery.deadline;
     return this.#blockedUntil > 0 ? Math.min(at, this.#blockedUntil) : at;
   }
 
   /** Gives memory back while nothing is outstanding. */
   shrink(): void {
+    if (this.pending > 0) return;
     this.#buffer.shrink();
-    this.#flight.shrink();
+    this.#board.flight.shrink();
   }
 
-  /** Drops everything written and stops every timer; `next` stays where it is. */
-  clear(): void {
+  /**
+   * Drops everything written and stops every timer.
+   *
+   * @returns Offset after the last byte ever sent.
+   */
+  clear(): number {
+    const { next } = this.#board;
     this.#buffer.clear();
-    this.#una = this.#next = this.#buffer.end;
-    this.#flight.clear();
-    this.#reported.clear();
-    this.#loss.stop();
-    this.#rtoAt = this.#probeAt = this.#persistAt = Infinity;
-    this.#probeDue = this.#persistDue = false;
+    this.#board.clear(this.#buffer.end);
+    this.#persist.stop();
+    this.#recovery.stop();
     this.#blockedUntil = 0;
-  }
-
-  /** Like {@linkcode clear}, but bytes never sent leave the sequence space too. */
-  discard(): number {
-    const next = this.#next;
-    this.clear();
     return next;
   }
 
-  #acknowledge(ack: number, now: number): number {
-    const flight = this.#flight;
-    const from = this.#una;
-    let delivered = 0;
-    for (let s = flight.first; s !== undefined && s.end <= ack;) {
-      if (!s.sacked) delivered += this.#delivered(s, now);
-      flight.shift();
-      s = flight.first;
-    }
-    this.#una = ack;
-    this.#buffer.release(ack);
-    if (this.#reported.size > 0) this.#reported.trim(ack);
-    // An acknowledgement inside a segment moves nothing out of the table, yet it is progress.
-    return Math.max(delivered, ack - from > 0 && delivered === 0 ? 1 : 0);
-  }
-
-  #report(leftSeq: number, rightSeq: number, now: number): number {
-    const left = this.#space.toOffset(leftSeq, this.#una);
-    const right = Math.min(
-      this.#space.toOffset(rightSeq, this.#una),
-      this.#next,
-    );
-    if (right <= this.#una || left >= right) return 0;
-    let delivered = 0;
-    this.#reported.add(Math.max(left, this.#una), right, (from, to) => {
-      for (let i = this.#flight.lowerBound(from);; i++) {
-        const s = this.#flight.at(i);
-        if (s === undefined || s.end > to) break;
-        if (s.sacked) continue;
-        delivered += this.#delivered(s, now);
-        this.#flight.markSacked(s);
-      }
-    });
-    return delivered;
-  }
-
-  #delivered(s: SentSegment, now: number): number {
-    const needless = this.#loss.onDelivered(s, now, this.rtt.min);
-    if (s.transmissions === 1) this.rtt.sample(now - s.sentAt, now);
-    else if (needless && this.#recovery !== "none") this.congestion.undo();
-    return s.end - s.offset;
-  }
-
-  #detect(now: number): void {
-    const marked = this.#loss.detect(
-      this.#flight,
-      now,
-      this.rtt,
-      this.#recovery !== "none",
-    );
-    if (marked > 0) this.#enterRecovery(now);
-  }
-
-  #enterRecovery(now: number): void {
-    if (this.#recovery !== "none") return;
-    this.#recovery = "fast";
-    this.#recoverTo = this.#next;
-    this.counters.fastRetransmits++;
-    this.congestion.onLoss(this.#outstanding(), now);
-  }
-
-  /** Bytes sent and neither acknowledged nor reported, lost ones included: what the window carried. */
-  #outstanding(): number {
-    return this.#next - this.#una;
-  }
-
-  #onDuplicate(now: number): void {
-    this.counters.duplicateAcks++;
-    this.#duplicates++;
-    // With selective acknowledgements duplicates carry no news; without them three mean a loss (RFC 6582).
-    if (this.#sackSeen || this.#duplicates < 3) return;
-    if (this.#recovery !== "none") return;
-    const first = this.#flight.first;
-    if (first === undefined) return;
-    this.#flight.markLost(first);
-    this.#enterRecovery(now);
-  }
-
-  /** NewReno without selective acknowledgements: each partial acknowledgement uncovers the next hole (RFC 6582). */
-  #partialAck(): void {
-    const first = this.#flight.first;
-    if (first !== undefined && first.transmissions === 1) {
-      this.#flight.markLost(first);
-    }
-  }
-
-  #onTimeout(now: number): void {
-    const flight = this.#flight;
-    const first = flight.first;
-    this.#rtoAt = Infinity;
-    if (first === undefined) return;
-    this.#rtoCount++;
-    this.counters.timeouts++;
-    this.rtt.back();
-    // The peer must still need the first segment; if it reported it before, it dropped what it reported.
-    if (first.sacked) {
-      flight.forgetSacked();
-      this.#reported.clear();
-    }
-    if (this.#recovery !== "timeout" || this.#rtoCount === 1) {
-      this.congestion.onTimeout(this.#outstanding(), now);
-    }
-    this.#recovery = "timeout";
-    this.#recoverTo = this.#next;
-    this.#duplicates = 0;
-    this.#probeAt = Infinity;
-    this.#probeDue = false;
-    this.#probedTo = 0;
-    // All of the flight is due again, lowest first: it leaves as acknowledgements open the window.
-    flight.markAllLost();
-    this.#rtoAt = now + this.rtt.rto;
-  }
-
-  #armRto(now: number): void {
-    this.#rtoAt = this.#flight.count === 0 ? Infinity : now + this.rtt.rto;
-  }
-
-  #armProbe(now: number): void {
-    this.#probeAt = Infinity;
-    if (
-      this.#flight.bytes === 0 || this.#recovery !== "none" ||
-      this.#probedTo > 0 || this.rtt.srtt === 0 ||
-      this.#flight.nextLost !== undefined
-    ) return;
-    const wait = 2 * this.rtt.srtt +
-      (this.#flight.count === 1 ? PEER_DELAYED_ACK_MS : 0);
-    const at = now + Math.max(wait, MIN_PROBE_MS);
-    if (at < this.#rtoAt) this.#probeAt = at;
-  }
-
-  #armPersist(now: number): void {
-    this.#persistAt = this.#una === this.#buffer.end
-      ? Infinity
-      : Math.min(this.#persistAt, now + this.#persistMs);
-  }
-
   #allowed(bytes: number, now: number): boolean {
-    const flight = this.#flight.bytes;
-    const { window } = this.congestion;
+    const flight = this.#board.flight.bytes;
+    const { window, threshold } = this.congestion;
     if (flight > 0 && flight + bytes > window) return false;
-    const { srtt } = this.rtt;
-    const slowStart = window < this.congestion.threshold;
-    if (this.#pacer.take(bytes, now, window, slowStart, srtt, this.#mss)) {
+    const slow = window < threshold;
+    if (this.#pacer.take(bytes, now, window, slow, this.rtt.srtt, this.#mss)) {
       return true;
     }
     this.#blockedUntil = this.#pacer.readyAt;
     return false;
   }
 
+  /** Sends a segment again, with the boundaries it had (daemon.md §3.6 RULE). */
   #resend(s: SentSegment, now: number): Outgoing {
-    this.#flight.resent(s, now);
-    this.counters.segments++;
-    this.counters.retransmits++;
+    this.#board.flight.resent(s, now);
+    this.#recovery.onResent(now);
     this.#lastSentAt = now;
-    if (this.#rtoAt === Infinity && this.#window > 0) this.#armRto(now);
     return {
       offset: s.offset,
       payload: this.#buffer.view(s.offset, s.end - s.offset),
     };
   }
 
-  /** Cuts the next new segment. `force` passes over congestion window, Nagle and the peer's window. */
+  /** Cuts the next new segment. `force` passes over every window and Nagle's rule. */
   #takeNew(now: number, force: boolean): Outgoing | undefined {
-    const available = this.#buffer.end - this.#next;
+    const offset = this.#board.next;
+    const available = this.#buffer.end - offset;
     if (available === 0) return undefined;
-    const flight = this.#flight;
+    const { flight } = this.#board;
+    const small = available < this.#mss;
     let length = Math.min(available, this.#mss);
-    const small = length < this.#mss;
     if (!force) {
-      if (
-        flight.count > 0 &&
-        (flight.count >= Math.min(this.#window, this.#maxInFlight) ||
-          this.#next - this.#una + length > this.#window * SLOT_BYTES)
-      ) return undefined;
+      if (flight.count > 0 && !this.#fitsPeer(length)) return undefined;
       // One small segment in flight (Minshall's form of Nagle's rule), and never a timer.
       if (
-        small && this.#smallEnd > this.#una && !this.#flush &&
-        !this.#config.noDelay
+        small && this.#smallEnd > this.una && !this.#flush && !this.#noDelay
       ) return undefined;
     }
-    this.#restartAfterIdle(now);
-    length = this.#buffer.contiguous(this.#next, length);
-    let payload = this.#buffer.view(this.#next, length);
+    if (flight.count === 0 && now - this.#lastSentAt > this.rtt.rto) {
+      // An old window says nothing about the path after a pause (RFC 5681 §4.1).
+      this.congestion.onIdle();
+    }
+    length = this.#buffer.contiguous(offset, length);
+    let payload = this.#buffer.view(offset, length);
     if (collidesWithSack(payload)) {
-      payload = payload.subarray(0, COLLISION_CUT_BYTES);
       length = COLLISION_CUT_BYTES;
+      payload = payload.subarray(0, length);
     }
     if (!force && !this.#allowed(length, now)) return undefined;
-    const offset = this.#next;
-    this.#next += length;
-    if (small && this.#next === this.#buffer.end) this.#smallEnd = this.#next;
-    flight.push(offset, this.#next, now);
-    this.counters.bytes += length;
-    this.counters.segments++;
+    this.#board.sent(length, now);
+    if (small && this.next === this.#buffer.end) this.#smallEnd = this.next;
+    this.#bytesSent += length;
     this.#lastSentAt = now;
-    if (this.#window > 0) {
-      if (this.#rtoAt === Infinity) this.#armRto(now);
-      if (this.#probeAt === Infinity || flight.count === 2) {
-        this.#armProbe(now);
-      }
-    }
+    this.#recovery.onSent(now);
     return { offset, payload };
   }
 
-  /** An old window says nothing about the path after a pause (RFC 5681 §4.1). */
-  #restartAfterIdle(now: number): void {
-    if (this.#flight.count === 0 && now - this.#lastSentAt > this.rtt.rto) {
-      this.congestion.onIdle();
-    }
+  /** Flow control, in segments and in bytes (daemon.md §3.2 RULE). */
+  #fitsPeer(length: number): boolean {
+    return this.#board.flight.count <
+        Math.min(this.#window, this.#maxInFlight) &&
+      this.next - this.una + length <= this.#window * SLOT_BYTES;
   }
 
   /** Tail loss probe: new data if there is some, else the last segment again (RFC 8985 §7). */
   #takeProbe(now: number): Outgoing | undefined {
-    if (this.#flight.bytes === 0) return undefined;
-    this.#probedTo = this.#next;
-    if (this.#flight.count < Math.min(this.#window, this.#maxInFlight)) {
-      const fresh = this.#takeNew(now, true);
-      if (fresh !== undefined) {
-        this.#probedTo = this.#next;
-        return fresh;
-      }
-    }
-    const newest = this.#flight.newest;
+    const { flight } = this.#board;
+    const room = flight.count < Math.min(this.#window, this.#maxInFlight);
+    const fresh = room ? this.#takeNew(now, true) : undefined;
+    this.#recovery.onProbeSent();
+    if (fresh !== undefined) return fresh;
+    const { newest } = flight;
     return newest === undefined ? undefined : this.#resend(newest, now);
   }
 
   /** One real segment against a closed window, now and then (daemon.md §3.2 RULE). */
   #takePersist(now: number): Outgoing | undefined {
-    if (!this.#persistDue) {
-      if (this.#persistAt === Infinity) this.#armPersist(now);
+    if (!this.#persist.takeDue()) {
+      if (this.pending > 0) this.#persist.arm(now);
       return undefined;
     }
-    this.#persistDue = false;
-    this.#persistSent = true;
-    const first = this.#flight.first;
+    const first = this.#board.flight.first;
     if (first === undefined) return this.#takeNew(now, true);
-    if (first.sacked) this.#flight.forgetSacked();
+    if (first.sacked) this.#board.forgetReports();
     return this.#resend(first, now);
   }
 }

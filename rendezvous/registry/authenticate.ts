@@ -125,19 +125,3 @@ export function isAdmin(core: RegistryCore, request: JsonObject): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return equalBytes(digest(token), digest(core.adminToken));
 }
-
-/**
- * Insists on the global admin token.
- *
- * @param core The registry.
- * @param request The JSON request.
- * @throws {RegistryFailure} With the texts of §2.2.
- */
-export function requireAdmin(core: RegistryCore, request: JsonObject): void {
-  if (isAdmin(core, request)) return;
-  throw new RegistryFailure(
-    core.adminToken === undefined || core.adminToken === ""
-      ? "network creation is disabled"
-      : "invalid admin token",
-  );
-}

@@ -46,8 +46,12 @@ export interface SessionHost {
 interface Mode {
   push(chunk: Uint8Array): void;
   readonly bufferedBytes: number;
-  /** Answers the next complete request. Undefined when more bytes are needed, a DecodeError when there is no sense in them. */
-  answerNext(): Promise<Uint8Array> | undefined | DecodeError;
+  /**
+   * Takes the next complete request.
+   *
+   * @returns What answers it; undefined when more bytes are needed, a DecodeError when there is no sense in them.
+   */
+  next(): (() => Promise<Uint8Array>) | undefined | DecodeError;
 }
 
 /** A connection of one client. */
@@ -63,6 +67,7 @@ export class Session {
   #partialSince: number | undefined;
   #partialBytes = 0;
   #writingSince: number | undefined;
+  #wasLate = false;
   #endDelay: (() => void) | undefined;
 
   /**
@@ -102,17 +107,18 @@ export class Session {
   }
 
   /**
-   * Ends the connection if it has been idle, trickling or not reading for too long.
+   * Ends the connection if it has been idle, trickling or not reading for too long, and still is at the next
+   * sweep: when the whole machine stood still, everybody looks late once.
    *
    * @param now Monotonic milliseconds.
    */
   sweep(now: number): void {
     const late = (since: number | undefined, limit: number) =>
       since !== undefined && now - since > limit;
-    if (
-      late(this.#writingSince, WRITE_MS) || late(this.#partialSince, FRAME_MS) ||
-      late(this.#idleSince, IDLE_MS)
-    ) this.close();
+    const isLate = late(this.#writingSince, WRITE_MS) ||
+      late(this.#partialSince, FRAME_MS) || late(this.#idleSince, IDLE_MS);
+    if (isLate && this.#wasLate) this.close();
+    this.#wasLate = isLate;
   }
 
   async #serve(): Promise<void> {
@@ -178,9 +184,9 @@ export class Session {
       get bufferedBytes() {
         return reader.bufferedBytes;
       },
-      answerNext: () => {
+      next: () => {
         const frame = reader.next();
-        return frame === undefined || frame instanceof DecodeError ? frame : answer(frame);
+        return frame === undefined || frame instanceof DecodeError ? frame : () => answer(frame);
       },
     };
   }
@@ -188,13 +194,12 @@ export class Session {
   /** Answers every complete request. False when the connection must end. */
   async #answerAll(mode: Mode): Promise<boolean> {
     for (;;) {
-      const answer = mode.answerNext();
+      const answer = mode.next();
       if (answer instanceof DecodeError) return false;
       if (answer === undefined) return this.#notePartial(mode.bufferedBytes);
-      const reply = await answer;
       this.#requests++;
       if (!await this.#passRateGuard()) return false;
-      await this.#write(reply);
+      await this.#write(await answer());
       this.#idleSince = this.#now();
       this.#partialSince = undefined;
     }

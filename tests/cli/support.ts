@@ -66,15 +66,29 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
   return result;
 }
 
+/** A parsed envelope. */
+export interface JsonResult {
+  code: number;
+  /** `data` of the envelope on stdout. */
+  data: unknown;
+  /** The envelope on stderr. */
+  error: Record<string, unknown> | undefined;
+}
+
 /** Runs one command line with `--json` and parses what it printed. */
 export async function runJson(
   args: readonly string[],
   options: RunOptions = {},
-  // deno-lint-ignore no-explicit-any -- tests look into objects of many shapes
-): Promise<{ code: number; data: any; error: any }> {
+): Promise<JsonResult> {
   const { code, stdout, stderr } = await run([...args, "--json"], options);
   const envelope = stdout === "" ? undefined : JSON.parse(stdout);
+  if (envelope !== undefined && envelope.status !== "ok") throw new Error(stdout);
   return { code, data: envelope?.data, error: stderr === "" ? undefined : JSON.parse(stderr) };
+}
+
+/** What is at a path inside parsed JSON. */
+export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>((inner, key) => Object(inner)[key], value);
 }
 
 /** A driver with some methods; calling another one fails the test. */

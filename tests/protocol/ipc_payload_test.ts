@@ -157,6 +157,14 @@ Deno.test("decoders of short payloads say what is missing in the words of the re
     message(ipc.decodeNetwork(hex("070003"))),
     "network respond-invite: missing network_id or accept flag",
   );
+  assert.equal(
+    message(ipc.decodeNetwork(hex("050003000000"))),
+    "network invite: missing network_id or target_node_id",
+  );
+  assert.equal(
+    message(ipc.decodeBroadcast(hex("0003000700026b"))),
+    "broadcast: missing network_id, port or token",
+  );
   assert.equal(message(ipc.decodeNetwork(hex("ff"))), "network: unknown sub-command 0xff");
 });
 

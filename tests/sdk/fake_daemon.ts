@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { DecodeError, PilotError } from "../../protocol/errors.ts";
+import { DecodeError, type PilotError } from "../../protocol/errors.ts";
 import {
   Cmd,
   decodeConn,

@@ -87,6 +87,8 @@ Deno.test("decodeFileStream refuses unknown kinds, paths and sizes above 2^53", 
   const init = "01" + ID + "0000000000000001" + "ab".repeat(32) + "0000c000";
   assertDecodeError(decodeFileStream(hex(init + "00042e2e2f61")), "malformed");
   assertDecodeError(decodeFileStream(hex(init + "0000")), "malformed");
+  const huge = init.replace("0000000000000001", "0020000000000000");
+  assertDecodeError(decodeFileStream(hex(huge + "000161")), "too_long");
   assertDecodeError(decodeFileStream(hex(init + "0005aa")), "too_short");
 });
 

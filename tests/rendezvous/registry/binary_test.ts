@@ -99,7 +99,8 @@ Deno.test("binary mode answers the published frames of §14", () =>
     );
     assert.equal(
       await exchange(raw, "02 00000009"),
-      "82000000090000000000000100002009".padEnd(90, "09") + "0000000000",
+      "82" + "00000009" + "00" + "00000000" + "00010000" + `20${"09".repeat(32)}` +
+        "00" + "00" + "0000" + "00",
     );
     const own = Buffer.from(await node.identity.sign(challenges.resolve(42, 42))).toString("hex");
     const lan = Buffer.from("10.0.0.5:4000").toString("hex");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
-import { start, TestClock, withServer } from "../support/server.ts";
+import { pass, start, TestClock, withServer } from "../support/server.ts";
 
 const encoder = new TextEncoder();
 
@@ -150,16 +150,13 @@ Deno.test("idle and trickling connections end after their time", async () => {
   // Two requests in one write: when the answer to the first is here, the beginning of the second has been read.
   await slow.write(Uint8Array.of(...frame, ...frame.subarray(0, 6)));
   assert.ok(await slow.readFrame());
-  clock.advance(29_000);
-  await server.tick();
+  await pass(server, clock, 29_000);
   await slow.write(frame.subarray(6, 7)); // does not buy more time
-  clock.advance(2_000);
-  await server.tick();
+  await pass(server, clock, 2_000);
   await closed(slow);
   clock.advance(200_000);
   await busy.ok({ type: "list_networks" });
-  clock.advance(70_000);
-  await server.tick();
+  await pass(server, clock, 70_000);
   await closed(idle);
   await busy.ok({ type: "list_networks" });
 });
@@ -195,12 +192,11 @@ Deno.test("a client that does not read is dropped and holds up nobody", async ()
       blocked = true; // the server has ended the connection: what this test waits for
     }
   })();
-  using other = await RawClient.open(server.registryAddr);
   const deadline = Date.now() + 20_000;
   while (!blocked && Date.now() < deadline) {
+    using other = await RawClient.open(server.registryAddr);
     await other.ok({ type: "list_networks" });
-    clock.advance(6_000);
-    await server.tick();
+    await pass(server, clock, 6_000);
   }
   assert.ok(blocked, "the connection is still open");
   await writing;

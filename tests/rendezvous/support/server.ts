@@ -33,6 +33,15 @@ export function start(options: Partial<RendezvousOptions> = {}): Promise<Rendezv
   });
 }
 
+/** Lets time pass, in which the server does what it does every second but clients say nothing. */
+export async function pass(server: Rendezvous, clock: TestClock, ms: number): Promise<void> {
+  clock.advance(ms);
+  await server.tick();
+  // A turn of the event loop, in which writes that are complete are noticed; then the second look.
+  await new Promise<void>((resolve) => setTimeout(resolve));
+  await server.tick();
+}
+
 /** Runs a test body with a server and one client, and ends both. */
 export async function withServer(
   body: (parts: { server: Rendezvous; client: RawClient; clock: TestClock }) => Promise<void>,

@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import type { CliDriver } from "../../cli/main.ts";
+import { EXIT_CODES } from "../../cli/exit_codes.ts";
+import { launch } from "../../cli/launch.ts";
+import { exists } from "../../platform/files.ts";
+import { readPidFile } from "../../platform/pidfile.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { at, run, runJson, type RunOptions, withDir } from "./support.ts";
+
+const SELF = [
+  Deno.execPath(),
+  "run",
+  "--quiet",
+  "--allow-all",
+  fileURLToPath(new URL("./fake_program.ts", import.meta.url)),
+];
+
+/** Ends of the processes that were started: each test waits for its own. */
+const ends: Promise<unknown>[] = [];
+
+/** A world in which the socket answers as long as its file exists. */
+function world(home: string, info: Record<string, unknown> = {}): RunOptions {
+  const driver = {
+    health: () => Promise.resolve({ status: "ok" }),
+    info: () =>
+      Promise.resolve({ node_id: 5, address: "0:0000.0000.0005", hostname: "h", ...info }),
+    close: () => Promise.resolve(),
+  } as unknown as CliDriver;
+  return {
+    env: { PILOT_HOME: home },
+    host: {
+      self: SELF,
+      launch: (command, logPath) => {
+        const process = launch(command, logPath);
+        ends.push(process.ended);
+        return process;
+      },
+      connect: async ({ socket }) => {
+        if (await exists(socket)) return driver;
+        throw new PilotError("not_running", "nobody");
+      },
+    },
+  };
+}
+
+const start = (home: string, ...args: string[]) =>
+  runJson(["daemon", "start", ...args], world(home));
+async function stop(home: string, ...args: string[]) {
+  const result = await runJson(["daemon", "stop", ...args], world(home));
+  await Promise.all(ends.splice(0));
+  return result;
+}
+
+Deno.test("daemon start comes back when the socket answers, daemon stop when it is gone", async () => {
+  await withDir(async (home) => {
+    const started = await start(home, "--hostname", "good", "--no-echo", "-keepalive", "5s");
+    assert.equal(started.code, 0, JSON.stringify(started.error));
+    const pid = at(started.data, "pid");
+    assert.deepEqual(started.data, {
+      pid,
+      node_id: 5,
+      address: "0:0000.0000.0005",
+      hostname: "h",
+      socket: join(home, "pilot.sock"),
+      log_file: join(home, "pilot.log"),
+      registered: true,
+    });
+    assert.equal(await readPidFile(join(home, "pilot.pid")), pid);
+    assert.equal((await Deno.stat(join(home, "pilot.log"))).mode! & 0o777, 0o600);
+    const options = JSON.parse(await Deno.readTextFile(join(home, "options.json")));
+    assert.equal(options.home, home);
+    assert.equal(options.noEcho, true);
+    assert.equal(options.noDataExchange, false);
+    assert.equal(options.keepaliveMs, 5000);
+    const again = await start(home);
+    assert.equal(again.code, EXIT_CODES.already_exists);
+    assert.match(String(again.error?.message), new RegExp(`pid ${pid}`));
+    const status = await runJson(["daemon", "status"], world(home));
+    assert.equal(at(status.data, "running"), true);
+    assert.equal(at(status.data, "responsive"), true);
+    assert.equal(at(status.data, "pid"), pid);
+    const stopped = await stop(home);
+    assert.deepEqual(stopped, { code: 0, data: { pid }, error: undefined });
+    assert.equal(await exists(join(home, "pilot.pid")), false);
+    assert.equal((await stop(home)).code, EXIT_CODES.not_running);
+  });
+});
+
+Deno.test("daemon start reports at once why the daemon failed, and leaves no pid file", async () => {
+  await withDir(async (home) => {
+    const cases = [
+      ["refuse", EXIT_CODES.already_exists, "The daemon did not start: UDP port 4000 is taken"],
+      ["crash", EXIT_CODES.internal, "The daemon did not start: ended by SIGKILL"],
+      ["bug", EXIT_CODES.internal, "The daemon did not start: undefined is not a function"],
+      ["leave", EXIT_CODES.internal, "The daemon did not start: exit code 0"],
+    ] as const;
+    const results = await Promise.all(cases.map(async ([hostname, code, message]) => {
+      const own = join(home, hostname);
+      const { error, ...result } = await start(own, "--hostname", hostname);
+      assert.equal(result.code, code, hostname);
+      assert.equal(error?.message, message);
+      assert.equal(at(error, "data", "log", 0), "level=info msg=starting");
+      assert.equal(at(error, "data", "log_file"), join(own, "pilot.log"));
+      assert.equal(await exists(join(own, "pilot.pid")), false);
+      return error?.hint;
+    }));
+    assert.equal(results[0], "Choose another");
+    const text = await run(
+      ["daemon", "start", "--hostname", "refuse"],
+      world(join(home, "refuse")),
+    );
+    assert.match(
+      text.stderr,
+      /^error: The daemon did not start: UDP .*\nhint: .*\nlast log lines:\n {2}level=info msg=starting\n$/,
+    );
+  });
+});
+
+Deno.test("daemon start shows only this start's log and takes over a stale pid file", async () => {
+  await withDir(async (home) => {
+    await Deno.writeTextFile(join(home, "pilot.log"), "error: an old failure\n");
+    await Deno.writeTextFile(join(home, "pilot.pid"), `${Deno.ppid}\n`); // alive, but not a daemon
+    const down = await runJson(["daemon", "status"], world(home));
+    assert.deepEqual([at(down.data, "running"), at(down.data, "pid")], [false, null]);
+    const failed = await start(home, "--hostname", "crash");
+    assert.doesNotMatch(JSON.stringify(failed.error), /an old failure/);
+    assert.equal(await exists(join(home, "pilot.pid")), false);
+  });
+});
+
+Deno.test("daemon start ends a daemon whose socket never answers", async () => {
+  await withDir(async (home) => {
+    const { code, error } = await start(home, "--hostname", "mute", "--timeout", "1s");
+    assert.equal(code, EXIT_CODES.timeout);
+    assert.match(String(error?.message), /did not answer .* within 1 s/);
+    assert.equal(await exists(join(home, "pilot.pid")), false);
+  });
+});
+
+Deno.test("daemon stop kills a daemon that does not listen", async () => {
+  await withDir(async (home) => {
+    const started = await start(home, "--hostname", "stubborn");
+    const pid = at(started.data, "pid");
+    const stopped = await stop(home, "--timeout", "100ms");
+    assert.deepEqual(stopped, { code: 0, data: { pid, forced: true }, error: undefined });
+    assert.equal(await exists(join(home, "pilot.pid")), false);
+  });
+});
+
+Deno.test("daemon status --check prints nothing and answers with the exit code", async () => {
+  await withDir(async (home) => {
+    const down = await run(["daemon", "status", "--check"], world(home));
+    assert.deepEqual(down, { code: 1, stdout: "", stderr: "" });
+    await Deno.writeTextFile(join(home, "pilot.sock"), "");
+    const up = await run(["daemon", "status", "--check", "--json"], world(home));
+    assert.deepEqual(up, { code: 0, stdout: "", stderr: "" });
+  });
+});
+
+Deno.test("daemon start says so when the daemon runs but is not registered", async () => {
+  await withDir(async (home) => {
+    const options = world(home, {
+      node_id: 3,
+      registration: "retrying",
+      registration_error: "Registry is down",
+    });
+    const { code, stdout } = await run(["daemon", "start", "--hostname", "good"], options);
+    try {
+      assert.equal(code, 0);
+      assert.match(stdout, /^Daemon running \(pid \d+\)\n/);
+      assert.match(stdout, /Not registered \(Registry is down\); the daemon keeps trying/);
+    } finally {
+      await stop(home);
+    }
+  });
+});
+
+Deno.test("daemon run passes flags, config and defaults to the role and its exit code back", async () => {
+  await withDir(async (home) => {
+    await Deno.writeTextFile(join(home, "config.json"), '{"email":"a@b","public":true}');
+    const seen: unknown[] = [];
+    const result = await run(
+      ["daemon", "run", "-no-public", "--identity", "id.json", "--json"],
+      {
+        env: { PILOT_HOME: home },
+        host: {
+          roles: {
+            daemon: () =>
+              Promise.resolve((options) => {
+                options.ready?.({ socket: options.socket, pid: 1 });
+                seen.push(options.email, options.public, options.identity);
+                return Promise.resolve(7);
+              }),
+            rendezvous: () => Promise.reject(new Error()),
+            gateway: () => Promise.reject(new Error()),
+          },
+        },
+      },
+    );
+    assert.equal(result.code, 7);
+    assert.deepEqual(JSON.parse(result.stdout), {
+      status: "ok",
+      data: { socket: join(home, "pilot.sock"), pid: 1 },
+    });
+    assert.deepEqual(seen, ["a@b", false, join(Deno.cwd(), "id.json")]);
+  });
+});
+
+Deno.test("rendezvous and gateway run pass their flags to their roles", async () => {
+  const seen: unknown[] = [];
+  const note = (options: unknown) => (seen.push(options), Promise.resolve(0));
+  const host = {
+    roles: {
+      daemon: () => Promise.reject(new Error()),
+      rendezvous: () => Promise.resolve(note),
+      gateway: () => Promise.resolve(note),
+    },
+  };
+  const env = { PILOT_HOME: "/h" };
+  await run(
+    ["rendezvous", "-registry-addr", "127.0.0.1:0", "-beacon-addr=:0", "-json", "--memory"],
+    { host, env },
+  );
+  await run(["rendezvous"], { host, env });
+  await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
+  assert.deepEqual(seen, [
+    { registryAddr: "127.0.0.1:0", beaconAddr: ":0", store: undefined, json: true },
+    {
+      registryAddr: "127.0.0.1:9000",
+      beaconAddr: "127.0.0.1:9001",
+      store: "/h/rendezvous",
+      json: false,
+    },
+    {
+      socket: "/h/pilot.sock",
+      subnet: "127.77.0.0/16",
+      ports: [80, 8080],
+      targets: ["alice", "5"],
+      json: false,
+    },
+  ]);
+  assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
+});

@@ -1,0 +1,165 @@
+/**
+ * UDP in memory: sockets, links with delay and loss, address translators, taps and injected datagrams.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../../daemon/clock.ts";
+import { SEND_BUFFER_BYTES, type UdpSocket, type UdpStats } from "../../../daemon/net/udp.ts";
+import type { Endpoint } from "../../../protocol/ip.ts";
+
+/** A datagram as the network sees it, translators already passed. */
+export interface Sent {
+  readonly at: number;
+  readonly from: Endpoint;
+  readonly to: Endpoint;
+  readonly data: Uint8Array;
+  /** Lost on the way by {@linkcode VirtualNetwork.drop}. */
+  isLost: boolean;
+}
+
+/** `host:port`. */
+export function text(endpoint: Endpoint): string {
+  return `${endpoint.host}:${endpoint.port}`;
+}
+
+type Receive = (data: Uint8Array, from: Endpoint) => void;
+
+/** Connects {@linkcode VirtualSocket}s. */
+export class VirtualNetwork {
+  /** One-way delay, milliseconds. */
+  delayMs = 5;
+  /** Decides which datagrams are lost. */
+  drop: (datagram: Sent) => boolean = () => false;
+  /** Everything that was sent, in order. */
+  readonly log: Sent[] = [];
+  readonly #clock: Clock;
+  readonly #receivers = new Map<string, Receive>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Takes an endpoint; the returned function gives it back. */
+  attach(endpoint: Endpoint, receive: Receive): () => void {
+    const key = text(endpoint);
+    if (this.#receivers.has(key)) throw new Error(`${key} is taken`);
+    this.#receivers.set(key, receive);
+    return () => void this.#receivers.delete(key);
+  }
+
+  /** Opens a socket. */
+  bind(host: string, port: number, nat?: Nat): VirtualSocket {
+    return new VirtualSocket(this, { host, port }, nat);
+  }
+
+  /** Sends a datagram, from any address: networks do not check it. */
+  inject(data: Uint8Array, from: Endpoint, to: Endpoint): void {
+    const sent: Sent = { at: this.#clock.now(), from, to, data: data.slice(), isLost: false };
+    sent.isLost = this.drop(sent);
+    this.log.push(sent);
+    if (sent.isLost) return;
+    this.#clock.after(
+      this.delayMs,
+      () => this.#receivers.get(text(to))?.(sent.data.slice(), from),
+    );
+  }
+
+  /** Forgets what was sent. */
+  clearLog(): void {
+    this.log.length = 0;
+  }
+}
+
+/** An address translator: outgoing datagrams open a mapping, and only those addressed may answer. */
+export class Nat {
+  readonly #net: VirtualNetwork;
+  readonly #host: string;
+  readonly #isSymmetric: boolean;
+  readonly #mappings = new Map<string, { outside: Endpoint; allowed: Set<string> }>();
+  readonly #detach: (() => void)[] = [];
+  #nextPort = 20_000;
+
+  constructor(net: VirtualNetwork, options: { host: string; isSymmetric?: boolean }) {
+    this.#net = net;
+    this.#host = options.host;
+    this.#isSymmetric = options.isSymmetric ?? false;
+  }
+
+  /** Sends out a datagram of a socket behind the translator. */
+  send(socket: VirtualSocket, data: Uint8Array, to: Endpoint): void {
+    const key = this.#isSymmetric ? `${text(socket.local)} ${text(to)}` : text(socket.local);
+    let mapping = this.#mappings.get(key);
+    if (mapping === undefined) {
+      const allowed = new Set<string>();
+      mapping = { outside: { host: this.#host, port: this.#nextPort++ }, allowed };
+      this.#mappings.set(key, mapping);
+      this.#detach.push(this.#net.attach(mapping.outside, (received, from) => {
+        if (allowed.has(text(from))) socket.receive(received, from);
+      }));
+    }
+    mapping.allowed.add(text(to));
+    this.#net.inject(data, mapping.outside, to);
+  }
+
+  /** Forgets all mappings, as translators do after silence or a restart; new ones get new ports. */
+  rebind(): void {
+    for (const detach of this.#detach.splice(0)) detach();
+    this.#mappings.clear();
+  }
+}
+
+/** A {@linkcode UdpSocket} on a {@linkcode VirtualNetwork}. */
+export class VirtualSocket implements UdpSocket {
+  readonly kind = "virtual";
+  readonly local: Endpoint;
+  readonly stats: UdpStats = { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0, dropped: 0 };
+  /** Buffers taken and not given back; 0 when nothing leaks. */
+  borrowed = 0;
+  readonly #net: VirtualNetwork;
+  readonly #nat: Nat | undefined;
+  readonly #detach: () => void;
+  readonly #pool: Uint8Array<ArrayBuffer>[] = [];
+  #onDatagram: Receive | undefined;
+
+  constructor(net: VirtualNetwork, local: Endpoint, nat: Nat | undefined) {
+    this.#net = net;
+    this.#nat = nat;
+    this.local = local;
+    this.#detach = nat === undefined
+      ? net.attach(local, (data, from) => this.receive(data, from))
+      : () => {};
+  }
+
+  acquire(): Uint8Array<ArrayBuffer> {
+    this.borrowed++;
+    return this.#pool.pop() ?? new Uint8Array(SEND_BUFFER_BYTES);
+  }
+
+  send(buffer: Uint8Array<ArrayBuffer>, length: number, to: Endpoint): void {
+    this.borrowed--;
+    this.stats.sent++;
+    this.stats.sentBytes += length;
+    const data = buffer.subarray(0, length);
+    if (this.#nat === undefined) this.#net.inject(data, this.local, to);
+    else this.#nat.send(this, data, to);
+    this.#pool.push(buffer);
+  }
+
+  /** A datagram from the network. */
+  receive(data: Uint8Array, from: Endpoint): void {
+    this.stats.received++;
+    this.stats.receivedBytes += data.length;
+    this.#onDatagram?.(data, from);
+  }
+
+  start(onDatagram: Receive): void {
+    this.#onDatagram = onDatagram;
+  }
+
+  close(): Promise<void> {
+    this.#onDatagram = undefined;
+    this.#detach();
+    return Promise.resolve();
+  }
+}

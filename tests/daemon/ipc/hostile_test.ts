@@ -1,0 +1,302 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  Cmd,
+  encodeConn,
+  encodeIpcFrame,
+  IPC_MAX_FRAME_BYTES,
+  IPC_SEND_WINDOW_BYTES,
+} from "../../../protocol/ipc.ts";
+import { attachEcho } from "../../../daemon/service/echo.ts";
+import type { FakeConn } from "../fake_backend.ts";
+import { PEER } from "../fake_backend.ts";
+import { hex, type RawClient, type Rig, startRig, toHex, until, utf8 } from "./raw_client.ts";
+
+/** Dials echo; returns the connection's number as hex. */
+async function dialEcho(client: RawClient): Promise<string> {
+  await client.send(Cmd.Dial, hex("0000 00000002 0007"));
+  return toHex(await client.expect(Cmd.DialOk));
+}
+
+/** The rig answers a well-behaved client. */
+async function assertAlive(rig: Rig): Promise<void> {
+  using client = await rig.connect();
+  const id = await dialEcho(client);
+  await client.send(Cmd.Send, hex(id), utf8("alive"));
+  assert.equal(
+    toHex(await client.expect(Cmd.Recv)),
+    id + toHex(utf8("alive")),
+  );
+}
+
+async function accepted(
+  rig: Rig,
+  client: RawClient,
+  port: number,
+): Promise<{ id: Uint8Array; theirs: FakeConn }> {
+  await client.send(Cmd.Bind, Uint8Array.of(port >> 8, port));
+  await client.expect(Cmd.BindOk);
+  const theirs = rig.backend.connectFrom(port)!;
+  return { id: (await client.expect(Cmd.Accept)).subarray(2, 6), theirs };
+}
+
+Deno.test("a frame length above 1 MiB closes the socket at once", async () => {
+  await using rig = await startRig();
+  attachEcho(rig.backend);
+  using client = await rig.connect();
+  await client.raw(hex("00200000 06"));
+  assert.equal(await client.next(), undefined);
+  await assertAlive(rig);
+});
+
+Deno.test("half a frame and a silent client harm nobody", async () => {
+  await using rig = await startRig();
+  attachEcho(rig.backend);
+  using half = await rig.connect();
+  await half.raw(hex("000fffff 06 0000"));
+  using silent = await rig.connect();
+  await assertAlive(rig);
+  half.close();
+  silent.close();
+  await until(() => rig.server.clientCount <= 1, "half client is forgotten");
+});
+
+Deno.test("frames of length 0 are ignored", async () => {
+  await using rig = await startRig();
+  using client = await rig.connect();
+  await client.raw(hex("00000000 00000000 00000001 21 00000000"));
+  await client.expect(Cmd.HealthOk);
+});
+
+Deno.test("random bytes and random frames never break the server", async () => {
+  await using rig = await startRig();
+  attachEcho(rig.backend);
+  const frames = fc.array(
+    fc.tuple(fc.integer({ min: 0, max: 0x4f }), fc.uint8Array({ maxLength: 40 })),
+    { maxLength: 30 },
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      frames,
+      fc.uint8Array({ maxLength: 60 }),
+      async (list, tail) => {
+        using client = await rig.connect();
+        for (const [cmd, payload] of list) await client.send(cmd, payload);
+        await client.raw(tail);
+      },
+    ),
+    { numRuns: 40 },
+  );
+  await assertAlive(rig);
+});
+
+Deno.test("clients above the limit are refused", async () => {
+  await using rig = await startRig({ maxClients: 2 });
+  using one = await rig.connect();
+  using two = await rig.connect();
+  for (const client of [one, two]) {
+    await client.send(Cmd.Health);
+    await client.expect(Cmd.HealthOk);
+  }
+  using three = await rig.connect();
+  assert.equal(await three.next(), undefined);
+  two.close();
+  await until(() => rig.server.clientCount === 1, "room again");
+  using four = await rig.connect();
+  await four.send(Cmd.Health);
+  await four.expect(Cmd.HealthOk);
+});
+
+Deno.test("a client may bind 256 ports", async () => {
+  await using rig = await startRig();
+  using client = await rig.connect();
+  for (let n = 0; n < 256; n++) {
+    await client.send(Cmd.Bind, Uint8Array.of(0x10, n));
+    await client.expect(Cmd.BindOk);
+  }
+  await client.send(Cmd.Bind, hex("2000"));
+  assert.match(await client.expectError(), /256 ports/);
+  assert.equal(rig.backend.ports.size, 256);
+});
+
+Deno.test("connections above 4096 per client are reset", async () => {
+  await using rig = await startRig();
+  using client = await rig.connect();
+  await client.send(Cmd.Bind, hex("1000"));
+  await client.expect(Cmd.BindOk);
+  for (let n = 0; n < 4096; n++) rig.backend.connectFrom(4096);
+  const extra = rig.backend.connectFrom(4096)!;
+  assert.equal(extra.peer.aborted, true);
+  assert.equal(rig.server.stats.connections, 4096);
+  await client.send(Cmd.Dial, hex("0000 00000002 1000"));
+  for (let n = 0; n < 4096; n++) await client.expect(Cmd.Accept);
+  assert.match(await client.expectError(), /4096 connections/);
+});
+
+Deno.test("a peer that does not read holds back an untagged sender with bounded memory", async () => {
+  await using rig = await startRig({ pauseProbeMs: 20 });
+  attachEcho(rig.backend);
+  using client = await rig.connect();
+  const { id, theirs } = await accepted(rig, client, 4096);
+  const total = 50 * 1024 * 1024;
+  const frame = encodeIpcFrame(Cmd.Send, id, new Uint8Array(256 * 1024));
+  let written = 0;
+  const writing = (async () => {
+    for (let sent = 0; sent < total; sent += 256 * 1024) {
+      await client.raw(frame);
+      written = sent;
+    }
+  })();
+  // The probe (0x4f) proves that the server has stopped reading.
+  await client.expect(0x4f);
+  assert.ok(
+    written < 4 * IPC_SEND_WINDOW_BYTES,
+    `${written} bytes were taken`,
+  );
+  await assertAlive(rig);
+  let received = 0;
+  while (received < total) {
+    const chunk = theirs.read();
+    if (chunk === undefined) await new Promise((done) => setTimeout(done, 0));
+    else received += chunk.length;
+  }
+  await writing;
+  assert.equal(received, total);
+});
+
+Deno.test("a paused client that dies is noticed and its connections end", async () => {
+  await using rig = await startRig({ pauseProbeMs: 20 });
+  const client = await rig.connect();
+  const { id } = await accepted(rig, client, 4096);
+  const frame = encodeIpcFrame(Cmd.Send, id, new Uint8Array(256 * 1024));
+  const writing = (async () => {
+    for (let n = 0; n < 100; n++) await client.raw(frame);
+  })().catch(() => {}); // the socket is closed under it
+  await client.expect(0x4f);
+  client.close();
+  await writing;
+  await until(() => rig.server.clientCount === 0, "the dead client is noticed");
+});
+
+Deno.test("a client that does not read is held back alone, then disconnected", async () => {
+  await using rig = await startRig({ writeStallMs: 300 });
+  attachEcho(rig.backend);
+  using client = await rig.connect();
+  const { theirs } = await accepted(rig, client, 4096);
+  let taken = 0;
+  const chunk = new Uint8Array(64 * 1024);
+  while (theirs.error === undefined) {
+    taken += theirs.write(chunk);
+    await new Promise((done) => setTimeout(done, 0));
+    if (taken > 0 && theirs.writableBytes === 0) break;
+  }
+  assert.ok(taken < 4 * 1024 * 1024, `${taken} bytes were buffered`);
+  await assertAlive(rig);
+  await until(() => theirs.ended, "the stuck client is cut off, with FIN");
+  assert.equal(theirs.error, undefined);
+});
+
+Deno.test("a slow client does not slow another one down", async () => {
+  await using rig = await startRig();
+  attachEcho(rig.backend);
+  using stuck = await rig.connect();
+  const { theirs } = await accepted(rig, stuck, 4096);
+  let flooding = true;
+  const pump = () => {
+    while (flooding && theirs.write(new Uint8Array(64 * 1024)) > 0);
+  };
+  theirs.setListener({ onReadable() {}, onWritable: pump, onClosed() {} });
+  pump();
+  using quick = await rig.connect();
+  const id = await dialEcho(quick);
+  for (let n = 0; n < 200; n++) {
+    const data = new Uint8Array(10_000).fill(n);
+    await quick.send(Cmd.Send, hex(id), data);
+    assert.deepEqual(await quick.receive(parseInt(id, 16), 10_000), data);
+  }
+  flooding = false;
+});
+
+Deno.test("a peer that goes on sending to a client that has closed is reset", async () => {
+  await using rig = await startRig();
+  using client = await rig.connect();
+  const { id, theirs } = await accepted(rig, client, 4096);
+  await client.send(Cmd.Close, id);
+  await client.expect(Cmd.CloseOk);
+  let sent = 0;
+  while (theirs.error === undefined) {
+    sent += theirs.write(new Uint8Array(64 * 1024));
+    await new Promise((done) => setTimeout(done, 0));
+  }
+  assert.ok(sent > 4 * 1024 * 1024 && sent < 5 * 1024 * 1024);
+  assert.equal(rig.server.stats.connections, 0);
+});
+
+Deno.test("datagrams for a client that does not read are dropped and counted", async () => {
+  await using rig = await startRig();
+  using stuck = await rig.connect();
+  await stuck.send(Cmd.Health);
+  await stuck.expect(Cmd.HealthOk);
+  for (let n = 0; n < 100; n++) {
+    rig.backend.deliver({
+      source: PEER,
+      sourcePort: 1,
+      port: 2,
+      data: new Uint8Array(60_000),
+    });
+    await new Promise((done) => setTimeout(done, 0));
+  }
+  assert.ok(rig.server.stats.droppedDatagrams > 50);
+  assert.equal(rig.server.clientCount, 1);
+});
+
+Deno.test("a flood of requests whose answers are not read stops being read", async () => {
+  await using rig = await startRig();
+  attachEcho(rig.backend);
+  rig.backend.infoReply = { blob: "x".repeat(100_000) };
+  let calls = 0;
+  const info = rig.backend.info.bind(rig.backend);
+  rig.backend.info = () => {
+    calls++;
+    return info();
+  };
+  using client = await rig.connect();
+  const one = encodeIpcFrame(Cmd.Info);
+  const flood = new Uint8Array(5000 * one.length);
+  for (let n = 0; n < 5000; n++) flood.set(one, n * one.length);
+  await client.raw(flood);
+  await assertAlive(rig);
+  assert.ok(calls < 100, `${calls} answers were made`);
+  for (let n = 0; n < 200; n++) await client.expect(Cmd.InfoOk);
+});
+
+Deno.test("Info that does not fit a frame is cut and says so", async () => {
+  await using rig = await startRig();
+  using client = await rig.connect();
+  rig.backend.infoReply = {
+    node_id: 1,
+    conn_list: Array.from({ length: 9000 }, (_, id) => ({ id, x: "y".repeat(200) })),
+    peer_list: [{ node_id: 2 }],
+  };
+  await client.send(Cmd.Info);
+  const info = await client.expectJson(Cmd.InfoOk);
+  assert.equal(info["conns_truncated"], true);
+  assert.equal(info["peers_truncated"], undefined);
+  assert.ok((info["conn_list"] as unknown[]).length > 1000);
+  rig.backend.infoReply = { blob: "x".repeat(IPC_MAX_FRAME_BYTES) };
+  await client.send(Cmd.Info);
+  assert.match(await client.expectError(), /does not fit/);
+});
+
+Deno.test("close() ends clients, frees ports and closes connections with FIN", async () => {
+  await using rig = await startRig();
+  using client = await rig.connect();
+  const { id, theirs } = await accepted(rig, client, 4096);
+  await client.send(Cmd.Send, id, utf8("bye"));
+  await until(() => theirs.readableBytes === 3, "data arrives");
+  await rig.server.close();
+  assert.equal(await client.next(), undefined);
+  assert.equal(rig.backend.ports.size, 0);
+  await until(() => theirs.read() === undefined && theirs.ended, "FIN");
+  assert.equal(toHex(encodeConn(theirs.peer.id)), toHex(id));
+});

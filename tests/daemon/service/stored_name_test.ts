@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { NameStamp, sanitizeFileName, stampFileName } from "../../../daemon/service/stored_name.ts";
+
+Deno.test("sanitizeFileName keeps ordinary names and defuses the others", () => {
+  const cases: [string, string][] = [
+    ["report.pdf", "report.pdf"],
+    ["büro 2.txt", "büro 2.txt"],
+    ["../../etc/passwd", "passwd"],
+    ["C:\\Windows\\x.exe", "x.exe"],
+    [".bashrc", "bashrc"],
+    ["..", "file"],
+    ["", "file"],
+    ["-rf", "rf"],
+    ["a\nb\u0000c", "a_b_c"],
+    ["gpj\u202Eexe.txt", "gpj_exe.txt"],
+    ["trailing. ", "trailing"],
+  ];
+  for (const [name, wanted] of cases) {
+    assert.equal(sanitizeFileName(name), wanted, JSON.stringify(name));
+  }
+});
+
+Deno.test("stored names are plain, short and keep the extension, whatever the sender says", () => {
+  const stamp = new NameStamp(() => new Date(), 999_999);
+  fc.assert(fc.property(
+    fc.oneof(
+      fc.string({ maxLength: 400, unit: "binary" }),
+      fc.string({ maxLength: 400 }).map((text) => `${text}.tar`),
+    ),
+    (name) => {
+      const stored = stampFileName(sanitizeFileName(name), stamp.next());
+      assert.ok(new TextEncoder().encode(stored).length <= 255);
+      assert.doesNotMatch(stored, /^[.-]|[/\\]|\p{Cc}/u);
+      assert.notEqual(stored, "");
+    },
+  ));
+  assert.match(
+    stampFileName(sanitizeFileName(`${"ü".repeat(300)}.tar`), stamp.next()),
+    /^ü+-\d{8}-\d{6}\.\d{3}-\d{6}\.tar$/,
+  );
+});
+
+Deno.test("NameStamp never repeats within a million", () => {
+  const stamp = new NameStamp(() => new Date(0), 5);
+  const seen = new Set(Array.from({ length: 1000 }, () => stamp.next()));
+  assert.equal(seen.size, 1000);
+});

@@ -1,0 +1,102 @@
+/** The registry without sockets: what cannot be provoked from loopback, and batches that swap names. */
+
+import assert from "node:assert/strict";
+import { getLogger } from "../../../platform/log.ts";
+import { answerJson } from "../../../rendezvous/registry/answer.ts";
+import { RegistryCore } from "../../../rendezvous/registry/core.ts";
+import type { Peer } from "../../../rendezvous/registry/handler.ts";
+import { NEW_NODES_BURST, NEW_NODES_PER_SECOND } from "../../../rendezvous/registry/limits.ts";
+import { MemoryStore } from "../../../rendezvous/registry/store/memory.ts";
+import { SqliteStore } from "../../../rendezvous/registry/store/sqlite.ts";
+import type { RegistryStore } from "../../../rendezvous/registry/store/store.ts";
+import { TestClock, withDirectory } from "../support/server.ts";
+
+function newCore(store: RegistryStore, clock = new TestClock()): RegistryCore {
+  return new RegistryCore({ store, clock, log: getLogger(["test"]) });
+}
+
+function key(n: number): string {
+  const bytes = new Uint8Array(32);
+  new DataView(bytes.buffer).setUint32(0, n);
+  return btoa(String.fromCharCode(...bytes));
+}
+
+function peer(ip: string): Peer {
+  return { ip, key: ip, port: 5555, loopback: false };
+}
+
+Deno.test("register limits new numbers by source and lets known keys pass", async () => {
+  const clock = new TestClock();
+  const core = newCore(new MemoryStore(), clock);
+  const register = (n: number, from: Peer) =>
+    answerJson(core, { type: "register", public_key: key(n), listen_addr: "h:1" }, from);
+  const [one, two] = [peer("192.0.2.1"), peer("192.0.2.2")];
+  const replies = await Promise.all(
+    Array.from({ length: NEW_NODES_BURST }, (_, n) => register(n, one)),
+  );
+  assert.ok(replies.every((reply) => "node_id" in reply));
+  const limited = await register(NEW_NODES_BURST, one);
+  assert.match(JSON.stringify(limited), /rate limited/);
+  assert.ok("node_id" in await register(0, one));
+  assert.ok("node_id" in await register(NEW_NODES_BURST, two));
+  clock.advance(1000);
+  const later = await Promise.all(
+    Array.from({ length: NEW_NODES_PER_SECOND + 1 }, (_, n) => register(90_000 + n, one)),
+  );
+  const refused = later.filter((reply) => !("node_id" in reply));
+  assert.equal(refused.length, 1);
+  await core.close();
+});
+
+Deno.test("the endpoint of a node is what its TCP connection comes from", async () => {
+  const core = newCore(new MemoryStore());
+  const observed = async (ip: string) => {
+    const request = { type: "register", public_key: key(1), listen_addr: "127.0.0.1:4000" };
+    return (await answerJson(core, request, peer(ip)) as { observed_addr?: string }).observed_addr;
+  };
+  assert.equal(await observed("192.0.2.1"), "192.0.2.1:4000");
+  assert.equal(await observed("2001:db8::1"), "[2001:db8::1]:4000");
+  await core.close();
+});
+
+Deno.test("two nodes may swap names and keys in one batch", () =>
+  withDirectory(async (directory) => {
+    const first = newCore(await SqliteStore.open(directory));
+    await first.change(() => {
+      first.directory.setHostname(first.directory.create(key(1)), "one");
+      first.directory.setHostname(first.directory.create(key(2)), "two");
+    });
+    const [a, b] = [first.directory.live(1), first.directory.live(2)];
+    await first.change(() => {
+      first.directory.setHostname(a, "");
+      first.directory.setHostname(b, "one");
+      first.directory.setHostname(a, "two");
+      first.directory.setKey(a, key(3));
+      first.directory.setKey(b, key(1));
+      first.directory.setKey(a, key(2));
+    });
+    await first.close();
+    const second = newCore(await SqliteStore.open(directory));
+    assert.equal(second.directory.byHostname("two")?.id, 1);
+    assert.equal(second.directory.byHostname("one")?.id, 2);
+    assert.equal(second.directory.byKey(key(2))?.id, 1);
+    assert.equal(second.directory.byKey(key(1))?.id, 2);
+    await second.close();
+  }));
+
+Deno.test("reaping looks at every node in turns, however small the turns are", async () => {
+  const clock = new TestClock();
+  const core = newCore(new MemoryStore(), clock);
+  await core.change(() => {
+    for (let n = 1; n <= 10; n++) core.directory.create(key(n));
+  });
+  clock.advance(301_000);
+  let reaped = 0;
+  await core.change(() => {
+    for (let turn = 0; turn < 4; turn++) reaped += core.directory.reap(300_000, 3);
+  });
+  assert.equal(reaped, 10);
+  assert.equal(core.directory.liveCount, 0);
+  assert.equal(core.directory.size, 10);
+  await core.close();
+});

@@ -1,0 +1,196 @@
+/** Damaged, foreign, newer, occupied and unwritable stores: a clear error, nothing changed. */
+
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { PilotError } from "../../../../protocol/errors.ts";
+import type { RegistryStore, StoreBatch } from "../../../../rendezvous/registry/store/store.ts";
+import { SqliteStore } from "../../../../rendezvous/registry/store/sqlite.ts";
+import { RawClient, registered } from "../../support/client.ts";
+import { start, withDirectory } from "../../support/server.ts";
+
+const EMPTY: StoreBatch = {
+  nextNode: 1,
+  nodes: [],
+  trust: [],
+  trustRemoved: [],
+  requests: [],
+  requestsRemoved: [],
+  responses: [],
+  responsesRemoved: [],
+};
+
+function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
+  return {
+    id,
+    key: btoa(String.fromCharCode(...new Uint8Array(32).fill(id))),
+    proven: true,
+    state: "live",
+    owner: "",
+    realAddr: "192.0.2.1:4000",
+    lanAddrs: [],
+    relayOnly: false,
+    hostname,
+    tags: ["a"],
+    public: false,
+    taskExec: false,
+    version: "",
+    offlineSince: 0,
+    keyCreated: 1,
+    keyRotated: 0,
+    keyRotations: 0,
+  };
+}
+
+/** A store with two nodes in it, closed. */
+async function filled(directory: string): Promise<string> {
+  const store = await SqliteStore.open(directory);
+  await store.commit({ ...EMPTY, nextNode: 3, nodes: [node(1, "one"), node(2)] });
+  await store.close();
+  return `${directory}/registry.db`;
+}
+
+/** Starting a server on the directory fails like this and changes no byte of the file. */
+async function refuses(
+  directory: string,
+  expected: { code: string; message: RegExp },
+): Promise<PilotError> {
+  const path = `${directory}/registry.db`;
+  const before = await Deno.readFile(path);
+  let failure: unknown;
+  try {
+    await using _server = await start({ store: directory });
+  } catch (error) {
+    failure = error;
+  }
+  assert.ok(failure instanceof PilotError, String(failure));
+  assert.equal(failure.code, expected.code);
+  assert.match(failure.message, expected.message);
+  assert.ok(failure.message.includes(directory));
+  assert.ok(failure.hint !== undefined);
+  assert.deepEqual(await Deno.readFile(path), before);
+  return failure;
+}
+
+Deno.test("a new store is private to its owner", () =>
+  withDirectory(async (directory) => {
+    const store = `${directory}/deep/store`;
+    const path = await filled(store);
+    if (Deno.build.os === "windows") return;
+    assert.equal((await Deno.stat(store)).mode! & 0o777, 0o700);
+    assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
+  }));
+
+Deno.test("a file that is no database is refused", () =>
+  withDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/registry.db`, "not a database ".repeat(1000));
+    await refuses(directory, { code: "io_error", message: /not a database/ });
+  }));
+
+Deno.test("a database of another program is refused", () =>
+  withDirectory(async (directory) => {
+    const db = new DatabaseSync(`${directory}/registry.db`);
+    db.exec("CREATE TABLE photos (id INTEGER)");
+    db.close();
+    await refuses(directory, { code: "invalid_state", message: /not a Pilot registry/ });
+  }));
+
+Deno.test("a database of a newer version is refused", () =>
+  withDirectory(async (directory) => {
+    const db = new DatabaseSync(await filled(directory));
+    db.exec("PRAGMA user_version = 99");
+    db.close();
+    await refuses(directory, { code: "invalid_state", message: /newer version \(schema 99/ });
+  }));
+
+Deno.test("a database with damaged pages is refused", () =>
+  withDirectory(async (directory) => {
+    const store = await SqliteStore.open(directory);
+    const nodes = Array.from({ length: 200 }, (_, i) => node(i + 1));
+    await store.commit({ ...EMPTY, nextNode: 201, nodes });
+    await store.close();
+    const path = `${directory}/registry.db`;
+    const bytes = await Deno.readFile(path);
+    bytes.fill(0xa5, 8192);
+    await Deno.writeFile(path, bytes);
+    await refuses(directory, { code: "io_error", message: /Cannot use the registry store/ });
+  }));
+
+Deno.test("a database cut short is refused", () =>
+  withDirectory(async (directory) => {
+    const path = await filled(directory);
+    await Deno.truncate(path, 4096);
+    await refuses(directory, { code: "io_error", message: /Cannot use the registry store/ });
+  }));
+
+for (
+  const [what, sql] of [
+    ["a number that was never given out", "UPDATE meta SET value = 2"],
+    ["two nodes of one key", "UPDATE nodes SET public_key = (SELECT max(public_key) FROM nodes)"],
+    ["two nodes of one name", "UPDATE nodes SET hostname = 'one'"],
+    ["a malformed key", "UPDATE nodes SET public_key = 'x' WHERE id = 1"],
+    ["a malformed list", "UPDATE nodes SET tags = '{' WHERE id = 1"],
+    ["an unknown state", "UPDATE nodes SET state = 9 WHERE id = 1"],
+    ["no number counter", "DELETE FROM meta"],
+    ["a missing table", "DROP TABLE trust"],
+  ] as const
+) {
+  Deno.test(`a database with ${what} is refused`, () =>
+    withDirectory(async (directory) => {
+      const db = new DatabaseSync(await filled(directory));
+      db.exec(sql);
+      db.close();
+      await refuses(directory, { code: "io_error", message: /Cannot use the registry store/ });
+    }));
+}
+
+Deno.test("an empty database file, left by a crash at the very first start, is used", () =>
+  withDirectory(async (directory) => {
+    await Deno.writeFile(`${directory}/registry.db`, new Uint8Array(0));
+    await using server = await start({ store: directory });
+    using client = await RawClient.open(server.registryAddr);
+    assert.equal((await registered(client)).id, 1);
+  }));
+
+Deno.test("a second server on the same store is refused, the first goes on", () =>
+  withDirectory(async (directory) => {
+    await using server = await start({ store: directory });
+    await assert.rejects(start({ store: directory }), (error) => {
+      assert.ok(error instanceof PilotError);
+      assert.equal(error.code, "invalid_state");
+      assert.ok(error.message.includes(`in use by another server (process ${Deno.pid})`));
+      return true;
+    });
+    using client = await RawClient.open(server.registryAddr);
+    await registered(client);
+  }));
+
+Deno.test("a store path that is a file is refused", () =>
+  withDirectory(async (directory) => {
+    const path = `${directory}/file`;
+    await Deno.writeTextFile(path, "x");
+    await assert.rejects(start({ store: path }), { name: "PilotError", code: "io_error" });
+    assert.equal(await Deno.readTextFile(path), "x");
+  }));
+
+Deno.test("a commit that fails leaves the store as it was and can be tried again", () =>
+  withDirectory(async (directory) => {
+    const path = await filled(directory);
+    const store: RegistryStore = await SqliteStore.open(directory);
+    const second = new DatabaseSync(path);
+    second.exec("BEGIN IMMEDIATE"); // holds the write lock
+    const batch = { ...EMPTY, nextNode: 4, nodes: [node(3)] };
+    await assert.rejects(store.commit(batch), { name: "PilotError", code: "io_error" });
+    second.exec("ROLLBACK");
+    second.close();
+    await store.commit(batch);
+    const ids: number[] = [];
+    store.load({
+      nextNode: (value) => assert.equal(value, 4),
+      node: ({ id }) => ids.push(id),
+      trust: () => assert.fail(),
+      request: () => assert.fail(),
+      response: () => assert.fail(),
+    });
+    assert.deepEqual(ids, [1, 2, 3]);
+    await store.close();
+  }));

@@ -1,0 +1,389 @@
+import assert from "node:assert/strict";
+import { PilotError } from "../../protocol/errors.ts";
+import {
+  Cmd,
+  decodeHandshake,
+  decodeNetwork,
+  decodePing,
+  encodeConn,
+  encodeIpcError,
+} from "../../protocol/ipc.ts";
+import type { Driver } from "../../sdk/mod.ts";
+import { FakeDaemon } from "./fake_daemon.ts";
+import { bytes, isPending, MODES, rejectsWith, text } from "./support.ts";
+
+interface Case {
+  name: string;
+  call: (driver: Driver) => Promise<unknown>;
+  cmd: number;
+  payload: Uint8Array;
+  reply: unknown;
+  result?: unknown;
+}
+
+const u32 = encodeConn;
+const join = (...parts: (number | Uint8Array)[]) =>
+  Uint8Array.from(
+    parts.flatMap((part) => typeof part === "number" ? [part] : [...part]),
+  );
+
+const CASES: readonly Case[] = [
+  {
+    name: "info",
+    call: (driver) => driver.info(),
+    cmd: Cmd.Info,
+    payload: join(),
+    reply: { node_id: 7, extra: [1] },
+  },
+  {
+    name: "health",
+    call: (driver) => driver.health(),
+    cmd: Cmd.Health,
+    payload: join(),
+    reply: { status: "ok" },
+  },
+  {
+    name: "address",
+    call: (driver) => driver.address(),
+    cmd: Cmd.Info,
+    payload: join(),
+    reply: { node_id: 7, address: "0:0000.0000.0007" },
+    result: { network: 0, node: 7 },
+  },
+  {
+    name: "resolveHostname",
+    call: (driver) => driver.resolveHostname("alice"),
+    cmd: Cmd.ResolveHostname,
+    payload: bytes("alice"),
+    reply: { node_id: 7, address: "0:0000.0000.0007" },
+  },
+  {
+    name: "handshake",
+    call: (driver) => driver.handshake(7, "why not"),
+    cmd: Cmd.Handshake,
+    payload: join(1, u32(7), bytes("why not")),
+    reply: { status: "sent", node_id: 7 },
+  },
+  {
+    name: "approveHandshake",
+    call: (driver) => driver.approveHandshake(7),
+    cmd: Cmd.Handshake,
+    payload: join(2, u32(7)),
+    reply: { status: "approved", node_id: 7 },
+  },
+  {
+    name: "rejectHandshake",
+    call: (driver) => driver.rejectHandshake(7, "no"),
+    cmd: Cmd.Handshake,
+    payload: join(3, u32(7), bytes("no")),
+    reply: { status: "rejected", node_id: 7 },
+  },
+  {
+    name: "pendingHandshakes",
+    call: (driver) => driver.pendingHandshakes(),
+    cmd: Cmd.Handshake,
+    payload: join(4),
+    reply: { pending: [{ node_id: 1 }] },
+    result: [{ node_id: 1 }],
+  },
+  {
+    name: "pendingHandshakes of an old daemon",
+    call: (driver) => driver.pendingHandshakes(),
+    cmd: Cmd.Handshake,
+    payload: join(4),
+    reply: { pending: null },
+    result: [],
+  },
+  {
+    name: "trustedPeers",
+    call: (driver) => driver.trustedPeers(),
+    cmd: Cmd.Handshake,
+    payload: join(5),
+    reply: { trusted: [{ node_id: 1 }] },
+    result: [{ node_id: 1 }],
+  },
+  {
+    name: "revokeTrust",
+    call: (driver) => driver.revokeTrust(7),
+    cmd: Cmd.Handshake,
+    payload: join(6, u32(7)),
+    reply: { status: "revoked", node_id: 7 },
+  },
+  {
+    name: "setHostname",
+    call: (driver) => driver.setHostname("bob"),
+    cmd: Cmd.SetHostname,
+    payload: bytes("bob"),
+    reply: { hostname: "bob" },
+  },
+  {
+    name: "setTags",
+    call: (driver) => driver.setTags(["a", "b"]),
+    cmd: Cmd.SetTags,
+    payload: bytes('["a","b"]'),
+    reply: { tags: ["a", "b"] },
+  },
+  {
+    name: "setVisibility",
+    call: (driver) => driver.setVisibility(true),
+    cmd: Cmd.SetVisibility,
+    payload: join(1),
+    reply: { visibility: "public" },
+  },
+  {
+    name: "setWebhook",
+    call: (driver) => driver.setWebhook("http://localhost/x"),
+    cmd: Cmd.SetWebhook,
+    payload: bytes("http://localhost/x"),
+    reply: { webhook: "http://localhost/x" },
+  },
+  {
+    name: "deregister",
+    call: (driver) => driver.deregister(),
+    cmd: Cmd.Deregister,
+    payload: join(),
+    reply: {},
+  },
+  {
+    name: "rotateKey",
+    call: (driver) => driver.rotateKey(),
+    cmd: Cmd.RotateKey,
+    payload: join(),
+    reply: { public_key: "x" },
+  },
+  {
+    name: "networks.list",
+    call: (driver) => driver.networks.list(),
+    cmd: Cmd.Network,
+    payload: join(1),
+    reply: { networks: [{ id: 0 }] },
+    result: [{ id: 0 }],
+  },
+  {
+    name: "networks.join",
+    call: (driver) => driver.networks.join(3, "secret"),
+    cmd: Cmd.Network,
+    payload: join(2, 0, 3, bytes("secret")),
+    reply: { network_id: 3 },
+  },
+  {
+    name: "networks.leave",
+    call: (driver) => driver.networks.leave(3),
+    cmd: Cmd.Network,
+    payload: join(3, 0, 3),
+    reply: { network_id: 3 },
+  },
+  {
+    name: "networks.members",
+    call: (driver) => driver.networks.members(3),
+    cmd: Cmd.Network,
+    payload: join(4, 0, 3),
+    reply: { nodes: null },
+    result: [],
+  },
+  {
+    name: "networks.invite",
+    call: (driver) => driver.networks.invite(3, 9),
+    cmd: Cmd.Network,
+    payload: join(5, 0, 3, u32(9)),
+    reply: { network_id: 3 },
+  },
+  {
+    name: "networks.invites",
+    call: (driver) => driver.networks.invites(),
+    cmd: Cmd.Network,
+    payload: join(6),
+    reply: { invites: [{ network_id: 3 }] },
+    result: [{ network_id: 3 }],
+  },
+  {
+    name: "networks.respond",
+    call: (driver) => driver.networks.respond(3, true),
+    cmd: Cmd.Network,
+    payload: join(7, 0, 3, 1),
+    reply: { accepted: true },
+  },
+];
+
+for (const mode of MODES) {
+  for (const { name, call, cmd, payload, reply, result } of CASES) {
+    Deno.test(`Driver.${name} asks the daemon (${mode})`, async () => {
+      await using daemon = new FakeDaemon(mode);
+      const { driver, client } = await daemon.connect();
+      const asking = call(driver);
+      const request = await client.expect(cmd);
+      assert.deepEqual(request.payload, payload);
+      client.answerJson(request, reply);
+      assert.deepEqual(await asking, result ?? reply);
+
+      const failing = call(driver);
+      client.fail(
+        await client.expect(cmd),
+        new PilotError("not_found", "thing: node not found"),
+      );
+      await rejectsWith(failing, "not_found", /not found/);
+    });
+  }
+}
+
+Deno.test("Driver has no request that names an impossible node or network", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver } = await daemon.connect();
+  for (const node of [0, -1, 1.5, NaN, 2 ** 32 - 1, 2 ** 32]) {
+    for (
+      const call of [
+        async () => await driver.approveHandshake(node),
+        async () => await driver.rejectHandshake(node),
+        async () => await driver.revokeTrust(node),
+        async () => await driver.waitForTrust(node),
+        async () => await driver.lookup(node),
+        async () => await driver.handshake(node),
+        async () => await driver.networks.invite(1, node),
+      ]
+    ) await rejectsWith(call(), "invalid_argument");
+  }
+  await rejectsWith(
+    (async () => await driver.networks.join(65_536))(),
+    "invalid_argument",
+  );
+});
+
+Deno.test("Driver.address says invalid_state before the first registration", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const asking = driver.address();
+  client.answerJson(await client.expect(Cmd.Info), { node_id: 0, address: "" });
+  await rejectsWith(asking, "invalid_state");
+});
+
+Deno.test("Driver says protocol_error to an answer that is no JSON object", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  for (const answer of ["[1]", "null", "7", "{", "\xff"]) {
+    const asking = driver.info();
+    client.answer(
+      await client.expect(Cmd.Info),
+      Cmd.InfoOk,
+      Uint8Array.from(answer, (char) => char.charCodeAt(0)),
+    );
+    await rejectsWith(asking, "protocol_error");
+  }
+  const asking = driver.info();
+  client.answer(await client.expect(Cmd.Info), Cmd.HealthOk, bytes("{}"));
+  await rejectsWith(asking, "protocol_error", /0x22/);
+});
+
+Deno.test("Driver.resolveTarget resolves only hostnames", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const address = { network: 2, node: 5 };
+  assert.equal(await driver.resolveTarget(address), address);
+  assert.deepEqual(await driver.resolveTarget("2:0002.0000.0005"), address);
+  assert.deepEqual(await driver.resolveTarget(" 5 "), { network: 0, node: 5 });
+  const asking = driver.resolveTarget("alice");
+  client.answerJson(await client.expect(Cmd.ResolveHostname), {
+    address: "2:0002.0000.0005",
+  });
+  assert.deepEqual(await asking, address);
+  await rejectsWith(driver.resolveTarget(""), "invalid_argument");
+});
+
+Deno.test("Driver.ping passes target and limit to the daemon", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const pinging = driver.ping("5", { timeoutMs: 1500 });
+  const request = await client.expect(Cmd.Ping);
+  assert.deepEqual(decodePing(request.payload), {
+    address: { network: 0, node: 5 },
+    timeoutMs: 1500,
+  });
+  client.answerJson(request, { rtt_ms: 1.25, relayed: true });
+  assert.deepEqual(await pinging, { rtt_ms: 1.25, relayed: true });
+});
+
+Deno.test("Driver.handshake finds private nodes by hostname", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const asking = driver.handshake("alice", "hello");
+  const find = await client.expect(Cmd.HandshakeTarget);
+  assert.equal(text(find.payload), "alice");
+  client.answerJson(find, { node_id: 9, address: "0:0000.0000.0009" });
+  const request = await client.expect(Cmd.Handshake);
+  assert.deepEqual(decodeHandshake(request.payload), {
+    sub: "send",
+    node: 9,
+    justification: "hello",
+  });
+  client.answerJson(request, { status: "sent", node_id: 9 });
+  assert.equal((await asking).node_id, 9);
+});
+
+Deno.test("Driver uses what an old daemon has, and says what it has not", async () => {
+  await using daemon = new FakeDaemon("untagged");
+  const { driver, client } = await daemon.connect();
+  await rejectsWith(driver.lookup(5), "unavailable");
+  await rejectsWith(driver.ping(5), "unavailable");
+  const asking = driver.handshakeTarget("alice");
+  client.answerJson(await client.expect(Cmd.ResolveHostname), { node_id: 4 });
+  assert.equal((await asking).node_id, 4);
+});
+
+Deno.test("Driver.waitForTrust asks again until the node is trusted", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const waiting = driver.waitForTrust(5, { timeoutMs: 100_000 });
+  for (const trusted of [false, false, true]) {
+    const request = await client.expect(Cmd.Handshake);
+    assert.deepEqual(decodeHandshake(request.payload), {
+      sub: "wait",
+      node: 5,
+      timeoutMs: 30_000,
+    });
+    assert.ok(await isPending(waiting));
+    client.answerJson(request, { node_id: 5, trusted });
+  }
+  await waiting;
+});
+
+Deno.test("Driver.waitForTrust ends with timeout or aborted", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const impatient = driver.waitForTrust(5, { timeoutMs: 0 });
+  client.answerJson(await client.expect(Cmd.Handshake), { trusted: false });
+  await rejectsWith(impatient, "timeout", /trust of node 5/);
+  const controller = new AbortController();
+  const waiting = driver.waitForTrust(5, { signal: controller.signal });
+  await client.expect(Cmd.Handshake);
+  controller.abort();
+  await rejectsWith(waiting, "aborted");
+  await client.expect(Cmd.CancelTag);
+});
+
+Deno.test("Driver.waitForTrust looks for itself with a daemon that cannot wait", async () => {
+  await using daemon = new FakeDaemon("untagged");
+  const { driver, client } = await daemon.connect();
+  const waiting = driver.waitForTrust(5);
+  for (const trusted of [[], [{ node_id: 5 }]]) {
+    const request = await client.expect(Cmd.Handshake);
+    assert.equal(request.payload[0], 7);
+    client.push(
+      Cmd.Error,
+      encodeIpcError("handshake: unknown sub-command 0x07"),
+    );
+    client.answerJson(await client.expect(Cmd.Handshake), { trusted });
+  }
+  await waiting;
+});
+
+Deno.test("Driver keeps network numbers of two bytes apart", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const leaving = driver.networks.leave(0x1234);
+  const request = await client.expect(Cmd.Network);
+  assert.deepEqual(decodeNetwork(request.payload), {
+    sub: "leave",
+    network: 0x1234,
+  });
+  client.answerJson(request, {});
+  await leaving;
+});
