@@ -16,7 +16,12 @@ import {
   IPC_SEND_WINDOW_BYTES,
 } from "../../protocol/ipc.ts";
 import type { Conn, ConnListener } from "../stream/conn.ts";
-import { DISCARD_MAX_BYTES, LINGER_STALL_MS, RECV_FRAME_BYTES } from "./limits.ts";
+import {
+  DISCARD_MAX_BYTES,
+  LINGER_STALL_MS,
+  MAX_QUEUED_SENDS,
+  RECV_FRAME_BYTES,
+} from "./limits.ts";
 import type { FrameSource, Outgoing } from "./outgoing.ts";
 
 /** Bytes before the data of a Recv frame: length, command, connection. */
@@ -84,7 +89,8 @@ export class ClientConn implements FrameSource, ConnListener {
 
   /** More waits to be sent than a client may have waiting: stop reading from it. */
   get overfull(): boolean {
-    return this.#sendQueued > IPC_SEND_WINDOW_BYTES;
+    return this.#sendQueued > IPC_SEND_WINDOW_BYTES ||
+      this.#sendQueue.length > MAX_QUEUED_SENDS;
   }
 
   /** Bytes from the client that the stream has not taken yet. */
@@ -142,6 +148,7 @@ export class ClientConn implements FrameSource, ConnListener {
     this.#sendQueue.push({ data: rest, tag });
     this.#sendQueued += rest.length;
     this.#owner.sendQueueChanged(this, rest.length);
+    if (this.#conn.writableBytes > 0) this.#flush();
   }
 
   /**
@@ -279,22 +286,23 @@ export class ClientConn implements FrameSource, ConnListener {
   #flush(): void {
     if (this.#flushing) return; // the stream may call back while it is written to
     this.#flushing = true;
-    const before = this.#sendQueued;
-    let done = 0;
-    for (const item of this.#sendQueue) {
-      const taken = item.data.length === 0 ? 0 : this.#conn.write(item.data);
-      if (this.#over) break; // then the queue has been given up from within the write
+    for (
+      let item = this.#sendQueue[0];
+      item !== undefined;
+      item = this.#sendQueue[0]
+    ) {
+      const { data, tag } = item;
+      const taken = data.length === 0 ? 0 : this.#conn.write(data);
+      if (this.#over) break; // the queue has been given up from within the write
+      if (taken === data.length) this.#sendQueue.shift();
+      else item.data = data.subarray(taken);
       this.#sendQueued -= taken;
-      if (taken < item.data.length) {
-        item.data = item.data.subarray(taken);
-        break;
+      this.#owner.sendQueueChanged(this, -taken);
+      if (taken === data.length) {
+        if (tag !== undefined) this.#owner.sent(tag);
+      } else if (this.#conn.writableBytes === 0) {
+        break; // otherwise room was made, and told, from within the write
       }
-      done++;
-      if (item.tag !== undefined) this.#owner.sent(item.tag);
-    }
-    if (done > 0 && !this.#over) this.#sendQueue.splice(0, done);
-    if (this.#sendQueued < before && !this.#over) {
-      this.#owner.sendQueueChanged(this, this.#sendQueued - before);
     }
     this.#flushing = false;
     if (

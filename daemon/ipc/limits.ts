@@ -15,6 +15,8 @@ export const MAX_BINDS_PER_CLIENT = 256;
 export const MAX_IN_FLIGHT = 1024;
 /** Datagram bytes of one client waiting for a tunnel: 64 of the largest datagrams. */
 export const MAX_DATAGRAM_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+/** Send frames queued per connection above which its client is not read from: small ones cost more than their bytes. */
+export const MAX_QUEUED_SENDS = 4096;
 /**
  * Bytes of one client waiting for streams to take them, above which it is not read from: 256 full send windows, so
  * that a program with many peers is not stopped by a few that do not read.

@@ -5,7 +5,15 @@
  */
 
 import { type Decoded, DecodeError, PilotError } from "../../protocol/errors.ts";
-import { encodeJson, IPC_MAX_FRAME_BYTES } from "../../protocol/ipc.ts";
+import {
+  Cmd,
+  encodeIpcError,
+  encodeIpcFrame,
+  encodeJson,
+  encodeTag,
+  encodeTaggedError,
+  IPC_MAX_FRAME_BYTES,
+} from "../../protocol/ipc.ts";
 import type { Json } from "./backend.ts";
 
 /** Room that a JSON reply must leave for length, command and tag. */
@@ -113,4 +121,40 @@ export function dialText(error: PilotError): string {
   if (error.code === "connection_refused") return "connection refused";
   if (error.code === "timeout") return "dial timeout";
   return error.message;
+}
+
+/**
+ * Encodes an answer.
+ *
+ * @param tag The request's id, when it has one.
+ * @param cmd The answering command.
+ * @param payload Its payload.
+ * @returns The frame.
+ */
+export function encodeAnswer(
+  tag: number | undefined,
+  cmd: number,
+  payload: Uint8Array,
+): Uint8Array {
+  return tag === undefined
+    ? encodeIpcFrame(cmd, payload)
+    : encodeIpcFrame(Cmd.TaggedReply, encodeTag(tag, cmd), payload);
+}
+
+/**
+ * Encodes a failure: JSON with the code for requests with an id, else the bare text.
+ *
+ * @param tag The request's id, when it has one.
+ * @param error What went wrong.
+ * @param text Text for clients without tags; default the error's message.
+ * @returns The frame.
+ */
+export function encodeFailure(
+  tag: number | undefined,
+  error: PilotError,
+  text: string = error.message,
+): Uint8Array {
+  return tag === undefined
+    ? encodeIpcFrame(Cmd.Error, encodeIpcError(text))
+    : encodeAnswer(tag, Cmd.Error, encodeTaggedError(error));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { getLogger } from "../../platform/log.ts";
+import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, encodeIpcFrame, encodeRecvFrom } from "../../protocol/ipc.ts";
 import type { Datagram } from "../stream/conn.ts";
@@ -40,7 +40,7 @@ export interface IpcServerStats {
 /** Wait before accepting again after a failure such as too many open files, milliseconds. */
 const ACCEPT_RETRY_MS = 100;
 
-const log = getLogger(["pilot", "ipc"]);
+const log = getLogger([LOG_CATEGORY, "ipc"]);
 
 /** The listening socket with its clients. */
 export class IpcServer {

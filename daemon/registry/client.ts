@@ -208,6 +208,11 @@ function unavailable(reason: string, cause?: unknown): PilotError {
 
 function registryFailure(type: string, text: string): PilotError {
   const code = ERROR_CODES.find(([part]) => text.includes(part))?.[1] ?? "denied";
+  if (code === "not_found") {
+    return new PilotError(code, `The registry knows no such thing: ${text}`, {
+      hint: "It may be private: names and endpoints of private nodes show to trusted peers only.",
+    });
+  }
   return new PilotError(code, `Registry refused ${type}: ${text}`);
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { getLogger } from "../../platform/log.ts";
+import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import { DecodeError, PilotError } from "../../protocol/errors.ts";
@@ -64,7 +64,7 @@ export interface DataExchangeOptions {
 /** A fault after which the connection cannot go on. */
 class Fatal extends Error {}
 
-const log = getLogger(["pilot", "data-exchange"]);
+const log = getLogger([LOG_CATEGORY, "data-exchange"]);
 
 interface Shared {
   readonly backend: Backend;
@@ -169,7 +169,8 @@ class ExchangeConn implements ServiceConn {
       case DataType.fileStream:
         return await this.#fileStream(payload);
       default:
-        throw new PilotError("invalid_argument", "type is not supported");
+        // Not by its name: newer senders repeat a TAGGED message plainly when told `UNKNOWN(10)` (services-cli.md §11.1).
+        this.#answer(`ERR UNKNOWN(${type}) save failed: type is not supported`);
     }
   }
 

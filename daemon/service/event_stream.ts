@@ -26,6 +26,8 @@ const MAX_EVENT_CONNS = 1024;
 const MAX_EVENT_CONNS_PER_PEER = 256;
 /** Bytes waiting for one subscriber; a single larger event is taken when nothing else waits. */
 const SUBSCRIBER_QUEUE_BYTES = 1024 * 1024;
+/** Events waiting for one subscriber: small ones cost more than their bytes. */
+const SUBSCRIBER_QUEUE_EVENTS = 4096;
 /** Distinct event bytes waiting for all subscribers together. */
 const QUEUED_EVENT_BYTES = 64 * 1024 * 1024;
 /** Incomplete events of all publishers, bytes: four of the largest. */
@@ -244,6 +246,7 @@ class EventConn implements ConnListener, ServiceConn {
       this.#broker.watch(this);
     } else if (
       this.#queuedBytes + length > SUBSCRIBER_QUEUE_BYTES ||
+      this.#queue.length >= SUBSCRIBER_QUEUE_EVENTS ||
       !this.#broker.mayQueue(event)
     ) {
       this.#broker.dropped++;
@@ -252,6 +255,7 @@ class EventConn implements ConnListener, ServiceConn {
     this.#queue.push(event);
     this.#queuedBytes += length;
     this.#broker.queued(event);
+    if (this.#conn.writableBytes > 0) this.#flush();
   }
 
   checkStall(now: number): void {
@@ -282,23 +286,26 @@ class EventConn implements ConnListener, ServiceConn {
   #flush(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    let done = 0;
-    for (const event of this.#queue) {
+    for (
+      let event = this.#queue[0];
+      event !== undefined;
+      event = this.#queue[0]
+    ) {
       const rest = event.bytes.subarray(this.#written);
       const written = this.#conn.write(rest);
       if (this.#left) break; // it broke from within; nothing waits any more
       if (written > 0) this.#progressAt = performance.now();
       if (written < rest.length) {
         this.#written += written;
+        if (this.#conn.writableBytes > 0) continue; // room was made, and told, from within the write
         break;
       }
+      this.#queue.shift();
       this.#written = 0;
       this.#queuedBytes -= event.bytes.length;
       this.#broker.unqueued(event);
-      done++;
     }
     this.#flushing = false;
-    if (done > 0 && !this.#left) this.#queue.splice(0, done);
     if (this.#queue.length === 0) this.#broker.unwatch(this);
   }
 

@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import { ensurePrivateDir, writeFileAtomic } from "../../platform/files.ts";
+import { encodeJson } from "../../protocol/bytes.ts";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { listFiles, type StoredFile } from "./directory.ts";
 import { NameStamp } from "./stored_name.ts";
@@ -105,7 +106,7 @@ export class Inbox {
 
   async #store(message: InboxMessage): Promise<InboxRecord> {
     const record = this.#record(message);
-    const json = JSON.stringify(record);
+    const json = encodeJson(record);
     await ensurePrivateDir(this.#dir);
     await writeFileAtomic(join(this.#dir, `${record.id}.json`), json);
     if (this.#known !== undefined) {

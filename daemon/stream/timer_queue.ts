@@ -15,6 +15,9 @@ export interface Timed {
   onTimer(now: number): void;
 }
 
+/** Entries kept beyond two an item; with more, stale ones are dropped before their time comes. */
+const SPARE_ENTRIES = 64;
+
 interface Entry {
   at: number;
   readonly item: Timed;
@@ -38,13 +41,19 @@ export class TimerQueue {
     return this.#scheduled.size;
   }
 
+  /** Entries in the heap, stale ones included; for tests. */
+  get entries(): number {
+    return this.#heap.length;
+  }
+
   /** Notes that an item's deadline may have changed. */
   touch(item: Timed): void {
     const at = item.deadline();
     const known = this.#scheduled.get(item);
     if (at === Infinity || (known !== undefined && known <= at)) return;
-    this.#push({ at, item });
     this.#scheduled.set(item, at);
+    if (this.#heap.length > 2 * this.#scheduled.size + SPARE_ENTRIES) this.#rebuild();
+    else this.#push({ at, item });
     if (at < this.#armedAt) this.#arm(at);
   }
 
@@ -87,6 +96,12 @@ export class TimerQueue {
     this.#cancel?.();
     this.#armedAt = at;
     this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#fire());
+  }
+
+  /** An item that often wants to be called soon leaves a far entry each time; these would pile up for minutes. */
+  #rebuild(): void {
+    this.#heap.length = 0;
+    for (const [item, at] of this.#scheduled) this.#push({ at, item });
   }
 
   #push(entry: Entry): void {

@@ -97,6 +97,13 @@ export class ExchangeDriver {
     this.#timers.after(PROBE_DELAY_MS * session.probes, () => this.challenge(peer, session));
   }
 
+  /** Makes the holder of a first key prove itself, if we are the ones who want something. */
+  prove(peer: PeerTunnel): void {
+    const session = peer.session;
+    if (session === undefined || peer.cancelTimer === undefined) return;
+    this.#sender.control(peer, session, PROBE_PAYLOAD, session.origin);
+  }
+
   /** Answers or asks by PILA, unless too much of that was done already: nothing is authenticated here. */
   reply(node: number, kind: "request" | "response", route: Route): void {
     const now = this.#clock.now();
@@ -127,6 +134,7 @@ export class ExchangeDriver {
       return;
     }
     const isFirst = peer.attempts === 0;
+    this.prove(peer);
     if (peer.direct !== undefined) {
       this.send(peer.node, "request", { via: "direct", endpoint: peer.direct });
     }

@@ -54,7 +54,8 @@ export class TunnelSender {
     const beacon = this.#beacon();
     const routes = only === undefined ? peer.routes(now, beacon !== undefined) : [only];
     if (routes.length === 0) return false;
-    peer.sent(now, expectsAnswer(packet));
+    // A probe of another path says nothing about the one in use when it is not answered.
+    peer.sent(now, only === undefined && expectsAnswer(packet));
     for (const route of routes) {
       const to = route.via === "direct" ? route.endpoint : beacon;
       if (to === undefined) continue;
@@ -79,16 +80,20 @@ export class TunnelSender {
     this.#socket.send(buffer, offset + data.length, to);
   }
 
-  /** Sends what waited for a session. */
-  flush(peer: PeerTunnel): void {
+  /** Sends what waited for a session; true when a living peer answers some of it at once. */
+  flush(peer: PeerTunnel): boolean {
     const session = peer.session;
-    if (session === undefined) return;
+    if (session === undefined) return false;
     const pending = peer.pending;
     peer.pending = [];
+    let isAnswered = false;
     for (const bytes of pending) {
       const packet = decodePacket(bytes);
-      if (!(packet instanceof DecodeError)) this.sealed(peer, session, packet);
+      if (packet instanceof DecodeError) continue;
+      this.sealed(peer, session, packet);
+      isAnswered ||= expectsAnswer(packet);
     }
+    return isAnswered;
   }
 
   /** Sends a control packet of ours to port 0: a keepalive when empty, a probe otherwise (daemon.md §2.14 RULE). */

@@ -373,11 +373,12 @@ export class Tunnels {
     }
     peer.addCandidate(session);
     this.#driver.send(node, "response", route);
-    if (peer.live === undefined) this.#sender.flush(peer);
-    else this.#driver.challenge(peer, session);
+    if (peer.live !== undefined) this.#driver.challenge(peer, session);
+    // A datagram is not answered, and without an answer the key would stay unproven.
+    else if (!this.#sender.flush(peer)) this.#driver.prove(peer);
   }
 
-  async #resolve(node: number): Promise<void> {
+  async #resolve(node: number, isAgain: boolean = false): Promise<void> {
     const known = this.#peers.get(node);
     let found;
     try {
@@ -414,11 +415,12 @@ export class Tunnels {
     peer.direct = found.endpoint;
     peer.alternatives = found.alternatives;
     this.beacon.requestPunch(node);
-    this.#driver.want(peer);
+    // Looking anew is part of an exchange that nobody prolongs by it.
+    if (!isAgain) this.#driver.want(peer);
   }
 
   #resolveAgain(node: number): void {
-    this.#resolve(node).catch((error) =>
+    this.#resolve(node, true).catch((error) =>
       this.#deps.log("debug", "re-resolving failed", { peer_node_id: node, error: String(error) })
     );
   }

@@ -37,8 +37,8 @@ export class Persist {
     if (now < this.#at) return false;
     this.#due = true;
     this.#unanswered++;
-    this.#at = now + this.#ms;
     this.#ms = Math.min(this.#ms * 2, PERSIST_MAX_MS);
+    this.#at = now + this.#ms;
     return true;
   }
 

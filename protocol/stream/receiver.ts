@@ -233,8 +233,12 @@ export class Receiver {
   }
 
   get #maxSlots(): number {
-    const slots = this.#config.recvBufferSegments;
-    return this.#reference ? Math.min(slots, REFERENCE_WINDOW_SLOTS) : slots;
+    const { recvBufferSegments, recvBufferBytes } = this.#config;
+    return Math.min(
+      recvBufferSegments,
+      Math.floor(recvBufferBytes / SLOT_BYTES),
+      this.#reference ? REFERENCE_WINDOW_SLOTS : Infinity,
+    );
   }
 
   #onEarly(offset: number, payload: Uint8Array): void {

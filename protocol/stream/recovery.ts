@@ -216,11 +216,15 @@ export class Recovery {
     else if (this.#phase === "fast" && advanced) {
       // Without selective acknowledgements each partial one uncovers the next hole (RFC 6582).
       const first = board.flight.first;
-      if (first?.transmissions === 1) board.flight.markLost(first);
+      if (first?.transmissions === 1) {
+        board.flight.markLost(first);
+        this.#urgent = true;
+      }
     }
   }
 
   #detect(now: number): void {
+    if (this.#suspended) return;
     if (this.#board.detect(now, this.#phase !== "none") > 0) {
       this.#startFast(now);
     }
@@ -252,6 +256,8 @@ export class Recovery {
   }
 
   #onDuplicate(now: number): void {
+    // Answers to probes of a closed window say nothing about losses.
+    if (this.#suspended) return;
     this.counters.duplicateAcks++;
     this.#duplicates++;
     // With selective acknowledgements duplicates carry no news; without them three mean a loss (RFC 6582).

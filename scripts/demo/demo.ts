@@ -242,6 +242,7 @@ export class Demo {
     // Otherwise the recorder would have seen nothing because nothing went through it.
     check(endpoint === relay.endpointOf("bob"), `alice reaches bob at ${endpoint}, past the relay`);
     check(kinds.pils.bytes > FILE_BYTES, `Only ${kinds.pils.bytes} sealed bytes were recorded`);
+    check(relay.failure === undefined, `The recorder failed: ${relay.failure}`);
     check(relay.strangers === 0, `${relay.strangers} datagrams came from unknown places`);
     check(kinds.other.datagrams === 0, `${kinds.other.datagrams} datagrams are of no known type`);
     check(plaintextDatagrams === 0, `${plaintextDatagrams} datagrams carried readable bytes`);

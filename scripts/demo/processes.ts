@@ -144,11 +144,9 @@ export async function pilotctl(
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
   try {
-    const { stdout, stderr } = await child.output();
+    const { success, stdout, stderr } = await child.output();
     signal.throwIfAborted();
-    const text = new TextDecoder().decode(stdout).trim();
-    if (text === "") throw new Error(new TextDecoder().decode(stderr).trim());
-    return envelope(text.split("\n").at(-1)!);
+    return envelope(lastLine(success ? stdout : stderr));
   } catch (error) {
     throw new Error(`pilotctl ${args.join(" ")}: ${reason(error)}`);
   } finally {
@@ -156,8 +154,13 @@ export async function pilotctl(
   }
 }
 
+function lastLine(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes).trimEnd().split("\n").at(-1)!;
+}
+
 /** `data` of a success; a failure is thrown. */
 function envelope(text: string): Data {
+  if (!text.startsWith("{")) throw new Error(text === "" ? "no answer" : text);
   const { status, data, message, hint } = JSON.parse(text);
   if (status === "ok") return data;
   throw new Error(hint === undefined ? message : `${message} (${hint})`);

@@ -13,7 +13,7 @@
 
 import type { WireRecord } from "./wire_record.ts";
 
-/** What a UDP port on loopback is: `port`. */
+/** A UDP port on loopback. */
 type Port = number;
 
 /** One daemon's two sockets in the relay. */
@@ -41,6 +41,8 @@ const DATAGRAM_BYTES = 65_536;
 export class RecordingRelay implements AsyncDisposable {
   /** Datagrams that came from none of the known parties. */
   strangers = 0;
+  /** Why one of the sockets has stopped working. */
+  failure: unknown;
   readonly #record: WireRecord;
   readonly #beacon: Port;
   readonly #sides: Side[] = [];
@@ -66,19 +68,17 @@ export class RecordingRelay implements AsyncDisposable {
     const side: Side = { name, publicSide: bind(), beaconSide: bind(), daemon: undefined };
     this.#sides.push(side);
     this.#loops.push(
-      this.#pump(side.beaconSide, (from, bytes) => {
+      this.#pump(side.beaconSide, (from) => {
         side.daemon ??= from;
-        if (from === side.daemon) return send(side.publicSide, bytes, this.#beacon);
-        this.strangers++;
+        return from === side.daemon ? [side.publicSide, this.#beacon] : undefined;
       }),
-      this.#pump(side.publicSide, (from, bytes) => {
+      this.#pump(side.publicSide, (from) => {
         const sender = from === this.#beacon
           ? side.beaconSide
           : this.#sides.find((other) => other !== side && other.daemon === from)?.publicSide;
-        if (sender !== undefined && side.daemon !== undefined) {
-          return send(sender, bytes, side.daemon);
-        }
-        this.strangers++;
+        return sender === undefined || side.daemon === undefined
+          ? undefined
+          : [sender, side.daemon];
       }),
     );
     return { endpoint: this.endpointOf(name), beacon: `${HOST}:${portOf(side.beaconSide)}` };
@@ -106,19 +106,24 @@ export class RecordingRelay implements AsyncDisposable {
     await Promise.all(this.#loops);
   }
 
+  /** Receives on one socket; `route` says from which socket to which port a datagram goes on. */
   async #pump(
     socket: Deno.DatagramConn,
-    forward: (from: Port, bytes: Uint8Array) => Promise<void> | void,
+    route: (from: Port) => [Deno.DatagramConn, Port] | undefined,
   ): Promise<void> {
     const buffer = new Uint8Array(DATAGRAM_BYTES);
     while (!this.#closed) {
       try {
         const [bytes, from] = await socket.receive(buffer);
         this.#record.add(bytes);
-        await forward((from as Deno.NetAddr).port, bytes);
+        const next = route((from as Deno.NetAddr).port);
+        if (next === undefined) this.strangers++;
+        else await next[0].send(bytes, { transport: "udp", hostname: HOST, port: next[1] });
       } catch (error) {
         // A daemon that has just been stopped refuses a datagram: on a wire that would be a lost one.
-        if (!this.#closed && !(error instanceof Deno.errors.ConnectionRefused)) throw error;
+        if (this.#closed || error instanceof Deno.errors.ConnectionRefused) continue;
+        this.failure ??= error;
+        return;
       }
     }
   }
@@ -130,8 +135,4 @@ function bind(): Deno.DatagramConn {
 
 function portOf(socket: Deno.DatagramConn): Port {
   return (socket.addr as Deno.NetAddr).port;
-}
-
-async function send(socket: Deno.DatagramConn, bytes: Uint8Array, port: Port): Promise<void> {
-  await socket.send(bytes, { transport: "udp", hostname: HOST, port });
 }

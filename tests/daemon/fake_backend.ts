@@ -66,6 +66,7 @@ export class FakeConn implements Conn {
   /** Reset from this side. */
   aborted = false;
   readonly inbound: Pipe;
+  readonly #synchronous: () => boolean;
   #listener: ConnListener | undefined;
   #closing = false;
   #closedTold = false;
@@ -78,6 +79,7 @@ export class FakeConn implements Conn {
     remote: Address,
     remotePort: number,
     bufferBytes: number,
+    synchronous: () => boolean,
   ) {
     this.id = id;
     this.localAddress = local;
@@ -85,6 +87,7 @@ export class FakeConn implements Conn {
     this.remoteAddress = remote;
     this.remotePort = remotePort;
     this.inbound = new Pipe(bufferBytes);
+    this.#synchronous = synchronous;
   }
 
   get state(): Conn["state"] {
@@ -123,9 +126,9 @@ export class FakeConn implements Conn {
     if (data === undefined) return undefined;
     if (this.peer.#blocked) {
       this.peer.#blocked = false;
-      queueMicrotask(() => this.peer.#tell("onWritable"));
+      this.#later(() => this.peer.#tell("onWritable"));
     }
-    if (this.ended) queueMicrotask(() => this.#finish());
+    if (this.ended) this.#later(() => this.#finish());
     return data;
   }
 
@@ -133,8 +136,8 @@ export class FakeConn implements Conn {
     if (this.#closing || this.closed) return 0;
     const taken = this.peer.inbound.push(data);
     this.bytesWritten += taken;
-    if (taken < data.length) this.#blocked = true;
-    if (taken > 0) queueMicrotask(() => this.peer.#tell("onReadable"));
+    if (taken < data.length || this.writableBytes === 0) this.#blocked = true;
+    if (taken > 0) this.#later(() => this.peer.#tell("onReadable"));
     return taken;
   }
 
@@ -142,7 +145,7 @@ export class FakeConn implements Conn {
     if (this.#closing || this.closed) return;
     this.#closing = true;
     this.peer.inbound.ended = true;
-    queueMicrotask(() => {
+    this.#later(() => {
       this.peer.#tell("onReadable");
       this.peer.#finish();
       this.#finish();
@@ -155,18 +158,24 @@ export class FakeConn implements Conn {
     this.peer.fail(
       new PilotError("connection_closed", "Connection reset by the peer"),
     );
-    queueMicrotask(() => this.#finish());
+    this.#later(() => this.#finish());
   }
 
   /** Breaks the connection as the network would. */
   fail(error: PilotError): void {
     if (this.closed) return;
     this.error = error;
-    queueMicrotask(() => this.#finish());
+    this.#later(() => this.#finish());
   }
 
   stats(): ReturnType<Conn["stats"]> {
     return {} as ReturnType<Conn["stats"]>;
+  }
+
+  /** Tells listeners, from within the call that caused it when that is asked for: real connections do both. */
+  #later(tell: () => void): void {
+    if (this.#synchronous()) tell();
+    else queueMicrotask(tell);
   }
 
   #tell(event: "onReadable" | "onWritable"): void {
@@ -197,6 +206,8 @@ export class FakeBackend implements Backend {
   readonly version = "9.9.9-test";
   /** Buffer of each direction of a connection. */
   bufferBytes = FAKE_BUFFER_BYTES;
+  /** Connections call their listeners from within their own methods. */
+  synchronous = false;
   readonly ports = new Map<number, (conn: Conn) => void>();
   /** Every connection ever made, both ends. */
   readonly conns: FakeConn[] = [];
@@ -235,6 +246,7 @@ export class FakeBackend implements Backend {
       remote,
       remotePort,
       size,
+      () => this.synchronous,
     );
     const theirs = new FakeConn(
       this.#nextId++,
@@ -243,6 +255,7 @@ export class FakeBackend implements Backend {
       SELF,
       localPort,
       size,
+      () => this.synchronous,
     );
     ours.peer = theirs;
     theirs.peer = ours;

@@ -55,6 +55,32 @@ export class World implements AsyncDisposable {
     return this.clock.run(ms);
   }
 
+  /** Brings a tunnel up: both sides have proven their keys. */
+  async meet(a: TestNode, b: TestNode): Promise<void> {
+    await this.clock.finish(a.control.ping({ network: 0, node: b.node }, { timeoutMs: 30_000 }));
+    await this.clock.until(() =>
+      [[a, b], [b, a]].every(([one, other]) =>
+        one!.tunnels.list().some((peer) => peer.node_id === other!.node && peer.authenticated)
+      )
+    );
+  }
+
+  /** Sends a datagram and catches its frame on the way, so that it does not arrive. */
+  async capture(from: TestNode, to: TestNode, text: string): Promise<Uint8Array> {
+    const { drop } = this.net;
+    let caught: Uint8Array | undefined;
+    this.net.drop = (sent) => {
+      if (caught !== undefined || sent.from.host !== from.endpoint.host) return drop(sent);
+      caught = sent.data;
+      return true;
+    };
+    from.send(datagram(from, to, text));
+    this.net.drop = drop;
+    await settle();
+    if (caught === undefined) throw new Error("nothing was sent");
+    return caught;
+  }
+
   /** Tunnel frames sent so far; `filter` narrows them. */
   frames(filter: (frame: SeenFrame) => boolean = () => true): SeenFrame[] {
     return this.net.log.map(asFrame).filter((frame) => frame !== undefined).filter(filter);

@@ -8,6 +8,8 @@ import {
   IPC_SEND_WINDOW_BYTES,
 } from "../../../protocol/ipc.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
+import { equalBytes } from "../../../protocol/crypto/base64.ts";
+import { pattern } from "../service/exchange_peer.ts";
 import type { FakeConn } from "../fake_backend.ts";
 import { PEER } from "../fake_backend.ts";
 import { hex, type RawClient, type Rig, startRig, toHex, until, utf8 } from "./raw_client.ts";
@@ -39,6 +41,31 @@ async function accepted(
   const theirs = rig.backend.connectFrom(port)!;
   return { id: (await client.expect(Cmd.Accept)).subarray(2, 6), theirs };
 }
+
+Deno.test("5 MB come back through echo in order, whenever connections call back", async () => {
+  for (const synchronous of [false, true]) {
+    await using rig = await startRig();
+    rig.backend.synchronous = synchronous;
+    rig.backend.bufferBytes = 50_000;
+    attachEcho(rig.backend);
+    using client = await rig.connect();
+    const id = await dialEcho(client);
+    const data = pattern(5 * 1024 * 1024);
+    const sending = (async () => {
+      for (let at = 0; at < data.length; at += 77_777) {
+        await client.send(Cmd.Send, hex(id), data.subarray(at, at + 77_777));
+      }
+    })();
+    const [got] = await Promise.all([
+      client.receive(parseInt(id, 16), data.length),
+      sending,
+    ]);
+    assert.ok(equalBytes(got, data));
+    await client.send(Cmd.Close, hex(id));
+    await client.expect(Cmd.CloseOk);
+    await until(() => rig.server.stats.connections === 0, "it is forgotten");
+  }
+});
 
 Deno.test("a frame length above 1 MiB closes the socket at once", async () => {
   await using rig = await startRig();

@@ -5,8 +5,13 @@ import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend } from "../fake_backend.ts";
 
 Deno.test("echo returns every byte in order, in any chunking", async () => {
+  for (const synchronous of [false, true]) await echoProperty(synchronous);
+});
+
+async function echoProperty(synchronous: boolean): Promise<void> {
   const backend = new FakeBackend();
   backend.bufferBytes = 100;
+  backend.synchronous = synchronous;
   const echo = attachEcho(backend);
   await fc.assert(
     fc.asyncProperty(
@@ -30,7 +35,7 @@ Deno.test("echo returns every byte in order, in any chunking", async () => {
   );
   assert.equal(backend.openConns.length, 0);
   await echo.close();
-});
+}
 
 Deno.test("echo of a peer that does not read back stops taking", async () => {
   const backend = new FakeBackend();

@@ -133,7 +133,12 @@ Deno.test("subscriptions and events are reported", async () => {
 });
 
 Deno.test("a slow subscriber loses whole events and stalls nobody", async () => {
+  for (const synchronous of [false, true]) await slowSubscriber(synchronous);
+});
+
+async function slowSubscriber(synchronous: boolean): Promise<void> {
   using rig = setup();
+  rig.backend.synchronous = synchronous;
   const slow = await rig.subscribe("t");
   const quick = await rig.subscribe("t");
   const sender = await rig.subscribe("t");
@@ -158,7 +163,7 @@ Deno.test("a slow subscriber loses whole events and stalls nobody", async () => 
   assert.equal(rig.service.stats.queuedBytes, 0);
   await sender.publish("t", "again");
   assert.equal(await slow.text(), "t=again");
-});
+}
 
 Deno.test("an event larger than the queue limit passes to a subscriber that keeps up", async () => {
   using rig = setup();

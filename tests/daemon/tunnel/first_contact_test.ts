@@ -5,6 +5,7 @@ import { datagram, texts, World } from "../harness/world.ts";
 
 Deno.test("first contact takes three PILAs and delivers what waited, in order", async () => {
   await using world = new World();
+  world.beacon!.isPunching = false;
   const a = await world.node(5);
   const b = await world.node(7);
   await world.clock.finish(a.tunnels.ensure(7));
@@ -201,15 +202,14 @@ Deno.test("the address is resolved anew while a peer does not answer", async () 
   await world.clock.until(() => b.got.length === 1, 10_000);
 });
 
-Deno.test("nothing is sent before our node number is known", async () => {
+Deno.test("a punch command adds at most one PILA and its answer to first contact", async () => {
   await using world = new World();
   const a = await world.node(5);
-  await assert.rejects(
-    (async () => {
-      const { Tunnels } = await import("../../../daemon/tunnel/tunnels.ts");
-      void Tunnels;
-      await a.tunnels.ensure(404);
-    })(),
-    { code: "not_found" },
-  );
+  const b = await world.node(7);
+  await world.run(20);
+  await world.clock.finish(a.streams.dial({ network: 0, node: 7 }, 1).catch(() => {}));
+  await world.run(GIVE_UP_MS);
+  assert.ok(world.frames(({ type }) => type === "pila").length <= 5);
+  assert.ok(world.frames(({ type }) => type === "pilp").length > 0);
+  assert.ok(b.tunnels.list()[0]!.authenticated);
 });
