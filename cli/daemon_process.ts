@@ -240,7 +240,11 @@ export async function stopDaemon(
       throw new PilotError("timeout", `The daemon (pid ${pid}) does not end`);
     }
   }
-  await removePidFile(settings.pidPath); // a killed one cannot do it itself
+  // A killed one cannot do it itself, and its last threads may hold the file a moment longer than its number lives.
+  const deadline = performance.now() + KILL_TIMEOUT_MS;
+  while (!await removePidFile(settings.pidPath) && performance.now() < deadline) {
+    await pause(POLL_MS);
+  }
   return { forced };
 }
 

@@ -9,7 +9,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { formatAddress } from "../protocol/address.ts";
-import { KeyPair, nodeAead } from "../protocol/crypto/mod.ts";
+import { KeyPair } from "../protocol/crypto/mod.ts";
 import { type Endpoint, parseEndpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
 import { ensurePrivateDir } from "../platform/files.ts";
@@ -17,11 +17,13 @@ import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 import { VERSION } from "../platform/version.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { chooseAead, type ChosenAead } from "./crypto/choose.ts";
 import { Directory } from "./directory.ts";
 import { daemonHealth, daemonInfo } from "./info.ts";
 import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/server.ts";
-import { PortableUdpSocket, type UdpSocket } from "./net/udp.ts";
+import { openUdpSocket } from "./net/open.ts";
+import type { UdpSocket } from "./net/udp.ts";
 import { RegistryClient } from "./registry/client.ts";
 import { NodeRegistry } from "./registry/node_registry.ts";
 import { RegistrationLoop } from "./registry/registration.ts";
@@ -36,10 +38,14 @@ import { Gate } from "./stream/gate.ts";
 import { StreamHost } from "./stream/host.ts";
 import { Loopback } from "./stream/loopback.ts";
 import { TrustService } from "./trust/service.ts";
+import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
 import { isProbeAnswer, Tunnels } from "./tunnel/tunnels.ts";
 
 /** How long open connections may take to deliver what they hold when the daemon stops. */
 export const SHUTDOWN_GRACE_MS = 2_000;
+
+/** Security events that are logged as warnings; the others of a burst only at debug level. */
+const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };
 
 /** A running daemon. */
 export class Daemon implements Backend, AsyncDisposable {
@@ -61,15 +67,19 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly streams: StreamHost;
   /** The tunnel's UDP socket. */
   readonly socket: UdpSocket;
+  /** Which AES-256-GCM is in use. */
+  readonly aead: string;
   /** How it was started. */
   readonly options: DaemonOptions;
   readonly #clock: Clock;
   readonly #registry: NodeRegistry;
   readonly #client: RegistryClient;
+  readonly #closeAead: () => void;
   readonly #loopback: Loopback;
   readonly #control: Control;
   readonly #datagrams: Datagrams;
   readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
+  readonly #warnings: TokenBucket;
   #services: Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
@@ -83,6 +93,7 @@ export class Daemon implements Backend, AsyncDisposable {
     options: DaemonOptions;
     clock: Clock;
     socket: UdpSocket;
+    aead: ChosenAead;
     keyPair: KeyPair;
     files: StateFiles;
     trustState: Awaited<ReturnType<StateFiles["trust"]>>;
@@ -94,7 +105,10 @@ export class Daemon implements Backend, AsyncDisposable {
     this.options = options;
     this.#clock = clock;
     this.startedMs = clock.now();
+    this.#warnings = new TokenBucket(WARNING_RATE, this.startedMs);
     this.socket = parts.socket;
+    this.aead = parts.aead.name;
+    this.#closeAead = () => parts.aead.close();
     this.#registry = registry;
     this.#client = parts.client;
     const self = () => registry.node;
@@ -118,7 +132,7 @@ export class Daemon implements Backend, AsyncDisposable {
       random,
       socket: parts.socket,
       keyPair: parts.keyPair,
-      aead: nodeAead,
+      aead: parts.aead.factory,
       pinnedKey: (node) => trustState.pinnedKey(node),
       lookupKey: (node) => registry.lookupKey(node),
       resolve: (node) => this.directory.resolve(node),
@@ -147,6 +161,7 @@ export class Daemon implements Backend, AsyncDisposable {
       ensure,
       send,
       segmentBytes: (node) => this.tunnels.segmentBytes(node),
+      suspectPath: (node) => this.tunnels.suspectPath(node),
       emit,
     });
     this.#control = new Control({ clock, self, ensure, send });
@@ -174,6 +189,7 @@ export class Daemon implements Backend, AsyncDisposable {
         gate.forget(node);
         this.streams.cut(node);
       },
+      forgetVerdict: (node) => gate.forget(node),
       dropTunnel: (node) => this.tunnels.remove(node),
       dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
@@ -207,7 +223,8 @@ export class Daemon implements Backend, AsyncDisposable {
    * @param clock Time; tests may turn it themselves.
    * @returns The running daemon.
    * @throws {PilotError} `already_exists` when another daemon serves the socket or the UDP port is taken,
-   * `invalid_argument` for damaged state files, `denied` for files that others may read, `io_error`.
+   * `invalid_argument` for damaged state files, `denied` for files that others may read, `io_error`,
+   * `unavailable` when the UDP socket or AEAD asked for does not work here.
    */
   static async start(options: DaemonOptions, clock: Clock = systemClock): Promise<Daemon> {
     await ensurePrivateDir(options.home);
@@ -220,11 +237,19 @@ export class Daemon implements Backend, AsyncDisposable {
     if (known !== undefined) registry.assume(known.node);
     const keyPair = await KeyPair.generate();
     const { host, port } = parseEndpoint(options.listen, { allowEmptyHost: true });
-    const socket = PortableUdpSocket.bind(host === "" ? "0.0.0.0" : host, port);
+    const aead = chooseAead(options.aead);
+    let socket: UdpSocket;
+    try {
+      socket = await openUdpSocket({ host, port, kind: options.udp });
+    } catch (error) {
+      aead.close();
+      throw error;
+    }
     const daemon = new Daemon({
       options,
       clock,
       socket,
+      aead,
       keyPair,
       files,
       trustState,
@@ -277,7 +302,10 @@ export class Daemon implements Backend, AsyncDisposable {
   emit(event: string, data: Json): void {
     const isNews = /^(node|handshake|trust|tunnel)\./.test(event);
     if (isNews) this.#log.info(event, data);
-    else this.#log.debug(event, data);
+    // What an attacker causes must be seen, but must not fill the disk.
+    else if (event.startsWith("security.") && this.#warnings.take(this.#clock.now())) {
+      this.#log.warn(event, data);
+    } else this.#log.debug(event, data);
   }
 
   /** Ends everything in order; what connections hold is delivered within {@linkcode SHUTDOWN_GRACE_MS}. */
@@ -318,6 +346,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.tunnels.close();
     this.#loopback.close();
     await this.socket.close();
+    this.#closeAead();
   }
 
   async #onRegistered(isFirst: boolean): Promise<void> {
@@ -350,7 +379,7 @@ export class Daemon implements Backend, AsyncDisposable {
         this.#datagrams.onPacket(packet);
         break;
       case PROTO_CONTROL:
-        if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode);
+        if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode, via);
         else this.#control.onPacket(packet, via);
         break;
       default: // Unknown protocols are ignored, as by every known implementation.

@@ -11,16 +11,39 @@ import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 import { Daemon } from "./daemon.ts";
 
+/** A daemon that runs in this process. */
+export interface RunningDaemon extends AsyncDisposable {
+  /** Everything about it, as `pilotctl info --json` shows it (daemon.md §7.7). */
+  info(): Record<string, unknown>;
+  /** The short form. */
+  health(): Record<string, unknown>;
+  /** Ends it in order: what open connections hold is delivered first, within two seconds. */
+  stop(): Promise<void>;
+}
+
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM"];
+
+/**
+ * Starts a daemon within this process. When it resolves, its socket answers; registration goes on in the background.
+ * The log is the caller's to set up.
+ *
+ * @param options See {@linkcode DaemonOptions}.
+ * @returns The running daemon.
+ * @throws {PilotError} `already_exists` when another daemon serves the socket or the UDP port is taken,
+ * `invalid_argument` for damaged state files, `denied` for files that others may read, `io_error`.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon> {
+  return await Daemon.start(options);
+}
 
 /**
  * Runs a daemon in the foreground until it is told to stop by SIGINT or SIGTERM.
  *
  * @param options See {@linkcode DaemonOptions}.
  * @returns The exit code, 0 after an orderly stop.
- * @throws {PilotError} When it cannot start, see {@linkcode Daemon.start}.
+ * @throws {PilotError} When it cannot start, as {@linkcode startDaemon}.
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   configureLog({ level: options.logLevel, format: options.logFormat });

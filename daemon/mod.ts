@@ -4,6 +4,6 @@
  * @module
  */
 
-export { Daemon } from "./daemon.ts";
-export { runDaemon } from "./main.ts";
-export type { DaemonOptions } from "../platform/settings.ts";
+export { runDaemon, type RunningDaemon, startDaemon } from "./main.ts";
+export type { AeadKind, DaemonOptions, DaemonReady, UdpKind } from "../platform/settings.ts";
+export type { LogFormat, LogLevel } from "../platform/log.ts";

@@ -45,6 +45,8 @@ export class Gateway implements AsyncDisposable {
   readonly #stop = new AbortController();
 
   /**
+   * Makes a gateway without mappings.
+   *
    * @param options See {@linkcode GatewayOptions}.
    * @throws {PilotError} `invalid_argument` for a bad subnet.
    */
@@ -121,6 +123,7 @@ export class Gateway implements AsyncDisposable {
     await Promise.all([...this.#accepting, ...this.#running.values()]);
   }
 
+  /** Ends everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -30,37 +30,37 @@ export interface RunGatewayOptions {
  * @throws {PilotError} `not_running` without a daemon; as {@linkcode Gateway.map}.
  */
 export async function runGateway(options: RunGatewayOptions): Promise<number> {
-  await using driver = await connect({ socket: options.socket });
-  await using gateway = new Gateway({
-    driver,
-    subnet: options.subnet,
-    ports: options.ports,
-    onError: (error) => console.error(`gateway: ${error.message}`),
-  });
-  for (const text of options.targets) {
-    const [target = "", localIp] = text.split("=");
-    gateway.map(await driver.resolveTarget(target), localIp);
-  }
-  const mappings = gateway.mappings.map(({ localIp, address, ports }) => ({
-    local_ip: localIp,
-    pilot_addr: formatAddress(address),
-    ports,
-  }));
-  if (options.json) {
-    const data = { pid: Deno.pid, subnet: gateway.subnet, mappings };
-    console.log(JSON.stringify({ status: "ok", data }));
-  } else {
-    console.log(`gateway ready: ${gateway.subnet}`);
-    for (const { local_ip, pilot_addr, ports } of mappings) {
-      console.log(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
-    }
-  }
   const stop = Promise.withResolvers<number>();
   const onSignal = () => stop.resolve(0);
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
-  void driver.closed.then(() => stop.resolve(1));
   try {
+    await using driver = await connect({ socket: options.socket });
+    await using gateway = new Gateway({
+      driver,
+      subnet: options.subnet,
+      ports: options.ports,
+      onError: (error) => console.error(`gateway: ${error.message}`),
+    });
+    for (const text of options.targets) {
+      const [target = "", localIp] = text.split("=");
+      gateway.map(await driver.resolveTarget(target), localIp);
+    }
+    const mappings = gateway.mappings.map(({ localIp, address, ports }) => ({
+      local_ip: localIp,
+      pilot_addr: formatAddress(address),
+      ports,
+    }));
+    if (options.json) {
+      const data = { pid: Deno.pid, subnet: gateway.subnet, mappings };
+      console.log(JSON.stringify({ status: "ok", data }));
+    } else {
+      console.log(`gateway ready: ${gateway.subnet}`);
+      for (const { local_ip, pilot_addr, ports } of mappings) {
+        console.log(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
+      }
+    }
+    void driver.closed.then(() => stop.resolve(1));
     return await stop.promise;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);

@@ -18,6 +18,7 @@ import {
   readRawConfig,
   updateConfigFile,
 } from "./config.ts";
+import { PilotError } from "../protocol/errors.ts";
 import { parseDuration } from "./duration.ts";
 
 /** Registry when nothing is configured: this machine, so that no stray start talks to the outside. */
@@ -89,6 +90,16 @@ export interface DaemonReady {
   readonly pid: number;
 }
 
+/** Forms of the daemon's UDP socket; "auto" is the fastest that works. */
+export type UdpKind = "auto" | "portable" | "linux";
+/** Forms of the daemon's AES-256-GCM; "auto" is the fastest that works. */
+export type AeadKind = "auto" | "libcrypto" | "node" | "noble";
+
+/** Values of {@linkcode UdpKind}. */
+export const UDP_KINDS: readonly UdpKind[] = ["auto", "portable", "linux"];
+/** Values of {@linkcode AeadKind}. */
+export const AEAD_KINDS: readonly AeadKind[] = ["auto", "libcrypto", "node", "noble"];
+
 /** Everything that decides how a daemon runs; made by `resolveDaemonOptions`. Paths are absolute. */
 export interface DaemonOptions {
   /** Home directory. */
@@ -125,6 +136,10 @@ export interface DaemonOptions {
   logLevel: LogLevel;
   /** Shape of the log. */
   logFormat: LogFormat;
+  /** Form of the UDP socket; default environment `PILOT_UDP`, then "auto". */
+  udp?: UdpKind | undefined;
+  /** Form of AES-256-GCM; default environment `PILOT_AEAD`, then "auto". */
+  aead?: AeadKind | undefined;
   /** Called once when the socket answers. */
   ready?: (ready: DaemonReady) => void;
 }
@@ -212,6 +227,7 @@ export function resolveSettings(input: SettingInput = {}): Settings {
  * @param settings Resolved places.
  * @param flags What was given explicitly.
  * @returns Everything the daemon needs.
+ * @throws {PilotError} `invalid_argument` when `PILOT_UDP` or `PILOT_AEAD` is not a known kind.
  */
 export function resolveDaemonOptions(
   settings: Settings,
@@ -244,7 +260,21 @@ export function resolveDaemonOptions(
     endpoint: flags.endpoint ?? config.endpoint,
     logLevel: flags.logLevel ?? config.log_level ?? "info",
     logFormat: flags.logFormat ?? config.log_format ?? "text",
+    udp: flags.udp ?? envChoice("PILOT_UDP", UDP_KINDS),
+    aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS),
   };
+}
+
+/** A variable that must be one of `kinds`; "auto" when it is not set. */
+function envChoice<T extends string>(name: string, kinds: readonly (T | "auto")[]): T | "auto" {
+  const value = processEnv(name) || "auto";
+  const kind = kinds.find((known) => known === value);
+  if (kind === undefined) {
+    throw new PilotError("invalid_argument", `${name} is "${value}"`, {
+      hint: `It must be one of ${kinds.join(", ")}.`,
+    });
+  }
+  return kind;
 }
 
 /**

@@ -15,6 +15,7 @@ export * from "./frame_reader.ts";
 export * from "./ip.ts";
 export * from "./ipc.ts";
 export * from "./packet.ts";
+export * from "./path/mod.ts";
 export * from "./ports.ts";
 export * from "./registry.ts";
 export * from "./service/mod.ts";

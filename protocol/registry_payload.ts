@@ -14,6 +14,7 @@ export const BINARY_MAX_LIST = 1024;
 export const KEY_AGE_UNKNOWN = 0xffffffff;
 
 const SIGNATURE_BYTES = 64;
+/** Longest error text sent: what existing servers cut theirs to (rendezvous.md §1.4). */
 const MAX_ERROR_BYTES = 65000;
 const KEY_EXPIRES = 1;
 const PUBLIC = 1;

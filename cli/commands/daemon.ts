@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DaemonFlags, LogFormat, LogLevel } from "../../platform/mod.ts";
+import type { AeadKind, DaemonFlags, LogFormat, LogLevel, UdpKind } from "../../platform/mod.ts";
 import { probeInfo, startDaemon, STOP_TIMEOUT_MS, stopDaemon } from "../daemon_process.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
@@ -56,6 +56,16 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
     description: "text or json (text)",
     parse: oneOf("text", "json"),
   },
+  {
+    flags: "--udp <kind>",
+    description: "UDP socket: auto, portable or linux (auto)",
+    parse: oneOf("auto", "portable", "linux"),
+  },
+  {
+    flags: "--aead <kind>",
+    description: "AES-256-GCM: auto, libcrypto, node or noble (auto)",
+    parse: oneOf("auto", "libcrypto", "node", "noble"),
+  },
 ];
 
 /** The options of {@linkcode DAEMON_OPTIONS} as settings of the daemon. */
@@ -75,6 +85,8 @@ function daemonFlags(call: Invocation): DaemonFlags {
     keepaliveMs: options.number("keepalive"),
     logLevel: options.text("log-level") as LogLevel | undefined,
     logFormat: options.text("log-format") as LogFormat | undefined,
+    udp: options.text("udp") as UdpKind | undefined,
+    aead: options.text("aead") as AeadKind | undefined,
   };
 }
 
@@ -100,6 +112,8 @@ async function runArguments(call: Invocation): Promise<string[]> {
     keepalive: flags.keepaliveMs === undefined ? undefined : `${flags.keepaliveMs}ms`,
     "log-level": flags.logLevel,
     "log-format": flags.logFormat,
+    udp: flags.udp,
+    aead: flags.aead,
   };
   for (const [name, value] of Object.entries(texts)) {
     if (value !== undefined) args.push(`--${name}=${value}`);

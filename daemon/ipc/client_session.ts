@@ -31,8 +31,8 @@ import { Outgoing } from "./outgoing.ts";
 import { encodeFailure } from "./replies.ts";
 import { Requests, type RequestState } from "./requests.ts";
 
-/** A command number nobody uses, so that clients drop it (daemon.md §7.1); written only to see whether one is there. */
-const PROBE_FRAME = encodeIpcFrame(0x4f);
+/** Dropped by clients (daemon.md §7.1); written only to see whether one is there. */
+const PROBE_FRAME = encodeIpcFrame(Cmd.Probe);
 /** What HelloOk says we can do. */
 const FEATURES: readonly string[] = [
   "tags",

@@ -1,5 +1,5 @@
 /**
- * The tunnel's UDP socket: one interface, here its portable form over `Deno.listenDatagram`.
+ * The tunnel's UDP socket: the interface that the portable and the Linux form share.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Endpoint } from "../../protocol/ip.ts";
 const MAPPED_PREFIX = "::ffff:";
 
 /** Reduces the IPv4-mapped form that a dual-stack socket reports; every other literal is left as it is. */
-function normalizeHost(host: string): string {
+export function normalizeHost(host: string): string {
   return host.startsWith(MAPPED_PREFIX) && host.includes(".")
     ? host.slice(MAPPED_PREFIX.length)
     : host;
@@ -27,17 +27,45 @@ export function sameEndpoint(
 
 /** Counters of a socket since it was opened. */
 export interface UdpStats {
-  /** Datagrams handed to the kernel. */
+  /** Datagrams the kernel took. */
   sent: number;
-  /** Bytes handed to the kernel. */
+  /** Bytes the kernel took. */
   sentBytes: number;
   /** Datagrams received. */
   received: number;
   /** Bytes received. */
   receivedBytes: number;
-  /** Datagrams the kernel refused, or that found {@linkcode MAX_SENDS_IN_FLIGHT} others in flight. */
+  /** Datagrams that could not be sent: refused by the kernel, no room, no usable destination, socket closed. */
   dropped: number;
+  /** Calls that sent something; `sent / sendCalls` is the size of a batch. */
+  sendCalls: number;
+  /** Calls that received something. */
+  receiveCalls: number;
+  /** Errors of the kernel by name, such as `{ENOBUFS: 3}`. */
+  readonly errors: Record<string, number>;
 }
+
+/** Counters of a socket that has done nothing yet. */
+export function newUdpStats(): UdpStats {
+  return {
+    sent: 0,
+    sentBytes: 0,
+    received: 0,
+    receivedBytes: 0,
+    dropped: 0,
+    sendCalls: 0,
+    receiveCalls: 0,
+    errors: {},
+  };
+}
+
+/** Counts an error of the kernel. */
+export function countError(stats: UdpStats, name: string): void {
+  stats.errors[name] = (stats.errors[name] ?? 0) + 1;
+}
+
+/** Called for each datagram received; `data` is valid, and may be changed, during the call only. */
+export type DatagramHandler = (data: Uint8Array, from: Endpoint) => void;
 
 /** A bound UDP socket. Sending never blocks and never throws: a datagram may be lost anyway. */
 export interface UdpSocket {
@@ -47,140 +75,65 @@ export interface UdpSocket {
   readonly local: Endpoint;
   /** Counters. */
   readonly stats: UdpStats;
-  /** A buffer of {@linkcode SEND_BUFFER_BYTES} to build a datagram in; must be given to {@linkcode UdpSocket.send}. */
-  acquire(): Uint8Array<ArrayBuffer>;
-  /** Sends `length` bytes of a buffer from {@linkcode UdpSocket.acquire} and takes the buffer back. */
-  send(buffer: Uint8Array<ArrayBuffer>, length: number, to: Endpoint): void;
-  /** Starts receiving. `data` is valid only during the call. */
-  start(onDatagram: (data: Uint8Array, from: Endpoint) => void): void;
-  /** Closes the socket and ends receiving. */
+  /**
+   * Datagrams arrive whole or not at all, unless {@linkcode UdpSocket.send} is told otherwise. Where this is false the
+   * system decides, and that a datagram arrived does not mean that the path carries its size.
+   */
+  readonly forbidsFragments: boolean;
+  /**
+   * A buffer to build a datagram in; must be given to {@linkcode UdpSocket.send}.
+   *
+   * @param bytes Room needed, at most {@linkcode SEND_BUFFER_BYTES}, which is also the default.
+   * @returns At least that much, content undefined.
+   */
+  acquire(bytes?: number): Uint8Array<ArrayBuffer>;
+  /**
+   * Sends `length` bytes of a buffer from {@linkcode UdpSocket.acquire} and takes the buffer back. Datagrams
+   * leave in order, at the latest when the running task and its microtasks end.
+   *
+   * @param mayFragment The network may cut it into fragments when it is larger than the path carries. Default false;
+   * only heeded where {@linkcode UdpSocket.forbidsFragments}.
+   */
+  send(
+    buffer: Uint8Array<ArrayBuffer>,
+    length: number,
+    to: Endpoint,
+    mayFragment?: boolean,
+  ): void;
+  /** Starts receiving. */
+  start(onDatagram: DatagramHandler): void;
+  /** Sends what is queued, closes the socket and ends receiving. May be called more than once. */
   close(): Promise<void>;
 }
 
 /** Largest datagram that can be built or received: the largest UDP payload. */
 export const SEND_BUFFER_BYTES = 65_536;
-/** Sends the kernel has not finished; above it datagrams are dropped, as a full interface queue would. */
-export const MAX_SENDS_IN_FLIGHT = 1024;
-/** Buffers kept for the next send; more are left to the garbage collector. */
-const POOL_BUFFERS = 64;
-/** Pause after a receive error that is not the end of the socket, so that a persistent one cannot spin. */
-const RECEIVE_ERROR_PAUSE_MS = 10;
 
-/** {@linkcode UdpSocket} over `Deno.listenDatagram`. */
-export class PortableUdpSocket implements UdpSocket {
-  readonly kind = "portable";
-  readonly local: Endpoint;
-  readonly stats: UdpStats = {
-    sent: 0,
-    sentBytes: 0,
-    received: 0,
-    receivedBytes: 0,
-    dropped: 0,
-  };
-  readonly #conn: Deno.DatagramConn;
-  readonly #pool: Uint8Array<ArrayBuffer>[] = [];
-  #inFlight = 0;
-  #closed = false;
-  #receiving: Promise<void> | undefined;
+/**
+ * Sizes of send buffers. The first holds any datagram of a 1500-byte path, the second one of a jumbo frame or a
+ * default loopback segment; small datagrams close together stay in the processor's cache.
+ */
+export const BUFFER_CLASSES: readonly number[] = [2048, 9216, SEND_BUFFER_BYTES];
 
-  private constructor(conn: Deno.DatagramConn) {
-    this.#conn = conn;
-    const { hostname, port } = conn.addr as Deno.NetAddr;
-    this.local = { host: normalizeHost(hostname), port };
-  }
+/** Index in {@linkcode BUFFER_CLASSES} of the smallest buffer that holds `bytes`. */
+export function bufferClass(bytes: number): number {
+  return bytes <= 2048 ? 0 : bytes <= 9216 ? 1 : 2;
+}
 
-  /**
-   * Binds a socket.
-   *
-   * @param host IP literal to bind; `0.0.0.0` for all IPv4 interfaces.
-   * @param port UDP port, 0 for a free one.
-   * @returns The socket.
-   * @throws {PilotError} `already_exists` when the port is taken, `io_error` otherwise.
-   */
-  static bind(host: string, port: number): PortableUdpSocket {
-    try {
-      return new PortableUdpSocket(
-        Deno.listenDatagram({ transport: "udp", hostname: host, port }),
-      );
-    } catch (error) {
-      const taken = error instanceof Deno.errors.AddrInUse;
-      throw new PilotError(
-        taken ? "already_exists" : "io_error",
-        `Cannot bind UDP ${host}:${port}: ${error instanceof Error ? error.message : error}`,
-        {
-          cause: error,
-          hint: taken
-            ? "Another program uses this port; choose another with --listen."
-            : "Check the address given with --listen.",
-        },
-      );
-    }
-  }
-
-  acquire(): Uint8Array<ArrayBuffer> {
-    return this.#pool.pop() ?? new Uint8Array(SEND_BUFFER_BYTES);
-  }
-
-  send(buffer: Uint8Array<ArrayBuffer>, length: number, to: Endpoint): void {
-    if (this.#closed || this.#inFlight >= MAX_SENDS_IN_FLIGHT) {
-      this.stats.dropped++;
-      this.#release(buffer);
-      return;
-    }
-    this.#inFlight++;
-    this.stats.sent++;
-    this.stats.sentBytes += length;
-    // The kernel may read the buffer until the promise settles, so only then does it go back to the pool.
-    this.#conn.send(buffer.subarray(0, length), {
-      transport: "udp",
-      hostname: to.host,
-      port: to.port,
-    }).then(
-      () => this.#sent(buffer),
-      () => {
-        // Unreachable, filtered, too big: to a datagram protocol all of these are loss.
-        this.stats.dropped++;
-        this.#sent(buffer);
-      },
-    );
-  }
-
-  start(onDatagram: (data: Uint8Array, from: Endpoint) => void): void {
-    this.#receiving ??= this.#receive(onDatagram);
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#conn.close();
-    await this.#receiving;
-  }
-
-  async #receive(
-    onDatagram: (data: Uint8Array, from: Endpoint) => void,
-  ): Promise<void> {
-    const buffer = new Uint8Array(SEND_BUFFER_BYTES);
-    while (!this.#closed) {
-      const received = await this.#conn.receive(buffer).catch(() => undefined);
-      if (this.#closed) return;
-      if (received === undefined) {
-        // An ICMP error of an earlier send surfaces here; the socket is still good (anchors.md C.3, P0-005).
-        await new Promise((resolve) => setTimeout(resolve, RECEIVE_ERROR_PAUSE_MS));
-        continue;
-      }
-      const { hostname, port } = received[1] as Deno.NetAddr;
-      this.stats.received++;
-      this.stats.receivedBytes += received[0].length;
-      onDatagram(received[0], { host: normalizeHost(hostname), port });
-    }
-  }
-
-  #sent(buffer: Uint8Array<ArrayBuffer>): void {
-    this.#inFlight--;
-    this.#release(buffer);
-  }
-
-  #release(buffer: Uint8Array<ArrayBuffer>): void {
-    if (this.#pool.length < POOL_BUFFERS) this.#pool.push(buffer);
-  }
+/** The error of a socket that cannot be bound. */
+export function bindError(
+  host: string,
+  port: number,
+  options: { taken: boolean; reason: string; cause?: unknown },
+): PilotError {
+  return new PilotError(
+    options.taken ? "already_exists" : "io_error",
+    `Cannot bind UDP ${host}:${port}: ${options.reason}`,
+    {
+      cause: options.cause,
+      hint: options.taken
+        ? "Another program uses this port; choose another with --listen."
+        : "Check the address given with --listen.",
+    },
+  );
 }

@@ -42,6 +42,7 @@ class Connection {
   /** Settles when the connection is over and everything on it was rejected. */
   readonly done: Promise<void>;
   isClosed = false;
+  #reason = "the registry closed the connection";
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
@@ -54,11 +55,14 @@ class Connection {
 
   send(frame: Uint8Array, request: Outstanding): void {
     this.#outstanding.push(request);
-    this.#writing = this.#writing.then(() => writeAll(this.#conn, frame)).catch(() => this.close());
+    this.#writing = this.#writing.then(() => writeAll(this.#conn, frame))
+      .catch((error) => this.close(error instanceof Error ? error.message : String(error)));
   }
 
-  close(): void {
+  /** Ends the connection; requests on it fail for this reason. */
+  close(reason: string): void {
     if (this.isClosed) return;
+    this.#reason = reason;
     this.isClosed = true;
     this.#conn.close();
   }
@@ -66,7 +70,6 @@ class Connection {
   async #read(): Promise<void> {
     const reader = new JsonFrameReader();
     const buffer = new Uint8Array(65_536);
-    let reason = "the registry closed the connection";
     try {
       for (;;) {
         const bytes = await this.#conn.read(buffer);
@@ -79,17 +82,17 @@ class Connection {
           request?.resolve(reply);
         }
         if (reply instanceof DecodeError) {
-          reason = `the registry sent rubbish (${reply.message})`;
+          this.close(`the registry sent rubbish (${reply.message})`);
           break;
         }
       }
     } catch (error) {
-      if (!this.isClosed) reason = error instanceof Error ? error.message : String(error);
+      this.close(error instanceof Error ? error.message : String(error));
     }
-    this.close();
+    this.close(this.#reason);
     for (const request of this.#outstanding.splice(0)) {
       request.cancelTimeout();
-      request.reject(unavailable(reason));
+      request.reject(unavailable(this.#reason));
     }
   }
 }
@@ -101,6 +104,8 @@ export class RegistryClient {
   readonly #clock: Clock;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
+  /** Gives up the connection attempt that runs. */
+  #giveUp: AbortController | undefined;
   #closed = false;
   readonly #ending = new Set<Promise<void>>();
 
@@ -140,11 +145,11 @@ export class RegistryClient {
   /** Ends the connection; requests under way fail with `unavailable`. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#connection?.close();
+    this.#giveUp?.abort();
     await this.#connecting?.catch(() => {
       // It fails because we close.
     });
-    this.#connection?.close();
+    this.#connection?.close("this client is closed");
     await Promise.all(this.#ending);
   }
 
@@ -156,9 +161,13 @@ export class RegistryClient {
         `${MAX_OUTSTANDING} registry requests are waiting already`,
       );
     }
+    const frame = encodeJsonFrame(request);
     const reply = await new Promise<JsonObject>((resolve, reject) => {
-      const cancelTimeout = this.#clock.after(REPLY_TIMEOUT_MS, () => connection.close());
-      connection.send(encodeJsonFrame(request), { resolve, reject, cancelTimeout });
+      const cancelTimeout = this.#clock.after(
+        REPLY_TIMEOUT_MS,
+        () => connection.close(`no answer in ${REPLY_TIMEOUT_MS} ms`),
+      );
+      connection.send(frame, { resolve, reject, cancelTimeout });
     });
     if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
     return reply;
@@ -174,6 +183,7 @@ export class RegistryClient {
   async #open(): Promise<Connection> {
     const { host, port } = parseEndpoint(this.address);
     const controller = new AbortController();
+    this.#giveUp = controller;
     const cancel = this.#clock.after(CONNECT_TIMEOUT_MS, () => controller.abort());
     try {
       const conn = await Deno.connect({ hostname: host, port, signal: controller.signal });
@@ -183,7 +193,7 @@ export class RegistryClient {
       const ending = connection.done.finally(() => this.#ending.delete(ending));
       this.#ending.add(ending);
       this.#connection = connection;
-      if (this.#closed) connection.close();
+      if (this.#closed) connection.close("this client is closed");
       return connection;
     } catch (error) {
       const reason = controller.signal.aborted
@@ -194,6 +204,7 @@ export class RegistryClient {
       throw unavailable(`${this.address}: ${reason}`, error);
     } finally {
       cancel();
+      this.#giveUp = undefined;
     }
   }
 }

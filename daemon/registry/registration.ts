@@ -81,6 +81,8 @@ export class RegistrationLoop {
   async #run(): Promise<void> {
     while (this.#again && !this.#stopped) {
       this.#again = false;
+      // What the attempt before has set would be a second chain of heartbeats.
+      this.#timers.clear();
       await this.#attempt(async () => {
         const reply = await this.#deps.register();
         await this.#deps.registered(reply, this.#isFirst);
@@ -116,7 +118,11 @@ export class RegistrationLoop {
       () => void this.#timers.after(this.#deps.keepaliveMs, () => this.#heartbeat()),
       // Whatever went wrong, registering afresh mends it and is idempotent.
       () => void this.#timers.after(this.#backoffMs(), () => this.trigger()),
-    ).finally(() => this.#running = undefined);
+    ).finally(() => {
+      this.#running = undefined;
+      // Asked for while the heartbeat was under way.
+      if (this.#again) this.trigger();
+    });
   }
 
   #backoffMs(): number {

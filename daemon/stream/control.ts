@@ -10,6 +10,7 @@ import { ACK, type Packet, PROTO_CONTROL } from "../../protocol/packet.ts";
 import { PORT_PING } from "../../protocol/ports.ts";
 import type { Clock } from "../clock.ts";
 import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
+import { withLimits } from "./with_limits.ts";
 
 /** Pings without an answer yet. */
 export const MAX_PINGS = 4_096;
@@ -32,7 +33,8 @@ export interface ControlDeps {
 
 interface Outstanding {
   readonly node: number;
-  sentMs: number;
+  /** When each copy was sent, by its sequence number, which the answer repeats. */
+  readonly sentMs: Map<number, number>;
   readonly answered: (rttMs: number, via: "direct" | "relay") => void;
 }
 
@@ -81,9 +83,14 @@ export class Control {
     options: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<{ rttMs: number; relayed: boolean }> {
     const { clock, ensure, self } = this.#deps;
-    const { signal, timeoutMs } = options;
-    if (address.node !== self()) await ensure(address.node);
+    const { signal } = options;
+    const startMs = clock.now();
+    if (address.node !== self()) {
+      const what = `Ping of ${formatAddress(address)}`;
+      await withLimits(ensure(address.node), { ...options, signal, clock, what });
+    }
     if (signal?.aborted) throw new PilotError("aborted", "The ping was cancelled");
+    const timeoutMs = Math.max(1, options.timeoutMs - (clock.now() - startMs));
     const port = this.#freePort();
     return await new Promise((resolve, reject) => {
       let cancelResend = () => {};
@@ -100,21 +107,25 @@ export class Control {
       const cancelTimeout = clock.after(timeoutMs, () => {
         finish();
         reject(
-          new PilotError("timeout", `No answer from ${formatAddress(address)} in ${timeoutMs} ms`, {
-            hint: "The peer may be offline or unreachable; see `pilotctl peers`.",
-          }),
+          new PilotError(
+            "timeout",
+            `No answer from ${formatAddress(address)} in ${options.timeoutMs} ms`,
+            {
+              hint: "The peer may be offline or unreachable; see `pilotctl peers`.",
+            },
+          ),
         );
       });
       const outstanding: Outstanding = {
         node: address.node,
-        sentMs: clock.now(),
+        sentMs: new Map(),
         answered: (rttMs, via) => {
           finish();
           resolve({ rttMs, relayed: via === "relay" });
         },
       };
       const send = (afterMs: number) => {
-        outstanding.sentMs = clock.now();
+        outstanding.sentMs.set(this.#nextSeq, clock.now());
         this.#sendPing(address, port);
         cancelResend = clock.after(afterMs, () => send(afterMs * 2));
       };
@@ -127,7 +138,8 @@ export class Control {
   #onPong(packet: Packet, via: "direct" | "relay"): void {
     const ping = this.#pings.get(packet.dstPort);
     if (ping === undefined || ping.node !== packet.srcNode) return;
-    ping.answered(this.#deps.clock.now() - ping.sentMs, via);
+    const sentMs = ping.sentMs.get(packet.seq);
+    if (sentMs !== undefined) ping.answered(this.#deps.clock.now() - sentMs, via);
   }
 
   #sendPing(address: Address, srcPort: number): void {

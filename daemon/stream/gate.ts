@@ -8,12 +8,12 @@ import { PORT_HANDSHAKE } from "../../protocol/ports.ts";
 import type { Clock } from "../clock.ts";
 import { KeyedRateLimit, type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
 
-/** SYNs a second from all peers together. */
-export const SYN_RATE: Rate = { perSecond: 1_000, burst: 2_000 };
+/** SYNs a second from all peers together: about what one core can answer. */
+export const SYN_RATE: Rate = { perSecond: 10_000, burst: 20_000 };
 /** SYNs a second from one peer that we do not trust (daemon.md §3.1; bursts as anchors.md C.3). */
 export const SYN_RATE_STRANGER: Rate = { perSecond: 10, burst: 64 };
-/** SYNs a second from one trusted peer. */
-export const SYN_RATE_TRUSTED: Rate = { perSecond: 400, burst: 800 };
+/** SYNs a second from one trusted peer: above what one dials by itself in a loop, half of what all may. */
+export const SYN_RATE_TRUSTED: Rate = { perSecond: 5_000, burst: 10_000 };
 /** Sources whose SYNs are counted (daemon.md §3.1). */
 export const MAX_SYN_SOURCES = 4_096;
 /** Verdicts of the registry that are remembered. */
@@ -43,7 +43,8 @@ export class Gate {
   readonly #strangers = new KeyedRateLimit<number>(SYN_RATE_STRANGER, MAX_SYN_SOURCES);
   readonly #trusted = new KeyedRateLimit<number>(SYN_RATE_TRUSTED, MAX_SYN_SOURCES);
   readonly #verdicts = new Map<number, { ok: boolean; atMs: number }>();
-  readonly #asking = new Set<number>();
+  /** Nodes being asked about; the value tells an answer that counts from one that came too late. */
+  readonly #asking = new Map<number, symbol>();
 
   constructor(deps: GateDeps) {
     this.#deps = deps;
@@ -77,12 +78,15 @@ export class Gate {
   /** Forgets what the registry said about a peer. */
   forget(node: number): void {
     this.#verdicts.delete(node);
+    this.#asking.delete(node);
   }
 
   #ask(node: number): void {
     if (this.#asking.has(node) || this.#asking.size >= MAX_ASKING) return;
-    this.#asking.add(node);
+    const question = Symbol();
+    this.#asking.set(node, question);
     this.#deps.checkTrust(node).then((ok) => {
+      if (this.#asking.get(node) !== question) return;
       this.#verdicts.delete(node);
       this.#verdicts.set(node, { ok, atMs: this.#deps.clock.now() });
       if (this.#verdicts.size > MAX_VERDICTS) {
@@ -90,6 +94,8 @@ export class Gate {
       }
     }, () => {
       // The registry is not there: the gate stays shut, and the peer's next SYN asks again.
-    }).finally(() => this.#asking.delete(node));
+    }).finally(() => {
+      if (this.#asking.get(node) === question) this.#asking.delete(node);
+    });
   }
 }

@@ -8,7 +8,12 @@
 import { type Address, addressKey, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { ACK, FIN, type Packet, PROTO_STREAM, RST, SYN } from "../../protocol/packet.ts";
-import { type Segment, Stream, type StreamOptions } from "../../protocol/stream/mod.ts";
+import {
+  type Segment,
+  Stream,
+  StreamMemory,
+  type StreamOptions,
+} from "../../protocol/stream/mod.ts";
 import type { Clock } from "../clock.ts";
 import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
 import type { Conn, DialOptions } from "./conn.ts";
@@ -16,11 +21,17 @@ import type { Gate } from "./gate.ts";
 import { type ConnHost, HostConn } from "./host_conn.ts";
 import { PortTable } from "./ports.ts";
 import { TimerQueue } from "./timer_queue.ts";
+import { withLimits } from "./with_limits.ts";
 
 /** Connections at a time (daemon.md §3.1). */
 export const MAX_CONNECTIONS = 65_536;
 /** Connections to one local port at a time (daemon.md §3.1). */
 export const MAX_CONNECTIONS_PER_PORT = 1_024;
+/**
+ * Memory of all send and receive buffers together: eight of the largest, or a share for each of very many; below
+ * what a small machine has.
+ */
+export const STREAM_MEMORY_BYTES = 128 << 20;
 /** RSTs sent for segments that belong to no connection. */
 export const RESET_RATE: Rate = { perSecond: 100, burst: 200 };
 /** Longest wait for a dial when the caller names none. */
@@ -41,6 +52,8 @@ export interface StreamHostDeps {
   readonly send: (packet: Packet) => void;
   /** Payload bytes of a segment that the path to a peer carries without fragments. */
   readonly segmentBytes: (node: number) => number;
+  /** Large segments do not seem to reach a peer. */
+  readonly suspectPath: (node: number) => void;
   /** Lifecycle event (daemon.md §9.4). */
   readonly emit: (event: string, data: Record<string, unknown>) => void;
 }
@@ -56,6 +69,7 @@ export class StreamHost implements ConnHost {
   readonly #ports: PortTable;
   readonly #timers: TimerQueue;
   readonly #resets: TokenBucket;
+  readonly #memory = new StreamMemory(STREAM_MEMORY_BYTES);
   /** By remote address, then by both ports. */
   readonly #conns = new Map<number, Map<number, HostConn>>();
   readonly #byNode = new Map<number, Set<HostConn>>();
@@ -99,7 +113,7 @@ export class StreamHost implements ConnHost {
   /** Timers and tables that must be empty when every connection is gone; for tests. */
   get residue(): number {
     return this.#conns.size + this.#byNode.size + this.#perPort.size + this.#dials.size +
-      this.#timers.size;
+      this.#timers.size + this.#ports.inUse;
   }
 
   /** Listens on a port; `already_exists` when it is taken. */
@@ -139,6 +153,7 @@ export class StreamHost implements ConnHost {
         clock: this.#deps.clock,
         what: `Dial of ${formatAddress(address)} port ${port}`,
       });
+      throwIfAborted(signal);
     }
     if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
     if (this.#count >= MAX_CONNECTIONS) {
@@ -242,6 +257,10 @@ export class StreamHost implements ConnHost {
     packet.window = segment.window;
     packet.payload = segment.payload;
     this.#deps.send(packet);
+  }
+
+  onLargeLost(conn: HostConn): void {
+    this.#deps.suspectPath(conn.remoteAddress.node);
   }
 
   reschedule(conn: HostConn): void {
@@ -353,7 +372,7 @@ export class StreamHost implements ConnHost {
   #options(node: number, extra: Partial<StreamOptions>): StreamOptions {
     // Below 2^31, because older peers compare some sequence numbers without wrap-around; 0 marks them (§3.2).
     const isn = (this.#randomNumber() & 0x7fffffff) || 1;
-    return { mss: this.#deps.segmentBytes(node), ...extra, isn };
+    return { mss: this.#deps.segmentBytes(node), memory: this.#memory, ...extra, isn };
   }
 
   #add(
@@ -432,26 +451,4 @@ function abortedError(signal: AbortSignal | undefined): PilotError {
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortedError(signal);
-}
-
-/** Lets a promise be given up on; what it does goes on unobserved. */
-function withLimits(
-  promise: Promise<void>,
-  options: { signal: AbortSignal | undefined; timeoutMs: number; clock: Clock; what: string },
-): Promise<void> {
-  const { signal, timeoutMs, clock, what } = options;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => finish(() => reject(abortedError(signal)));
-    const cancel = clock.after(
-      timeoutMs,
-      () => finish(() => reject(new PilotError("timeout", `${what} timed out`))),
-    );
-    const finish = (settle: () => void) => {
-      cancel();
-      signal?.removeEventListener("abort", onAbort);
-      settle();
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
-    promise.then(() => finish(resolve), (error) => finish(() => reject(error)));
-  });
 }

@@ -8,6 +8,7 @@ import type { Address } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Segment, Stream, StreamState, StreamStats } from "../../protocol/stream/mod.ts";
 import type { Conn, ConnListener } from "./conn.ts";
+import { LargeSegments } from "./large_segments.ts";
 import type { Timed } from "./timer_queue.ts";
 
 /** What a connection needs from its host. */
@@ -16,6 +17,8 @@ export interface ConnHost {
   now(): number;
   /** Puts a segment on the wire. */
   sendSegment(conn: HostConn, segment: Segment): void;
+  /** Large segments do not seem to arrive. */
+  onLargeLost(conn: HostConn): void;
   /** The deadline may have moved. */
   reschedule(conn: HostConn): void;
   /** The handshake is complete. */
@@ -44,6 +47,7 @@ export class HostConn implements Conn, Timed {
   readonly isActive: boolean;
   readonly #host: ConnHost;
   readonly #stream: Stream;
+  readonly #large = new LargeSegments();
   #listener: ConnListener | undefined;
   #driving = false;
   #again = false;
@@ -98,8 +102,11 @@ export class HostConn implements Conn, Timed {
 
   read(maxBytes?: number): Uint8Array | undefined {
     const data = this.#stream.read(maxBytes);
+    if (data === undefined) return undefined;
     // Reading may owe the peer a window update.
-    if (data !== undefined) this.drive();
+    if (!this.#gone) this.drive();
+    // Nobody drives a stream that is over, but this may have been the last of what it left.
+    else if (this.#stream.pollEvent() === "end") this.#ended = true;
     return data;
   }
 
@@ -125,7 +132,9 @@ export class HostConn implements Conn, Timed {
 
   /** A segment of the peer for this connection. */
   onSegment(segment: Segment): void {
-    this.#stream.onSegment(segment, this.#host.now());
+    const now = this.#host.now();
+    this.#large.heard(now);
+    this.#stream.onSegment(segment, now);
     this.drive();
   }
 
@@ -182,7 +191,10 @@ export class HostConn implements Conn, Timed {
   #transmit(): void {
     const now = this.#host.now();
     for (let segment = this.#stream.transmit(now); segment; segment = this.#stream.transmit(now)) {
-      if (this.#replaced === undefined) this.#host.sendSegment(this, segment);
+      if (this.#replaced !== undefined) continue;
+      // Before it leaves, so that this one may already become fragments.
+      if (this.#large.sent(segment, now)) this.#host.onLargeLost(this);
+      this.#host.sendSegment(this, segment);
     }
   }
 

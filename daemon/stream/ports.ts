@@ -22,10 +22,16 @@ export class PortTable {
   /** When each ephemeral port was last released; Infinity while in use. */
   readonly #ephemeral = new Float64Array(EPHEMERAL_COUNT).fill(-Infinity);
   #next: number;
+  #inUse = 0;
 
   /** @param start Random number; where ephemeral ports start (daemon.md §3.5 RULE). */
   constructor(start: number) {
     this.#next = start % EPHEMERAL_COUNT;
+  }
+
+  /** Ephemeral ports given out and not yet back. */
+  get inUse(): number {
+    return this.#inUse;
   }
 
   /** Number of bound ports. */
@@ -69,6 +75,7 @@ export class PortTable {
       const port = EPHEMERAL_FIRST + index;
       if (now - this.#ephemeral[index]! < PORT_REUSE_MS || this.#listeners.has(port)) continue;
       this.#ephemeral[index] = Infinity;
+      this.#inUse++;
       return port;
     }
     throw new PilotError("limit_exceeded", "All ephemeral ports are in use", {
@@ -79,6 +86,8 @@ export class PortTable {
   /** Gives an ephemeral port back. */
   release(port: number, now: number): void {
     const index = port - EPHEMERAL_FIRST;
-    if (this.#ephemeral[index] === Infinity) this.#ephemeral[index] = now;
+    if (this.#ephemeral[index] !== Infinity) return;
+    this.#ephemeral[index] = now;
+    this.#inUse--;
   }
 }

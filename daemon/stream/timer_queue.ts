@@ -85,7 +85,8 @@ export class TimerQueue {
       else this.touch(top.item);
     }
     for (const item of due) {
-      item.onTimer(now);
+      // An item before it may have moved this one.
+      if (item.deadline() <= now) item.onTimer(now);
       this.touch(item);
     }
     const next = this.#heap[0];

@@ -18,6 +18,8 @@ import { type Clock, TimerSet } from "../clock.ts";
 import type { Json, TrustBackend } from "../ipc/backend.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
+import { sharedNetwork } from "./shared_network.ts";
+import { TrustWaiters } from "./waiters.ts";
 
 /** How often the registry's inbox is read while a handshake is open (daemon.md §5.4 RULE). */
 export const POLL_OPEN_MS = 2_000;
@@ -29,8 +31,8 @@ export const POLL_OPEN_FOR_MS = 5 * 60_000;
 export const POLL_MIN_MS = 250;
 /** Longest wait for a direct message to a peer that may not be there. */
 export const DIRECT_TIMEOUT_MS = 4_000;
-/** Callers that wait for trust at a time. */
-export const MAX_WAITERS = 4_096;
+/** Revocations kept for a registry that was away; the oldest goes. Far more than anybody revokes in an outage. */
+export const MAX_UNREVOKED = 1_024;
 
 /** What the service needs from the daemon. */
 export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind" | "unbind"> {
@@ -45,6 +47,8 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly save: (json: string) => Promise<void>;
   /** Trust in a node has ended: connections and tunnel must go. */
   readonly cut: (node: number) => void;
+  /** What the registry said about trust in a node does not count any more. */
+  readonly forgetVerdict: (node: number) => void;
   /** Forgets the tunnel, after the last message was sent. */
   readonly dropTunnel: (node: number) => void;
   readonly emit: (event: string, data: Json) => void;
@@ -57,9 +61,10 @@ export class TrustService implements TrustBackend {
   readonly #state: TrustState;
   readonly #timers: TimerSet;
   readonly #port: HandshakePort;
-  readonly #waiters = new Map<number, Set<() => void>>();
-  readonly #tasks = new Set<Promise<void>>();
-  #waiterCount = 0;
+  readonly #waiters: TrustWaiters;
+  /** Pairs that the registry still has because it could not be told. */
+  readonly #unrevoked = new Set<number>();
+  readonly #tasks = new Set<Promise<unknown>>();
   #savedRevision = -1;
   #saving: Promise<void> = Promise.resolve();
   #polling: Promise<void> | undefined;
@@ -73,6 +78,7 @@ export class TrustService implements TrustBackend {
     this.#state = deps.state;
     this.#savedRevision = deps.state.revision;
     this.#timers = new TimerSet(deps.clock);
+    this.#waiters = new TrustWaiters(deps.clock);
     this.#port = new HandshakePort({
       clock: deps.clock,
       unixNow: deps.unixNow,
@@ -97,13 +103,21 @@ export class TrustService implements TrustBackend {
     this.#stopped = true;
     this.#timers.close();
     this.#port.close();
+    this.#waiters.close();
     await Promise.all([...this.#tasks]);
     await this.#polling;
-    await this.#saving;
+    // The last chance for what could not be written before; stopping goes on either way.
+    await this.#save().catch((error) =>
+      this.#deps.log("error", "trust state could not be saved", { error: String(error) })
+    );
   }
 
   /** The registry has us again: tell it whom we trust, and read what waits there. */
   async onRegistered(): Promise<void> {
+    for (const node of [...this.#unrevoked]) {
+      if (this.#state.isTrusted(node)) this.#unrevoked.delete(node);
+      else await this.#revokeAtRegistry(node);
+    }
     for (const { nodeId } of this.#state.trusted()) {
       await this.#deps.registry.reportTrust(nodeId).catch((error) => {
         // A peer the registry has forgotten is no reason to lose the others.
@@ -168,7 +182,7 @@ export class TrustService implements TrustBackend {
     await this.#onTrusted(node);
     emit("handshake.approved", { peer_node_id: node });
     await this.#respond(node, true);
-    this.#background(this.#sendDirect(node, "handshake_accept").then(() => {}));
+    this.#background(this.#sendDirect(node, "handshake_accept"));
   }
 
   async reject(node: number, reason: string): Promise<void> {
@@ -176,23 +190,30 @@ export class TrustService implements TrustBackend {
     await this.#save();
     this.#deps.emit("handshake.rejected", { peer_node_id: node, reason });
     await this.#respond(node, false);
-    this.#background(this.#sendDirect(node, "handshake_reject", reason).then(() => {}));
+    this.#background(this.#sendDirect(node, "handshake_reject", reason));
   }
 
   async revoke(node: number): Promise<void> {
     const wasTrusted = this.#state.revoke(node, this.#deps.unixNow());
-    await this.#save();
-    if (!wasTrusted) return;
-    this.#deps.emit("trust.revoked", { peer_node_id: node });
-    this.#deps.cut(node);
-    // The peer is told while there is still a tunnel (§5.3 RULE); it may be gone, which must not hold us up.
-    this.#background(
-      this.#sendDirect(node, "handshake_revoke", "trust revoked")
-        .finally(() => {
-          if (!this.#state.isTrusted(node)) this.#deps.dropTunnel(node);
-        }).then(() => {}),
-    );
-    await this.#deps.registry.revokeTrust(node).catch((error) => this.#registryFailed(node, error));
+    // What trust allowed ends at once, whatever becomes of disk and registry.
+    if (wasTrusted) {
+      this.#deps.emit("trust.revoked", { peer_node_id: node });
+      this.#deps.cut(node);
+    }
+    try {
+      await this.#save();
+    } finally {
+      if (wasTrusted) {
+        // The peer is told while there is still a tunnel (§5.3 RULE); it may be gone, which must not hold us up.
+        this.#background(
+          this.#sendDirect(node, "handshake_revoke", "trust revoked")
+            .finally(() => {
+              if (!this.#state.isTrusted(node)) this.#deps.dropTunnel(node);
+            }),
+        );
+        await this.#revokeAtRegistry(node);
+      }
+    }
   }
 
   pending(): Json[] {
@@ -217,31 +238,9 @@ export class TrustService implements TrustBackend {
 
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     if (this.#state.isTrusted(node)) return Promise.resolve(true);
-    if (this.#waiterCount >= MAX_WAITERS) {
-      return Promise.reject(
-        new PilotError("limit_exceeded", `${MAX_WAITERS} callers wait for trust already`),
-      );
-    }
     this.#openSinceMs = this.#deps.clock.now();
     this.poll();
-    return new Promise((resolve) => {
-      const waiters = this.#waiters.get(node) ?? new Set();
-      this.#waiters.set(node, waiters);
-      const finish = (isTrusted: boolean) => {
-        if (!waiters.delete(wake)) return;
-        this.#waiterCount--;
-        if (waiters.size === 0) this.#waiters.delete(node);
-        cancel();
-        signal?.removeEventListener("abort", giveUp);
-        resolve(isTrusted);
-      };
-      const wake = () => finish(true);
-      const giveUp = () => finish(false);
-      const cancel = this.#timers.after(timeoutMs, giveUp);
-      signal?.addEventListener("abort", giveUp, { once: true });
-      waiters.add(wake);
-      this.#waiterCount++;
-    });
+    return this.#waiters.wait(node, timeoutMs, signal);
   }
 
   // ---- messages of peers
@@ -344,17 +343,21 @@ export class TrustService implements TrustBackend {
 
   async #onRevoke(node: number): Promise<void> {
     const wasTrusted = this.#state.onRevoke(node);
-    await this.#save();
-    if (!wasTrusted) return;
-    this.#deps.emit("trust.revoked_by_peer", { peer_node_id: node });
-    this.#deps.cut(node);
-    this.#deps.dropTunnel(node);
-    await this.#deps.registry.revokeTrust(node).catch((error) => this.#registryFailed(node, error));
+    if (wasTrusted) {
+      this.#deps.emit("trust.revoked_by_peer", { peer_node_id: node });
+      this.#deps.cut(node);
+      this.#deps.dropTunnel(node);
+    }
+    try {
+      await this.#save();
+    } finally {
+      if (wasTrusted) await this.#revokeAtRegistry(node);
+    }
   }
 
   async #onTrusted(node: number): Promise<void> {
     await this.#save();
-    for (const wake of [...this.#waiters.get(node) ?? []]) wake();
+    this.#waiters.wake(node);
   }
 
   // ---- registry
@@ -372,7 +375,7 @@ export class TrustService implements TrustBackend {
 
   #pollIntervalMs(): number {
     const isOpen = this.#state.outgoing().length + this.#state.pending().length > 0 ||
-      this.#waiterCount > 0;
+      this.#waiters.count > 0;
     const isRecent = this.#deps.clock.now() - this.#openSinceMs < POLL_OPEN_FOR_MS;
     return isOpen && isRecent ? POLL_OPEN_MS : POLL_IDLE_MS;
   }
@@ -412,18 +415,9 @@ export class TrustService implements TrustBackend {
     }
   }
 
-  /** The first network other than the backbone that both are in, as the registry has it. */
   async #sharedNetwork(node: number): Promise<number | undefined> {
-    const { registry } = this.#deps;
     try {
-      const [ours, theirs] = await Promise.all([
-        registry.lookup(registry.node),
-        registry.lookup(node),
-      ]);
-      const networks = Array.isArray(ours.networks) ? ours.networks as unknown[] : [];
-      const other = new Set(Array.isArray(theirs.networks) ? theirs.networks as unknown[] : []);
-      const shared = networks.find((network) => network !== 0 && other.has(network));
-      return typeof shared === "number" ? shared : undefined;
+      return await sharedNetwork(this.#deps.registry, node);
     } catch (error) {
       this.#registryFailed(node, error);
       return undefined;
@@ -434,6 +428,21 @@ export class TrustService implements TrustBackend {
     await this.#deps.registry.respondHandshake(node, accept).catch((error) =>
       this.#registryFailed(node, error)
     );
+  }
+
+  /** Ends the pair at the registry, now or when it is back: it would go on vouching for the peer. */
+  async #revokeAtRegistry(node: number): Promise<void> {
+    try {
+      await this.#deps.registry.revokeTrust(node);
+      this.#unrevoked.delete(node);
+    } catch (error) {
+      this.#unrevoked.add(node);
+      if (this.#unrevoked.size > MAX_UNREVOKED) {
+        this.#unrevoked.delete(this.#unrevoked.keys().next().value!);
+      }
+      this.#registryFailed(node, error);
+    }
+    this.#deps.forgetVerdict(node);
   }
 
   #registryFailed(node: number, error: unknown): void {
@@ -461,20 +470,27 @@ export class TrustService implements TrustBackend {
 
   /** Writes the state when it has changed; in order, and the caller goes on only when it is on disk. */
   #save(): Promise<void> {
-    if (this.#state.revision !== this.#savedRevision) {
-      this.#savedRevision = this.#state.revision;
+    const { revision } = this.#state;
+    if (revision !== this.#savedRevision) {
+      this.#savedRevision = revision;
       const json = this.#state.toFile();
       this.#saving = this.#saving.catch(() => {
         // The writer before us was told; this is a new attempt with newer content.
-      }).then(() => this.#deps.save(json));
+      }).then(() => this.#deps.save(json)).catch((error) => {
+        // Not on disk, so the next call tries again.
+        if (this.#savedRevision === revision) this.#savedRevision = -1;
+        throw error;
+      });
     }
     return this.#saving;
   }
 
-  #background(task: Promise<void>): void {
+  #background(task: Promise<unknown>): void {
+    const { log } = this.#deps;
     const tracked = task.catch((error) =>
-      this.#deps.log("error", "trust task failed", { error: String(error) })
-    ).finally(() => this.#tasks.delete(tracked));
+      log("error", "trust task failed", { error: String(error) })
+    )
+      .finally(() => this.#tasks.delete(tracked));
     this.#tasks.add(tracked);
   }
 }

@@ -10,6 +10,8 @@
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { noncePrefix } from "../../protocol/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
+import { PATH_BASE_BYTES } from "../../protocol/path/mod.ts";
+import type { PeerPath } from "./path_mtu.ts";
 import type { OpenResult, Route, Session } from "./session.ts";
 
 /** Packets kept while there is no session; the oldest is dropped (daemon.md §2.7). */
@@ -19,7 +21,7 @@ export const PREVIOUS_KEY_GRACE_MS = 10_000;
 /** Keys that wait for proof; more can only come from replays. */
 const MAX_CANDIDATES = 2;
 /** Sending without hearing anything for this long makes a path doubtful: frames then take both paths. */
-export const PATH_DOUBT_MS = 1_500;
+export const PATH_DOUBT_MS = 1_000;
 
 /** A peer's tunnel. */
 export class PeerTunnel {
@@ -46,6 +48,8 @@ export class PeerTunnel {
   attempts = 0;
   /** Cancels the running exchange's timer. */
   cancelTimer: (() => void) | undefined;
+  /** What is known of the direct path's MTU. */
+  path: PeerPath | undefined;
   /** The peer was last heard through the beacon. */
   #viaRelay = false;
   /** First frame since the peer was last heard that should have been answered. */
@@ -66,6 +70,12 @@ export class PeerTunnel {
   /** The last known path goes through the beacon. */
   get viaRelay(): boolean {
     return this.#viaRelay;
+  }
+
+  /** Largest datagram known to pass on the direct path. */
+  get directBytes(): number {
+    const { path, direct } = this;
+    return path !== undefined && path.host === direct?.host ? path.machine.bytes : PATH_BASE_BYTES;
   }
 
   /** The last sign of life or interest, for eviction. */

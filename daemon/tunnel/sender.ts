@@ -5,15 +5,16 @@
  * @module
  */
 
-import { encodeRelayInto } from "../../protocol/beacon.ts";
+import { encodeRelayInto, RELAY_HEADER_BYTES } from "../../protocol/beacon.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import { PILS_HEADER_BYTES } from "../../protocol/frame.ts";
+import { PILS_HEADER_BYTES, PILS_OVERHEAD_BYTES } from "../../protocol/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import {
   ACK,
   decodePacket,
   encodePacketInto,
   FIN,
+  HEADER_BYTES,
   type Packet,
   PROTO_CONTROL,
   PROTO_STREAM,
@@ -24,6 +25,14 @@ import type { UdpSocket } from "../net/udp.ts";
 import type { PeerTunnel } from "./peer.ts";
 import type { Route, Session } from "./session.ts";
 import type { TunnelStats } from "./types.ts";
+
+/** Bytes around a packet's payload in a frame: the tunnel's and the packet's own header, and the tag. */
+export const FRAME_OVERHEAD_BYTES: number = PILS_OVERHEAD_BYTES + HEADER_BYTES;
+/** The same with the beacon's header. */
+const MAX_OVERHEAD_BYTES = RELAY_HEADER_BYTES + FRAME_OVERHEAD_BYTES;
+/** Largest datagram to the beacon that need not become fragments (daemon.md §2.11 RULE). */
+const MAX_RELAY_BYTES = 1_232;
+const RELAY: Route = { via: "relay" };
 
 /** Sends frames over the daemon's socket. */
 export class TunnelSender {
@@ -48,22 +57,38 @@ export class TunnelSender {
     this.#beacon = options.beacon;
   }
 
-  /** Seals a packet and sends it by `only`, or by the peer's routes. False when there is none. */
-  sealed(peer: PeerTunnel, session: Session, packet: Packet, only?: Route): boolean {
+  /**
+   * Seals a packet and sends it by `only`, or by the peer's routes. False when there is none.
+   *
+   * What is larger than the path is known to carry may become fragments on the way, unless `isProbe`. These are
+   * datagrams of an application, and segments cut before the path became narrower: those keep their boundaries
+   * (daemon.md §3.6 RULE) and must arrive nevertheless.
+   */
+  sealed(
+    peer: PeerTunnel,
+    session: Session,
+    packet: Packet,
+    only?: Route,
+    isProbe: boolean = false,
+  ): boolean {
     const now = this.#clock.now();
     const beacon = this.#beacon();
-    const routes = only === undefined ? peer.routes(now, beacon !== undefined) : [only];
+    const routes = only === undefined
+      ? this.#routes(peer, packet, now, beacon !== undefined)
+      : [only];
     if (routes.length === 0) return false;
     // A probe of another path says nothing about the one in use when it is not answered.
     peer.sent(now, only === undefined && expectsAnswer(packet));
     for (const route of routes) {
       const to = route.via === "direct" ? route.endpoint : beacon;
       if (to === undefined) continue;
-      const buffer = this.#socket.acquire();
+      const buffer = this.#socket.acquire(MAX_OVERHEAD_BYTES + packet.payload.length);
       const offset = route.via === "relay" ? encodeRelayInto(buffer, 0, this.self, peer.node) : 0;
       const packetBytes = encodePacketInto(packet, buffer, offset + PILS_HEADER_BYTES);
       const frameBytes = session.seal(buffer, offset, this.self, packetBytes);
-      this.#socket.send(buffer, offset + frameBytes, to);
+      const bytes = offset + frameBytes;
+      const limit = route.via === "direct" ? peer.directBytes : MAX_RELAY_BYTES;
+      this.#socket.send(buffer, bytes, to, bytes > limit && !isProbe);
     }
     this.#stats.packetsSent++;
     this.#stats.bytesSent += packet.payload.length;
@@ -74,7 +99,7 @@ export class TunnelSender {
   raw(data: Uint8Array, route: Route, node: number): void {
     const to = route.via === "direct" ? route.endpoint : this.#beacon();
     if (to === undefined) return;
-    const buffer = this.#socket.acquire();
+    const buffer = this.#socket.acquire(RELAY_HEADER_BYTES + data.length);
     const offset = route.via === "relay" ? encodeRelayInto(buffer, 0, this.self, node) : 0;
     buffer.set(data, offset);
     this.#socket.send(buffer, offset + data.length, to);
@@ -98,7 +123,30 @@ export class TunnelSender {
 
   /** Sends a control packet of ours to port 0: a keepalive when empty, a probe otherwise (daemon.md §2.14 RULE). */
   control(peer: PeerTunnel, session: Session, payload: Uint8Array, only?: Route): void {
-    this.sealed(peer, session, {
+    this.sealed(peer, session, this.#controlPacket(peer, payload), only);
+  }
+
+  /** Sends a probe of the path MTU, which must arrive in one piece or not at all. */
+  probe(peer: PeerTunnel, session: Session, payload: Uint8Array, only: Route): void {
+    this.sealed(peer, session, this.#controlPacket(peer, payload), only, true);
+  }
+
+  /**
+   * Where the system decides about fragments, a segment that is proven too large for the direct path goes through the
+   * beacon too, and the peers stay with that path until the direct one is probed next.
+   */
+  #routes(peer: PeerTunnel, packet: Packet, now: number, canRelay: boolean): readonly Route[] {
+    const routes = peer.routes(now, canRelay);
+    const isTooLarge = packet.payload.length + FRAME_OVERHEAD_BYTES > peer.directBytes &&
+      packet.protocol === PROTO_STREAM && !this.#socket.forbidsFragments &&
+      peer.path?.machine.isVerifying !== true;
+    return isTooLarge && canRelay && routes.length === 1 && routes[0]!.via === "direct"
+      ? [...routes, RELAY]
+      : routes;
+  }
+
+  #controlPacket(peer: PeerTunnel, payload: Uint8Array): Packet {
+    return {
       flags: 0,
       protocol: PROTO_CONTROL,
       srcNetwork: 0,
@@ -112,7 +160,7 @@ export class TunnelSender {
       ack: 0,
       window: 0,
       payload,
-    }, only);
+    };
   }
 }
 

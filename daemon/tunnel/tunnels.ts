@@ -5,7 +5,6 @@
  * @module
  */
 
-import { isIP } from "node:net";
 import { isBeaconMessage } from "../../protocol/beacon.ts";
 import type { Identity } from "../../protocol/crypto/identity.ts";
 import { DecodeError, PilotError } from "../../protocol/errors.ts";
@@ -15,7 +14,7 @@ import {
   PILS_HEADER_BYTES,
   PILS_OVERHEAD_BYTES,
 } from "../../protocol/frame.ts";
-import { type Endpoint, formatEndpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
+import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
 import {
   ACK,
   decodePacket,
@@ -23,12 +22,14 @@ import {
   HEADER_BYTES,
   type Packet,
   PROTO_CONTROL,
+  PROTO_STREAM,
 } from "../../protocol/packet.ts";
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
 import { KeyExchange } from "./key_exchange.ts";
+import { PathMtuDriver } from "./path_mtu.ts";
 import { PeerTunnel } from "./peer.ts";
 import { PeerKeys } from "./peer_keys.ts";
 import { TunnelSender } from "./sender.ts";
@@ -36,8 +37,8 @@ import type { Route, Session } from "./session.ts";
 import {
   IDLE_PEER_MS,
   KEEPALIVE_MS,
-  LOOPBACK_MSS_BYTES,
   MAX_PEERS,
+  type PeerInfo,
   PROBE_ANSWER_MS,
   PROBE_PAYLOAD,
   RELAY_PROBE_MS,
@@ -50,20 +51,6 @@ import {
 const RELAY_ROUTE: Route = { via: "relay" };
 const TAG_BYTES = PILS_OVERHEAD_BYTES - PILS_HEADER_BYTES;
 const KEEPALIVE = new Uint8Array(0);
-
-/** A peer as `info` shows it (daemon.md §7.7 `peer_list`). */
-export interface PeerInfo {
-  /** Node number. */
-  node_id: number;
-  /** `host:port`, or `(relay)`. */
-  endpoint: string;
-  /** A key is there. */
-  encrypted: boolean;
-  /** The peer has proven to hold it. */
-  authenticated: boolean;
-  /** The path goes through the beacon. */
-  relay: boolean;
-}
 
 /** All tunnels of this daemon. */
 export class Tunnels {
@@ -87,9 +74,12 @@ export class Tunnels {
   readonly #kex: KeyExchange;
   readonly #sender: TunnelSender;
   readonly #driver: ExchangeDriver;
+  readonly #paths: PathMtuDriver;
   readonly #peers = new Map<number, PeerTunnel>();
   readonly #resolving = new Map<number, Promise<void>>();
   #closed = false;
+  /** While a control packet is handled that came by another path than usual: its answer goes back that way. */
+  #detour: { node: number; route: Route } | undefined;
 
   constructor(deps: TunnelDeps) {
     const { clock } = deps;
@@ -126,6 +116,15 @@ export class Tunnels {
       sender: this.#sender,
       beacon: this.beacon,
       resolveAgain: (node) => this.#resolveAgain(node),
+    });
+    this.#paths = new PathMtuDriver({
+      clock,
+      timers: this.#timers,
+      sender: this.#sender,
+      random: deps.random,
+      maxSegmentBytes: deps.maxSegmentBytes,
+      forbidsFragments: deps.socket.forbidsFragments,
+      onChanged: deps.onPathChanged,
     });
     this.#scheduleSweep();
   }
@@ -176,7 +175,13 @@ export class Tunnels {
     if (session !== undefined) {
       // An unproven session may come from a replay, so the exchange goes on beside it.
       if (peer.live === undefined) this.#driver.want(peer);
-      return this.#sender.sealed(peer, session, packet);
+      const detour = this.#detour?.node === packet.dstNode ? this.#detour.route : undefined;
+      const only = packet.protocol === PROTO_CONTROL ? detour : undefined;
+      const isSent = this.#sender.sealed(peer, session, packet, only);
+      if (packet.payload.length >= DEFAULT_MSS_BYTES && packet.protocol === PROTO_STREAM) {
+        this.#paths.demand(peer);
+      }
+      return isSent;
     }
     const bytes = new Uint8Array(HEADER_BYTES + packet.payload.length);
     encodePacketInto(packet, bytes);
@@ -190,10 +195,13 @@ export class Tunnels {
     return this.#peers.get(node)?.viaRelay ?? false;
   }
 
-  /** The peer answered a probe that was sent on its direct path, so both directions of that path work. */
-  confirmDirect(node: number): void {
+  /**
+   * The peer answered a probe that was sent on its direct path. When the answer came directly too, both directions
+   * of that path work.
+   */
+  confirmDirect(node: number, via: "direct" | "relay"): void {
     const peer = this.#peers.get(node);
-    if (peer?.direct === undefined || !peer.viaRelay) return;
+    if (via === "relay" || peer?.direct === undefined || !peer.viaRelay) return;
     const now = this.#clock.now();
     if (now - peer.probedMs > PROBE_ANSWER_MS) return;
     peer.heard(now, { via: "direct", endpoint: peer.direct });
@@ -202,10 +210,13 @@ export class Tunnels {
 
   /** Payload bytes of a stream segment that the path to a peer carries without fragments. */
   segmentBytes(node: number): number {
+    return this.#paths.segmentBytes(this.#peers.get(node));
+  }
+
+  /** A stream gets no segment larger than the default through to a peer. */
+  suspectPath(node: number): void {
     const peer = this.#peers.get(node);
-    const host = peer?.viaRelay === false ? peer.direct?.host : undefined;
-    const isLoopback = host !== undefined && isIP(host) !== 0 && isLoopbackIp(parseIp(host));
-    return isLoopback ? LOOPBACK_MSS_BYTES : DEFAULT_MSS_BYTES;
+    if (peer !== undefined) this.#paths.suspect(peer);
   }
 
   /** Forgets a peer: keys wiped, packets dropped. */
@@ -213,6 +224,7 @@ export class Tunnels {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
     this.#driver.stop(peer);
+    this.#paths.stop(peer);
     peer.destroy();
     this.#peers.delete(node);
     this.#keys.forget(node);
@@ -228,6 +240,8 @@ export class Tunnels {
       encrypted: peer.session !== undefined,
       authenticated: peer.live !== undefined,
       relay: peer.viaRelay,
+      path_mtu: this.#paths.pathMtu(peer),
+      mss: this.#paths.segmentBytes(peer),
     }));
   }
 
@@ -300,7 +314,10 @@ export class Tunnels {
     this.stats.bytesReceived += packet.payload.length;
     // The tunnel has authenticated the sender, so it alone may be the source (§2.6 RULE).
     if (packet.srcNode !== peer.node || packet.dstNode !== this.#sender.self) return;
+    if (this.#paths.onPacket(peer, packet, route)) return;
+    this.#detour = isDetour ? { node: peer.node, route } : undefined;
     this.#deps.onPacket(packet, peer.node, route.via);
+    this.#detour = undefined;
   }
 
   #onProven(peer: PeerTunnel, session: Session, rekeyed: boolean): void {
@@ -352,7 +369,8 @@ export class Tunnels {
     this.#kex.verify(pila, route).then((verified) => {
       if (this.#closed || verified === "busy") return;
       if (typeof verified === "string") {
-        this.#deps.log("info", "key exchange refused", { peer_node_id: node, reason: verified });
+        // Anybody can cause this, so it must not fill the log.
+        this.#deps.log("debug", "key exchange refused", { peer_node_id: node, reason: verified });
         if (verified === "mismatch") {
           this.#deps.emit("security.key_mismatch", { peer_node_id: node });
         }
@@ -389,7 +407,8 @@ export class Tunnels {
       if (isKnown && error instanceof PilotError && error.code === "unavailable") return;
       throw error;
     }
-    const peer = this.#closed ? undefined : this.#peer(node);
+    if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
+    const peer = this.#peer(node);
     if (peer === undefined) {
       throw new PilotError("limit_exceeded", `No room for a tunnel to node ${node}`, {
         hint: `At most ${MAX_PEERS} peers are connected at a time.`,

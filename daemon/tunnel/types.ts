@@ -30,10 +30,12 @@ export const RELAY_PROBE_MS = 15_000;
 /** When the direct path is probed after a peer was asked to punch, ms: at once, and when the punches have crossed. */
 export const UPGRADE_PROBES_MS: readonly number[] = [0, 200, 1_000];
 /**
- * Segment size towards a peer on this machine, whose path has an MTU of 64 KiB: fewer, larger datagrams, but so many
- * of them that the 208 KiB a socket buffers by default hold a useful window.
+ * Largest segment that is looked for: on loopback and other paths with an MTU of 64 KiB fewer, larger datagrams are
+ * faster, but a socket buffer must hold many of them.
  */
-export const LOOPBACK_MSS_BYTES = 8_192;
+export const MAX_SEGMENT_BYTES = 8_192;
+/** Path MTU probes answered, all peers together: an answer is smaller than the question, so this bounds work only. */
+export const PATH_ANSWER_RATE = { perSecond: 1_000, burst: 1_000 } as const;
 /** How long after a probe its answer still counts. */
 export const PROBE_ANSWER_MS = 5_000;
 /** A tunnel that nobody needs is forgotten after this time. */
@@ -69,6 +71,24 @@ export interface TunnelStats {
   replaysDropped: number;
 }
 
+/** A peer as `info` shows it (daemon.md §7.7 `peer_list`). */
+export interface PeerInfo {
+  /** Node number. */
+  node_id: number;
+  /** `host:port`, or `(relay)`. */
+  endpoint: string;
+  /** A key is there. */
+  encrypted: boolean;
+  /** The peer has proven to hold it. */
+  authenticated: boolean;
+  /** The path goes through the beacon. */
+  relay: boolean;
+  /** MTU of the path as far as it is proven, bytes with IP headers. */
+  path_mtu: number;
+  /** Payload bytes of a full stream segment. */
+  mss: number;
+}
+
 /** Where a peer may be reached. */
 export interface Resolution {
   /** Its registered endpoint, if it has one. */
@@ -100,7 +120,9 @@ export interface TunnelDeps {
   ) => void;
   /** The peer proved a new key: its process is a new one. */
   readonly onPeerRestarted: (node: number) => void;
-  /** Frames to the peer take another path from now on. */
+  /** Largest stream segment, 1152..65437 payload bytes. Default {@linkcode MAX_SEGMENT_BYTES}. */
+  readonly maxSegmentBytes?: number | undefined;
+  /** Frames to the peer take another path, or the path carries other sizes, from now on. */
   readonly onPathChanged: (node: number) => void;
   /** The beacon sees us at this endpoint. */
   readonly observed: (endpoint: Endpoint) => void;

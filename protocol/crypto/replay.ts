@@ -4,8 +4,12 @@
  * @module
  */
 
-/** Counters one window looks back (daemon.md §2.6). */
-export const REPLAY_WINDOW_COUNTERS = 256;
+/**
+ * Counters one window looks back. Existing peers use 256 (daemon.md §2.6), which a satellite link or frames that take
+ * two paths can exceed; how far we look back is nobody else's concern. A power of two.
+ */
+export const REPLAY_WINDOW_COUNTERS = 2048;
+const MASK = REPLAY_WINDOW_COUNTERS - 1;
 
 /** Prefixes of a peer that stay open beside the newest: frames of an earlier session may still be under way. */
 export const OLDER_PREFIXES = 4;
@@ -18,7 +22,7 @@ export const CLOSED_PREFIXES = 1024;
 
 /** A sliding window over the last {@linkcode REPLAY_WINDOW_COUNTERS} counters. Counters are integers below 2^53. */
 export class ReplayWindow {
-  /** One bit per counter, at counter modulo 256. */
+  /** One bit per counter, at counter modulo the window. */
   readonly #bits: Uint32Array = new Uint32Array(REPLAY_WINDOW_COUNTERS / 32);
   #newest = -1;
 
@@ -31,7 +35,7 @@ export class ReplayWindow {
    * Tells whether a counter is too far behind to be judged.
    *
    * @param counter The counter.
-   * @returns True when it lies 256 or more behind the newest, or is not an integer in 0..2^53-1.
+   * @returns True when it lies {@linkcode REPLAY_WINDOW_COUNTERS} or more behind the newest, or is not an integer in 0..2^53-1.
    */
   isOld(counter: number): boolean {
     return !Number.isSafeInteger(counter) || counter < 0 ||
@@ -47,7 +51,7 @@ export class ReplayWindow {
   check(counter: number): boolean {
     if (this.isOld(counter)) return false;
     if (counter > this.#newest) return true;
-    return (this.#bits[(counter & 255) >>> 5]! >>> (counter & 31) & 1) === 0;
+    return (this.#bits[(counter & MASK) >>> 5]! >>> (counter & 31) & 1) === 0;
   }
 
   /**
@@ -64,9 +68,9 @@ export class ReplayWindow {
     // What lies between was skipped; its bits are those of counters that now leave the window.
     while (this.#newest < counter) {
       this.#newest++;
-      this.#bits[(this.#newest & 255) >>> 5]! &= ~(1 << (this.#newest & 31));
+      this.#bits[(this.#newest & MASK) >>> 5]! &= ~(1 << (this.#newest & 31));
     }
-    this.#bits[(counter & 255) >>> 5]! |= 1 << (counter & 31);
+    this.#bits[(counter & MASK) >>> 5]! |= 1 << (counter & 31);
   }
 }
 

@@ -5,7 +5,9 @@
  */
 
 import { PilotError } from "../errors.ts";
-import { type CongestionControl, NewReno } from "./congestion.ts";
+import type { CongestionControl } from "./congestion.ts";
+import { Cubic } from "./cubic.ts";
+import { StreamMemory } from "./memory.ts";
 
 /** Payload bytes of a segment that survive every path, relayed ones included (daemon.md §3.1, anchors.md C.3). */
 export const DEFAULT_MSS_BYTES = 1152;
@@ -13,8 +15,19 @@ export const DEFAULT_MSS_BYTES = 1152;
 export const MIN_MSS_BYTES = 64;
 /** Largest payload a packet can say, less nothing: a segment is one packet. */
 export const MAX_MSS_BYTES = 0xffff;
-/** Bytes a window slot stands for: the largest segment older peers send (daemon.md §3.6 RULE c). */
+/** Bytes a window slot stands for with older peers: the largest segment they send (daemon.md §3.6 RULE c). */
 export const SLOT_BYTES = 4096;
+/**
+ * Bytes a window slot stands for between two of our kind, where both sides count bytes: 65,535 slots are 75 MB. A
+ * slot is one default segment, so a peer that counts segments means the same.
+ */
+export const OWN_SLOT_BYTES = DEFAULT_MSS_BYTES;
+/** Receive window at first, bytes: several round trips of slow start, until its growth can be measured. */
+export const RECV_WINDOW_START_BYTES = 256 << 10;
+/** Send buffer at first, bytes; it grows with the congestion window. */
+export const SEND_BUFFER_START_BYTES = 256 << 10;
+/** What a segment held out of order costs beyond its bytes, about: a view, its buffer, a place in a list. */
+export const EARLY_SEGMENT_OVERHEAD_BYTES = 128;
 /** Out-of-order segments an older peer holds; more in flight is silently dropped there (anchors.md C.3). */
 export const REFERENCE_IN_FLIGHT_SEGMENTS = 128;
 /**
@@ -24,8 +37,8 @@ export const REFERENCE_IN_FLIGHT_SEGMENTS = 128;
 export const REFERENCE_WINDOW_SLOTS = 128;
 /** Slots a SYN announces: nothing is known of the peer yet. */
 export const SYN_WINDOW_SLOTS = REFERENCE_WINDOW_SLOTS;
-/** Segments in flight at most: bounds the table of sent segments, 9 MB at the default segment size. */
-export const MAX_IN_FLIGHT_SEGMENTS = 8192;
+/** Segments in flight at most: bounds the table of sent segments; more than 16 MiB at the default segment size. */
+export const MAX_IN_FLIGHT_SEGMENTS = 16_384;
 /** Retransmissions without any progress before the peer is given up (daemon.md §3.1). */
 export const MAX_RETRANSMISSIONS = 8;
 /** First retransmission of SYN and SYN-ACK; then doubling (daemon.md §3.1, newest peers). */
@@ -72,12 +85,20 @@ export interface StreamOptions {
   isn: number;
   /** Payload bytes per segment, 64..65535. Default 1152. */
   mss?: number;
-  /** Bytes accepted by `write` and not yet acknowledged, rounded up to a power of two. Default 1 MiB. */
+  /**
+   * Most bytes accepted by `write` and not yet acknowledged, rounded up to a power of two. The buffer starts with
+   * 256 KiB and grows to twice the congestion window. Default 16 MiB.
+   */
   sendBufferBytes?: number;
-  /** Bytes received and not yet read, out-of-order ones included; at least 128 KiB. Default 4 MiB. */
+  /**
+   * Most bytes received and not yet read, out-of-order ones included; at least 128 KiB. The window starts with
+   * 256 KiB (512 KiB for older peers) and grows with what is read per round trip. Default 16 MiB.
+   */
   recvBufferBytes?: number;
-  /** Slots advertised at most, and out-of-order segments held at most, 1..65535. Default 1024. */
+  /** Slots advertised at most, and out-of-order segments held at most, 1..65535. Default 16 384. */
   recvBufferSegments?: number;
+  /** Memory shared with other streams: limits the growth of all their buffers together. Default unlimited. */
+  memory?: StreamMemory;
   /** Silence of ours after which an empty ACK is sent. Default 40 000. */
   keepaliveMs?: number;
   /**
@@ -103,7 +124,7 @@ export interface StreamOptions {
   maxRtoMs?: number;
   /** Send small segments even while another small one is unacknowledged. Default false. */
   noDelay?: boolean;
-  /** Makes the congestion controller for a segment size. Default {@linkcode NewReno}. */
+  /** Makes the congestion controller for a segment size. Default {@linkcode Cubic}. */
   congestion?: (mss: number) => CongestionControl;
 }
 
@@ -113,9 +134,10 @@ export type StreamConfig = Readonly<Required<StreamOptions>>;
 /** Defaults of {@linkcode StreamOptions}. */
 export const STREAM_DEFAULTS: Readonly<Required<Omit<StreamOptions, "isn">>> = {
   mss: DEFAULT_MSS_BYTES,
-  sendBufferBytes: 1 << 20,
-  recvBufferBytes: 4 << 20,
-  recvBufferSegments: 1024,
+  sendBufferBytes: 16 << 20,
+  recvBufferBytes: 16 << 20,
+  recvBufferSegments: 16_384,
+  memory: new StreamMemory(Infinity),
   keepaliveMs: 40_000,
   keepaliveProbes: 6,
   idleTimeoutMs: Infinity,
@@ -127,7 +149,7 @@ export const STREAM_DEFAULTS: Readonly<Required<Omit<StreamOptions, "isn">>> = {
   minRtoMs: 200,
   maxRtoMs: 10_000,
   noDelay: false,
-  congestion: (mss) => new NewReno(mss),
+  congestion: (mss) => new Cubic(mss),
 };
 
 /** Receive buffers below this cannot take two of the largest segments. */

@@ -4,10 +4,12 @@
  * @module
  */
 
-/** Largest congestion window, in bytes: above every buffer a stream can be given by default. */
+import type { RoundTrips } from "./hystart.ts";
+
+/** Largest congestion window, in bytes: what the largest send buffer can fill. */
 export const MAX_CONGESTION_WINDOW_BYTES = 16 << 20;
 /** Initial window in segments (RFC 6928). */
-const INITIAL_WINDOW_SEGMENTS = 10;
+export const INITIAL_WINDOW_SEGMENTS = 10;
 
 /** Decides how many bytes may be in flight. Knows nothing of segments, timers or the wire. */
 export interface CongestionControl {
@@ -16,10 +18,18 @@ export interface CongestionControl {
   /** Bytes above which growth is careful; Infinity before the first loss. */
   readonly threshold: number;
   /**
+   * A round trip was measured; comes before the {@linkcode onAck} of the same acknowledgement.
+   *
+   * @param rtt The estimator, which holds it.
+   * @param una Offset acknowledged up to.
+   * @param next Offset sent up to.
+   */
+  onRtt?(rtt: RoundTrips, una: number, next: number): void;
+  /**
    * New data was delivered outside of fast recovery.
    *
    * @param bytes Bytes newly acknowledged, selectively or not.
-   * @param inFlight Bytes in flight before this acknowledgement: the window grows only when it was used.
+   * @param inFlight Most bytes in flight during the last round trip: the window grows only when it was used.
    * @param now Milliseconds.
    * @param rttMs Smoothed round trip, milliseconds; 0 when unknown.
    */
@@ -42,7 +52,7 @@ export interface CongestionControl {
   undo(): void;
   /** The sender was idle for longer than a retransmission timeout. */
   onIdle(): void;
-  /** @param mss New segment size in bytes. */
+  /** The segment size changed; `mss` is the new one in bytes. */
   setMss(mss: number): void;
 }
 
@@ -55,7 +65,11 @@ export class NewReno implements CongestionControl {
   #credit = 0;
   #before: { window: number; threshold: number } | undefined;
 
-  /** @param mss Segment size in bytes. */
+  /**
+   * Starts with the initial window.
+   *
+   * @param mss Segment size in bytes.
+   */
   constructor(mss: number) {
     this.#mss = mss;
     this.#window = INITIAL_WINDOW_SEGMENTS * mss;
@@ -123,6 +137,7 @@ export class NewReno implements CongestionControl {
     );
   }
 
+  /** The segment size changed; `mss` is the new one in bytes. */
   setMss(mss: number): void {
     // The window is in bytes and stays, but never below what a start would give two segments of the new size.
     this.#mss = mss;

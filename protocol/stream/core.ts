@@ -132,7 +132,7 @@ export class Core {
   meetPeer(syn: Segment): Peer {
     const reference = syn.seq === 0;
     const space = new SeqSpace(syn.seq);
-    const receiver = new Receiver(this.config, space, reference);
+    const receiver = new Receiver(this.config, { space, reference, rtt: this.sender.rtt });
     if (this.discardReads) receiver.discard();
     if (reference) this.sender.limitToReferencePeer();
     this.peer = { isn: syn.seq, reference, space, receiver };

@@ -27,10 +27,16 @@ export class LossDetector {
   #steps = 1;
   #keep = 0;
   #deadline = Infinity;
+  #lostEnd = 0;
 
   /** When {@linkcode detect} should run again, milliseconds. */
   get deadline(): number {
     return this.#deadline;
+  }
+
+  /** Offset after the highest segment marked lost since {@linkcode onRecovering}. */
+  get lostEnd(): number {
+    return this.#lostEnd;
   }
 
   /** Whether segments were seen to overtake each other. */
@@ -90,10 +96,16 @@ export class LossDetector {
       }
       const next = s.next;
       flight.markLost(s);
+      if (s.end > this.#lostEnd) this.#lostEnd = s.end;
       marked++;
       s = next;
     }
     return marked;
+  }
+
+  /** A recovery begins. */
+  onRecovering(): void {
+    this.#lostEnd = 0;
   }
 
   /** A recovery ended. */

@@ -11,7 +11,10 @@ export {
   type StreamOptions,
 } from "./config.ts";
 export { type CongestionControl, NewReno } from "./congestion.ts";
+export { Cubic, type CubicOptions } from "./cubic.ts";
 export type { StreamEvent } from "./events.ts";
+export type { RoundTrips } from "./hystart.ts";
+export { StreamMemory } from "./memory.ts";
 export { NO_PAYLOAD, type Segment } from "./segment.ts";
 export type { StreamStats } from "./stats.ts";
 export { Stream, type StreamState } from "./stream.ts";

@@ -4,10 +4,12 @@
  * @module
  */
 
-/** Segments that may leave back to back. */
-const BURST_SEGMENTS = 16;
-/** Time the bucket holds at least, milliseconds: about what a timer can oversleep. */
-const BURST_MS = 2;
+/** Segments that may leave back to back, the initial window (RFC 6928) among them. */
+const BURST_SEGMENTS = 10;
+/** Time's worth that may leave at once, milliseconds: what timers resolve, and what makes a batch for one system call. */
+const BURST_MS = 1;
+/** Oversleeping of a timer that is made up for, milliseconds; more would be a burst of its own. */
+const MAX_LATE_MS = 4;
 /** Faster than the window per round trip, so that pacing never limits on its own (RFC 9002 §7.7). */
 const GAIN = 1.25;
 /** In slow start the window doubles per round trip. */
@@ -20,10 +22,12 @@ export class Pacer {
   #tokens = Infinity;
   #at = 0;
   #rate = Infinity;
+  /** When sending could go on after a refusal; Infinity when nothing was refused. */
+  #readyAt = Infinity;
 
   /** When sending may go on after {@linkcode take} refused, milliseconds. */
   get readyAt(): number {
-    return this.#at + Math.max(MIN_PAUSE_MS, -this.#tokens / this.#rate);
+    return this.#readyAt;
   }
 
   /**
@@ -47,14 +51,18 @@ export class Pacer {
   ): boolean {
     // Before the first round trip is known the initial window is the only limit.
     if (srtt <= 0) return true;
-    this.#rate = window * (slowStart ? SLOW_START_GAIN : GAIN) / srtt;
-    const room = Math.max(BURST_SEGMENTS * mss, BURST_MS * this.#rate);
-    this.#tokens = Math.min(
-      room,
-      this.#tokens === Infinity ? room : this.#tokens + (now - this.#at) * this.#rate,
-    );
-    this.#at = now;
-    if (this.#tokens <= 0) return false;
+    if (now !== this.#at || this.#tokens === Infinity) {
+      this.#rate = window * (slowStart ? SLOW_START_GAIN : GAIN) / srtt;
+      const late = Math.min(Math.max(0, now - this.#readyAt), MAX_LATE_MS);
+      const room = Math.max(BURST_SEGMENTS * mss, BURST_MS * this.#rate) + late * this.#rate;
+      this.#tokens = Math.min(room, this.#tokens + (now - this.#at) * this.#rate);
+      this.#at = now;
+    }
+    if (this.#tokens <= 0) {
+      this.#readyAt = now + Math.max(MIN_PAUSE_MS, -this.#tokens / this.#rate);
+      return false;
+    }
+    this.#readyAt = Infinity;
     this.#tokens -= bytes;
     return true;
   }

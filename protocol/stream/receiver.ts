@@ -5,9 +5,12 @@
  */
 
 import {
+  EARLY_SEGMENT_OVERHEAD_BYTES,
   MAX_MSS_BYTES,
   MAX_PLAIN_DUPLICATES,
+  OWN_SLOT_BYTES,
   QUICK_ACK_SEGMENTS,
+  RECV_WINDOW_START_BYTES,
   REFERENCE_WINDOW_SLOTS,
   SLOT_BYTES,
   type StreamConfig,
@@ -17,7 +20,24 @@ import { NO_PAYLOAD } from "./segment.ts";
 import { Reassembly, type Run } from "./reassembly.ts";
 import { RecvBuffer } from "./recv_buffer.ts";
 import { encodeSack, MAX_SACK_BLOCKS, type SackBlock } from "./sack.ts";
+import type { RttEstimator } from "./rtt.ts";
 import type { SeqSpace } from "./seq.ts";
+import { WindowTuner } from "./window_tuner.ts";
+
+/** Segments of older peers held out of order at most: what the newest of them hold of ours (daemon.md §3.1). */
+const REFERENCE_EARLY_SEGMENTS = 1024;
+/** Window that older peers may fill in one burst, bytes. */
+const REFERENCE_WINDOW_BYTES = REFERENCE_WINDOW_SLOTS * SLOT_BYTES;
+
+/** What a {@linkcode Receiver} needs to know of the peer. */
+export interface ReceiverPeer {
+  /** Its sequence space. */
+  space: SeqSpace;
+  /** Whether it is an older one (its initial sequence number is 0). */
+  reference: boolean;
+  /** Round trip to it. */
+  rtt: Pick<RttEstimator, "srtt">;
+}
 
 /** What the receiver counted. */
 export interface ReceiverCounters {
@@ -37,9 +57,16 @@ export class Receiver {
   readonly #buffer = new RecvBuffer();
   readonly #early = new Reassembly();
   readonly #reference: boolean;
+  readonly #rtt: Pick<RttEstimator, "srtt">;
+  readonly #tuner: WindowTuner;
+  /** Bytes a slot of the window stands for. */
+  readonly #slotBytes: number;
+  /** Shared memory accounted for. */
+  #charged = 0;
 
   #next = 0;
   #discarding = false;
+  #stopped = false;
   #advertised = 0;
   /** Segments to acknowledge at once, still. */
   #quick = QUICK_ACK_SEGMENTS;
@@ -53,13 +80,16 @@ export class Receiver {
 
   /**
    * @param config Complete options.
-   * @param space The peer's sequence space.
-   * @param reference Whether the peer is an older one (its initial sequence number is 0).
+   * @param peer Of whom data comes.
    */
-  constructor(config: StreamConfig, space: SeqSpace, reference: boolean) {
+  constructor(config: StreamConfig, peer: ReceiverPeer) {
     this.#config = config;
-    this.#space = space;
-    this.#reference = reference;
+    this.#space = peer.space;
+    this.#reference = peer.reference;
+    this.#rtt = peer.rtt;
+    this.#slotBytes = peer.reference ? SLOT_BYTES : OWN_SLOT_BYTES;
+    const start = peer.reference ? REFERENCE_WINDOW_BYTES : RECV_WINDOW_START_BYTES;
+    this.#tuner = new WindowTuner(start, config.recvBufferBytes);
   }
 
   /** Offset received in order up to. */
@@ -89,11 +119,11 @@ export class Receiver {
 
   /** Slots free now: as many of the largest usual segments as fit the buffer (daemon.md §3.2 RULE). */
   get window(): number {
-    const free = this.#config.recvBufferBytes - this.#buffer.size;
-    return Math.max(
-      0,
-      Math.min(this.#maxSlots, Math.floor(free / SLOT_BYTES)),
-    );
+    const { limit } = this.#tuner;
+    // When memory runs short each stream keeps a little, so that those whose data is read go on.
+    const most = Math.min(limit, Math.max(this.#config.memory.share, MAX_MSS_BYTES));
+    const slots = Math.floor((most - this.#buffer.size) / this.#slotBytes);
+    return Math.max(0, Math.min(this.#maxSlots, slots));
   }
 
   /** Whether an acknowledgement should leave now. */
@@ -126,6 +156,12 @@ export class Receiver {
    */
   onData(offset: number, payload: Uint8Array, now: number): boolean {
     this.counters.segments++;
+    const isReadable = this.#take(offset, payload, now);
+    this.#settle();
+    return isReadable;
+  }
+
+  #take(offset: number, payload: Uint8Array, now: number): boolean {
     const end = offset + payload.length;
     if (end <= this.#next) {
       // A duplicate: our acknowledgement was lost.
@@ -146,6 +182,7 @@ export class Receiver {
     this.#plain = 0;
     this.#deliver(fresh);
     if (gap) this.#fillGap();
+    this.#tuner.onData(this.#next - this.#buffer.size, now, this.#rtt.srtt);
     this.#unacked++;
     if (this.#quick > 0) {
       this.#quick--;
@@ -164,7 +201,9 @@ export class Receiver {
    */
   read(max: number): Uint8Array | undefined {
     const out = this.#buffer.read(max);
-    if (out !== undefined) this.#announce();
+    if (out === undefined) return undefined;
+    this.#settle();
+    this.#announce();
     return out;
   }
 
@@ -172,6 +211,7 @@ export class Receiver {
   discard(): void {
     this.#discarding = true;
     this.#buffer.clear();
+    this.#settle();
     this.#announce();
   }
 
@@ -183,16 +223,22 @@ export class Receiver {
   skipTo(offset: number): void {
     this.#early.clear();
     this.#latest = undefined;
+    this.#settle();
     this.#next = Math.max(this.#next, offset);
   }
 
-  /** Drops out-of-order data and stops the timer; what is in order stays readable. */
+  /**
+   * Drops out-of-order data and stops the timer; what is in order stays readable. It no longer counts as shared
+   * memory: nothing comes after it, and whoever still wants it decides how long it lives.
+   */
   stop(): void {
+    this.#stopped = true;
     this.#early.clear();
     this.#latest = undefined;
     this.#ackNow = false;
     this.#ackAt = Infinity;
     this.#plain = 0;
+    this.#settle();
   }
 
   /** Drops everything. */
@@ -233,23 +279,31 @@ export class Receiver {
   }
 
   get #maxSlots(): number {
-    const { recvBufferSegments, recvBufferBytes } = this.#config;
     return Math.min(
-      recvBufferSegments,
-      Math.floor(recvBufferBytes / SLOT_BYTES),
+      this.#config.recvBufferSegments,
+      Math.floor(this.#tuner.limit / this.#slotBytes),
       this.#reference ? REFERENCE_WINDOW_SLOTS : Infinity,
     );
+  }
+
+  /** Segments held out of order at most. Older peers fill their window with segments of any size. */
+  get #maxEarly(): number {
+    const { recvBufferSegments } = this.#config;
+    return this.#reference
+      ? Math.min(recvBufferSegments, REFERENCE_EARLY_SEGMENTS)
+      : this.#maxSlots;
   }
 
   #onEarly(offset: number, payload: Uint8Array): void {
     this.#ackNow = true;
     if (this.#reference && this.#plain < MAX_PLAIN_DUPLICATES) this.#plain++;
-    const budget = this.#config.recvBufferBytes;
+    const budget = this.#tuner.limit;
     // What lies further ahead than any window of ours reached belongs to another connection.
     if (
       offset - this.#next > budget + MAX_MSS_BYTES ||
-      this.#early.segments >= this.#config.recvBufferSegments ||
-      this.#held + payload.length > budget
+      this.#early.segments >= this.#maxEarly ||
+      this.#held + payload.length > budget ||
+      this.#config.memory.free < payload.length + EARLY_SEGMENT_OVERHEAD_BYTES
     ) return;
     const run = this.#early.add(offset, payload);
     if (run !== undefined) this.#latest = run;
@@ -260,12 +314,23 @@ export class Receiver {
   }
 
   /**
-   * Room for data in order: it may exceed the budget by one largest segment, and is always taken when nothing waits
-   * to be read, else data held out of order could block the very bytes that would release it.
+   * Room for data in order: it may exceed the budget by one largest segment. Data held out of order never does, so it
+   * cannot block the very bytes that would release it. And as long as the application keeps up, there is always room
+   * for one segment, however little memory others leave.
    */
   #fits(length: number): boolean {
-    return this.#discarding || this.#buffer.size === 0 ||
-      this.#held + length <= this.#config.recvBufferBytes + MAX_MSS_BYTES;
+    if (this.#discarding) return true;
+    if (this.#held + length > this.#tuner.limit + MAX_MSS_BYTES) return false;
+    return this.#buffer.size === 0 || this.#config.memory.free >= length;
+  }
+
+  /** Tells the shared memory what changed. */
+  #settle(): void {
+    const early = this.#early;
+    const held = this.#stopped ? 0 : this.#held + early.segments * EARLY_SEGMENT_OVERHEAD_BYTES;
+    if (held === this.#charged) return;
+    this.#config.memory.take(held - this.#charged);
+    this.#charged = held;
   }
 
   #deliver(bytes: Uint8Array): void {

@@ -1,12 +1,13 @@
 /**
- * Loss recovery: NewReno with selective acknowledgements, the retransmission timer, tail loss probes
- * (daemon.md §3.6, RFC 6298, RFC 6582, RFC 6675, RFC 8985).
+ * Loss recovery: selective acknowledgements, proportional rate reduction, the retransmission timer, tail loss probes
+ * (daemon.md §3.6, RFC 6298, RFC 6582, RFC 6675, RFC 6937, RFC 8985).
  *
  * @module
  */
 
 import { MAX_RETRANSMISSIONS, MIN_TAIL_PROBE_MS, PEER_DELAYED_ACK_MS } from "./config.ts";
 import type { CongestionControl } from "./congestion.ts";
+import { RateReduction } from "./prr.ts";
 import type { SackBlock } from "./sack.ts";
 import type { Scoreboard } from "./scoreboard.ts";
 
@@ -37,6 +38,14 @@ export class Recovery {
 
   readonly #board: Scoreboard;
   readonly #congestion: CongestionControl;
+  readonly #reduction = new RateReduction();
+  #mss: number;
+  /** In flight before what is being handled: an acknowledgement, or the timer. */
+  #flightBefore = 0;
+  /** Most in flight in this round trip and in the one before; whether the window is used shows only over a whole one. */
+  #peak = 0;
+  #lastPeak = 0;
+  #peakEnd = 0;
   #phase: "none" | "fast" | "timeout" = "none";
   /** Recovery ends when this offset is acknowledged. */
   #recoverTo = 0;
@@ -62,10 +71,17 @@ export class Recovery {
   /**
    * @param board What was sent and what arrived.
    * @param congestion Told of losses and deliveries.
+   * @param mss Segment size, bytes.
    */
-  constructor(board: Scoreboard, congestion: CongestionControl) {
+  constructor(board: Scoreboard, congestion: CongestionControl, mss: number) {
     this.#board = board;
     this.#congestion = congestion;
+    this.#mss = mss;
+  }
+
+  /** Bytes that may be in flight. */
+  get window(): number {
+    return this.#phase === "fast" ? this.#reduction.window : this.#congestion.window;
   }
 
   /** Whether a loss is being repaired. */
@@ -99,7 +115,7 @@ export class Recovery {
     now: number,
   ): boolean {
     const board = this.#board;
-    const before = board.flight.bytes;
+    const before = this.#flightBefore = board.flight.bytes;
     const advanced = ack > board.una;
     let delivered = advanced ? board.acknowledge(ack, now) : 0;
     if (blocks.length > 0) {
@@ -114,12 +130,17 @@ export class Recovery {
       }
       return false;
     }
-    board.measure(now);
+    if (board.measure(now)) this.#congestion.onRtt?.(board.rtt, board.una, board.next);
     this.#rtoCount = this.#duplicates = 0;
     if (board.una >= this.#probedTo) this.#probedTo = 0;
-    this.#progress(advanced, now);
-    if (this.#phase !== "fast") {
-      this.#congestion.onAck(delivered, before, now, board.rtt.srtt);
+    const lost = this.#progress(advanced, now);
+    this.#notePeak(before);
+    if (this.#phase === "fast") {
+      const bonus = advanced && lost === 0 ? this.#mss : 0;
+      this.#reduction.onAck(delivered, board.flight.bytes, bonus);
+    } else {
+      const used = Math.max(this.#peak, this.#lastPeak);
+      this.#congestion.onAck(delivered, used, now, board.rtt.srtt);
     }
     if (board.flight.count === 0) board.rest();
     this.#armRto(now);
@@ -134,6 +155,7 @@ export class Recovery {
    */
   onTimer(now: number): void {
     if (this.#suspended) return;
+    this.#flightBefore = this.#board.flight.bytes;
     if (now >= this.#board.deadline) this.#detect(now);
     if (now >= this.#rtoAt) this.#onTimeout(now);
     else if (now >= this.#probeAt) {
@@ -142,8 +164,19 @@ export class Recovery {
     }
   }
 
-  /** @param now Milliseconds; new bytes left. */
-  onSent(now: number): void {
+  /** @param mss Segment size, bytes. */
+  setMss(mss: number): void {
+    this.#mss = mss;
+  }
+
+  /**
+   * New bytes left.
+   *
+   * @param bytes How many.
+   * @param now Milliseconds.
+   */
+  onSent(bytes: number, now: number): void {
+    this.#reduction.onSent(bytes);
     if (this.#rtoAt === Infinity) this.#armRto(now);
     // The second segment in flight makes the peer acknowledge at once, so the wait is shorter.
     if (this.#probeAt === Infinity || this.#board.flight.count === 2) {
@@ -151,8 +184,14 @@ export class Recovery {
     }
   }
 
-  /** @param now Milliseconds; a segment left again. */
-  onResent(now: number): void {
+  /**
+   * A segment left again.
+   *
+   * @param bytes Its size.
+   * @param now Milliseconds.
+   */
+  onResent(bytes: number, now: number): void {
+    this.#reduction.onSent(bytes);
     this.#repeated++;
     this.counters.retransmits++;
     if (this.#rtoAt === Infinity) this.#armRto(now);
@@ -198,7 +237,8 @@ export class Recovery {
     this.#phase = "none";
   }
 
-  #progress(advanced: boolean, now: number): void {
+  /** Returns the segments found lost. */
+  #progress(advanced: boolean, now: number): number {
     const board = this.#board;
     if (this.#phase === "timeout" && this.#judging && board.originals > 0) {
       // What was never repeated arrived after all: the path was late, not lossy.
@@ -211,9 +251,14 @@ export class Recovery {
       this.#undo();
     }
     this.#judging = false;
-    if (this.#phase !== "none" && board.una >= this.#recoverTo) this.#end();
-    if (this.#sackSeen || this.#phase === "timeout") this.#detect(now);
-    else if (this.#phase === "fast" && advanced) {
+    if (this.#phase !== "none" && board.una >= this.#recoverTo) {
+      // What was first sent after the reduction and lost all the same is a new sign of congestion.
+      const again = this.#phase === "fast" && board.lostEnd > this.#recoverTo;
+      this.#end();
+      if (again) this.#startFast(now);
+    }
+    if (this.#sackSeen || this.#phase === "timeout") return this.#detect(now);
+    if (this.#phase === "fast" && advanced) {
       // Without selective acknowledgements each partial one uncovers the next hole (RFC 6582).
       const first = board.flight.first;
       if (first?.transmissions === 1) {
@@ -221,21 +266,33 @@ export class Recovery {
         this.#urgent = true;
       }
     }
+    return 0;
   }
 
-  #detect(now: number): void {
-    if (this.#suspended) return;
-    if (this.#board.detect(now, this.#phase !== "none") > 0) {
-      this.#startFast(now);
+  #notePeak(flight: number): void {
+    if (this.#board.una >= this.#peakEnd) {
+      this.#peakEnd = this.#board.next;
+      this.#lastPeak = this.#peak;
+      this.#peak = 0;
     }
+    this.#peak = Math.max(this.#peak, flight);
+  }
+
+  #detect(now: number): number {
+    if (this.#suspended) return 0;
+    const lost = this.#board.detect(now, this.#phase !== "none");
+    if (lost > 0) this.#startFast(now);
+    return lost;
   }
 
   #startFast(now: number): void {
     if (this.#phase !== "none") return;
     this.counters.fastRetransmits++;
-    this.#congestion.onLoss(this.#board.next - this.#board.una, now);
+    const { flight, next, una } = this.#board;
+    this.#congestion.onLoss(next - una, now);
+    this.#reduction.start(this.#flightBefore, this.#congestion.window, flight.bytes);
     this.#start("fast");
-    this.#urgent = true;
+    this.#urgent = flight.nextLost !== undefined;
   }
 
   #start(phase: "fast" | "timeout"): void {

@@ -59,6 +59,11 @@ export class Scoreboard {
     return this.#originals;
   }
 
+  /** Offset after the highest segment found lost since {@linkcode startRecovery}. */
+  get lostEnd(): number {
+    return this.#loss.lostEnd;
+  }
+
   /** When {@linkcode detect} should run again, milliseconds. */
   get deadline(): number {
     return this.#loss.deadline;
@@ -133,13 +138,14 @@ export class Scoreboard {
    * repetition may have delayed (Karn's rule).
    *
    * @param now Milliseconds.
+   * @returns Whether there was a sample.
    */
-  measure(now: number): void {
-    if (!this.#ambiguous && this.#sampleAt !== -Infinity) {
-      this.rtt.sample(now - this.#sampleAt, now);
-    }
+  measure(now: number): boolean {
+    const valid = !this.#ambiguous && this.#sampleAt !== -Infinity;
+    if (valid) this.rtt.sample(now - this.#sampleAt, now);
     this.#sampleAt = -Infinity;
     this.#ambiguous = false;
+    return valid;
   }
 
   /**
@@ -169,6 +175,7 @@ export class Scoreboard {
   /** A recovery begins. */
   startRecovery(): void {
     this.#needless = this.#originals = 0;
+    this.#loss.onRecovering();
   }
 
   /** A recovery ended. */

@@ -4,19 +4,29 @@
  * @module
  */
 
-/** First size of the ring. */
-const START_BYTES = 16 << 10;
+import { SEND_BUFFER_START_BYTES } from "./config.ts";
+import type { StreamMemory } from "./memory.ts";
+
+/** First size of the ring, which every stream may have however little shared memory is left. */
+const START_BYTES = 4 << 10;
 
 /** Byte ring addressed by stream offset. A view never crosses the end of the ring, so it is always contiguous. */
 export class SendBuffer {
-  readonly #limit: number;
+  readonly #max: number;
+  readonly #memory: StreamMemory;
+  #limit: number;
   #bytes: Uint8Array | undefined;
   #start = 0;
   #end = 0;
 
-  /** @param limit Bytes held at most; rounded up to a power of two. */
-  constructor(limit: number) {
-    this.#limit = ceilPowerOfTwo(limit);
+  /**
+   * @param max Bytes held at most; rounded up to a power of two.
+   * @param memory What the ring is taken from.
+   */
+  constructor(max: number, memory: StreamMemory) {
+    this.#max = ceilPowerOfTwo(max);
+    this.#limit = Math.min(this.#max, SEND_BUFFER_START_BYTES);
+    this.#memory = memory;
   }
 
   /** Offset of the first byte held. */
@@ -31,12 +41,22 @@ export class SendBuffer {
 
   /** Bytes that can be appended now. */
   get free(): number {
-    return this.#limit - (this.#end - this.#start);
+    return this.limit - (this.#end - this.#start);
   }
 
-  /** Bytes held at most. */
+  /** Bytes held at most for now: as far as the ring may grow in the shared memory. */
   get limit(): number {
-    return this.#limit;
+    const { share } = this.#memory;
+    if (share >= this.#limit) return this.#limit;
+    const { allocated } = this;
+    let size = Math.max(allocated, Math.min(START_BYTES, this.#limit));
+    while (size < this.#limit && 2 * size - allocated <= share) size *= 2;
+    return size;
+  }
+
+  /** @param bytes Bytes in use at a time: doubles the limit until it is no less, or at its largest. */
+  raise(bytes: number): void {
+    while (this.#limit < bytes && this.#limit < this.#max) this.#limit *= 2;
   }
 
   /** Bytes of memory in use. */
@@ -94,12 +114,13 @@ export class SendBuffer {
 
   /** Gives the memory back when nothing is held. */
   shrink(): void {
-    if (this.#start === this.#end) this.#bytes = undefined;
+    if (this.#start === this.#end) this.clear();
   }
 
   /** Drops everything held. */
   clear(): void {
     this.#start = this.#end;
+    this.#memory.take(-this.allocated);
     this.#bytes = undefined;
   }
 
@@ -110,6 +131,7 @@ export class SendBuffer {
     let size = old?.length ?? Math.min(START_BYTES, this.#limit);
     while (size < bytes) size *= 2;
     const ring = new Uint8Array(size);
+    this.#memory.take(size - this.allocated);
     if (old !== undefined) {
       for (let at = this.#start; at < this.#end;) {
         const length = Math.min(

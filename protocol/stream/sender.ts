@@ -6,6 +6,7 @@
 
 import {
   MAX_IN_FLIGHT_SEGMENTS,
+  OWN_SLOT_BYTES,
   REFERENCE_IN_FLIGHT_SEGMENTS,
   SLOT_BYTES,
   type StreamConfig,
@@ -43,6 +44,7 @@ export class Sender {
   #mss: number;
   #window = 0;
   #maxInFlight = MAX_IN_FLIGHT_SEGMENTS;
+  #slotBytes = OWN_SLOT_BYTES;
   #flush = false;
   /** End of the latest segment shorter than the segment size. */
   #smallEnd = 0;
@@ -58,10 +60,10 @@ export class Sender {
   constructor(config: StreamConfig, space: SeqSpace) {
     this.#noDelay = config.noDelay;
     this.#mss = config.mss;
-    this.#buffer = new SendBuffer(config.sendBufferBytes);
+    this.#buffer = new SendBuffer(config.sendBufferBytes, config.memory);
     this.#board = new Scoreboard(space, config, config.isn);
     this.congestion = config.congestion(config.mss);
-    this.#recovery = new Recovery(this.#board, this.congestion);
+    this.#recovery = new Recovery(this.#board, this.congestion, config.mss);
   }
 
   /** Round-trip estimate. */
@@ -99,7 +101,7 @@ export class Sender {
     return this.#buffer.free;
   }
 
-  /** Size of the send buffer in bytes. */
+  /** Present size of the send buffer in bytes. */
   get limit(): number {
     return this.#buffer.limit;
   }
@@ -134,15 +136,17 @@ export class Sender {
     return this.#recovery.failed || this.#persist.failed;
   }
 
-  /** The peer holds few out-of-order segments: never have more in flight (anchors.md C.3). */
+  /** The peer counts segments of 4096 bytes, and holds few out of order: never more in flight (anchors.md C.3). */
   limitToReferencePeer(): void {
     this.#maxInFlight = REFERENCE_IN_FLIGHT_SEGMENTS;
+    this.#slotBytes = SLOT_BYTES;
   }
 
   /** @param mss Segment size for bytes not sent yet. */
   setMss(mss: number): void {
     this.#mss = mss;
     this.congestion.setMss(mss);
+    this.#recovery.setMss(mss);
   }
 
   /**
@@ -218,6 +222,8 @@ export class Sender {
     const { una } = this;
     if (una > before) {
       this.#buffer.release(this.#board.flight.first?.offset ?? una);
+      // One window on its way, and another one from the application meanwhile.
+      this.#buffer.raise(2 * this.congestion.window);
     }
     if (news && this.#window === 0 && this.pending > 0) {
       this.#persist.progress(now);
@@ -270,8 +276,8 @@ export class Sender {
 
   #allowed(bytes: number, now: number): boolean {
     const flight = this.#board.flight.bytes;
+    if (flight > 0 && flight + bytes > this.#recovery.window) return false;
     const { window, threshold } = this.congestion;
-    if (flight > 0 && flight + bytes > window) return false;
     const slow = window < threshold;
     if (this.#pacer.take(bytes, now, window, slow, this.rtt.srtt, this.#mss)) {
       return true;
@@ -283,7 +289,7 @@ export class Sender {
   /** Sends a segment again, with the boundaries it had (daemon.md §3.6 RULE). */
   #resend(s: SentSegment, now: number): Outgoing {
     this.#board.flight.resent(s, now);
-    this.#recovery.onResent(now);
+    this.#recovery.onResent(s.end - s.offset, now);
     this.#lastSentAt = now;
     return {
       offset: s.offset,
@@ -321,7 +327,7 @@ export class Sender {
     if (small && this.next === this.#buffer.end) this.#smallEnd = this.next;
     this.#bytesSent += length;
     this.#lastSentAt = now;
-    this.#recovery.onSent(now);
+    this.#recovery.onSent(length, now);
     return { offset, payload };
   }
 
@@ -329,7 +335,7 @@ export class Sender {
   #fitsPeer(length: number): boolean {
     return this.#board.flight.count <
         Math.min(this.#window, this.#maxInFlight) &&
-      this.next - this.una + length <= this.#window * SLOT_BYTES;
+      this.next - this.una + length <= this.#window * this.#slotBytes;
   }
 
   /** Tail loss probe: new data if there is some, else the last segment again (RFC 8985 §7). */

@@ -174,6 +174,8 @@ export class Stream {
   }
 
   /**
+   * The path's segment size changed.
+   *
    * @param mss New segment size in bytes, clamped to 64..65535; segments already cut keep their size.
    */
   setMss(mss: number): void {
@@ -200,7 +202,7 @@ export class Stream {
     return progress && now - establishedAt > RESTART_GUARD_MS;
   }
 
-  /** @returns The next event, or undefined. */
+  /** The next event, or undefined when there is none. */
   pollEvent(): StreamEvent | undefined {
     return this.#core.events.poll();
   }

@@ -22,28 +22,38 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const started = performance.now();
   const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort(new Error("interrupted"));
+  let isInterrupted = false;
+  const onSignal = () => {
+    isInterrupted = true;
+    interrupt.abort(new Error("interrupted"));
+  };
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   // Short, as the path of a Unix socket may have about 100 bytes.
   const directory = await Deno.makeTempDir({ prefix: "pilot-demo-" });
   const report: Report = { status: "error" };
   const printer = new Printer(args.includes("--json"));
-  const signal = AbortSignal.any([interrupt.signal, AbortSignal.timeout(LIMIT_MS)]);
+  const limit = setTimeout(
+    () => interrupt.abort(new Error(`no end after ${LIMIT_MS / 1000} s`)),
+    LIMIT_MS,
+  );
+  const { signal } = interrupt;
   const demo = new Demo({ directory, signal, printer, report });
   try {
     await demo.run();
     report.status = "ok";
   } catch (error) {
     report.failed = demo.step;
-    report.message = reason(error);
+    // Whatever was under way when the demo was ended fails in its own words.
+    report.message = signal.aborted ? reason(signal.reason) : reason(error);
   } finally {
+    clearTimeout(limit);
     await rm(directory, { recursive: true, force: true });
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
   }
   report.total_ms = Math.round(performance.now() - started);
   printer.end(report);
-  if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
+  if (isInterrupted) return EXIT_INTERRUPTED;
   return report.status === "ok" ? 0 : 1;
 }
 

@@ -45,11 +45,18 @@ function world(home: string, info: Record<string, unknown> = {}): RunOptions {
   };
 }
 
+/** A started daemon does not keep its starter alive, so something else must while its end is awaited. */
+async function allEnded(): Promise<void> {
+  const awake = setInterval(() => {}, 1_000);
+  await Promise.all(ends.splice(0));
+  clearInterval(awake);
+}
+
 const start = (home: string, ...args: string[]) =>
   runJson(["daemon", "start", ...args], world(home));
 async function stop(home: string, ...args: string[]) {
   const result = await runJson(["daemon", "stop", ...args], world(home));
-  await Promise.all(ends.splice(0));
+  await allEnded();
   return result;
 }
 

@@ -68,8 +68,12 @@ export class Link {
     this.#deliver = deliver;
   }
 
-  /** Sends a datagram, which must not be changed afterwards. */
-  send(bytes: Uint8Array, now: number): void {
+  /**
+   * Sends a datagram, which must not be changed afterwards.
+   *
+   * @param overhead Bytes of headers around it that take their share of the rate. Default 0.
+   */
+  send(bytes: Uint8Array, now: number, overhead = 0): void {
     const o = this.options;
     const random = this.#random;
     this.counters.sent++;
@@ -80,11 +84,12 @@ export class Link {
     let at = now;
     if (o.rate !== undefined) {
       const backlog = Math.max(0, this.#idleAt - now) * o.rate;
-      if (backlog + bytes.length > (o.queueBytes ?? 256 << 10)) {
+      const length = bytes.length + overhead;
+      if (backlog + length > (o.queueBytes ?? 256 << 10)) {
         this.counters.overflowed++;
         return;
       }
-      this.#idleAt = Math.max(this.#idleAt, now) + bytes.length / o.rate;
+      this.#idleAt = Math.max(this.#idleAt, now) + length / o.rate;
       at = this.#idleAt;
     }
     at += (o.delayMs ?? 5) + random.next() * (o.jitterMs ?? 0);

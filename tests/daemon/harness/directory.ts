@@ -8,6 +8,11 @@ import { PilotError } from "../../../protocol/errors.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import type { Resolution } from "../../../daemon/tunnel/types.ts";
 
+/** Names a pair in {@linkcode FakeDirectory.pairs}. */
+export function pair(a: number, b: number): string {
+  return `${Math.min(a, b)}:${Math.max(a, b)}`;
+}
+
 /** What nodes ask the registry. */
 export class FakeDirectory {
   readonly keys = new Map<number, Uint8Array>();
@@ -39,9 +44,15 @@ export class FakeDirectory {
     return this.keys.get(node);
   }
 
-  async resolve(node: number): Promise<Resolution> {
+  /** Nodes that only those they trust may resolve. */
+  readonly hidden = new Set<number>();
+
+  async resolve(node: number, requester: number = 0): Promise<Resolution> {
     await this.#ask("resolve", node);
-    if (this.untrusted.has(node)) throw new PilotError("untrusted", `no trust with ${node}`);
+    const isRefused = this.hidden.has(node) && !this.pairs.has(pair(requester, node));
+    if (this.untrusted.has(node) || isRefused) {
+      throw new PilotError("untrusted", `no trust with ${node}`);
+    }
     if (!this.keys.has(node)) throw new PilotError("not_found", `no node ${node}`);
     return {
       endpoint: this.endpoints.get(node),
@@ -51,7 +62,7 @@ export class FakeDirectory {
 
   async checkTrust(self: number, node: number): Promise<boolean> {
     await this.#ask("check", node);
-    return this.pairs.has(`${Math.min(self, node)}:${Math.max(self, node)}`);
+    return this.pairs.has(pair(self, node));
   }
 
   /** How often a question was asked. */

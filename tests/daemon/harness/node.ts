@@ -39,12 +39,21 @@ export interface NodeOptions {
   readonly identity?: Identity;
   /** Its tunnel key; default a new one. */
   readonly keyPair?: KeyPair;
+  /** As {@linkcode VirtualSocket.forbidsFragments}; default true. */
+  readonly forbidsFragments?: boolean;
   /** Everybody may come; default true. */
   readonly isPublic?: boolean;
 }
 
 /** A packet that reached the node, payload copied. */
 export type Received = Packet & { readonly via: "direct" | "relay" };
+
+/** What the network half asks about trust. */
+export interface Consent {
+  isTrusted(node: number): boolean;
+  isExpected(node: number): boolean;
+  pinnedKey(node: number): Uint8Array | undefined;
+}
 
 /** A node without registry client, trust service, IPC and files. */
 export class TestNode {
@@ -64,6 +73,12 @@ export class TestNode {
   readonly trusted = new Set<number>();
   /** Nodes whose answer is awaited. */
   readonly expected = new Set<number>();
+  /** Whom to ask about trust; by default the three above. */
+  consent: Consent = {
+    isTrusted: (node) => this.trusted.has(node),
+    isExpected: (node) => this.expected.has(node),
+    pinnedKey: (node) => this.pinned.get(node),
+  };
   /** Tunnels to keep up though nobody is trusted and nothing runs. */
   readonly wanted = new Set<number>();
   isPublic: boolean;
@@ -85,6 +100,7 @@ export class TestNode {
     this.#options = options;
     this.isPublic = options.isPublic ?? true;
     this.socket = net.bind(options.endpoint.host, options.endpoint.port, options.nat);
+    this.socket.forbidsFragments = options.forbidsFragments ?? true;
     const self = () => node;
     const ensure = (peer: number) => this.tunnels.ensure(peer);
     const send = (packet: Packet) => this.send(packet);
@@ -96,11 +112,11 @@ export class TestNode {
       socket: this.socket,
       keyPair: pair,
       aead: nodeAead,
-      pinnedKey: (peer) => this.pinned.get(peer),
+      pinnedKey: (peer) => this.consent.pinnedKey(peer),
       lookupKey: (peer) => directory.lookupKey(peer),
-      resolve: (peer) => directory.resolve(peer),
+      resolve: (peer) => directory.resolve(peer, node),
       isWanted: (peer) =>
-        this.trusted.has(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
+        this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
       onPacket: (packet, _peer, via) => this.#onPacket(packet, via),
       onPathChanged: (peer) => this.streams.onPathChanged(peer),
       onPeerRestarted: (peer) => {
@@ -114,8 +130,8 @@ export class TestNode {
     this.gate = new Gate({
       clock,
       isPublic: () => this.isPublic,
-      isTrusted: (peer) => this.trusted.has(peer),
-      isExpected: (peer) => this.expected.has(peer),
+      isTrusted: (peer) => this.consent.isTrusted(peer),
+      isExpected: (peer) => this.consent.isExpected(peer),
       checkTrust: (peer) => directory.checkTrust(node, peer),
     });
     this.streams = new StreamHost({
@@ -126,6 +142,7 @@ export class TestNode {
       ensure,
       send,
       segmentBytes: (peer) => this.tunnels.segmentBytes(peer),
+      suspectPath: (peer) => this.tunnels.suspectPath(peer),
       emit,
     });
     this.control = new Control({ clock, self, ensure, send });
@@ -189,7 +206,7 @@ export class TestNode {
     if (packet.protocol === PROTO_STREAM) this.streams.onPacket(packet);
     else if (packet.protocol === PROTO_DATAGRAM) this.datagrams.onPacket(packet);
     else if (packet.protocol === PROTO_CONTROL) {
-      if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode);
+      if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode, via);
       else this.control.onPacket(packet, via);
     }
   }

@@ -16,6 +16,8 @@ export class Sink {
   hasEnded = false;
   isClosed = false;
   error: PilotError | undefined;
+  #rest: Uint8Array = new Uint8Array(0);
+  #isClosing = false;
 
   constructor(conn: Conn) {
     this.conn = conn;
@@ -24,12 +26,28 @@ export class Sink {
         for (let data = conn.read(); data !== undefined; data = conn.read()) this.chunks.push(data);
         this.hasEnded = conn.ended;
       },
-      onWritable: () => {},
+      onWritable: () => this.#pump(),
       onClosed: (error) => {
         this.isClosed = true;
         this.error = error;
       },
     });
+  }
+
+  /** Writes everything, as room comes, and closes then. */
+  sendAll(data: Uint8Array): void {
+    this.#rest = data;
+    this.#isClosing = true;
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#rest.length > 0) {
+      const taken = this.conn.write(this.#rest);
+      if (taken === 0) return;
+      this.#rest = this.#rest.subarray(taken);
+    }
+    if (this.#isClosing) this.conn.close();
   }
 
   /** What was read, as text. */

@@ -5,7 +5,12 @@
  */
 
 import type { Clock } from "../../../daemon/clock.ts";
-import { SEND_BUFFER_BYTES, type UdpSocket, type UdpStats } from "../../../daemon/net/udp.ts";
+import {
+  newUdpStats,
+  SEND_BUFFER_BYTES,
+  type UdpSocket,
+  type UdpStats,
+} from "../../../daemon/net/udp.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 
 /** A datagram as the network sees it, translators already passed. */
@@ -14,7 +19,9 @@ export interface Sent {
   readonly from: Endpoint;
   readonly to: Endpoint;
   readonly data: Uint8Array;
-  /** Lost on the way by {@linkcode VirtualNetwork.drop}. */
+  /** May become fragments where it is too large. */
+  readonly mayFragment: boolean;
+  /** Lost on the way by {@linkcode VirtualNetwork.drop} or because it is too large. */
   isLost: boolean;
 }
 
@@ -31,6 +38,8 @@ export class VirtualNetwork {
   delayMs = 5;
   /** Decides which datagrams are lost. */
   drop: (datagram: Sent) => boolean = () => false;
+  /** Largest datagram that arrives in one piece between two hosts, bytes of UDP payload. */
+  maxBytes: (from: Endpoint, to: Endpoint) => number = () => Infinity;
   /** Everything that was sent, in order. */
   readonly log: Sent[] = [];
   readonly #clock: Clock;
@@ -54,9 +63,11 @@ export class VirtualNetwork {
   }
 
   /** Sends a datagram, from any address: networks do not check it. */
-  inject(data: Uint8Array, from: Endpoint, to: Endpoint): void {
-    const sent: Sent = { at: this.#clock.now(), from, to, data: data.slice(), isLost: false };
-    sent.isLost = this.drop(sent);
+  inject(data: Uint8Array, from: Endpoint, to: Endpoint, mayFragment: boolean = false): void {
+    const at = this.#clock.now();
+    const sent: Sent = { at, from, to, data: data.slice(), mayFragment, isLost: false };
+    const isTooLarge = data.length > this.maxBytes(from, to) && !mayFragment;
+    sent.isLost = this.drop(sent) || isTooLarge;
     this.log.push(sent);
     if (sent.isLost) return;
     this.#clock.after(
@@ -87,7 +98,7 @@ export class Nat {
   }
 
   /** Sends out a datagram of a socket behind the translator. */
-  send(socket: VirtualSocket, data: Uint8Array, to: Endpoint): void {
+  send(socket: VirtualSocket, data: Uint8Array, to: Endpoint, mayFragment: boolean): void {
     const key = this.#isSymmetric ? `${text(socket.local)} ${text(to)}` : text(socket.local);
     let mapping = this.#mappings.get(key);
     if (mapping === undefined) {
@@ -99,7 +110,7 @@ export class Nat {
       }));
     }
     mapping.allowed.add(text(to));
-    this.#net.inject(data, mapping.outside, to);
+    this.#net.inject(data, mapping.outside, to, mayFragment);
   }
 
   /** Forgets all mappings, as translators do after silence or a restart; new ones get new ports. */
@@ -113,13 +124,13 @@ export class Nat {
 export class VirtualSocket implements UdpSocket {
   readonly kind = "virtual";
   readonly local: Endpoint;
-  readonly stats: UdpStats = { sent: 0, sentBytes: 0, received: 0, receivedBytes: 0, dropped: 0 };
+  readonly stats: UdpStats = newUdpStats();
+  forbidsFragments = true;
   /** Buffers taken and not given back; 0 when nothing leaks. */
   borrowed = 0;
   readonly #net: VirtualNetwork;
   readonly #nat: Nat | undefined;
   readonly #detach: () => void;
-  readonly #pool: Uint8Array<ArrayBuffer>[] = [];
   #onDatagram: Receive | undefined;
 
   constructor(net: VirtualNetwork, local: Endpoint, nat: Nat | undefined) {
@@ -131,19 +142,27 @@ export class VirtualSocket implements UdpSocket {
       : () => {};
   }
 
-  acquire(): Uint8Array<ArrayBuffer> {
+  /** Exactly what was asked for, so that writing beyond it fails. */
+  acquire(bytes: number = SEND_BUFFER_BYTES): Uint8Array<ArrayBuffer> {
     this.borrowed++;
-    return this.#pool.pop() ?? new Uint8Array(SEND_BUFFER_BYTES);
+    return new Uint8Array(bytes);
   }
 
-  send(buffer: Uint8Array<ArrayBuffer>, length: number, to: Endpoint): void {
+  send(
+    buffer: Uint8Array<ArrayBuffer>,
+    length: number,
+    to: Endpoint,
+    mayFragment: boolean = false,
+  ): void {
     this.borrowed--;
     this.stats.sent++;
     this.stats.sentBytes += length;
+    if (length > buffer.length) throw new Error(`${length} bytes of ${buffer.length}`);
     const data = buffer.subarray(0, length);
-    if (this.#nat === undefined) this.#net.inject(data, this.local, to);
-    else this.#nat.send(this, data, to);
-    this.#pool.push(buffer);
+    if (this.#nat === undefined) this.#net.inject(data, this.local, to, mayFragment);
+    else this.#nat.send(this, data, to, mayFragment);
+    // Whoever still writes to it must not reach the network.
+    buffer.fill(0xaa);
   }
 
   /** A datagram from the network. */

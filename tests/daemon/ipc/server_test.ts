@@ -191,8 +191,8 @@ Deno.test("untagged errors have the texts of the reference", async () => {
     [0x19, "7b", "set_tags: invalid JSON"],
     [
       0x19,
-      toHex(utf8('["1","2","3","4"]')),
-      "set_tags: maximum 3 tags allowed",
+      toHex(utf8(JSON.stringify(Array.from({ length: 11 }, String)))),
+      "set_tags: maximum 10 tags allowed",
     ],
     [0x17, "", "deregister: node not found"],
     [0x0f, "", "handshake: missing sub-command"],

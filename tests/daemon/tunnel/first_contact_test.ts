@@ -37,7 +37,10 @@ Deno.test("first contact ends the exchange also when the peer has nothing to say
   await world.clock.finish(a.datagrams.send({ network: 0, node: 7 }, 2000, Uint8Array.of(1)));
   await world.run(1_000);
   assert.equal(b.got.length, 1);
-  assert.ok(a.tunnels.list()[0]!.authenticated, "the key is proven without an answer of the application");
+  assert.ok(
+    a.tunnels.list()[0]!.authenticated,
+    "the key is proven without an answer of the application",
+  );
   world.net.clearLog();
   await world.run(GIVE_UP_MS);
   assert.deepEqual(world.frames(), []);
@@ -113,7 +116,9 @@ Deno.test("from the second attempt a copy goes through the beacon, and reaches a
   a.send(datagram(a, b, "through the beacon"));
   const start = world.clock.now();
   await world.clock.until(() => b.got.length === 1, 2_000);
-  const own = world.frames(({ sent, type }) => type === "pila" && sent.from.host === a.endpoint.host);
+  const own = world.frames(({ sent, type }) =>
+    type === "pila" && sent.from.host === a.endpoint.host
+  );
   assert.equal(own[0]!.isRelayed, false);
   assert.ok(own.every(({ isRelayed, sent }) => !isRelayed || sent.at > start));
   assert.ok(own.some(({ isRelayed, sent }) => isRelayed && sent.at === start + KEX_DELAYS_MS[0]!));

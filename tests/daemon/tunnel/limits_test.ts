@@ -49,7 +49,9 @@ Deno.test("frames of many invented peers are answered at a limited rate altogeth
   }
   await world.run(10);
   const answers = world.net.log.filter(({ to }) => to.host === "198.51.100.1").length;
-  assert.ok(answers >= REPLY_RATE.burst && answers <= REPLY_RATE.burst + 1.1 * REPLY_RATE.perSecond);
+  assert.ok(
+    answers >= REPLY_RATE.burst && answers <= REPLY_RATE.burst + 1.1 * REPLY_RATE.perSecond,
+  );
   assert.deepEqual(a.tunnels.list(), [], "nothing is remembered of them");
 });
 

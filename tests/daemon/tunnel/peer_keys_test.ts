@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { Identity } from "../../../protocol/crypto/mod.ts";
+import { encodePila, pilaChallenge } from "../../../protocol/frame.ts";
+import { PeerKeys } from "../../../daemon/tunnel/peer_keys.ts";
+import { ManualClock } from "../harness/clock.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 import type { TestNode } from "../harness/node.ts";
 
@@ -41,7 +44,11 @@ Deno.test("a peer with another key than the registered one is refused until the 
   await world.run(4_000);
   assert.equal(a.tunnels.list()[0]!.encrypted, false);
   assert.ok(a.eventNames.includes("security.key_mismatch"));
-  assert.equal(world.directory.count("lookup 7"), 1, "a contradicted answer is believed for a while");
+  assert.equal(
+    world.directory.count("lookup 7"),
+    1,
+    "a contradicted answer is believed for a while",
+  );
   world.directory.keys.set(7, b.identity.publicKey);
   await world.run(10_000);
   assert.deepEqual(texts(b), ["secret"]);
@@ -120,6 +127,41 @@ Deno.test("the registry is asked once for PILAs that arrive while it thinks", as
   world.directory.release(7);
   await world.run(100);
   assert.deepEqual(texts(a), ["hi"]);
+});
+
+Deno.test("a PILA with a key that gives everybody the same secret is refused", async () => {
+  await using world = new World({ hasBeacon: false });
+  const a = await world.node(5);
+  const b = await world.node(7);
+  for (
+    const x25519 of [new Uint8Array(32), new Uint8Array(32).fill(1, 0, 1), a.keyPair.publicKey]
+  ) {
+    const signature = await b.identity.sign(pilaChallenge(7, x25519));
+    const ed25519 = b.identity.publicKey;
+    const pila = encodePila({ sender: 7, x25519, ed25519, signature, request: true });
+    world.net.inject(pila, b.endpoint, a.endpoint);
+    await world.run(100);
+    assert.deepEqual(a.tunnels.list(), []);
+  }
+  assert.equal(a.socket.stats.sent, 0);
+});
+
+Deno.test("PeerKeys asks the registry once for questions about one node at the same time", async () => {
+  const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
+  let asked = 0;
+  const keys = new PeerKeys({
+    clock: new ManualClock(),
+    pinned: () => undefined,
+    lookup: () => {
+      asked++;
+      return promise;
+    },
+  });
+  const key = new Uint8Array(32).fill(1);
+  const verdicts = Promise.all([keys.check(7, key), keys.check(7, new Uint8Array(32))]);
+  resolve(key);
+  assert.deepEqual(await verdicts, ["ok", "mismatch"]);
+  assert.equal(asked, 1);
 });
 
 Deno.test("a rotated key is found although the old one is remembered", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { PREVIOUS_KEY_GRACE_MS } from "../../../daemon/tunnel/peer.ts";
+import { Nat } from "../harness/udp.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 
 Deno.test("frames that a restarted peer cannot open lead to a new key within two round trips", async () => {
@@ -20,6 +21,27 @@ Deno.test("frames that a restarted peer cannot open lead to a new key within two
   assert.deepEqual([texts(b), texts(a)], [["opens"], ["back"]]);
   assert.deepEqual(a.restarted, [7]);
   assert.ok(a.eventNames.filter((name) => name === "tunnel.established").length === 2);
+});
+
+Deno.test("frames under a key that we do not know lead to it at once", async () => {
+  await using world = new World({ hasBeacon: false });
+  const a = await world.node(5);
+  let b = await world.node(7);
+  await world.meet(a, b);
+  const ours = world.between("pila", a, b).at(-1)!.sent.data;
+  b = await b.restart();
+  // The peer learns our key, but its own PILA is lost; then it sends under the new key.
+  world.net.drop = ({ data, from }) => from.host === b.endpoint.host && data[3] === 0x41;
+  world.net.inject(ours, a.endpoint, b.endpoint);
+  await world.run(20);
+  world.net.drop = () => false;
+  world.net.clearLog();
+  const frame = await world.capture(b, a, "what key is this");
+  world.net.drop = ({ data, from }) =>
+    from.host === b.endpoint.host && data[3] === 0x41 && data[137] === 1;
+  world.net.inject(frame, b.endpoint, a.endpoint);
+  await world.run(100);
+  assert.deepEqual(a.restarted, [7]);
 });
 
 Deno.test("a restarted peer that speaks first replaces the session only when it has proven the key", async () => {
@@ -92,7 +114,9 @@ Deno.test("streams of the incarnation before end soon after the restart, and new
   b = await b.restart();
   b.streams.bind(80, () => {});
   const dialled = world.clock.now();
-  const next = await world.clock.finish(b.streams.dial({ network: 0, node: 5 }, 81).catch((e) => e));
+  const next = await world.clock.finish(
+    b.streams.dial({ network: 0, node: 5 }, 81).catch((e) => e),
+  );
   assert.equal(next.code, "connection_refused");
   await world.clock.until(() => conn.closed, 10_000);
   assert.ok(world.clock.now() - dialled < 5_000);
@@ -118,7 +142,6 @@ Deno.test("a peer that moved and restarted while nobody spoke is found by asking
 
 Deno.test("a peer whose address changes is followed by its authentic frames", async () => {
   await using world = new World({ hasBeacon: false });
-  const { Nat } = await import("../harness/udp.ts");
   const nat = new Nat(world.net, { host: "198.51.100.1" });
   const a = await world.node(5);
   const b = await world.node(7, { nat, endpoint: { host: "10.0.0.7", port: 4000 } });

@@ -21,34 +21,36 @@ function sentTo(world: World, host: string) {
   return world.net.log.filter(({ to }) => to.host === host);
 }
 
-for (const [when, waitMs] of [["at once", 0], ["after the grace of the old key", 16_000]] as const) {
+for (
+  const [when, waitMs] of [["at once", 0], ["after the grace of the old key", 16_000]] as const
+) {
   Deno.test(`a PILA of an earlier incarnation, replayed ${when}, neither breaks nor redirects the session`, async () => {
-  await using world = new World();
-  const a = await world.node(5);
-  let b = await world.node(7);
-  await world.meet(a, b);
-  const old = pilaOf(world, b, true);
-  b = await b.restart();
-  await world.meet(b, a);
-  assert.deepEqual(a.restarted, [7]);
-  await world.run(waitMs);
-  world.net.clearLog();
+    await using world = new World();
+    const a = await world.node(5);
+    let b = await world.node(7);
+    await world.meet(a, b);
+    const old = pilaOf(world, b, true);
+    b = await b.restart();
+    await world.meet(b, a);
+    assert.deepEqual(a.restarted, [7]);
+    await world.run(waitMs);
+    world.net.clearLog();
 
-  world.net.inject(old, ATTACKER, a.endpoint);
-  for (let i = 0; i < 50; i++) {
-    a.send(datagram(a, b, `to b ${i}`));
-    b.send(datagram(b, a, `to a ${i}`));
-    await world.run(200);
-  }
-  await world.run(100);
-  assert.equal(b.got.length, 50);
-  assert.equal(a.got.length, 50);
-  assert.deepEqual(a.restarted, [7], "no second restart");
-  assert.equal(a.tunnels.list()[0]!.endpoint, "192.0.2.7:4000");
-  const stray = sentTo(world, ATTACKER.host);
-  assert.ok(stray.length >= (waitMs === 0 ? 1 : 2) && stray.length <= 6, `${stray.length}`);
-  assert.ok(stray.every(({ data }) => data.length === PROBE_BYTES || data.length === 138));
-});
+    world.net.inject(old, ATTACKER, a.endpoint);
+    for (let i = 0; i < 50; i++) {
+      a.send(datagram(a, b, `to b ${i}`));
+      b.send(datagram(b, a, `to a ${i}`));
+      await world.run(200);
+    }
+    await world.run(100);
+    assert.equal(b.got.length, 50);
+    assert.equal(a.got.length, 50);
+    assert.deepEqual(a.restarted, [7], "no second restart");
+    assert.equal(a.tunnels.list()[0]!.endpoint, "192.0.2.7:4000");
+    const stray = sentTo(world, ATTACKER.host);
+    assert.ok(stray.length >= (waitMs === 0 ? 1 : 2) && stray.length <= 6, `${stray.length}`);
+    assert.ok(stray.every(({ data }) => data.length === PROBE_BYTES || data.length === 138));
+  });
 }
 
 Deno.test("a replayed PILA is refused again and again without harm", async () => {

@@ -212,6 +212,14 @@ Deno.test("a FIN in SYN_RECV opens and ends the stream", () => {
   assert.deepEqual(script.events(), ["established", "end"]);
 });
 
+Deno.test("a repeated FIN of the peer brings ours again at once", () => {
+  const script = Script.established();
+  const fin = { flags: FIN | ACK, seq: script.peer(0), ack: script.own(0) };
+  assert.deepEqual(script.in(fin).map((s) => flagNames(s.flags)), ["FIN|ACK"]);
+  script.now += 50;
+  assert.deepEqual(script.in(fin).map((s) => flagNames(s.flags)), ["FIN|ACK"]);
+});
+
 Deno.test("TIME_WAIT answers a repeated FIN and nothing else", () => {
   const script = Script.established();
   script.stream.close(script.now);

@@ -21,10 +21,13 @@ Deno.test("stream has no more segments in flight than the peer's window", () => 
   assert.equal(script.in({ seq: script.peer(0), ack: script.own(MSS), window: 5 }).length, 0);
 });
 
-Deno.test("stream counts large segments in bytes too: a slot stands for 4096", () => {
-  const script = Script.established({ mss: 16_384, noDelay: true }, PEER_ISN, 8);
-  script.stream.write(new Uint8Array(200_000), script.now);
-  assert.equal(script.out().length, 2);
+Deno.test("stream counts large segments in bytes too: a slot stands for 4096 with older peers, for 1152 with ours", () => {
+  for (const [isn, count] of [[0, 2], [PEER_ISN, 4]] as const) {
+    const slots = isn === 0 ? 8 : 4 * 15;
+    const script = Script.established({ mss: 16_384, noDelay: true }, isn, slots);
+    script.stream.write(new Uint8Array(200_000), script.now);
+    assert.equal(script.out().length, count);
+  }
 });
 
 Deno.test("older window announcements do not undo newer ones", () => {
@@ -124,19 +127,28 @@ Deno.test("a lost window announcement is found out by the next probe", () => {
   assert.ok(pair.now - start < 6_000, `took ${pair.now - start} ms`);
 });
 
-Deno.test("stream advertises slots of 4096 bytes within its buffer", () => {
-  const script = Script.established({ recvBufferBytes: 1 << 20, recvBufferSegments: 1024 });
-  assert.equal(script.stream.stats().recv_win, 256);
-  for (let i = 0; i < 10; i++) script.data(i * 4096, bytes(4096));
-  assert.equal(script.stream.stats().recv_win, 246);
-  script.read();
-  assert.equal(script.stream.stats().recv_win, 256);
+Deno.test("stream advertises slots within its buffer: of 4096 bytes to older peers, of 1152 to ours", () => {
+  for (const [isn, slots, slot] of [[0, 64, 4096], [PEER_ISN, 227, 1152]] as const) {
+    const script = Script.established({ recvBufferBytes: 256 << 10 }, isn);
+    assert.equal(script.stream.stats().recv_win, slots);
+    for (let i = 0; i < 10; i++) script.data(i * slot, bytes(slot));
+    assert.equal(script.stream.stats().recv_win, slots - 10);
+    script.read();
+    assert.equal(script.stream.stats().recv_win, slots);
+  }
 });
 
 Deno.test("an older peer is offered 128 slots at most", () => {
   const old = Script.established({}, 0);
   assert.equal(old.stream.stats().recv_win, 128);
-  assert.equal(Script.established().stream.stats().recv_win, 1024);
+  // However much is read.
+  for (let i = 0; i < 5000; i++) {
+    old.now += 0.1;
+    old.data(i * 4096, bytes(4096));
+    while (old.stream.read() !== undefined);
+  }
+  assert.equal(old.stream.stats().recv_win, 128);
+  assert.equal(Script.established().stream.stats().recv_win, 227);
 });
 
 Deno.test("a burst of 4096-byte segments into the whole advertised window is taken, gap or not", () => {
@@ -175,8 +187,8 @@ Deno.test("what does not fit is dropped with an ACK that says so", () => {
 });
 
 Deno.test("an open window is announced when it was nearly closed and a quarter is free again", () => {
-  const script = Script.established({ recvBufferBytes: 400 << 10, recvBufferSegments: 100 });
-  for (let i = 0; i < 100; i++) script.data(i * 4096, bytes(4096));
+  const script = Script.established({ recvBufferBytes: 128 << 10 });
+  for (let i = 0; i < 32; i++) script.data(i * 4096, bytes(4096));
   assert.equal(script.stream.stats().recv_win, 0);
   let announced: Segment[] = [];
   let read = 0;
@@ -184,8 +196,9 @@ Deno.test("an open window is announced when it was nearly closed and a quarter i
     read += script.stream.read(4096)?.length ?? 0;
     announced = script.out();
   }
-  assert.deepEqual(announced.map((s) => [s.flags, s.window]), [[ACK, 25]]);
-  assert.equal(read, 25 * 4096);
+  // A quarter of 113 slots of 1152 bytes is 29; eight pieces make 28.
+  assert.deepEqual(announced.map((s) => [s.flags, s.window]), [[ACK, 32]]);
+  assert.equal(read, 9 * 4096);
 });
 
 Deno.test("a probe of our closed window is answered five times a second at most", () => {

@@ -14,9 +14,11 @@ import {
   RangeSet,
 } from "../../../protocol/stream/sack.ts";
 import { SendBuffer } from "../../../protocol/stream/send_buffer.ts";
+import { StreamMemory } from "../../../protocol/stream/memory.ts";
 import { seqAdd, seqDiff, SeqSpace } from "../../../protocol/stream/seq.ts";
 import { bytes } from "./support.ts";
 
+const MEMORY = new StreamMemory(Infinity);
 const LIMITS = { minRtoMs: 200, maxRtoMs: 10_000 };
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
@@ -114,7 +116,7 @@ Deno.test("SendBuffer gives back what was written, in contiguous pieces, up to i
   fc.assert(fc.property(
     fc.array(fc.tuple(fc.nat(30_000), fc.nat(30_000)), { maxLength: 30 }),
     (turns) => {
-      const buffer = new SendBuffer(65_536);
+      const buffer = new SendBuffer(65_536, MEMORY);
       for (const [write, take] of turns) {
         const data = bytes(write, buffer.end);
         const room = buffer.free;
@@ -134,7 +136,7 @@ Deno.test("SendBuffer gives back what was written, in contiguous pieces, up to i
       }
     },
   ));
-  const buffer = new SendBuffer(1000);
+  const buffer = new SendBuffer(1000, MEMORY);
   assert.equal(buffer.limit, 1024);
   buffer.append(bytes(10));
   buffer.shrink();
@@ -145,7 +147,8 @@ Deno.test("SendBuffer gives back what was written, in contiguous pieces, up to i
 });
 
 Deno.test("a piece cut before the buffer grew is still contiguous afterwards", () => {
-  const buffer = new SendBuffer(1 << 20);
+  const buffer = new SendBuffer(1 << 20, MEMORY);
+  buffer.raise(1 << 20);
   buffer.append(bytes(16_000));
   buffer.release(15_900);
   buffer.append(bytes(300, 16_000));

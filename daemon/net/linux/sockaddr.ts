@@ -1,0 +1,137 @@
+/**
+ * Socket addresses of the kernel (`sockaddr_in`, `sockaddr_in6`) and the endpoints of the daemon.
+ *
+ * The family is in host byte order (little-endian on both supported processors), port and address in network
+ * order, as everywhere.
+ *
+ * @module
+ */
+
+import { isIP } from "node:net";
+import { type Endpoint, formatIp, parseIp } from "../../../protocol/ip.ts";
+import { AF_INET, AF_INET6 } from "./libc.ts";
+
+/** Bytes of the longer of the two forms. */
+export const SOCKADDR_BYTES = 28;
+const V4_BYTES = 16;
+const V6_IP_OFFSET = 8;
+const SCOPE_OFFSET = 24;
+/** The largest datagram is below it: no limit. */
+const ANY_SIZE = 0x10000;
+
+/** A destination as the kernel wants it. */
+export interface SocketAddress {
+  /** The struct, {@linkcode SOCKADDR_BYTES} long. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes of it that count. */
+  readonly length: number;
+  /** Largest segment that GSO may be used for on this path; lowered when the kernel refuses. */
+  gsoLimit: number;
+}
+
+/**
+ * Encodes an address.
+ *
+ * @param endpoint Host must be an IP literal.
+ * @param isV6Socket On such a socket IPv4 takes the mapped form.
+ * @returns Undefined when the host is not an IP literal, or is IPv6 and the socket is not.
+ */
+export function encodeSockaddr(endpoint: Endpoint, isV6Socket: boolean): SocketAddress | undefined {
+  if (isIP(endpoint.host) === 0 || endpoint.host.includes("%")) return undefined;
+  const ip = parseIp(endpoint.host);
+  const bytes = new Uint8Array(SOCKADDR_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(2, endpoint.port);
+  if (!isV6Socket) {
+    if (ip.length !== 4) return undefined;
+    view.setUint16(0, AF_INET, true);
+    bytes.set(ip, 4);
+    return { bytes, length: V4_BYTES, gsoLimit: ANY_SIZE };
+  }
+  view.setUint16(0, AF_INET6, true);
+  if (ip.length === 4) {
+    view.setUint16(V6_IP_OFFSET + 10, 0xffff);
+    bytes.set(ip, V6_IP_OFFSET + 12);
+  } else {
+    bytes.set(ip, V6_IP_OFFSET);
+  }
+  return { bytes, length: SOCKADDR_BYTES, gsoLimit: ANY_SIZE };
+}
+
+/** Decodes what the kernel has written; IPv4-mapped addresses are reduced. */
+export function decodeSockaddr(bytes: Uint8Array): Endpoint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isV6 = view.getUint16(0, true) === AF_INET6;
+  const ip = isV6 ? bytes.subarray(V6_IP_OFFSET, V6_IP_OFFSET + 16) : bytes.subarray(4, 8);
+  return { host: formatIp(ip), port: view.getUint16(2) };
+}
+
+/** Sources remembered; a power of two. Beyond it, or when two fall on one place, an endpoint is made anew. */
+export const SOURCE_CACHE_SIZE = 1024;
+const SOCKADDR_WORDS = SOCKADDR_BYTES / 4;
+
+/**
+ * Endpoints of sources, so that a datagram from a known one costs neither a string nor an object. One source
+ * per place, the newest wins: the size is fixed whatever strangers send.
+ */
+export class AddressBook {
+  readonly #isV6: boolean;
+  readonly #words = new Uint32Array(SOURCE_CACHE_SIZE * SOCKADDR_WORDS);
+  readonly #endpoints: (Endpoint | undefined)[] = new Array(SOURCE_CACHE_SIZE).fill(undefined);
+  readonly #addresses = new WeakMap<Endpoint, SocketAddress | "none">();
+  #lastTo: Endpoint | undefined;
+  #lastAddress: SocketAddress | undefined;
+
+  constructor(isV6: boolean) {
+    this.#isV6 = isV6;
+  }
+
+  /** The endpoint whose struct begins at word `at`. */
+  source(words: Uint32Array, at: number): Endpoint {
+    // An IPv4 struct is followed by zeros, so both kinds compare alike. Word 1 of the longer one is the flow
+    // label, which is not part of the place.
+    const isV6 = (words[at]! & 0xffff) === AF_INET6;
+    const flow = isV6 ? 0 : words[at + 1]!;
+    let hash = Math.imul(words[at]! ^ flow, 0x9e3779b1);
+    if (isV6) {
+      for (let i = 2; i < SOCKADDR_WORDS; i++) hash = Math.imul(hash ^ words[at + i]!, 0x85ebca6b);
+    }
+    hash ^= hash >>> 15;
+    const place = hash & (SOURCE_CACHE_SIZE - 1);
+    const kept = this.#words;
+    const base = place * SOCKADDR_WORDS;
+    const endpoint = this.#endpoints[place];
+    if (endpoint !== undefined && kept[base] === words[at] && kept[base + 1] === flow) {
+      let i = 2;
+      if (isV6) { while (i < SOCKADDR_WORDS && kept[base + i] === words[at + i]) i++; }
+      if (!isV6 || i === SOCKADDR_WORDS) return endpoint;
+    }
+    kept[base] = words[at]!;
+    kept[base + 1] = flow;
+    for (let i = 2; i < SOCKADDR_WORDS; i++) kept[base + i] = words[at + i]!;
+    return this.#endpoints[place] = this.#learn(words, at);
+  }
+
+  /** The struct for a destination; undefined when this socket cannot reach it. */
+  destination(to: Endpoint): SocketAddress | undefined {
+    if (to === this.#lastTo) return this.#lastAddress;
+    let found = this.#addresses.get(to);
+    if (found === undefined) {
+      found = encodeSockaddr(to, this.#isV6) ?? "none";
+      this.#addresses.set(to, found);
+    }
+    this.#lastTo = to;
+    return this.#lastAddress = found === "none" ? undefined : found;
+  }
+
+  #learn(words: Uint32Array, at: number): Endpoint {
+    const bytes = new Uint8Array(words.buffer, words.byteOffset + at * 4, SOCKADDR_BYTES).slice();
+    const endpoint = decodeSockaddr(bytes);
+    // An answer to a link-local source needs the interface, which text does not carry.
+    if (this.#isV6 && new DataView(bytes.buffer).getUint32(SCOPE_OFFSET, true) !== 0) {
+      bytes.fill(0, 4, V6_IP_OFFSET);
+      this.#addresses.set(endpoint, { bytes, length: SOCKADDR_BYTES, gsoLimit: ANY_SIZE });
+    }
+    return endpoint;
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * The daemon's UDP socket in its forms.
+ *
+ * @module
+ */
+
+export { openUdpSocket, type UdpOptions } from "./open.ts";
+export { MAX_QUEUED_SENDS, PortableUdpSocket } from "./portable.ts";
+export {
+  type DatagramHandler,
+  sameEndpoint,
+  SEND_BUFFER_BYTES,
+  type UdpSocket,
+  type UdpStats,
+} from "./udp.ts";

@@ -1,0 +1,72 @@
+/**
+ * Callers that wait until a node is trusted.
+ *
+ * @module
+ */
+
+import { PilotError } from "../../protocol/errors.ts";
+import { type Clock, TimerSet } from "../clock.ts";
+
+/** Callers that wait for trust at a time. */
+export const MAX_WAITERS = 4_096;
+
+/** Waiting callers, by node. */
+export class TrustWaiters {
+  readonly #timers: TimerSet;
+  readonly #waiters = new Map<number, Set<(isTrusted: boolean) => void>>();
+  #count = 0;
+  #closed = false;
+
+  constructor(clock: Clock) {
+    this.#timers = new TimerSet(clock);
+  }
+
+  /** How many wait. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * Waits for {@linkcode TrustWaiters.wake}.
+   *
+   * @returns True when woken; false after `timeoutMs`, when `signal` fires, or at the end.
+   * @throws {PilotError} `limit_exceeded` when {@linkcode MAX_WAITERS} wait already.
+   */
+  async wait(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    if (signal?.aborted || this.#closed) return false;
+    if (this.#count >= MAX_WAITERS) {
+      throw new PilotError("limit_exceeded", `${MAX_WAITERS} callers wait for trust already`);
+    }
+    const waiters = this.#waiters.get(node) ?? new Set<(isTrusted: boolean) => void>();
+    this.#waiters.set(node, waiters);
+    this.#count++;
+    return await new Promise((resolve) => {
+      const finish = (isTrusted: boolean) => {
+        if (!waiters.delete(finish)) return;
+        this.#count--;
+        if (waiters.size === 0) this.#waiters.delete(node);
+        cancel();
+        signal?.removeEventListener("abort", giveUp);
+        resolve(isTrusted);
+      };
+      const giveUp = () => finish(false);
+      const cancel = this.#timers.after(timeoutMs, giveUp);
+      signal?.addEventListener("abort", giveUp, { once: true });
+      waiters.add(finish);
+    });
+  }
+
+  /** The node is trusted now. */
+  wake(node: number): void {
+    for (const finish of [...this.#waiters.get(node) ?? []]) finish(true);
+  }
+
+  /** Nobody waits any longer. */
+  close(): void {
+    this.#closed = true;
+    for (const waiters of [...this.#waiters.values()]) {
+      for (const finish of [...waiters]) finish(false);
+    }
+    this.#timers.close();
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Path MTU discovery for the direct paths to peers: probes and their answers, timers, and what follows for segments
+ * (RFC 8899). Only paths that full-size stream segments take are probed, so idle peers cost nothing.
+ *
+ * @module
+ */
+
+import { isIP } from "node:net";
+import { isLoopbackIp, parseIp } from "../../protocol/ip.ts";
+import { ACK, type Packet, PROTO_CONTROL } from "../../protocol/packet.ts";
+import {
+  encodePathProbe,
+  IPV4_UDP_BYTES,
+  IPV6_UDP_BYTES,
+  isPathProbe,
+  PATH_ANSWER_BYTES,
+  PATH_BASE_BYTES,
+  PathMtu,
+  pathProbeId,
+} from "../../protocol/path/mod.ts";
+import { PORT_PING } from "../../protocol/ports.ts";
+import type { Clock, TimerSet } from "../clock.ts";
+import type { PeerTunnel } from "./peer.ts";
+import { TokenBucket } from "./rate_limit.ts";
+import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./sender.ts";
+import type { Route } from "./session.ts";
+import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./types.ts";
+
+/** Probes of a path whose answers still count; as many as several sizes have tries. */
+const MAX_OUTSTANDING_PROBES = 16;
+/** Largest datagram looked for where the socket cannot forbid fragments: beyond an Ethernet frame they would pass. */
+const ETHERNET_MTU = 1500;
+const ID_BYTES = 6;
+
+/** Path MTU discovery towards one host. */
+export interface PeerPath {
+  /** Where the path leads; another host is another path. */
+  readonly host: string;
+  readonly machine: PathMtu;
+  /** Sizes and times of probes by their ids. */
+  readonly probes: Map<number, { readonly bytes: number; readonly sentMs: number }>;
+  cancelTimer: (() => void) | undefined;
+}
+
+/** Discovers the path MTU of every peer. */
+export class PathMtuDriver {
+  readonly #clock: Clock;
+  readonly #timers: TimerSet;
+  readonly #sender: TunnelSender;
+  readonly #random: (out: Uint8Array) => void;
+  readonly #maxDatagramBytes: number;
+  readonly #forbidsFragments: boolean;
+  readonly #onChanged: (node: number) => void;
+  readonly #answers: TokenBucket;
+
+  constructor(options: {
+    clock: Clock;
+    timers: TimerSet;
+    sender: TunnelSender;
+    random: (out: Uint8Array) => void;
+    /** Largest segment wanted, payload bytes. */
+    maxSegmentBytes: number | undefined;
+    /** See `UdpSocket.forbidsFragments`. */
+    forbidsFragments: boolean;
+    /** Segments to a peer have another size now. */
+    onChanged: (node: number) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#timers = options.timers;
+    this.#sender = options.sender;
+    this.#random = options.random;
+    this.#maxDatagramBytes = (options.maxSegmentBytes ?? MAX_SEGMENT_BYTES) + FRAME_OVERHEAD_BYTES;
+    this.#forbidsFragments = options.forbidsFragments;
+    this.#onChanged = options.onChanged;
+    this.#answers = new TokenBucket(PATH_ANSWER_RATE, options.clock.now());
+  }
+
+  /** Payload bytes of a stream segment that the path to a peer carries in one piece. */
+  segmentBytes(peer: PeerTunnel | undefined): number {
+    return Math.min(this.#datagramBytes(peer), this.#maxDatagramBytes) - FRAME_OVERHEAD_BYTES;
+  }
+
+  /** MTU of the path to a peer as far as it is proven, IP and UDP headers included. */
+  pathMtu(peer: PeerTunnel): number {
+    const isV6 = !peer.viaRelay && peer.direct?.host.includes(":") === true;
+    return this.#datagramBytes(peer) + (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
+  }
+
+  /** A full-size segment goes to a peer: looks for more room, if it is time for that. Cheap. */
+  demand(peer: PeerTunnel): void {
+    if (peer.viaRelay || peer.live === undefined || peer.direct === undefined) return;
+    if (peer.path?.host !== peer.direct.host) this.#begin(peer, peer.direct.host);
+    const path = peer.path!;
+    // sealed() has just noted the time.
+    path.machine.demand(peer.sentMs);
+    if (path.cancelTimer === undefined && path.machine.deadline <= peer.sentMs) {
+      this.#run(peer, path);
+    }
+  }
+
+  /** A stream gets no large segment through to a peer: back to the base until probes say what passes. */
+  suspect(peer: PeerTunnel): void {
+    const { path } = peer;
+    if (path === undefined || peer.viaRelay || !path.machine.suspect(this.#clock.now())) return;
+    path.probes.clear();
+    this.#onChanged(peer.node);
+    this.#run(peer, path);
+  }
+
+  /**
+   * Takes a packet that has to do with path MTU discovery.
+   *
+   * @returns False when it has not.
+   */
+  onPacket(peer: PeerTunnel, packet: Packet, route: Route): boolean {
+    if (packet.protocol !== PROTO_CONTROL || !isPathProbe(packet.payload)) return false;
+    if ((packet.flags & ACK) !== 0) this.#onAnswer(peer, packet.payload);
+    else if (packet.dstPort === PORT_PING) this.#answer(peer, packet, route);
+    return true;
+  }
+
+  /** Ends discovery for a peer. */
+  stop(peer: PeerTunnel): void {
+    peer.path?.cancelTimer?.();
+    peer.path = undefined;
+  }
+
+  #datagramBytes(peer: PeerTunnel | undefined): number {
+    return peer === undefined || peer.viaRelay ? PATH_BASE_BYTES : peer.directBytes;
+  }
+
+  #begin(peer: PeerTunnel, host: string): void {
+    this.stop(peer);
+    const isLiteral = isIP(host) !== 0;
+    const isV6 = host.includes(":");
+    const isWhole = this.#forbidsFragments || (isLiteral && isLoopbackIp(parseIp(host)));
+    const ethernet = ETHERNET_MTU - (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
+    peer.path = {
+      host,
+      machine: new PathMtu({
+        ipVersion: isV6 ? 6 : 4,
+        maxBytes: isWhole ? this.#maxDatagramBytes : Math.min(ethernet, this.#maxDatagramBytes),
+      }),
+      probes: new Map(),
+      cancelTimer: undefined,
+    };
+  }
+
+  /** Sends what is due and comes back when more is; rests while the path is not in use. */
+  #run(peer: PeerTunnel, path: PeerPath): void {
+    path.cancelTimer?.();
+    path.cancelTimer = undefined;
+    const { live, direct } = peer;
+    const isInUse = peer.path === path && !peer.viaRelay && direct?.host === path.host;
+    if (!isInUse || live === undefined) return;
+    const now = this.#clock.now();
+    const bytes = path.machine.poll(now);
+    if (bytes !== undefined) {
+      const id = new Uint8Array(ID_BYTES);
+      this.#random(id);
+      const payload = encodePathProbe(id, bytes - FRAME_OVERHEAD_BYTES);
+      const oldest = path.probes.keys().next().value;
+      if (path.probes.size >= MAX_OUTSTANDING_PROBES && oldest !== undefined) {
+        path.probes.delete(oldest);
+      }
+      path.probes.set(pathProbeId(payload), { bytes, sentMs: now });
+      this.#sender.probe(peer, live, payload, { via: "direct", endpoint: direct });
+    }
+    const { deadline } = path.machine;
+    if (deadline === Infinity) return;
+    path.cancelTimer = this.#timers.after(deadline - now, () => this.#run(peer, path));
+  }
+
+  #onAnswer(peer: PeerTunnel, payload: Uint8Array): void {
+    const { path } = peer;
+    const id = pathProbeId(payload);
+    const probe = path?.probes.get(id);
+    if (path === undefined || probe === undefined) return;
+    path.probes.delete(id);
+    const now = this.#clock.now();
+    if (path.machine.onAnswer(probe.bytes, now - probe.sentMs, now)) this.#onChanged(peer.node);
+    this.#run(peer, path);
+  }
+
+  /** By the way it came, and short: that it arrived is all there is to say. */
+  #answer(peer: PeerTunnel, probe: Packet, route: Route): void {
+    const { session } = peer;
+    if (session === undefined || !this.#answers.take(this.#clock.now())) return;
+    this.#sender.sealed(peer, session, {
+      ...probe,
+      flags: ACK,
+      srcNode: probe.dstNode,
+      dstNode: probe.srcNode,
+      srcNetwork: probe.dstNetwork,
+      dstNetwork: probe.srcNetwork,
+      srcPort: PORT_PING,
+      dstPort: probe.srcPort,
+      ack: (probe.seq + 1) >>> 0,
+      payload: probe.payload.subarray(0, PATH_ANSWER_BYTES),
+    }, route);
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Two ends of one transport, ready to be measured.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { Program } from "../host/program.ts";
+import type { LinkSpec } from "../host/link_spec.ts";
+import type { Place, Topology } from "../host/topology.ts";
+import { cpuSeconds, machineCpuSeconds, peakMb } from "../host/usage.ts";
+import type { LinkAddress, LinkConfig } from "../programs/link.ts";
+import type { TransportConfig } from "../programs/transport.ts";
+import type { Figures } from "../report.ts";
+
+/** Where and how ends are set up. */
+export interface Setting {
+  /** Places of the ends. */
+  readonly topology: Topology;
+  /** What a link program between them does; undefined for none. */
+  readonly link: LinkSpec | undefined;
+  /** An empty directory of this run. */
+  readonly directory: string;
+  /** Gives up. */
+  readonly signal: AbortSignal;
+  /** Packages may be installed. */
+  readonly install: boolean;
+}
+
+/** Bulk transfer by iperf3 instead of our own programs. */
+export interface IperfOptions {
+  /** Parallel streams. */
+  readonly streams: number;
+  /** Both directions at once. */
+  readonly both: boolean;
+  /** Length of the round and of what goes before it, seconds. */
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+}
+
+/** Two measuring programs and what carries their traffic. */
+export interface Ends extends AsyncDisposable {
+  /** Name in the report. */
+  readonly name: string;
+  /** The end that dials. */
+  readonly client: Program;
+  /** The end that listens. */
+  readonly server: Program;
+  /** All processes whose processor time counts. */
+  readonly pids: readonly number[];
+  /** Those whose memory counts. */
+  readonly carriers: readonly number[];
+  /** How processes of it have ended that should be running. */
+  readonly obituaries?: () => string[];
+  /** What it runs on, for the report. */
+  readonly detail?: string;
+  /** Where bulk is measured by iperf3. */
+  readonly iperf?: (options: IperfOptions) => Promise<Figures>;
+}
+
+const AGENT = fileURLToPath(new URL("../programs/agent.ts", import.meta.url));
+const LINK = fileURLToPath(new URL("../programs/link.ts", import.meta.url));
+/** The same losses in every run. */
+const LINK_SEED = 20_240_229;
+
+/** Arguments that run a program of ours. */
+function denoArgs(script: string, ...args: readonly string[]): string[] {
+  return ["run", "--quiet", "-A", "--unstable-net", script, ...args];
+}
+
+/** Starts a measuring program. */
+export function startAgent(
+  role: "serve" | "dial",
+  config: TransportConfig,
+  { place, name, signal }: { place: Place; name: string; signal: AbortSignal },
+): Promise<Program> {
+  const args = denoArgs(AGENT, role, JSON.stringify(config));
+  return Program.start({ name: `${name} ${role}`, place, args, signal });
+}
+
+/** Where the ends of one route of a link find each other. */
+export interface LinkEnds {
+  /** What a takes for b. */
+  readonly forA: LinkAddress;
+  /** What b takes for a. */
+  readonly forB: LinkAddress;
+}
+
+/** Starts a link at the hub. */
+export async function startLink(
+  setting: Setting,
+  link: LinkSpec,
+  routes: readonly { readonly a?: LinkAddress; readonly b: LinkAddress }[],
+): Promise<{ program: Program; routes: LinkEnds[] }> {
+  const { hub } = setting.topology;
+  const config: LinkConfig = {
+    routes: routes.map((route) => ({ ...route, forA: hub.forA, forB: hub.forB })),
+    delayMs: link.rttMs / 2,
+    loss: link.loss,
+    seed: LINK_SEED,
+  };
+  const program = await Program.start({
+    name: "link",
+    place: hub.place,
+    args: denoArgs(LINK, JSON.stringify(config)),
+    signal: setting.signal,
+  });
+  return { program, routes: program.ready.routes as LinkEnds[] };
+}
+
+/**
+ * Runs something and adds the processor time it took, the memory, and what others took of the machine.
+ *
+ * @param ends Whose.
+ * @param work What to run.
+ * @param own Processor time of processes that ended with the work, seconds; called after it.
+ * @returns The figures of the work and these.
+ */
+export async function metered(
+  { pids, carriers }: Pick<Ends, "pids" | "carriers">,
+  work: () => Promise<Figures>,
+  own: () => number = () => 0,
+): Promise<Figures> {
+  const started = performance.now();
+  const [all, before] = [await machineCpuSeconds(), await cpuSeconds(pids)];
+  const figures = await work();
+  const [allAfter, after] = [await machineCpuSeconds(), await cpuSeconds(pids)];
+  const available = (performance.now() - started) / 1000 * navigator.hardwareConcurrency;
+  const rss = await peakMb(carriers);
+  if (all === undefined || before === undefined || allAfter === undefined || after === undefined) {
+    return figures;
+  }
+  const cpu = after - before + own();
+  return {
+    ...figures,
+    cpu_s: cpu,
+    ...(rss === undefined ? {} : { rss_mb: rss }),
+    others_percent: Math.max(0, Math.round((allAfter - all - cpu) / available * 100)),
+  };
+}

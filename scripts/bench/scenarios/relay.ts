@@ -1,0 +1,70 @@
+/**
+ * `relay`: two agents that cannot reach each other, through the beacon.
+ *
+ * @module
+ */
+
+import { DEFAULT_VARIANT } from "../variants.ts";
+import type { oursEnds, PairOptions, Rendezvous } from "../ends/ours.ts";
+import { startLink } from "../ends/ends.ts";
+import type { Figures } from "../report.ts";
+import { chosenPeers, compare } from "./compare.ts";
+import { bulk, latency } from "./measures.ts";
+import type { Scenario } from "./scenario.ts";
+
+const ROUND_SECONDS = 1.5;
+/** A stream that begins while the path is still being found out takes longer to get going. */
+const WARM_UP_SECONDS = 1;
+const PINGS = 200;
+/** A link that only forwards. */
+const FORWARD = { rate: undefined, rttMs: 0, loss: 0 };
+/** On loopback, where everybody can reach everybody: an endpoint where nobody answers. */
+const NOWHERE = "127.0.0.1:9";
+
+/** `relay`. */
+export const relayScenario: Scenario = {
+  about: "one stream and pings through the beacon",
+  byDefault: true,
+  async run(bench) {
+    const { options } = bench;
+    await using topology = await bench.topology({ kind: "split" });
+    const setting = bench.setting(topology);
+    await using stack = new AsyncDisposableStack();
+    const length = { warmUpSeconds: WARM_UP_SECONDS, seconds: options.seconds ?? ROUND_SECONDS };
+    const hide = async ({ beacon }: Rendezvous): Promise<Partial<PairOptions>> => {
+      if (topology.isolated) return {};
+      // Each daemon's datagrams to the beacon come from a socket that takes nothing from anybody else.
+      const to = { host: topology.hub.forA, port: beacon };
+      const { program, routes } = await startLink(setting, FORWARD, [{ b: to }, { b: to }]);
+      stack.use(program);
+      const [a, b] = routes.map(({ forA: { host, port } }) => `${host}:${port}`);
+      return { beacons: [a!, b!], extraFlags: ["--endpoint", NOWHERE] };
+    };
+    const result = await compare(bench, {
+      setting,
+      peerSetting: bench.setting(topology, FORWARD),
+      topology: topology.description,
+      variants: options.variants ?? [DEFAULT_VARIANT],
+      peers: chosenPeers(bench, ["quic"]),
+      pair: hide,
+      check: isRelayed,
+      rounds: options.rounds,
+      measure: async (ends): Promise<Figures> => ({
+        ...await bulk(ends, { length, streams: 1, both: false }),
+        ...await latency(ends, "ping", PINGS),
+      }),
+    });
+    const note =
+      "quic goes through a small UDP relay of the benchmark, which is not its match in " +
+      "speed; neither relay is in the CPU seconds";
+    return { ...result, notes: [...result.notes ?? [], note] };
+  },
+};
+
+async function isRelayed({ a }: Awaited<ReturnType<typeof oursEnds>>): Promise<void> {
+  await using driver = await a.connect();
+  const { peer_list: peers } = await driver.info();
+  if (!peers.some(({ relay }) => relay)) {
+    throw new Error("The daemons found a way round the beacon");
+  }
+}

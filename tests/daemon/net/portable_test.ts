@@ -1,0 +1,3 @@
+import { testUdpSocket } from "./socket_suite.ts";
+
+testUdpSocket("portable");

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { RegistryClient } from "../../../daemon/registry/client.ts";
+import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
+import {
+  decodeBase64,
+  encodeBase64,
+  Identity,
+  verifySignature,
+} from "../../../protocol/crypto/mod.ts";
+import { challenges, type JsonObject } from "../../../protocol/registry.ts";
+import { ManualClock } from "../harness/clock.ts";
+import { RegistryServer } from "../harness/registry_server.ts";
+
+async function withRegistry(
+  body: (parts: { registry: NodeRegistry; server: RegistryServer; seen: JsonObject[] }) => Promise<
+    void
+  >,
+): Promise<void> {
+  await using server = new RegistryServer();
+  const seen: JsonObject[] = [];
+  server.auto = (request) => {
+    seen.push(request);
+    return { type: "ok" };
+  };
+  const client = new RegistryClient({ address: server.address, clock: new ManualClock() });
+  const registry = new NodeRegistry({ client, identity: await Identity.generate() });
+  try {
+    await body({ registry, server, seen });
+  } finally {
+    await client.close();
+  }
+}
+
+Deno.test("NodeRegistry signs each request over its challenge", () =>
+  withRegistry(async ({ registry, seen }) => {
+    registry.assume(5);
+    const { publicKey, publicKeyBase64 } = registry.identity;
+    const expected: [() => Promise<unknown>, string, Uint8Array][] = [
+      [() => registry.heartbeat(), "heartbeat", challenges.heartbeat(5)],
+      [() => registry.resolve(7), "resolve", challenges.resolve(5, 7)],
+      [() => registry.reportTrust(7), "report_trust", challenges.reportTrust(5, 7)],
+      [() => registry.revokeTrust(7), "revoke_trust", challenges.revokeTrust(5, 7)],
+      [() => registry.requestHandshake(7, "x"), "request_handshake", challenges.handshake(5, 7)],
+      [() => registry.pollHandshakes(), "poll_handshakes", challenges.pollHandshakes(5)],
+      [
+        () => registry.respondHandshake(7, true),
+        "respond_handshake",
+        challenges.respondHandshake(5, 7),
+      ],
+      [() => registry.setHostname("h"), "set_hostname", challenges.setHostname(5)],
+      [() => registry.setVisibility(true), "set_visibility", challenges.setVisibility(5)],
+      [() => registry.setTags(["t"]), "set_tags", challenges.setTags(5)],
+      [() => registry.deregister(), "deregister", challenges.deregister(5)],
+      [
+        () => registry.resolveHostname("h"),
+        "resolve_hostname",
+        challenges.resolveHostname(5, "h"),
+      ],
+      [
+        () =>
+          registry.register({
+            listenAddr: "1.2.3.4:5",
+            owner: "",
+            version: "1",
+            lanAddrs: [],
+          }).catch(() => {}),
+        "register",
+        challenges.register("1.2.3.4:5", publicKeyBase64),
+      ],
+    ];
+    for (const [call, type, challenge] of expected) {
+      await call();
+      const request = seen.at(-1)!;
+      assert.equal(request.type, type);
+      const signature = decodeBase64(String(request.signature))!;
+      assert.ok(await verifySignature(publicKey, challenge, signature), type);
+    }
+  }));
+
+Deno.test("NodeRegistry.register remembers the number, and refuses an answer without one", () =>
+  withRegistry(async ({ registry, server }) => {
+    const registration = { listenAddr: "1.2.3.4:5", owner: "o", version: "1", lanAddrs: ["a:1"] };
+    await assert.rejects(registry.register(registration), { code: "protocol_error" });
+    assert.equal(registry.node, 0);
+    server.auto = () => ({ node_id: 42 });
+    await registry.register(registration);
+    assert.equal(registry.node, 42);
+  }));
+
+Deno.test("NodeRegistry asks for nothing in its name before it has one", () =>
+  withRegistry(async ({ registry, seen }) => {
+    for (
+      const call of [
+        () => registry.setHostname("h"),
+        () => registry.setVisibility(true),
+        () => registry.setTags([]),
+        () => registry.deregister(),
+      ]
+    ) {
+      await assert.rejects((async () => await call())(), { code: "unavailable" });
+    }
+    assert.deepEqual(seen, []);
+  }));
+
+Deno.test("NodeRegistry.lookupKey gives the key, and undefined for an unknown node or a key that is none", () =>
+  withRegistry(async ({ registry, server }) => {
+    const key = registry.identity.publicKey;
+    server.auto = () => ({ public_key: encodeBase64(key) });
+    assert.deepEqual(await registry.lookupKey(7), key);
+    server.auto = () => ({ error: "node not found" });
+    assert.equal(await registry.lookupKey(7), undefined);
+    server.auto = () => ({ public_key: "###" });
+    assert.equal(await registry.lookupKey(7), undefined);
+    server.auto = () => ({ error: "rate limited" });
+    await assert.rejects(registry.lookupKey(7), { code: "limit_exceeded" });
+  }));
+
+Deno.test("NodeRegistry.resolve explains a refusal as missing trust", () =>
+  withRegistry(async ({ registry, server }) => {
+    registry.assume(5);
+    server.auto = () => ({ real_addr: "1.2.3.4:5", lan_addrs: ["10.0.0.1:5", 7] });
+    const found = await registry.resolve(7);
+    assert.equal(found.realAddr, "1.2.3.4:5");
+    assert.ok(found.lanAddrs.includes("10.0.0.1:5"));
+    server.auto = () => ({ error: "resolve: access denied" });
+    await assert.rejects(registry.resolve(7), { code: "untrusted", hint: /handshake/ });
+    server.auto = () => ({ error: "node not found" });
+    await assert.rejects(registry.resolve(7), { code: "not_found" });
+  }));
+
+Deno.test("NodeRegistry takes what is so already for done", () =>
+  withRegistry(async ({ registry, server }) => {
+    registry.assume(5);
+    server.auto = () => ({ error: "access denied" });
+    await registry.revokeTrust(7);
+    await assert.rejects(registry.reportTrust(7), { code: "denied" });
+    server.auto = () => ({ error: "handshake already pending" });
+    await registry.requestHandshake(7, "");
+    server.auto = () => ({ trusted: true });
+    assert.equal(await registry.checkTrust(7), true);
+    server.auto = () => ({ trusted: "yes" });
+    assert.equal(await registry.checkTrust(7), false);
+  }));

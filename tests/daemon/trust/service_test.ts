@@ -1,0 +1,462 @@
+import assert from "node:assert/strict";
+import { Identity } from "../../../protocol/crypto/mod.ts";
+import { PilotError } from "../../../protocol/errors.ts";
+import { type HandshakeFields, signHandshake } from "../../../protocol/trust/mod.ts";
+import { POLL_IDLE_MS, POLL_MIN_MS, POLL_OPEN_MS } from "../../../daemon/trust/service.ts";
+import { MAX_WAITERS } from "../../../daemon/trust/waiters.ts";
+import { Sink } from "../harness/streams.ts";
+import { TrustHub, TrustNode } from "../harness/trust.ts";
+import { World } from "../harness/world.ts";
+
+type Options = Parameters<typeof TrustNode.start>[2];
+
+/** Runs a test with two nodes, 5 and 7. */
+async function withPair(
+  options: { a?: Options; b?: Options },
+  body: (parts: { world: World; hub: TrustHub; a: TrustNode; b: TrustNode }) => Promise<void>,
+): Promise<void> {
+  await using world = new World();
+  const hub = new TrustHub(world);
+  const a = await TrustNode.start(hub, 5, options.a);
+  const b = await TrustNode.start(hub, 7, options.b);
+  try {
+    await world.run(100);
+    await body({ world, hub, a, b });
+  } finally {
+    for (const node of [a, b]) await world.clock.finish(node.service.stop());
+  }
+}
+
+/** Makes a pair trust each other. */
+async function befriend(world: World, a: TrustNode, b: TrustNode): Promise<void> {
+  await world.clock.finish(a.service.request(b.node, "let us talk"));
+  await world.clock.until(() => b.service.pendingCount === 1);
+  await world.clock.finish(b.service.approve(a.node));
+  await world.clock.until(() => a.state.isTrusted(b.node));
+  await world.run(2_000);
+}
+
+function fields(node: TrustNode, to: TrustNode): HandshakeFields {
+  return {
+    type: "handshake_request",
+    from: node.node,
+    to: to.node,
+    timestamp: Math.floor(node.unixNow() / 1000),
+    justification: "please",
+  };
+}
+
+Deno.test("TrustService asks a private node through the registry, and approval makes both trust", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    assert.equal(await world.clock.finish(a.service.request(7, "hello there")), "sent");
+    assert.ok(hub.calls.includes("request 5 7"));
+    await world.run(POLL_IDLE_MS);
+    assert.deepEqual(
+      b.service.pending().map(({ node_id, justification, public_key }) => [
+        node_id,
+        justification,
+        public_key,
+      ]),
+      [[5, "hello there", a.net.identity.publicKeyBase64]],
+    );
+    assert.ok(!a.state.isTrusted(7) && !b.state.isTrusted(5));
+    await world.clock.finish(b.service.approve(5));
+    await world.run(POLL_OPEN_MS + 100);
+    assert.deepEqual([a.state.isTrusted(7), b.state.isTrusted(5)], [true, true]);
+    assert.deepEqual(a.state.pinnedKey(7), b.net.identity.publicKey);
+    assert.deepEqual(b.state.pinnedKey(5), a.net.identity.publicKey);
+    assert.ok(hub.pairs.has("5:7"));
+    assert.ok(b.net.eventNames.includes("handshake.approved"));
+    assert.match(a.saved.at(-1)!, /"node_id": 7/);
+    b.net.streams.bind(80, () => {});
+    (await world.clock.finish(a.net.streams.dial({ network: 0, node: 7 }, 80), 2_000)).abort();
+  }));
+
+Deno.test("TrustService asks a public node directly, and is answered directly", () =>
+  withPair({ a: { isPublic: true }, b: { isPublic: true } }, async ({ world, hub, a, b }) => {
+    await world.clock.finish(a.service.request(7, "hi"), 1_000);
+    await world.run(50);
+    assert.equal(b.service.pendingCount, 1);
+    assert.ok(!hub.calls.includes("request 5 7"));
+    await world.clock.finish(b.service.approve(5));
+    await world.run(100);
+    assert.ok(a.state.isTrusted(7));
+  }));
+
+Deno.test("TrustService falls back to the registry when a public node does not answer", () =>
+  withPair({ b: { isPublic: true } }, async ({ world, hub, a, b }) => {
+    world.net.drop = ({ to }) => to.host === b.net.endpoint.host;
+    await world.clock.finish(a.service.request(7, "hi"));
+    assert.ok(hub.calls.includes("request 5 7"));
+    assert.equal(a.state.outgoing().length, 1);
+  }));
+
+Deno.test("TrustService.reject ends the request on both sides", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => b.service.pendingCount === 1);
+    await world.clock.finish(b.service.reject(5, "no"));
+    await world.clock.until(() => a.state.outgoing().length === 0);
+    await world.run(10_000);
+    assert.ok(!a.state.isTrusted(7) && !b.state.isTrusted(5));
+    assert.ok(!hub.pairs.has("5:7"));
+    assert.equal(b.service.pendingCount, 0);
+    assert.ok(b.net.eventNames.includes("handshake.rejected"));
+  }));
+
+for (const order of ["a first", "b first", "at once"] as const) {
+  Deno.test(`TrustService needs no approval when both ask (${order})`, () =>
+    withPair({}, async ({ world, hub, a, b }) => {
+      const ask = {
+        "a first": [a, b],
+        "b first": [b, a],
+        "at once": [a, b],
+      }[order] as [TrustNode, TrustNode];
+      const first = world.clock.finish(ask[0].service.request(ask[1].node, ""));
+      if (order !== "at once") {
+        await first;
+        await world.run(20_000);
+      }
+      await Promise.all([first, world.clock.finish(ask[1].service.request(ask[0].node, ""))]);
+      await world.run(20_000);
+      assert.deepEqual([a.state.isTrusted(7), b.state.isTrusted(5)], [true, true]);
+      assert.deepEqual([a.service.pendingCount, b.service.pendingCount], [0, 0]);
+      assert.ok(hub.pairs.has("5:7"));
+    }));
+}
+
+Deno.test("TrustService.revoke ends trust, connections and tunnel on both sides and at the registry", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    b.net.streams.bind(80, () => {});
+    const conn = new Sink(
+      await world.clock.finish(a.net.streams.dial({ network: 0, node: 7 }, 80)),
+    );
+    const revoked = a.service.revoke(7);
+    assert.ok(conn.isClosed, "at once");
+    await world.clock.finish(revoked);
+    await world.run(10_000);
+    assert.deepEqual([a.state.isTrusted(7), b.state.isTrusted(5)], [false, false]);
+    assert.ok(!hub.pairs.has("5:7"));
+    // The last frames under way may have met a forgotten key and asked for another; nothing proves it.
+    const tunnels = [...a.net.tunnels.list(), ...b.net.tunnels.list()];
+    assert.ok(tunnels.every(({ authenticated }) => !authenticated));
+    assert.ok(b.net.eventNames.includes("trust.revoked_by_peer"));
+    assert.ok(a.net.eventNames.includes("trust.revoked"));
+    await assert.rejects(
+      world.clock.finish(a.net.streams.dial({ network: 0, node: 7 }, 80, { timeoutMs: 5_000 })),
+    );
+  }));
+
+Deno.test("TrustService.revoke needs neither the peer nor the registry; the registry is told later", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    await b.net.kill();
+    hub.isDown = true;
+    await world.clock.finish(a.service.revoke(7), 1_000);
+    assert.ok(!a.state.isTrusted(7));
+    await world.run(10_000);
+    assert.ok(hub.pairs.has("5:7"));
+    hub.isDown = false;
+    await a.service.onRegistered();
+    assert.ok(!hub.pairs.has("5:7"));
+    const count = hub.calls.filter((call) => call === "revoke 5 7").length;
+    await a.service.onRegistered();
+    assert.equal(hub.calls.filter((call) => call === "revoke 5 7").length, count, "once is enough");
+  }));
+
+Deno.test("TrustService.revoke keeps the peer out even while the registry still vouches for it", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    a.net.streams.bind(80, () => {});
+    const { promise, resolve } = Promise.withResolvers<void>();
+    hub.revoking = promise;
+    // The peer does not hear of it.
+    b.state.onRevoke = () => false;
+    const revoked = a.service.revoke(7);
+    await world.run(10);
+    // Its SYN makes the gate ask the registry, which has the pair still.
+    const early = b.net.streams.dial({ network: 0, node: 5 }, 80, { timeoutMs: 200 });
+    await world.clock.finish(early.catch(() => {}));
+    resolve();
+    await world.clock.finish(revoked);
+    const late = b.net.streams.dial({ network: 0, node: 5 }, 80, { timeoutMs: 5_000 });
+    await assert.rejects(world.clock.finish(late));
+  }));
+
+Deno.test("TrustService refuses what makes no sense", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await assert.rejects(a.service.request(5, ""), { code: "invalid_argument" });
+    await assert.rejects(a.service.request(404, ""), { code: "not_found" });
+    await assert.rejects(a.service.approve(7), { code: "not_found" });
+    await assert.rejects(a.service.reject(7, ""), { code: "not_found" });
+    await assert.rejects(a.service.revoke(7), {
+      code: "not_found",
+      message: /node 7 was not trusted/i,
+    });
+    await befriend(world, a, b);
+    assert.equal(await a.service.request(7, ""), "already_trusted");
+    hub.isDown = true;
+    hub.world.directory.keys.set(9, new Uint8Array(32));
+    await assert.rejects(a.service.request(9, ""), { code: "unavailable" });
+    assert.deepEqual(a.state.outgoing(), []);
+  }));
+
+Deno.test("TrustService withdraws a request that could not be left at the registry", () =>
+  withPair({}, async ({ world, hub, a }) => {
+    const original = hub.call.bind(hub);
+    hub.call = (text) => {
+      if (text.startsWith("request")) throw new PilotError("limit_exceeded", "too many");
+      original(text);
+    };
+    await assert.rejects(world.clock.finish(a.service.request(7, "")), { code: "limit_exceeded" });
+    assert.deepEqual(a.state.outgoing(), []);
+  }));
+
+Deno.test("TrustService approves everybody when told to, and members of a network it is in", async () => {
+  await withPair({ b: { autoApprove: true } }, async ({ world, a, b }) => {
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => a.state.isTrusted(7) && b.state.isTrusted(5));
+    const approved = b.net.events.find(({ event }) => event === "handshake.auto_approved");
+    assert.equal(approved?.data.reason, "auto_approve");
+  });
+  await withPair({}, async ({ world, hub, a, b }) => {
+    hub.networks.set(5, [0, 3, 4]);
+    hub.networks.set(7, [0, 4]);
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => a.state.isTrusted(7) && b.state.isTrusted(5));
+    assert.equal(b.service.trusted()[0]!.network, 4);
+  });
+  await withPair({}, async ({ world, hub, a, b }) => {
+    hub.networks.set(5, [0, 3]);
+    hub.networks.set(7, [0, 4]);
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => b.service.pendingCount === 1);
+    assert.ok(!b.state.isTrusted(5));
+  });
+});
+
+Deno.test("TrustService does not approve a peer automatically right after it was revoked", () =>
+  withPair({ b: { autoApprove: true } }, async ({ world, a, b }) => {
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => a.state.isTrusted(7));
+    await world.clock.finish(b.service.revoke(5));
+    await world.clock.until(() => !a.state.isTrusted(7));
+    await world.clock.finish(a.service.request(7, "again"));
+    await world.clock.until(() => b.service.pendingCount === 1);
+    assert.ok(!b.state.isTrusted(5));
+  }));
+
+Deno.test("TrustService drops forged messages", async (t) => {
+  const cases: Record<
+    string,
+    (parts: { world: World; hub: TrustHub; a: TrustNode; b: TrustNode }) => Promise<unknown>
+  > = {
+    wrong_sender: async ({ a, b }) =>
+      await a.send(7, await signHandshake(a.net.identity, { ...fields(a, b), from: 9 })),
+    key_mismatch: async ({ a, b }) =>
+      await a.send(7, await signHandshake(await Identity.generate(), fields(a, b))),
+    bad_signature: async ({ a, b }) => {
+      const message = await signHandshake(a.net.identity, { ...fields(a, b), to: 8 });
+      await a.send(7, message);
+    },
+    bad_content_signature: async ({ a, b }) => {
+      const message = await signHandshake(a.net.identity, fields(a, b));
+      await a.send(7, { ...message, type: "handshake_accept" });
+    },
+    expired: async ({ a, b }) => {
+      const timestamp = Math.floor(a.unixNow() / 1000) - 301;
+      await a.send(7, await signHandshake(a.net.identity, { ...fields(a, b), timestamp }));
+    },
+    no_key: async ({ a, b }) => {
+      const message = await signHandshake(a.net.identity, fields(a, b));
+      await a.send(7, { ...message, publicKey: "" });
+    },
+    replay: async ({ a, b }) => {
+      const message = await signHandshake(a.net.identity, fields(a, b));
+      await a.send(7, message);
+      b.state.reject(5);
+      await a.send(7, message);
+    },
+    "registry not reachable": async ({ hub, a, b }) => {
+      const message = await signHandshake(a.net.identity, fields(a, b));
+      hub.isDown = true;
+      await a.send(7, message);
+    },
+    "handshake message does not start with a brace": ({ a }) =>
+      a.sendBytes(7, new TextEncoder().encode("[1,2,3]")),
+  };
+  for (const [reason, send] of Object.entries(cases)) {
+    await t.step(reason, () =>
+      withPair({ b: { isPublic: true } }, async (parts) => {
+        await send(parts);
+        const { b } = parts;
+        assert.deepEqual(b.refusals, [reason]);
+        assert.equal(b.service.pendingCount, 0);
+        assert.deepEqual(b.service.trusted(), []);
+      }));
+  }
+});
+
+Deno.test("TrustService takes no accept that nobody asked for, and no revoke of others", () =>
+  withPair({ a: { isPublic: true }, b: { isPublic: true } }, async ({ world, hub, a, b }) => {
+    const c = await TrustNode.start(hub, 9, { isPublic: true });
+    await befriend(world, a, b);
+    const accept = { ...fields(c, b), type: "handshake_accept" as const };
+    await c.send(7, await signHandshake(c.net.identity, accept));
+    assert.ok(!b.state.isTrusted(9));
+    const revoke = { ...fields(a, b), type: "handshake_revoke" as const };
+    await c.send(7, await signHandshake(c.net.identity, revoke));
+    await c.send(7, await signHandshake(c.net.identity, { ...revoke, from: 9 }));
+    assert.ok(b.state.isTrusted(5));
+    // Nor through the registry.
+    hub.inbox(7).responses.push({ from_node_id: 9, accept: true });
+    b.service.poll();
+    await world.run(1_000);
+    assert.ok(!b.state.isTrusted(9));
+    await world.clock.finish(c.service.stop());
+  }));
+
+Deno.test("TrustService keeps the pinned key of a trusted peer whatever the registry says", () =>
+  withPair({ b: { isPublic: true } }, async ({ world, a, b }) => {
+    await befriend(world, a, b);
+    const other = await Identity.generate();
+    world.directory.keys.set(5, other.publicKey);
+    await a.send(7, await signHandshake(other, fields(a, b)));
+    assert.deepEqual(b.refusals, ["key_changed"]);
+    assert.deepEqual(b.state.pinnedKey(5), a.net.identity.publicKey);
+    assert.ok(b.state.isTrusted(5));
+  }));
+
+Deno.test("TrustService hears a trusted peer's revoke while the registry is away", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    hub.isDown = true;
+    await world.clock.finish(a.service.revoke(7));
+    await world.clock.until(() => !b.state.isTrusted(5));
+  }));
+
+Deno.test("TrustService.waitFor tells when a node becomes trusted", () =>
+  withPair({}, async ({ world, a, b }) => {
+    const waiting = a.service.waitFor(7, 60_000);
+    const short = a.service.waitFor(7, 500);
+    const controller = new AbortController();
+    const aborted = a.service.waitFor(7, 60_000, controller.signal);
+    assert.equal(await world.clock.finish(short), false);
+    controller.abort();
+    assert.equal(await aborted, false);
+    assert.equal(await a.service.waitFor(7, 60_000, controller.signal), false);
+    await befriend(world, a, b);
+    assert.equal(await waiting, true);
+    assert.equal(await a.service.waitFor(7, 60_000), true);
+    const unmet = a.service.waitFor(9, 60_000);
+    await world.clock.finish(a.service.stop());
+    assert.equal(await unmet, false);
+    assert.equal(await a.service.waitFor(9, 60_000), false);
+  }));
+
+Deno.test("TrustService.waitFor is bounded", () =>
+  withPair({}, async ({ world, a }) => {
+    const waits = Array.from({ length: MAX_WAITERS }, () => a.service.waitFor(7, 100));
+    await assert.rejects(a.service.waitFor(7, 100), { code: "limit_exceeded" });
+    await world.run(200);
+    assert.deepEqual([...new Set(await Promise.all(waits))], [false]);
+    assert.equal(await world.clock.finish(a.service.waitFor(7, 100)), false);
+  }));
+
+Deno.test("TrustService reports when trust could not be saved, and saves it at the next chance", () =>
+  withPair({}, async ({ world, a, b }) => {
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => b.service.pendingCount === 1);
+    b.saveError = new PilotError("io_error", "disk full");
+    await assert.rejects(world.clock.finish(b.service.approve(5)), { code: "io_error" });
+    b.saveError = undefined;
+    await world.clock.finish(b.service.stop());
+    assert.match(b.saved.at(-1)!, /"trusted": \[\s*\{\s*"node_id": 5/);
+  }));
+
+Deno.test("TrustService.revoke cuts connections also when it cannot be saved", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    b.net.streams.bind(80, () => {});
+    const conn = new Sink(
+      await world.clock.finish(a.net.streams.dial({ network: 0, node: 7 }, 80)),
+    );
+    a.saveError = new PilotError("io_error", "disk full");
+    await assert.rejects(world.clock.finish(a.service.revoke(7)), { code: "io_error" });
+    assert.ok(conn.isClosed);
+    assert.ok(!hub.pairs.has("5:7"));
+    await world.clock.until(() => !b.state.isTrusted(5));
+  }));
+
+Deno.test("TrustService.stop ends although the state cannot be saved", () =>
+  withPair({}, async ({ world, a }) => {
+    a.saveError = new PilotError("io_error", "disk full");
+    await assert.rejects(world.clock.finish(a.service.request(7, "hi")), { code: "io_error" });
+    await world.clock.finish(a.service.stop());
+    assert.ok(a.logs.some(({ event }) => event === "trust state could not be saved"));
+  }));
+
+Deno.test("TrustService reads the inbox often while a handshake is open and rarely otherwise", () =>
+  withPair({}, async ({ world, hub, a }) => {
+    await world.run(60_000);
+    hub.polls.length = 0;
+    await world.run(10 * POLL_IDLE_MS);
+    const polls = () => hub.polls.filter(([node]) => node === 5).length;
+    assert.equal(polls(), 10);
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.run(1_000);
+    hub.polls.length = 0;
+    await world.run(10 * POLL_OPEN_MS);
+    assert.equal(polls(), 10);
+    await world.run(10 * 60_000);
+    hub.polls.length = 0;
+    await world.run(10 * POLL_IDLE_MS);
+    assert.equal(polls(), 10, "not for ever");
+    hub.polls.length = 0;
+    for (let i = 0; i < 100; i++) {
+      a.service.poll();
+      await world.run(20);
+    }
+    assert.ok(polls() <= 2_000 / POLL_MIN_MS + 1, `${polls()}`);
+  }));
+
+Deno.test("TrustService goes on polling after the registry was away", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    hub.isDown = true;
+    await world.run(60_000);
+    hub.isDown = false;
+    await befriend(world, a, b);
+  }));
+
+Deno.test("TrustService.onRegistered reports every trusted peer, unless the registry is away again", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    const call = hub.call.bind(hub);
+    hub.pairs.clear();
+    await a.service.onRegistered();
+    assert.ok(hub.pairs.has("5:7"));
+    hub.call = (text) => {
+      if (text.startsWith("report")) throw new PilotError("not_found", "no such node");
+      call(text);
+    };
+    await a.service.onRegistered();
+    hub.call = call;
+    hub.isDown = true;
+    await assert.rejects(a.service.onRegistered(), { code: "unavailable" });
+  }));
+
+Deno.test("TrustService.stop leaves no timer and no listener", async () => {
+  await using world = new World({ hasBeacon: false });
+  const hub = new TrustHub(world);
+  const a = await TrustNode.start(hub, 5);
+  await world.run(100);
+  const before = world.clock.pending;
+  await world.clock.finish(a.service.stop());
+  assert.equal(world.clock.pending, before - 1);
+  assert.equal(a.net.streams.boundPorts, 0);
+  hub.polls.length = 0;
+  a.service.poll();
+  await world.run(60_000);
+  assert.deepEqual(hub.polls, []);
+});
