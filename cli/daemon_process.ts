@@ -280,7 +280,8 @@ function isAlive(pid: number): boolean {
   try {
     const status = readFileSync(`/proc/${pid}/stat`, "latin1");
     return !/^Z/.test(status.slice(status.lastIndexOf(")") + 2));
-  } catch {
-    return false; // it ended between the two looks
+  } catch (error) {
+    // It ended between the two looks; or Deno's permissions do not let us look, and then the signal's word counts.
+    return !["ENOENT", "ESRCH"].includes(errorCode(error) ?? "");
   }
 }

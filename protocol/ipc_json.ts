@@ -16,6 +16,10 @@ export interface IpcPeerInfo {
   authenticated: boolean;
   /** Traffic goes through the beacon now. */
   relay?: boolean;
+  /** Ours: largest IP packet that the path has proven to carry, bytes. */
+  path_mtu?: number;
+  /** Ours: payload bytes of a full stream segment on this path. */
+  mss?: number;
 }
 
 /** A connection in {@linkcode IpcInfo}. */

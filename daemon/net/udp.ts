@@ -110,8 +110,8 @@ export interface UdpSocket {
 export const SEND_BUFFER_BYTES = 65_536;
 
 /**
- * Sizes of send buffers. The first holds any datagram of a 1500-byte path, the second one of a jumbo frame or a
- * default loopback segment; small datagrams close together stay in the processor's cache.
+ * Sizes of send buffers. The first holds any datagram of a 1500-byte path, the second one of a jumbo frame;
+ * small datagrams close together stay in the processor's cache.
  */
 export const BUFFER_CLASSES: readonly number[] = [2048, 9216, SEND_BUFFER_BYTES];
 

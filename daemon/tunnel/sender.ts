@@ -132,14 +132,14 @@ export class TunnelSender {
   }
 
   /**
-   * Where the system decides about fragments, a segment that is proven too large for the direct path goes through the
+   * Where the system decides about fragments, a segment that was found too large for the direct path goes through the
    * beacon too, and the peers stay with that path until the direct one is probed next.
    */
   #routes(peer: PeerTunnel, packet: Packet, now: number, canRelay: boolean): readonly Route[] {
     const routes = peer.routes(now, canRelay);
-    const isTooLarge = packet.payload.length + FRAME_OVERHEAD_BYTES > peer.directBytes &&
-      packet.protocol === PROTO_STREAM && !this.#socket.forbidsFragments &&
-      peer.path?.machine.isVerifying !== true;
+    const bytes = packet.payload.length + FRAME_OVERHEAD_BYTES;
+    const isTooLarge = bytes > peer.directBytes && packet.protocol === PROTO_STREAM &&
+      peer.path?.isDetourNeeded === true && peer.path.machine.isTooLarge(bytes);
     return isTooLarge && canRelay && routes.length === 1 && routes[0]!.via === "direct"
       ? [...routes, RELAY]
       : routes;

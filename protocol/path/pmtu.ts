@@ -22,12 +22,14 @@ export const PMTU_MIN_WAIT_MS = 300;
 /** Longest wait. */
 export const PMTU_MAX_WAIT_MS = 5_000;
 /**
- * Suspicions in close succession after which a size counts as bad although probes of it pass: a path may carry one
- * large datagram and lose trains of them.
+ * After a suspicion turned out to be unfounded others are not heard for this time, doubled each time up to the
+ * maximum: under heavy loss large segments vanish although the path carries them.
  */
-export const PMTU_MAX_ALARMS = 4;
-/** Suspicions further apart than this are not in succession. */
-export const PMTU_ALARM_MEMORY_MS = 10_000;
+export const PMTU_TRUST_MS = 1_000;
+/** Longest such time: a path that does become narrower then stalls no stream to death. */
+export const PMTU_MAX_TRUST_MS = 8_000;
+/** An unfounded suspicion is forgotten after this time. */
+export const PMTU_TRUST_MEMORY_MS = 60_000;
 
 /** Bytes of the IP and UDP headers around a datagram. */
 export const IPV4_UDP_BYTES = 28;
@@ -73,8 +75,8 @@ export class PathMtu {
   #againAt = Infinity;
   #waitMs = PMTU_FIRST_WAIT_MS;
   #hasAnswered = false;
-  #alarms = 0;
-  #alarmedAt = -Infinity;
+  #trustMs = PMTU_TRUST_MS;
+  #trustedUntil = -Infinity;
 
   /**
    * Starts at the base size; nothing is known of the path yet.
@@ -107,9 +109,9 @@ export class PathMtu {
     return this.#state;
   }
 
-  /** A suspicion is neither confirmed nor refuted yet. */
-  get isVerifying(): boolean {
-    return this.#resume > 0;
+  /** Whether datagrams of a size were found not to pass. */
+  isTooLarge(bytes: number): boolean {
+    return bytes >= this.#bad;
   }
 
   /** When to call {@linkcode PathMtu.poll} next, milliseconds; Infinity while there is nothing to do. */
@@ -153,7 +155,7 @@ export class PathMtu {
     if (bytes >= this.#bad) this.#bad = this.#max + 1;
     const isLarger = bytes > this.#bytes;
     if (isLarger) this.#bytes = bytes;
-    if (bytes >= this.#resume) this.#resume = 0;
+    if (this.#resume > 0 && bytes >= this.#resume) this.#refute(now);
     // An answer to an earlier probe of another size leaves the present one under way.
     if (this.#state === "base" || this.#state === "unanswered" || isLarger) this.#next(now);
     return isLarger;
@@ -167,18 +169,19 @@ export class PathMtu {
    * @returns Whether {@linkcode PathMtu.bytes} is another one now; probes sent before do not count any more then.
    */
   suspect(now: number): boolean {
-    if (this.#bytes <= PATH_BASE_BYTES) return false;
-    this.#alarms = now - this.#alarmedAt < PMTU_ALARM_MEMORY_MS ? this.#alarms + 1 : 1;
-    this.#alarmedAt = now;
-    if (this.#alarms >= PMTU_MAX_ALARMS) {
-      this.#bad = Math.min(this.#bad, this.#bytes);
-      this.#alarms = 0;
-    } else {
-      this.#resume = this.#bytes;
-    }
+    if (this.#bytes <= PATH_BASE_BYTES || now < this.#trustedUntil) return false;
+    this.#resume = this.#bytes;
     this.#bytes = PATH_BASE_BYTES;
     this.#startBase(now);
     return true;
+  }
+
+  /** The size under suspicion passes. */
+  #refute(now: number): void {
+    this.#resume = 0;
+    if (now - this.#trustedUntil > PMTU_TRUST_MEMORY_MS) this.#trustMs = PMTU_TRUST_MS;
+    this.#trustedUntil = now + this.#trustMs;
+    this.#trustMs = Math.min(2 * this.#trustMs, PMTU_MAX_TRUST_MS);
   }
 
   #startBase(now: number): void {

@@ -34,7 +34,7 @@ export class LossDetector {
     return this.#deadline;
   }
 
-  /** Offset after the highest segment marked lost since {@linkcode onRecovering}. */
+  /** Offset after the highest segment marked lost. */
   get lostEnd(): number {
     return this.#lostEnd;
   }
@@ -101,11 +101,6 @@ export class LossDetector {
       s = next;
     }
     return marked;
-  }
-
-  /** A recovery begins. */
-  onRecovering(): void {
-    this.#lostEnd = 0;
   }
 
   /** A recovery ended. */

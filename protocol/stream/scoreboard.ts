@@ -59,7 +59,7 @@ export class Scoreboard {
     return this.#originals;
   }
 
-  /** Offset after the highest segment found lost since {@linkcode startRecovery}. */
+  /** Offset after the highest segment found lost so far; those of earlier recoveries lie lower. */
   get lostEnd(): number {
     return this.#loss.lostEnd;
   }
@@ -175,7 +175,6 @@ export class Scoreboard {
   /** A recovery begins. */
   startRecovery(): void {
     this.#needless = this.#originals = 0;
-    this.#loss.onRecovering();
   }
 
   /** A recovery ended. */

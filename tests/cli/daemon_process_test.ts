@@ -56,7 +56,8 @@ const start = (home: string, ...args: string[]) =>
   runJson(["daemon", "start", ...args], world(home));
 async function stop(home: string, ...args: string[]) {
   const result = await runJson(["daemon", "stop", ...args], world(home));
-  await allEnded();
+  // What could not be stopped would be waited for without end.
+  if (result.code === 0) await allEnded();
   return result;
 }
 

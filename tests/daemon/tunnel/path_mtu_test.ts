@@ -98,7 +98,10 @@ Deno.test("a path that carries more gets segments up to the limit", async () => 
   const [a, b] = [await world.node(5), await world.node(7)];
   const { conn, transfer } = await stream(world, a, b);
   await transfer(500_000);
+  await world.run(1_000);
   assert.equal(path(a, b).mss, MAX_SEGMENT_BYTES);
+  world.net.clearLog();
+  await transfer(500_000);
   assert.equal(Math.max(...sizes(world, a, b)), MAX_SEGMENT_BYTES + FRAME_OVERHEAD_BYTES);
   assert.ok(world.net.log.every(({ mayFragment }) => !mayFragment));
   conn.abort();
@@ -134,6 +137,7 @@ Deno.test("a path that becomes narrower without a word costs a moment, and nothi
   const [a, b] = [await world.node(5), await world.node(7)];
   const { conn, transfer } = await stream(world, a, b);
   await transfer(500_000);
+  await world.run(1_000);
   assert.equal(path(a, b).mss, MAX_SEGMENT_BYTES);
   const narrow = 1400;
   // In the middle of a transfer: segments of the old size are cut, some are under way.
@@ -243,6 +247,7 @@ Deno.test("an address of this machine is not taken for an Ethernet path", async 
   const b = await world.node(7, { endpoint: { host: "127.0.0.1", port: 4002 } });
   const { conn, transfer } = await stream(world, a, b);
   await transfer(500_000);
+  await world.run(1_000);
   assert.equal(path(a, b).mss, MAX_SEGMENT_BYTES);
   conn.abort();
   await world.run(100);

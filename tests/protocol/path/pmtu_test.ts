@@ -4,11 +4,12 @@ import {
   PATH_BASE_BYTES,
   PATH_MAX_BYTES,
   PathMtu,
-  PMTU_ALARM_MEMORY_MS,
-  PMTU_MAX_ALARMS,
   PMTU_MAX_PROBES,
+  PMTU_MAX_TRUST_MS,
   PMTU_RAISE_MS,
   PMTU_RETRY_MS,
+  PMTU_TRUST_MEMORY_MS,
+  PMTU_TRUST_MS,
   pmtuTolerance,
 } from "../../../protocol/path/mod.ts";
 
@@ -200,28 +201,45 @@ Deno.test("PathMtu comes back soon after the whole path was down", () => {
   assert.equal(path.run().machine.bytes, 1472);
 });
 
-Deno.test("PathMtu gives up a size that probes pass and data do not", () => {
+Deno.test("PathMtu keeps a size that is suspected again and again, and listens ever less", () => {
   const path = new Path(9000).run();
   const before = path.machine.bytes;
-  for (let i = 1; i <= PMTU_MAX_ALARMS; i++) {
-    assert.equal(path.machine.bytes, before);
-    path.suspect();
+  let heard = 0;
+  for (const end = path.now + 60_000; path.now < end; path.now += 10) {
+    if (!path.suspect()) continue;
+    heard++;
     path.run();
-    path.now += 100;
+    assert.equal(path.machine.bytes, before);
   }
-  assert.ok(path.machine.bytes < before, `${path.machine.bytes}`);
-  assert.ok(path.machine.bytes > PATH_BASE_BYTES);
+  assert.ok(heard <= 4 + 60_000 / PMTU_MAX_TRUST_MS, `${heard}`);
 });
 
-Deno.test("PathMtu keeps a size that is suspected now and then", () => {
+Deno.test("PathMtu notices a narrower path in time whatever was suspected before", () => {
   const path = new Path(9000).run();
-  const before = path.machine.bytes;
-  for (let i = 0; i < 3 * PMTU_MAX_ALARMS; i++) {
-    path.now += PMTU_ALARM_MEMORY_MS;
-    path.suspect();
+  for (let i = 0; i < 100; i++) {
+    path.now += PMTU_TRUST_MS;
+    if (path.suspect()) path.run();
+  }
+  path.mtu = 1400;
+  const start = path.now;
+  while (!path.suspect()) path.now += 10;
+  assert.ok(path.now - start <= PMTU_MAX_TRUST_MS);
+  assertFound(path.run().machine.bytes, 1400);
+});
+
+Deno.test("PathMtu forgets unfounded suspicions", () => {
+  const path = new Path(9000).run();
+  for (let i = 0; i < 10; i++) {
+    path.now += PMTU_MAX_TRUST_MS;
+    assert.ok(path.suspect());
     path.run();
   }
-  assert.equal(path.machine.bytes, before);
+  assert.equal(path.suspect(), false);
+  path.now += PMTU_MAX_TRUST_MS + PMTU_TRUST_MEMORY_MS;
+  assert.ok(path.suspect());
+  path.run();
+  path.now += PMTU_TRUST_MS;
+  assert.ok(path.suspect(), "the next is heard soon again");
 });
 
 Deno.test("PathMtu takes an answer that comes later than it waited", () => {

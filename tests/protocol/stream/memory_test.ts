@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RST } from "../../../protocol/packet.ts";
 import { StreamMemory } from "../../../protocol/stream/mod.ts";
 import { WindowTuner } from "../../../protocol/stream/window_tuner.ts";
 import { Pair } from "../../sim/pair.ts";
@@ -60,6 +61,8 @@ Deno.test("StreamMemory bounds what many streams hold together, and those whose 
     }
   }
   assert.ok(memory.used > 1 << 19 && memory.used <= (1 << 20) + 50 * 2 * MSS, `${memory.used}`);
+  const { recv_win } = Script.established({ memory }).stream.stats();
+  assert.equal(recv_win, Math.floor(65_535 / MSS), "little is offered then");
   const reader = scripts[0];
   assert.ok(reader);
   reader.read();
@@ -70,6 +73,18 @@ Deno.test("StreamMemory bounds what many streams hold together, and those whose 
   }
   for (const script of scripts) script.stream.abort(script.now);
   assert.equal(memory.used, 0, "and all of it comes back");
+});
+
+Deno.test("what a closed stream leaves unread is no longer counted, and still there", () => {
+  const memory = new StreamMemory(1 << 20);
+  const script = Script.established({ memory });
+  script.data(0, bytes(5000));
+  assert.equal(memory.used, 5000);
+  script.in({ flags: RST });
+  assert.equal(script.stream.state, "CLOSED");
+  assert.equal(memory.used, 0);
+  assert.equal(script.read().length, 5000);
+  assert.equal(memory.used, 0);
 });
 
 Deno.test("StreamMemory holds streams that cannot send to 4 KiB each once it is used up", () => {

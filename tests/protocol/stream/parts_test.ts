@@ -335,3 +335,17 @@ Deno.test("Pacer lets a round trip's worth pass per round trip, in small bursts"
   // 1.25 windows of 100 segments per 100 ms.
   assert.ok(sent >= 1200 && sent <= 1300, `${sent}`);
 });
+
+Deno.test("Pacer makes up for a timer that fired late, by 4 ms at most", () => {
+  const burst = (lateMs: number) => {
+    const pacer = new Pacer();
+    const take = (now: number) => pacer.take(1000, now, 1_600_000, false, 100, 1000);
+    while (take(0));
+    let count = 0;
+    const at = pacer.readyAt + lateMs;
+    while (take(at)) count++;
+    return count;
+  };
+  // 20 segments a millisecond.
+  assert.deepEqual([0, 2, 4, 100].map(burst), [20, 60, 100, 100]);
+});

@@ -269,3 +269,57 @@ Deno.test("a pause longer than the timeout shrinks the window to its start", () 
   script.out();
   assert.equal(script.stream.stats().cong_win, 10 * MSS);
 });
+
+/** A stream with 10 segments in flight, the first of them reported lost, and the reductions it made. */
+function recovering(): { script: Script; reductions: () => number } {
+  let count = 0;
+  class Counting extends NewReno {
+    override onLoss(inFlight: number): void {
+      count++;
+      super.onLoss(inFlight);
+    }
+  }
+  const script = Script.established({ noDelay: true, congestion: (mss) => new Counting(mss) });
+  script.stream.write(bytes(100 * MSS), script.now);
+  script.out();
+  script.now = 30;
+  script.in({ seq: script.peer(0), ack: script.own(0), payload: report(script, [1, 4]) });
+  return { script, reductions: () => count };
+}
+
+function report(script: Script, ...blocks: Array<[number, number]>): Uint8Array {
+  return sack(
+    ...blocks.map(([l, r]): [number, number] => [script.own(l * MSS), script.own(r * MSS)]),
+  );
+}
+
+Deno.test("new segments leave throughout a recovery, fewer than arrive until half the flight is left", () => {
+  const { script } = recovering();
+  const before = script.stream.stats().bytes_sent;
+  const sent: number[] = [];
+  for (let n = 5; n <= 10; n++) {
+    script.now += 1;
+    script.in({ seq: script.peer(0), ack: script.own(0), payload: report(script, [1, n]) });
+    sent.push((script.stream.stats().bytes_sent - before) / MSS);
+  }
+  // Nothing is held back for half a round trip; from the fourth on as many leave as arrive.
+  assert.deepEqual(sent, [1, 1, 1, 2, 3, 4]);
+});
+
+Deno.test("a segment first sent during a recovery and lost is a new loss, when the recovery is over", () => {
+  for (const again of [false, true]) {
+    const { script, reductions } = recovering();
+    script.in({ seq: script.peer(0), ack: script.own(0), payload: report(script, [1, 10]) });
+    const end = script.stream.stats().bytes_sent / MSS;
+    assert.ok(end >= 12, `${end} sent`);
+    script.now += 10;
+    if (again) {
+      const payload = report(script, [1, 10], [11, end]);
+      script.in({ seq: script.peer(0), ack: script.own(0), payload });
+    }
+    assert.equal(reductions(), 1);
+    script.in({ seq: script.peer(0), ack: script.own(10 * MSS) });
+    assert.equal(reductions(), again ? 2 : 1);
+    assert.equal(script.stream.stats().in_recovery, again);
+  }
+});

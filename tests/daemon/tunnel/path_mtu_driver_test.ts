@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { TimerSet } from "../../../daemon/clock.ts";
+import { PathMtuDriver } from "../../../daemon/tunnel/path_mtu.ts";
+import { PeerTunnel } from "../../../daemon/tunnel/peer.ts";
+import { FRAME_OVERHEAD_BYTES, TunnelSender } from "../../../daemon/tunnel/sender.ts";
+import { Session } from "../../../daemon/tunnel/session.ts";
+import { PATH_ANSWER_RATE } from "../../../daemon/tunnel/types.ts";
+import { newUdpStats } from "../../../daemon/net/udp.ts";
+import { NonceSequence } from "../../../protocol/crypto/mod.ts";
+import { DecodeError } from "../../../protocol/errors.ts";
+import { PILS_HEADER_BYTES } from "../../../protocol/frame.ts";
+import { ACK, decodePacket, type Packet, PROTO_CONTROL } from "../../../protocol/packet.ts";
+import { encodePathProbe, PATH_ANSWER_BYTES, PATH_BASE_BYTES } from "../../../protocol/path/mod.ts";
+import { ManualClock } from "../harness/clock.ts";
+
+const ENDPOINT = { host: "192.0.2.7", port: 4000 };
+const ROUTE = { via: "direct", endpoint: ENDPOINT } as const;
+const TAG_BYTES = 16;
+
+/** The driver with a peer whose frames are not encrypted, so that the test can read them. */
+function setUp() {
+  const clock = new ManualClock();
+  const sent: Packet[] = [];
+  const stats = {
+    ...{ encryptOk: 0, encryptFail: 0, packetsSent: 0, packetsReceived: 0, bytesSent: 0 },
+    ...{ bytesReceived: 0, plaintextRefused: 0, replaysDropped: 0 },
+  };
+  const sender = new TunnelSender({
+    clock,
+    socket: {
+      kind: "fake",
+      local: { host: "192.0.2.5", port: 4000 },
+      stats: newUdpStats(),
+      forbidsFragments: true,
+      acquire: (bytes = 0) => new Uint8Array(bytes),
+      send: (buffer, length) => {
+        const packet = decodePacket(buffer.subarray(PILS_HEADER_BYTES, length - TAG_BYTES));
+        assert.ok(!(packet instanceof DecodeError));
+        sent.push(packet);
+      },
+      start: () => {},
+      close: () => Promise.resolve(),
+    },
+    stats,
+    beacon: () => undefined,
+  });
+  sender.self = 5;
+  const changed: number[] = [];
+  let next = 1;
+  const driver = new PathMtuDriver({
+    clock,
+    timers: new TimerSet(clock),
+    sender,
+    random: (out) => out.fill(next++),
+    maxSegmentBytes: undefined,
+    forbidsFragments: true,
+    onChanged: (node) => changed.push(node),
+  });
+  const peer = new PeerTunnel(7, clock.now());
+  peer.live = new Session({
+    peerKey: new Uint8Array(32),
+    aead: { name: "none", seal: () => {}, open: () => true, destroy: () => {} },
+    nonces: NonceSequence.start((out) => out.fill(1)),
+    origin: ROUTE,
+    now: clock.now(),
+  });
+  peer.heard(clock.now(), ROUTE);
+  peer.sent(clock.now(), false);
+  /** An answer as peers of any age give it. */
+  const answer = (probe: Packet, payload: Uint8Array): Packet => ({
+    ...probe,
+    ...{ flags: ACK, srcNode: 7, dstNode: 5, srcPort: 0, dstPort: probe.srcPort, payload },
+  });
+  return { clock, driver, peer, sent, changed, answer };
+}
+
+Deno.test("PathMtuDriver counts the whole echo of an older peer and the short answer of a new one", () => {
+  for (const bytes of [undefined, PATH_ANSWER_BYTES]) {
+    const { driver, peer, sent, changed, answer } = setUp();
+    driver.demand(peer);
+    for (let i = 0; i < 3; i++) {
+      const probe = sent.at(-1)!;
+      assert.equal(probe.protocol, PROTO_CONTROL);
+      assert.deepEqual([probe.flags, probe.dstPort], [0, 0]);
+      const echo = probe.payload.slice(0, bytes);
+      assert.ok(driver.onPacket(peer, answer(probe, echo), ROUTE));
+    }
+    assert.equal(sent[0]!.payload.length + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
+    assert.equal(driver.segmentBytes(peer), sent[2]!.payload.length);
+    assert.deepEqual(changed, [7, 7], "the base is no change");
+    driver.stop(peer);
+  }
+});
+
+Deno.test("PathMtuDriver counts an answer once, and none that it did not ask for", () => {
+  const { driver, peer, sent, changed, answer } = setUp();
+  driver.demand(peer);
+  const base = sent[0]!;
+  const forged = encodePathProbe(new Uint8Array(6).fill(99), 2_000);
+  assert.ok(
+    driver.onPacket(peer, answer(base, forged), ROUTE),
+    "it is none of the others' business",
+  );
+  assert.equal(sent.length, 1);
+  driver.onPacket(peer, answer(base, base.payload), ROUTE);
+  driver.onPacket(peer, answer(base, base.payload), ROUTE);
+  assert.equal(sent.length, 2);
+  driver.suspect(peer);
+  assert.deepEqual(changed, [], "at the base there is nothing to suspect");
+  const other = new PeerTunnel(9, 0);
+  driver.onPacket(other, answer(sent[1]!, sent[1]!.payload), ROUTE);
+  assert.deepEqual(changed, [], "another peer's answer does not count");
+  driver.stop(peer);
+});
+
+Deno.test("PathMtuDriver answers from before a suspicion do not end it", () => {
+  const { driver, peer, sent, changed, answer } = setUp();
+  driver.demand(peer);
+  for (let i = 0; i < 2; i++) {
+    driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
+  }
+  const late = sent.at(-1)!;
+  assert.ok(late.payload.length > driver.segmentBytes(peer));
+  driver.suspect(peer);
+  driver.onPacket(peer, answer(late, late.payload), ROUTE);
+  assert.equal(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
+  assert.equal(changed.length, 2);
+  driver.stop(peer);
+});
+
+Deno.test("PathMtuDriver answers probes by the way they came, short, and at a limited rate", () => {
+  const { driver, peer, sent, answer } = setUp();
+  const probe = { ...answer(packetFrom(7), encodePathProbe(new Uint8Array(6).fill(3), 9_000)) };
+  const question: Packet = { ...probe, flags: 0, srcPort: 1, dstPort: 0, seq: 41 };
+  for (let i = 0; i < PATH_ANSWER_RATE.burst + 10; i++) {
+    assert.ok(driver.onPacket(peer, question, ROUTE));
+  }
+  assert.equal(sent.length, PATH_ANSWER_RATE.burst);
+  const { flags, srcNode, dstNode, srcPort, dstPort, ack, payload } = sent[0]!;
+  assert.deepEqual([flags, srcNode, dstNode, srcPort, dstPort, ack], [ACK, 5, 7, 0, 1, 42]);
+  assert.deepEqual(payload, question.payload.slice(0, PATH_ANSWER_BYTES));
+});
+
+Deno.test("PathMtuDriver leaves every other packet to the others", () => {
+  const { driver, peer } = setUp();
+  const packet = packetFrom(7);
+  assert.equal(driver.onPacket(peer, packet, ROUTE), false);
+  const payload = new TextEncoder().encode("pathprobe.v1");
+  assert.equal(driver.onPacket(peer, { ...packet, payload }, ROUTE), false);
+});
+
+Deno.test("PathMtuDriver starts anew when the peer is at another host", () => {
+  const { driver, peer, sent, answer, clock } = setUp();
+  driver.demand(peer);
+  for (let i = 0; i < 2; i++) {
+    driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
+  }
+  assert.ok(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES > PATH_BASE_BYTES);
+  peer.heard(clock.now(), { via: "direct", endpoint: { host: "192.0.2.99", port: 4000 } });
+  assert.equal(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
+  assert.equal(driver.pathMtu(peer), PATH_BASE_BYTES + 28);
+  driver.demand(peer);
+  assert.equal(sent.at(-1)!.payload.length + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
+  driver.stop(peer);
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+function packetFrom(node: number): Packet {
+  return {
+    ...{ flags: 0, protocol: PROTO_CONTROL, srcNetwork: 0, srcNode: node, dstNetwork: 0 },
+    ...{ dstNode: 5, srcPort: 1, dstPort: 0, seq: 0, ack: 0, window: 0 },
+    payload: new Uint8Array(0),
+  };
+}
