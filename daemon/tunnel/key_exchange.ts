@@ -10,9 +10,14 @@
 import type { AeadFactory } from "../../protocol/crypto/aead.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { type Identity, verifySignature } from "../../protocol/crypto/identity.ts";
-import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
+import { KeyPair } from "../../protocol/crypto/key_agreement.ts";
 import { NonceSequence } from "../../protocol/crypto/nonce.ts";
-import { encodePila, pilaChallenge, type PilaFields } from "../../protocol/frame.ts";
+import {
+  encodePila,
+  pilaChallenge,
+  type PilaFields,
+  type PilaInput,
+} from "../../protocol/frame.ts";
 import type { Clock } from "../clock.ts";
 import type { KeyVerdict, PeerKeys } from "./peer_keys.ts";
 import { KeyedRateLimit } from "./rate_limit.ts";
@@ -89,6 +94,15 @@ export class KeyExchange {
       request: encodePila({ ...fields, request: true }),
       response: encodePila({ ...fields, response: true }),
     };
+    await this.#warmUp(fields);
+  }
+
+  /** Does once what the first contact will need: cold code would cost it several milliseconds. */
+  async #warmUp(fields: PilaInput): Promise<void> {
+    const challenge = pilaChallenge(fields.sender, fields.x25519);
+    await verifySignature(fields.ed25519, challenge, fields.signature);
+    const stranger = await KeyPair.generate();
+    (await this.#keyPair.deriveTunnelKey(stranger.publicKey))?.fill(0);
   }
 
   /** Our PILA frame. */
@@ -138,13 +152,19 @@ export class KeyExchange {
       const ed25519 = pila.ed25519.slice();
       const signature = pila.signature.slice();
       if (equalBytes(x25519, this.#keyPair.publicKey)) return "weak key";
-      // The signature first: it is cheap and keeps strangers from making us ask the registry.
-      if (
-        !await verifySignature(ed25519, pilaChallenge(node, x25519), signature)
-      ) return "bad signature";
+      // Begun beside the verification, which takes as long; thrown away when that fails.
+      const deriving = this.#keyPair.deriveTunnelKey(x25519);
+      const refuse = async <T>(reason: T): Promise<T> => {
+        (await deriving)?.fill(0);
+        return reason;
+      };
+      // The signature before the registry: a stranger must not make us ask for nothing.
+      if (!await verifySignature(ed25519, pilaChallenge(node, x25519), signature)) {
+        return await refuse("bad signature" as const);
+      }
       const verdict = await this.#keys.check(node, ed25519);
-      if (verdict !== "ok") return verdict;
-      const key = await this.#keyPair.deriveTunnelKey(x25519);
+      if (verdict !== "ok") return await refuse(verdict);
+      const key = await deriving;
       if (key === undefined) return "weak key";
       const aead = this.#aead(key);
       key.fill(0);

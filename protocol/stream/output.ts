@@ -39,20 +39,20 @@ export class Output {
     if (peer === undefined) return undefined;
     const { receiver } = peer;
     // Reports of gaps travel alone and first: they keep the peer's recovery going.
-    if (receiver.hasGap && receiver.ackDue(now)) return this.#ack(peer);
+    if (receiver.hasGap && receiver.ackDue(now)) return this.#ack(peer, now);
     if (!core.over && core.finOffset === undefined) {
       const out = core.sender.take(now);
       if (out !== undefined) {
-        return this.#segment(peer, ACK, out.offset, out.payload);
+        return this.#segment(peer, ACK, out.offset, out.payload, now);
       }
       // FIN only after everything is acknowledged (daemon.md §3.7 RULE).
       if (core.closing && core.sender.pending === 0) core.addFin(now);
     }
     if (core.finOffset !== undefined && now >= core.retry.deadline) {
       core.retry.sent(now);
-      return this.#segment(peer, FIN | ACK, core.finOffset, NO_PAYLOAD);
+      return this.#segment(peer, FIN | ACK, core.finOffset, NO_PAYLOAD, now);
     }
-    return receiver.ackDue(now) ? this.#ack(peer) : this.#sign(peer);
+    return receiver.ackDue(now) ? this.#ack(peer, now) : this.#sign(peer, now);
   }
 
   #syn(peer: Peer | undefined, now: number): Segment | undefined {
@@ -61,7 +61,7 @@ export class Output {
     core.retry.sent(now);
     core.synSentAt = now;
     if (peer !== undefined) {
-      return this.#segment(peer, SYN | ACK, -1, NO_PAYLOAD);
+      return this.#segment(peer, SYN | ACK, -1, NO_PAYLOAD, now);
     }
     return {
       flags: SYN,
@@ -72,23 +72,24 @@ export class Output {
     };
   }
 
-  #ack(peer: Peer): Segment {
+  #ack(peer: Peer, now: number): Segment {
     return this.#segment(
       peer,
       ACK,
       this.#core.position,
       peer.receiver.takeReport(),
+      now,
     );
   }
 
-  #sign(peer: Peer): Segment | undefined {
+  #sign(peer: Peer, now: number): Segment | undefined {
     const core = this.#core;
     const { sign } = core;
     core.sign = undefined;
     if (sign === undefined) return undefined;
     return sign === "keepalive"
-      ? this.#segment(peer, ACK, core.position, NO_PAYLOAD)
-      : this.#segment(peer, ACK, core.position - 1, PROBE_PAYLOAD);
+      ? this.#segment(peer, ACK, core.position, NO_PAYLOAD, now)
+      : this.#segment(peer, ACK, core.position - 1, PROBE_PAYLOAD, now);
   }
 
   #segment(
@@ -96,12 +97,13 @@ export class Output {
     flags: number,
     offset: number,
     payload: Uint8Array,
+    now: number,
   ): Segment {
     return {
       flags,
       seq: this.#core.out.toWire(offset),
       ack: this.#core.ackNumber(peer),
-      window: peer.receiver.acknowledged(),
+      window: peer.receiver.acknowledged(now),
       payload,
     };
   }

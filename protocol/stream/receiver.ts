@@ -9,7 +9,6 @@ import {
   MAX_MSS_BYTES,
   MAX_PLAIN_DUPLICATES,
   OWN_SLOT_BYTES,
-  QUICK_ACK_SEGMENTS,
   RECV_WINDOW_START_BYTES,
   REFERENCE_WINDOW_SLOTS,
   SLOT_BYTES,
@@ -19,6 +18,7 @@ import {
 import { NO_PAYLOAD } from "./segment.ts";
 import { Reassembly, type Run } from "./reassembly.ts";
 import { RecvBuffer } from "./recv_buffer.ts";
+import { AckPolicy } from "./ack_policy.ts";
 import { encodeSack, MAX_SACK_BLOCKS, type SackBlock } from "./sack.ts";
 import type { RttEstimator } from "./rtt.ts";
 import type { SeqSpace } from "./seq.ts";
@@ -68,12 +68,8 @@ export class Receiver {
   #discarding = false;
   #stopped = false;
   #advertised = 0;
-  /** Segments to acknowledge at once, still. */
-  #quick = QUICK_ACK_SEGMENTS;
-  /** Segments in order since the last acknowledgement. */
-  #unacked = 0;
+  readonly #acks: AckPolicy;
   #ackNow = false;
-  #ackAt = Infinity;
   #plain = 0;
   /** The run that grew last: reported next to the lowest ones. */
   #latest: Run | undefined;
@@ -86,6 +82,7 @@ export class Receiver {
     this.#config = config;
     this.#space = peer.space;
     this.#reference = peer.reference;
+    this.#acks = new AckPolicy(config.delayedAckMs, peer.reference);
     this.#rtt = peer.rtt;
     this.#slotBytes = peer.reference ? SLOT_BYTES : OWN_SLOT_BYTES;
     const start = peer.reference ? REFERENCE_WINDOW_BYTES : RECV_WINDOW_START_BYTES;
@@ -128,12 +125,12 @@ export class Receiver {
 
   /** Whether an acknowledgement should leave now. */
   ackDue(now: number): boolean {
-    return this.#ackNow || this.#plain > 0 || now >= this.#ackAt;
+    return this.#ackNow || this.#plain > 0 || now >= this.#acks.deadline;
   }
 
   /** When a delayed acknowledgement falls due; Infinity when none waits. */
   get deadline(): number {
-    return this.#ackNow || this.#plain > 0 ? 0 : this.#ackAt;
+    return this.#ackNow || this.#plain > 0 ? 0 : this.#acks.deadline;
   }
 
   /** Whether out-of-order data is held, so that an acknowledgement carries blocks. */
@@ -183,15 +180,7 @@ export class Receiver {
     this.#deliver(fresh);
     if (gap) this.#fillGap();
     this.#tuner.onData(this.#next - this.#buffer.size, now, this.#rtt.srtt);
-    this.#unacked++;
-    if (this.#quick > 0) {
-      this.#quick--;
-      this.#ackNow = true;
-    }
-    if (gap || this.#unacked >= 2) this.#ackNow = true;
-    else if (this.#ackAt === Infinity) {
-      this.#ackAt = now + this.#config.delayedAckMs;
-    }
+    if (this.#acks.onSegment(now) || gap) this.#ackNow = true;
     return !this.#discarding;
   }
 
@@ -236,7 +225,7 @@ export class Receiver {
     this.#early.clear();
     this.#latest = undefined;
     this.#ackNow = false;
-    this.#ackAt = Infinity;
+    this.#acks.stop();
     this.#plain = 0;
     this.#settle();
   }
@@ -250,12 +239,12 @@ export class Receiver {
   /**
    * An acknowledgement leaves, alone or with data.
    *
+   * @param now Milliseconds.
    * @returns The window that goes with it.
    */
-  acknowledged(): number {
-    this.#unacked = 0;
+  acknowledged(now: number): number {
+    this.#acks.acknowledged(now);
     this.#ackNow = false;
-    this.#ackAt = Infinity;
     return this.#advertised = this.window;
   }
 
