@@ -153,6 +153,18 @@ export function decodeFrame(datagram: Uint8Array): Decoded<TunnelFrame> {
   }
 }
 
+/**
+ * The sender of a sealed frame, for the packet path, which needs nothing else of it.
+ *
+ * @param datagram A datagram.
+ * @returns The node number; undefined when it is no PILS frame.
+ */
+export function pilsSender(datagram: Uint8Array): number | undefined {
+  if (datagram.length < PILS_OVERHEAD_BYTES) return undefined;
+  const view = viewOf(datagram);
+  return view.getUint32(0) === MAGIC_PILS ? view.getUint32(4) : undefined;
+}
+
 function checkLength(name: string, bytes: Uint8Array, length: number): void {
   if (bytes.length !== length) {
     throw new PilotError(

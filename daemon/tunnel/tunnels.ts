@@ -13,6 +13,7 @@ import {
   type PilaFields,
   PILS_HEADER_BYTES,
   PILS_OVERHEAD_BYTES,
+  pilsSender,
 } from "../../protocol/frame.ts";
 import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
 import {
@@ -254,12 +255,14 @@ export class Tunnels {
   }
 
   #onFrame(bytes: Uint8Array, route: Route): void {
+    const sender = pilsSender(bytes);
+    if (sender !== undefined) {
+      if (sender !== this.#sender.self) this.#onSealed(sender, bytes, route);
+      return;
+    }
     const frame = decodeFrame(bytes);
     if (frame instanceof DecodeError) return;
     switch (frame.type) {
-      case "pils":
-        if (frame.sender !== this.#sender.self) this.#onSealed(frame.sender, bytes, route);
-        break;
       case "pila":
         if (frame.sender !== this.#sender.self) this.#onPila(frame, route);
         break;

@@ -12,6 +12,7 @@ import {
   noncePrefix,
   pilaChallenge,
   PILS_HEADER_BYTES,
+  pilsSender,
   writePilsHeader,
 } from "../../protocol/frame.ts";
 import {
@@ -164,4 +165,13 @@ Deno.test("encodePila refuses keys and signatures of the wrong length", () => {
   throwsPilot(() => encodePila({ ...vector, signature: new Uint8Array(0) }), "invalid_argument");
   throwsPilot(() => encodePilk(1, new Uint8Array(0)), "invalid_argument");
   throwsPilot(() => pilaChallenge(1, new Uint8Array(0)), "invalid_argument");
+});
+
+Deno.test("pilsSender agrees with decodeFrame for any bytes", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (bytes, isSealed) => {
+    if (isSealed && bytes.length >= 4) bytes.set([0x50, 0x49, 0x4c, 0x53]);
+    const frame = decodeFrame(bytes);
+    const sender = "type" in frame && frame.type === "pils" ? frame.sender : undefined;
+    assert.equal(pilsSender(bytes), sender);
+  }));
 });
