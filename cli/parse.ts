@@ -38,6 +38,24 @@ export function parsePositive(text: string): number {
   return value;
 }
 
+/** Segment sizes that path MTU discovery can go for: from what every path carries to what a packet holds. */
+const MSS_RANGE = { least: 1152, most: 65_437 } as const;
+
+/**
+ * A segment size.
+ *
+ * @param text Decimal digits.
+ * @returns Bytes, 1152..65437.
+ * @throws {PilotError} `invalid_argument`.
+ */
+export function parseMss(text: string): number {
+  const value = parseCount(text);
+  if (value < MSS_RANGE.least || value > MSS_RANGE.most) {
+    throw usageError(`Must be from ${MSS_RANGE.least} to ${MSS_RANGE.most}`);
+  }
+  return value;
+}
+
 /** Highest node number; 0xffffffff means broadcast. */
 const MAX_NODE = 0xfffffffe;
 

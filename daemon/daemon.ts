@@ -132,6 +132,7 @@ export class Daemon implements Backend, AsyncDisposable {
       random,
       socket: parts.socket,
       keyPair: parts.keyPair,
+      maxSegmentBytes: options.mss,
       aead: parts.aead.factory,
       pinnedKey: (node) => trustState.pinnedKey(node),
       lookupKey: (node) => registry.lookupKey(node),

@@ -140,6 +140,8 @@ export interface DaemonOptions {
   udp?: UdpKind | undefined;
   /** Form of AES-256-GCM; default environment `PILOT_AEAD`, then "auto". */
   aead?: AeadKind | undefined;
+  /** Largest stream segment that path MTU discovery goes for, 1152..65437 bytes; default 32 400. */
+  mss?: number | undefined;
   /** Called once when the socket answers. */
   ready?: (ready: DaemonReady) => void;
 }
@@ -262,6 +264,7 @@ export function resolveDaemonOptions(
     logFormat: flags.logFormat ?? config.log_format ?? "text",
     udp: flags.udp ?? envChoice("PILOT_UDP", UDP_KINDS),
     aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS),
+    mss: flags.mss,
   };
 }
 

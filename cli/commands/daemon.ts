@@ -10,7 +10,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatUptime, type Outcome } from "../output.ts";
-import { oneOf, parseDuration, parseEndpointText } from "../parse.ts";
+import { oneOf, parseDuration, parseEndpointText, parseMss } from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
 import { pause } from "../wait.ts";
 
@@ -66,6 +66,11 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
     description: "AES-256-GCM: auto, libcrypto, node or noble (auto)",
     parse: oneOf("auto", "libcrypto", "node", "noble"),
   },
+  {
+    flags: "--mss <bytes>",
+    description: "Largest stream segment to discover, 1152 to 65437 (32400)",
+    parse: parseMss,
+  },
 ];
 
 /** The options of {@linkcode DAEMON_OPTIONS} as settings of the daemon. */
@@ -87,6 +92,7 @@ function daemonFlags(call: Invocation): DaemonFlags {
     logFormat: options.text("log-format") as LogFormat | undefined,
     udp: options.text("udp") as UdpKind | undefined,
     aead: options.text("aead") as AeadKind | undefined,
+    mss: options.number("mss"),
   };
 }
 
@@ -114,6 +120,7 @@ async function runArguments(call: Invocation): Promise<string[]> {
     "log-format": flags.logFormat,
     udp: flags.udp,
     aead: flags.aead,
+    mss: flags.mss === undefined ? undefined : String(flags.mss),
   };
   for (const [name, value] of Object.entries(texts)) {
     if (value !== undefined) args.push(`--${name}=${value}`);

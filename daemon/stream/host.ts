@@ -25,7 +25,7 @@ import { withLimits } from "./with_limits.ts";
 
 /** Connections at a time (daemon.md §3.1). */
 export const MAX_CONNECTIONS = 65_536;
-/** Connections to one local port at a time (daemon.md §3.1). */
+/** Connections to one local port at a time (daemon.md §3.1), those not counted that are closed on both sides. */
 export const MAX_CONNECTIONS_PER_PORT = 1_024;
 /**
  * Memory of all send and receive buffers together: eight of the largest, or a share for each of very many; below
@@ -283,6 +283,14 @@ export class StreamHost implements ConnHost {
     handler(conn);
   }
 
+  onClosed(conn: HostConn): void {
+    if (conn.isActive) return;
+    // What only waits for late segments must not keep others from the port: it would for 10 s each.
+    const left = this.#perPort.get(conn.localPort)! - 1;
+    if (left === 0) this.#perPort.delete(conn.localPort);
+    else this.#perPort.set(conn.localPort, left);
+  }
+
   onGone(conn: HostConn): void {
     const key = addressKey(conn.remoteAddress.network, conn.remoteAddress.node);
     const conns = this.#conns.get(key);
@@ -297,13 +305,7 @@ export class StreamHost implements ConnHost {
     if (ofNode.size === 0) this.#byNode.delete(conn.remoteAddress.node);
     this.#count--;
     this.#timers.delete(conn);
-    if (conn.isActive) {
-      this.#ports.release(conn.localPort, this.now());
-    } else {
-      const left = this.#perPort.get(conn.localPort)! - 1;
-      if (left === 0) this.#perPort.delete(conn.localPort);
-      else this.#perPort.set(conn.localPort, left);
-    }
+    if (conn.isActive) this.#ports.release(conn.localPort, this.now());
     const waiting = this.#dials.get(conn);
     this.#dials.delete(conn);
     waiting?.reject(dialError(conn));

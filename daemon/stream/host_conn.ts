@@ -23,6 +23,8 @@ export interface ConnHost {
   reschedule(conn: HostConn): void;
   /** The handshake is complete. */
   onEstablished(conn: HostConn): void;
+  /** Both sides are done; at most late segments are still answered. */
+  onClosed(conn: HostConn): void;
   /** The connection is over and can be forgotten. */
   onGone(conn: HostConn): void;
 }
@@ -226,6 +228,7 @@ export class HostConn implements Conn, Timed {
   #close(): void {
     if (this.#reported) return;
     this.#reported = true;
+    this.#host.onClosed(this);
     this.#tell();
   }
 

@@ -9,8 +9,8 @@ import { cliArgs, eventually } from "./processes.ts";
 
 const SKIP_REASON = !isRoot()
   ? "not root on Linux, so no network namespaces"
-  : !await isInstalled("ip")
-  ? "iproute2 is not installed"
+  : !await isInstalled("ip") || !await isInstalled("sysctl")
+  ? "iproute2 or procps is not installed"
   : "";
 const HEADERS_BYTES = 28 + 70;
 

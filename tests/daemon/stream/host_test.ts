@@ -259,6 +259,26 @@ Deno.test("StreamHost bounds the connections of a port and forgets half-open one
   assert.deepEqual([b.streams.size, b.streams.residue], [0, 0]);
 });
 
+Deno.test("StreamHost does not count what is closed on both sides against the limit of a port", async () => {
+  await using world = new World();
+  const [a, b] = await pair(world);
+  // The acceptor closes first, so it is the one that keeps answering late segments.
+  b.streams.bind(80, (conn) => {
+    new Sink(conn);
+    conn.close();
+  });
+  b.trusted.add(5);
+  await world.meet(a, b);
+  // A batch at a time, so that the first are still there when the last come.
+  for (let done = 0; done < MAX_CONNECTIONS_PER_PORT + 50; done += 50) {
+    const dials = Array.from({ length: 50 }, () => a.streams.dial(TO_7, 80));
+    const sinks = (await world.clock.finish(Promise.all(dials))).map((conn) => new Sink(conn));
+    for (const sink of sinks) sink.conn.close();
+    await world.clock.until(() => sinks.every((sink) => sink.isClosed));
+  }
+  assert.ok(b.streams.size > MAX_CONNECTIONS_PER_PORT, `${b.streams.size}`);
+});
+
 Deno.test("StreamHost replaces a connection when the restarted peer uses its ports again, without a RST", async () => {
   await using world = new World();
   const [a, b] = await pair(world);
