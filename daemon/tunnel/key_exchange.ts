@@ -58,6 +58,7 @@ export class KeyExchange {
   readonly #keys: PeerKeys;
   readonly #random: (out: Uint8Array) => void;
   readonly #sources: KeyedRateLimit<string>;
+  readonly #expected: KeyedRateLimit<number>;
   readonly #verifying = new Map<number, Verification>();
   readonly #nonces = new Map<string, NonceSequence>();
   #pila:
@@ -77,6 +78,7 @@ export class KeyExchange {
     this.#keys = options.keys;
     this.#random = options.random;
     this.#sources = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
+    this.#expected = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
   }
 
   /** Signs our PILA for a node number; until then {@linkcode pila} gives nothing. */
@@ -123,9 +125,13 @@ export class KeyExchange {
     }
   }
 
-  /** Whether an address may start another key exchange now. */
-  admits(source: string): boolean {
-    return this.#sources.take(source, this.#clock.now());
+  /**
+   * Whether another key may be looked at now. Strangers are counted by where they come from; a node that we expect
+   * only by itself, so that no flood of others can keep it out.
+   */
+  admits(source: string, node: number, isExpected: boolean): boolean {
+    const now = this.#clock.now();
+    return isExpected ? this.#expected.take(node, now) : this.#sources.take(source, now);
   }
 
   /**
@@ -133,18 +139,19 @@ export class KeyExchange {
    *
    * @param pila The frame; copied.
    * @param route Where it came from.
+   * @param isExpected We trust the node or want to reach it; then {@linkcode MAX_VERIFYING} strangers are no obstacle.
    * @returns The session, or why there is none.
    */
   async verify(
     pila: PilaFields,
     route: Route,
+    isExpected: boolean,
   ): Promise<
     VerifiedPila | KeyVerdict | "busy" | "bad signature" | "weak key"
   > {
     const node = pila.sender;
-    if (this.#verifying.has(node) || this.#verifying.size >= MAX_VERIFYING) {
-      return "busy";
-    }
+    const isFull = this.#verifying.size >= MAX_VERIFYING && !isExpected;
+    if (isFull || this.#verifying.has(node)) return "busy";
     const verification: Verification = { early: [] };
     this.#verifying.set(node, verification);
     try {

@@ -363,13 +363,16 @@ export class Tunnels {
 
   #onPila(pila: PilaFields, route: Route): void {
     const node = pila.sender;
-    if (this.#peers.get(node)?.find(pila.x25519) !== undefined) {
+    const peer = this.#peers.get(node);
+    if (peer?.find(pila.x25519) !== undefined) {
       // Nothing new, and perhaps a replay: no state changes, and an answer only on request, at a limited rate.
       if (pila.request) this.#driver.reply(node, "response", route);
       return;
     }
-    if (!this.#kex.admits(route.via === "relay" ? `relay ${node}` : route.endpoint.host)) return;
-    this.#kex.verify(pila, route).then((verified) => {
+    const isExpected = peer?.cancelTimer !== undefined || this.#deps.isWanted(node);
+    const source = route.via === "relay" ? `relay ${node}` : route.endpoint.host;
+    if (!this.#kex.admits(source, node, isExpected)) return;
+    this.#kex.verify(pila, route, isExpected).then((verified) => {
       if (this.#closed || verified === "busy") return;
       if (typeof verified === "string") {
         // Anybody can cause this, so it must not fill the log.

@@ -70,6 +70,25 @@ Deno.test("one address may not make us verify without end", async () => {
   assert.equal(world.directory.asked.length, asked + 1, "another address is not affected");
 });
 
+Deno.test("a flood of strangers does not keep out the peer that we want to reach", async () => {
+  await using world = new World({ hasBeacon: false });
+  const [a, b] = [await world.node(5), await world.node(7)];
+  // Their verifications hang at the registry.
+  for (let i = 0; i < 400; i++) world.directory.hold(1000 + i);
+  const frames = await Promise.all(Array.from({ length: 400 }, (_, i) => pila(1000 + i)));
+  // From the peer's own address, as behind one NAT, and from many others, so that both bounds are reached.
+  for (const [i, frame] of frames.entries()) {
+    const host = i % 4 === 0 ? b.endpoint.host : `198.51.100.${i % 256}`;
+    world.net.inject(frame, { host, port: 9 }, a.endpoint);
+  }
+  await world.run(20);
+  const start = world.clock.now();
+  await world.meet(a, b);
+  const tookMs = world.clock.now() - start;
+  assert.ok(tookMs < 200, `${tookMs}`); // at the first attempt: the second comes after 250 ms
+  for (let i = 0; i < 400; i++) world.directory.release(1000 + i);
+});
+
 Deno.test("verifications under way are bounded", async () => {
   await using world = new World({ hasBeacon: false });
   const a = await world.node(5);
