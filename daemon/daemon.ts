@@ -47,6 +47,9 @@ export const SHUTDOWN_GRACE_MS = 2_000;
 /** Security events that are logged as warnings; the others of a burst only at debug level. */
 const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };
 
+/** Registrations caused by the beacon seeing us elsewhere: a change of network, not a forger with the beacon's address. */
+const ENDPOINT_NEWS_RATE: Rate = { perSecond: 0.1, burst: 3 };
+
 /** A running daemon. */
 export class Daemon implements Backend, AsyncDisposable {
   /** Software version. */
@@ -80,6 +83,7 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #datagrams: Datagrams;
   readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
   readonly #warnings: TokenBucket;
+  readonly #endpointNews: TokenBucket;
   #services: Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
@@ -106,6 +110,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#clock = clock;
     this.startedMs = clock.now();
     this.#warnings = new TokenBucket(WARNING_RATE, this.startedMs);
+    this.#endpointNews = new TokenBucket(ENDPOINT_NEWS_RATE, this.startedMs);
     this.socket = parts.socket;
     this.aead = parts.aead.name;
     this.#closeAead = () => parts.aead.close();
@@ -142,7 +147,8 @@ export class Daemon implements Backend, AsyncDisposable {
       onPathChanged: (node) => this.streams.onPathChanged(node),
       onPeerRestarted: (node) => this.streams.onPeerRestarted(node),
       observed: (endpoint) => {
-        if (this.directory.observe(endpoint)) this.registration.trigger();
+        const admit = () => this.#endpointNews.take(clock.now());
+        if (this.directory.observe(endpoint, admit)) this.registration.trigger();
       },
       emit,
       log,

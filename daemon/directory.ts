@@ -79,12 +79,21 @@ export class Directory implements DirectoryBackend {
     return this.#observed;
   }
 
-  /** Notes the endpoint that the beacon sees; true when the registry must be told. */
-  observe(endpoint: Endpoint): boolean {
+  /**
+   * Notes the endpoint that the beacon sees. The beacon's address can be forged, so news are taken only as `admit`
+   * allows; what is not taken comes again with the next announcement.
+   *
+   * @param endpoint As the beacon says.
+   * @param admit Whether the registry may be told of another endpoint now.
+   * @returns Whether the registry must be told.
+   */
+  observe(endpoint: Endpoint, admit: () => boolean): boolean {
     const before = this.#observed;
-    this.#observed = endpoint;
-    return (before?.port ?? this.#port) !== endpoint.port ||
+    const isNews = (before?.port ?? this.#port) !== endpoint.port ||
       (before !== undefined && before.host !== endpoint.host);
+    if (isNews && !admit()) return false;
+    this.#observed = endpoint;
+    return isNews;
   }
 
   /** `host:port` to register: the registry takes the host from its TCP connection and the port from here. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { eachLine } from "../lines.ts";
 import { fileURLToPath } from "node:url";
 
 const CLI = fileURLToPath(new URL("../../cli.ts", import.meta.url));
@@ -169,17 +170,4 @@ function envelope(text: string): Data {
 /** What an error says. */
 export function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-async function eachLine(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  take: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    lines.forEach(take);
-  }
-  if (rest !== "") take(rest);
 }

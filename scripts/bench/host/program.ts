@@ -4,6 +4,7 @@
  * @module
  */
 
+import { eachLine } from "../../lines.ts";
 import type { Place } from "./topology.ts";
 
 /** How long a program may take to stop after SIGTERM before it is killed, milliseconds. */
@@ -198,17 +199,4 @@ export class Program implements AsyncDisposable {
 function environment(): Record<string, string> {
   const env = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("PILOT_"));
   return { ...Object.fromEntries(env), NO_COLOR: "1" };
-}
-
-async function eachLine(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  take: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    lines.forEach(take);
-  }
-  if (rest !== "") take(rest);
 }
