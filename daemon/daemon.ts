@@ -87,6 +87,8 @@ export class Daemon implements Backend, AsyncDisposable {
   #services: Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
+  /** The socket will tell when the datagrams that are there have been handed over. */
+  #isBatch = false;
 
   /**
    * Use {@linkcode Daemon.start}.
@@ -336,7 +338,13 @@ export class Daemon implements Backend, AsyncDisposable {
     }
     if (!options.noEventStream) this.#services.push(attachEventStream(this));
     this.trust.start();
-    this.socket.start((data, from) => this.tunnels.onDatagram(data, from));
+    this.socket.start((data, from) => {
+      this.#isBatch = true;
+      this.tunnels.onDatagram(data, from);
+    }, () => {
+      this.#isBatch = false;
+      this.streams.endBatch();
+    });
     if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
     this.registration.trigger();
     options.ready?.({ socket: options.socket, pid: Deno.pid });
@@ -380,7 +388,7 @@ export class Daemon implements Backend, AsyncDisposable {
   #onPacket(packet: Packet, via: "direct" | "relay"): void {
     switch (packet.protocol) {
       case PROTO_STREAM:
-        this.streams.onPacket(packet);
+        this.streams.onPacket(packet, this.#isBatch);
         break;
       case PROTO_DATAGRAM:
         this.#datagrams.onPacket(packet);

@@ -78,6 +78,25 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
+let lastBuffer: ArrayBufferLike | undefined;
+let lastView: DataView | undefined;
+
+/**
+ * A view for reads and writes at `bytes.byteOffset` and beyond, for the packet path: packets lie side by side in few
+ * buffers, and a `DataView` of its own for each would be garbage a million times a second.
+ *
+ * @param bytes The bytes.
+ * @returns A `DataView` of the whole buffer that `bytes` lies in. The one asked for last is kept alive.
+ */
+export function wholeViewOf(bytes: Uint8Array): DataView {
+  const { buffer } = bytes;
+  if (buffer !== lastBuffer || lastView === undefined) {
+    lastBuffer = buffer;
+    lastView = new DataView(buffer);
+  }
+  return lastView;
+}
+
 /**
  * Joins parts into one new array.
  *

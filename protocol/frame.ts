@@ -5,7 +5,7 @@
  * @module
  */
 
-import { viewOf } from "./bytes.ts";
+import { viewOf, wholeViewOf } from "./bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "./errors.ts";
 import { HEADER_BYTES } from "./packet.ts";
 
@@ -22,6 +22,10 @@ export const MAGIC_PILA = 0x50494c41;
 /** `PILP`: hole punch, no content. */
 export const MAGIC_PILP = 0x50494c50;
 
+/** Where the sender, the additional data of the seal, lies in a PILS frame. */
+export const PILS_AAD_OFFSET = 4;
+/** Where the nonce lies in a PILS frame. */
+export const PILS_NONCE_OFFSET = 8;
 /** Bytes before the ciphertext of a PILS frame: magic, sender, nonce. */
 export const PILS_HEADER_BYTES = 20;
 /** Bytes a PILS frame adds to its packet: header and tag. */
@@ -161,8 +165,9 @@ export function decodeFrame(datagram: Uint8Array): Decoded<TunnelFrame> {
  */
 export function pilsSender(datagram: Uint8Array): number | undefined {
   if (datagram.length < PILS_OVERHEAD_BYTES) return undefined;
-  const view = viewOf(datagram);
-  return view.getUint32(0) === MAGIC_PILS ? view.getUint32(4) : undefined;
+  const view = wholeViewOf(datagram);
+  const at = datagram.byteOffset;
+  return view.getUint32(at) === MAGIC_PILS ? view.getUint32(at + 4) : undefined;
 }
 
 function checkLength(name: string, bytes: Uint8Array, length: number): void {
@@ -256,19 +261,16 @@ export function writePilsHeader(
   prefix: number,
   counter: bigint | number,
 ): void {
-  const view = new DataView(
-    out.buffer,
-    out.byteOffset + offset,
-    PILS_HEADER_BYTES,
-  );
-  view.setUint32(0, MAGIC_PILS);
-  view.setUint32(4, sender);
-  view.setUint32(8, prefix);
+  const view = wholeViewOf(out);
+  const at = out.byteOffset + offset;
+  view.setUint32(at, MAGIC_PILS);
+  view.setUint32(at + 4, sender);
+  view.setUint32(at + 8, prefix);
   if (typeof counter === "bigint") {
-    view.setBigUint64(12, counter);
+    view.setBigUint64(at + 12, counter);
   } else {
-    view.setUint32(12, Math.floor(counter / 0x100000000));
-    view.setUint32(16, counter >>> 0);
+    view.setUint32(at + 12, Math.floor(counter / 0x100000000));
+    view.setUint32(at + 16, counter >>> 0);
   }
 }
 

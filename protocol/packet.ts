@@ -5,6 +5,7 @@
  */
 
 import { crc32 } from "node:zlib";
+import { wholeViewOf } from "./bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "./errors.ts";
 
 /** Bytes of the packet header. */
@@ -64,43 +65,41 @@ const CHECKSUM = new DecodeError("checksum", "checksum mismatch");
 const VERSION = new DecodeError("version", "unsupported version");
 
 const CHECKSUM_OFFSET = 30;
-const FOUR_ZEROS = new Uint8Array(4);
-
-/** CRC over header and payload, the checksum field read as zero. */
-function checksum(bytes: Uint8Array): number {
-  const head = crc32(bytes.subarray(0, CHECKSUM_OFFSET));
-  return crc32(bytes.subarray(HEADER_BYTES), crc32(FOUR_ZEROS, head)) >>> 0;
-}
 
 /**
  * Decodes one packet. Bytes after the payload are ignored.
  *
- * @param bytes The packet, starting at its header.
+ * @param bytes The packet, starting at its header. Unchanged afterwards, but written to meanwhile: the checksum is
+ * computed over header and payload with its own field as zero.
  * @returns The packet, its payload a view of `bytes`; or a {@linkcode DecodeError}, checked in the order
  * length, truncation, checksum, version.
  */
 export function decodePacket(bytes: Uint8Array): Decoded<Packet> {
   if (bytes.length < HEADER_BYTES) return TOO_SHORT;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const end = HEADER_BYTES + view.getUint16(2);
+  const view = wholeViewOf(bytes);
+  const at = bytes.byteOffset;
+  const end = HEADER_BYTES + view.getUint16(at + 2);
   if (end > bytes.length) return TRUNCATED;
-  const whole = bytes.subarray(0, end);
-  if (checksum(whole) !== view.getUint32(CHECKSUM_OFFSET)) return CHECKSUM;
-  const first = view.getUint8(0);
+  const claimed = view.getUint32(at + CHECKSUM_OFFSET);
+  view.setUint32(at + CHECKSUM_OFFSET, 0);
+  const sum = crc32(end === bytes.length ? bytes : bytes.subarray(0, end));
+  view.setUint32(at + CHECKSUM_OFFSET, claimed);
+  if (sum !== claimed) return CHECKSUM;
+  const first = view.getUint8(at);
   if (first >> 4 !== PACKET_VERSION) return VERSION;
   return {
     flags: first & 0x0f,
-    protocol: view.getUint8(1),
-    srcNetwork: view.getUint16(4),
-    srcNode: view.getUint32(6),
-    dstNetwork: view.getUint16(10),
-    dstNode: view.getUint32(12),
-    srcPort: view.getUint16(16),
-    dstPort: view.getUint16(18),
-    seq: view.getUint32(20),
-    ack: view.getUint32(24),
-    window: view.getUint16(28),
-    payload: whole.subarray(HEADER_BYTES),
+    protocol: view.getUint8(at + 1),
+    srcNetwork: view.getUint16(at + 4),
+    srcNode: view.getUint32(at + 6),
+    dstNetwork: view.getUint16(at + 10),
+    dstNode: view.getUint32(at + 12),
+    srcPort: view.getUint16(at + 16),
+    dstPort: view.getUint16(at + 18),
+    seq: view.getUint32(at + 20),
+    ack: view.getUint32(at + 24),
+    window: view.getUint16(at + 28),
+    payload: bytes.subarray(HEADER_BYTES, end),
   };
 }
 
@@ -126,22 +125,23 @@ export function encodePacketInto(
       `Packet of ${payload.length} payload bytes does not fit`,
     );
   }
-  const view = new DataView(out.buffer, out.byteOffset + offset, length);
-  view.setUint8(0, PACKET_VERSION << 4 | packet.flags & 0x0f);
-  view.setUint8(1, packet.protocol);
-  view.setUint16(2, payload.length);
-  view.setUint16(4, packet.srcNetwork);
-  view.setUint32(6, packet.srcNode);
-  view.setUint16(10, packet.dstNetwork);
-  view.setUint32(12, packet.dstNode);
-  view.setUint16(16, packet.srcPort);
-  view.setUint16(18, packet.dstPort);
-  view.setUint32(20, packet.seq);
-  view.setUint32(24, packet.ack);
-  view.setUint16(28, packet.window);
-  view.setUint32(CHECKSUM_OFFSET, 0);
+  const view = wholeViewOf(out);
+  const at = out.byteOffset + offset;
+  view.setUint8(at, PACKET_VERSION << 4 | packet.flags & 0x0f);
+  view.setUint8(at + 1, packet.protocol);
+  view.setUint16(at + 2, payload.length);
+  view.setUint16(at + 4, packet.srcNetwork);
+  view.setUint32(at + 6, packet.srcNode);
+  view.setUint16(at + 10, packet.dstNetwork);
+  view.setUint32(at + 12, packet.dstNode);
+  view.setUint16(at + 16, packet.srcPort);
+  view.setUint16(at + 18, packet.dstPort);
+  view.setUint32(at + 20, packet.seq);
+  view.setUint32(at + 24, packet.ack);
+  view.setUint16(at + 28, packet.window);
+  view.setUint32(at + CHECKSUM_OFFSET, 0);
   out.set(payload, offset + HEADER_BYTES);
-  view.setUint32(CHECKSUM_OFFSET, crc32(out.subarray(offset, offset + length)));
+  view.setUint32(at + CHECKSUM_OFFSET, crc32(out.subarray(offset, offset + length)));
   return length;
 }
 

@@ -37,9 +37,11 @@ interface Contexts {
 /** What all keys share. */
 class Library {
   readonly calls: EvpCalls;
-  // One each, as sealing and opening take turns with different buffers.
+  // One for each argument, as these take turns with different buffers.
   readonly sealAddresses = new AddressCache();
   readonly openAddresses = new AddressCache();
+  readonly nonceAddresses = new AddressCache();
+  readonly aadAddresses = new AddressCache();
   /** Where libcrypto writes the lengths that are known beforehand, and the nothing that "final" adds. */
   readonly scratch: bigint;
   readonly #scratchBytes = new Uint8Array(new ArrayBuffer(64));
@@ -128,12 +130,12 @@ class EvpAead implements Aead {
     const calls = this.#calls;
     const context = contexts.seal;
     const scratch = this.#scratch;
-    const addresses = this.#library.sealAddresses;
+    const { sealAddresses: addresses, nonceAddresses, aadAddresses } = this.#library;
     const data = addresses.at(buf, offset);
     const isSealed =
-      calls.EVP_EncryptInit_ex(context, NULL, NULL, NULL, addresses.at(nonce)) === 1 &&
+      calls.EVP_EncryptInit_ex(context, NULL, NULL, NULL, nonceAddresses.at(nonce)) === 1 &&
       (aad.length === 0 ||
-        calls.EVP_EncryptUpdate(context, NULL, scratch, addresses.at(aad), aad.length) === 1) &&
+        calls.EVP_EncryptUpdate(context, NULL, scratch, aadAddresses.at(aad), aad.length) === 1) &&
       (length === 0 || calls.EVP_EncryptUpdate(context, data, scratch, data, length) === 1) &&
       calls.EVP_EncryptFinal_ex(context, scratch + 16n, scratch) === 1 &&
       calls.EVP_CIPHER_CTX_ctrl(
@@ -161,14 +163,14 @@ class EvpAead implements Aead {
     const calls = this.#calls;
     const context = contexts.open;
     const scratch = this.#scratch;
-    const addresses = this.#library.openAddresses;
+    const { openAddresses: addresses, nonceAddresses, aadAddresses } = this.#library;
     const plainLength = length - AEAD_TAG_BYTES;
     const data = addresses.at(buf, offset);
     const tag = addresses.at(buf, offset + plainLength);
-    const isRead = calls.EVP_DecryptInit_ex(context, NULL, NULL, NULL, addresses.at(nonce)) === 1 &&
+    const isRead = calls.EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonceAddresses.at(nonce)) === 1 &&
       calls.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) === 1 &&
       (aad.length === 0 ||
-        calls.EVP_DecryptUpdate(context, NULL, scratch, addresses.at(aad), aad.length) === 1) &&
+        calls.EVP_DecryptUpdate(context, NULL, scratch, aadAddresses.at(aad), aad.length) === 1) &&
       (plainLength === 0 ||
         calls.EVP_DecryptUpdate(context, data, scratch, data, plainLength) === 1);
     if (isRead && calls.EVP_DecryptFinal_ex(context, scratch + 16n, scratch) === 1) return true;

@@ -33,8 +33,8 @@ export interface ClientConnOwner {
   readonly out: Outgoing;
   /** Whether the client has said Hello: it grants credit and understands why a connection ended. */
   readonly extended: boolean;
-  /** A tagged Send has been taken by the stream. */
-  sent(tag: number): void;
+  /** A tagged Send has been taken by the stream; whether others of this connection wait behind it. */
+  sent(tag: number, isMoreQueued: boolean): void;
   /** A tagged request about this connection failed. */
   failed(tag: number, error: PilotError): void;
   /** A tagged Close is done. */
@@ -137,7 +137,7 @@ export class ClientConn implements FrameSource, ConnListener {
     // The stream calls back from within its methods, also to say that it is over.
     const taken = this.#sendQueue.length > 0 ? 0 : this.#conn.write(data);
     if (taken === data.length && this.#sendQueue.length === 0) {
-      if (tag !== undefined) this.#owner.sent(tag);
+      if (tag !== undefined) this.#owner.sent(tag, false);
       return;
     }
     if (this.#over) {
@@ -225,18 +225,12 @@ export class ClientConn implements FrameSource, ConnListener {
       RECV_FRAME_BYTES,
       this.#credit,
     );
-    let end = start;
-    while (end - start < room) {
-      const data = this.#conn.read(room - (end - start));
-      if (data === undefined) break;
-      out.set(data, end);
-      end += data.length;
-    }
-    if (end === start) {
+    const length = room <= 0 ? 0 : this.#conn.readInto(out.subarray(start, start + room));
+    const end = start + length;
+    if (length === 0) {
       this.#announceEnd();
       return offset;
     }
-    const length = end - start;
     this.#credit -= length;
     const view = new DataView(out.buffer, out.byteOffset + offset);
     view.setUint32(0, 1 + 4 + length);
@@ -299,7 +293,7 @@ export class ClientConn implements FrameSource, ConnListener {
       this.#sendQueued -= taken;
       this.#owner.sendQueueChanged(this, -taken);
       if (taken === data.length) {
-        if (tag !== undefined) this.#owner.sent(tag);
+        if (tag !== undefined) this.#owner.sent(tag, this.#sendQueue.length > 0);
       } else if (this.#conn.writableBytes === 0) {
         break; // otherwise room was made, and told, from within the write
       }

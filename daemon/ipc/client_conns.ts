@@ -199,8 +199,10 @@ export class ClientConns implements ClientConnOwner {
     this.#conns.clear();
   }
 
-  sent(tag: number): void {
-    this.out.push(encodeAnswer(tag, Cmd.Send, NOTHING));
+  sent(tag: number, isMoreQueued: boolean): void {
+    const frame = encodeAnswer(tag, Cmd.Send, NOTHING);
+    if (isMoreQueued) this.out.pushLazily(frame);
+    else this.out.push(frame);
   }
 
   failed(tag: number, error: PilotError): void {

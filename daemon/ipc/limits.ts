@@ -28,6 +28,10 @@ export const REPLY_HIGH_BYTES = 1024 * 1024;
 export const REPLY_MAX_BYTES = 16 * 1024 * 1024;
 /** Datagrams queued for a client above which further ones are dropped for it: datagrams are allowed to get lost. */
 export const DATAGRAM_QUEUE_BYTES = 1024 * 1024;
+/** Answered Sends that wait for each other while more of the client's Sends are queued: half of its window. */
+export const LAZY_REPLIES = 4;
+/** How long they wait at most, milliseconds: a program may wait for one of them before it goes on. */
+export const LAZY_REPLY_MS = 2;
 /** Bytes of one write to a client's socket: most of a Linux socket buffer, so one system call carries many frames. */
 export const WRITE_BUFFER_BYTES = 128 * 1024;
 /** Stream bytes in one Recv frame, so that one connection does not fill a whole write while others wait. */

@@ -8,6 +8,8 @@
 
 import {
   DATAGRAM_QUEUE_BYTES,
+  LAZY_REPLIES,
+  LAZY_REPLY_MS,
   POOLED_WRITE_BUFFERS,
   REPLY_HIGH_BYTES,
   REPLY_MAX_BYTES,
@@ -102,6 +104,9 @@ export class Outgoing {
   #writing = false;
   #progressAt = 0;
   #stallTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Replies that wait for company. */
+  #lazy = 0;
+  #lazyTimer: ReturnType<typeof setTimeout> | undefined;
   #idle: (() => void)[] = [];
   #dropped = 0;
 
@@ -142,6 +147,21 @@ export class Outgoing {
     }
     if (this.#replies.bytes > REPLY_HIGH_BYTES) this.#congested = true;
     this.#wake();
+  }
+
+  /**
+   * Queues a reply that nobody waits for yet: it leaves with whatever comes next, at the latest when there are
+   * {@linkcode LAZY_REPLIES} or after {@linkcode LAZY_REPLY_MS}. Waking a client costs more than a packet.
+   *
+   * @param frame A whole frame; owned by the queue.
+   */
+  pushLazily(frame: Uint8Array): void {
+    if (this.#pumping || this.#dead || ++this.#lazy >= LAZY_REPLIES) return this.push(frame);
+    this.#replies.push(frame);
+    this.#lazyTimer ??= setTimeout(() => {
+      this.#lazyTimer = undefined;
+      if (this.#lazy > 0) this.#wake();
+    }, LAZY_REPLY_MS);
   }
 
   /**
@@ -192,6 +212,8 @@ export class Outgoing {
     this.#congested = false;
     clearTimeout(this.#stallTimer);
     this.#stallTimer = undefined;
+    clearTimeout(this.#lazyTimer);
+    this.#lazyTimer = undefined;
     this.#options.onRoom();
   }
 
@@ -207,6 +229,7 @@ export class Outgoing {
   }
 
   #wake(): void {
+    this.#lazy = 0;
     if (this.#pumping) return;
     this.#pumping = true;
     void this.#pump();

@@ -4,8 +4,11 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import type { Endpoint } from "../../protocol/ip.ts";
 import {
+  BATCH_END_DATAGRAMS,
+  type BatchEndHandler,
   bindError,
   BUFFER_CLASSES,
   bufferClass,
@@ -92,8 +95,8 @@ export class PortableUdpSocket implements UdpSocket {
     this.#sending ??= this.#sendQueued();
   }
 
-  start(onDatagram: DatagramHandler): void {
-    this.#receiving ??= this.#receive(onDatagram);
+  start(onDatagram: DatagramHandler, onBatchEnd: BatchEndHandler = () => {}): void {
+    this.#receiving ??= this.#receive(onDatagram, new Turns(onBatchEnd));
   }
 
   close(): Promise<void> {
@@ -137,7 +140,7 @@ export class PortableUdpSocket implements UdpSocket {
     this.#sending = undefined;
   }
 
-  async #receive(onDatagram: DatagramHandler): Promise<void> {
+  async #receive(onDatagram: DatagramHandler, turns: Turns): Promise<void> {
     const buffer = new Uint8Array(SEND_BUFFER_BYTES);
     while (this.#closing === undefined) {
       let received: [Uint8Array, Deno.Addr];
@@ -156,12 +159,48 @@ export class PortableUdpSocket implements UdpSocket {
       this.stats.receiveCalls++;
       this.stats.receivedBytes += received[0].length;
       onDatagram(received[0], { host: normalizeHost(hostname), port });
+      turns.handled();
     }
   }
 
   #release(buffer: Uint8Array<ArrayBuffer>): void {
     const pool = this.#pools[bufferClass(buffer.length)]!;
     if (pool.length < POOL_BUFFERS) pool.push(buffer);
+  }
+}
+
+/**
+ * Finds out which datagrams were there together. The runtime hands them over one by one, those that wait in the kernel
+ * all within one turn of the event loop.
+ */
+class Turns {
+  readonly #onBatchEnd: BatchEndHandler;
+  /** Datagrams since the last end of a batch. */
+  #open = 0;
+  /** Datagrams of this turn. */
+  #ofTurn = 0;
+  #isBusy = false;
+  readonly #endTurn = (): void => {
+    // A single datagram is an exchange of one by one, whose answers must not wait.
+    this.#isBusy = this.#ofTurn > 1;
+    this.#ofTurn = 0;
+    if (this.#open > 0) this.#end();
+  };
+
+  constructor(onBatchEnd: BatchEndHandler) {
+    this.#onBatchEnd = onBatchEnd;
+  }
+
+  /** A datagram has been handled. */
+  handled(): void {
+    this.#open++;
+    if (this.#ofTurn++ === 0) setImmediate(this.#endTurn);
+    if (!this.#isBusy && this.#ofTurn === 1 || this.#open >= BATCH_END_DATAGRAMS) this.#end();
+  }
+
+  #end(): void {
+    this.#open = 0;
+    this.#onBatchEnd();
   }
 }
 

@@ -67,6 +67,15 @@ export function countError(stats: UdpStats, name: string): void {
 /** Called for each datagram received; `data` is valid, and may be changed, during the call only. */
 export type DatagramHandler = (data: Uint8Array, from: Endpoint) => void;
 
+/**
+ * Called after the last of the datagrams that were there together, and within a long run of them every
+ * {@linkcode BATCH_END_DATAGRAMS}: what need not be done for each (answers, wake-ups) is best done then.
+ */
+export type BatchEndHandler = () => void;
+
+/** Datagrams handed over between two calls of a {@linkcode BatchEndHandler} at most: a GSO message of them. */
+export const BATCH_END_DATAGRAMS = 64;
+
 /** A bound UDP socket. Sending never blocks and never throws: a datagram may be lost anyway. */
 export interface UdpSocket {
   /** Name shown by `info`. */
@@ -101,7 +110,7 @@ export interface UdpSocket {
     mayFragment?: boolean,
   ): void;
   /** Starts receiving. */
-  start(onDatagram: DatagramHandler): void;
+  start(onDatagram: DatagramHandler, onBatchEnd?: BatchEndHandler): void;
   /** Sends what is queued, closes the socket and ends receiving. May be called more than once. */
   close(): Promise<void>;
 }

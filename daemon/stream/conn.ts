@@ -50,6 +50,8 @@ export interface Conn {
   setListener(listener: ConnListener): void;
   /** Takes up to `maxBytes` in-order bytes; the caller owns them. Undefined when there are none. */
   read(maxBytes?: number): Uint8Array | undefined;
+  /** Copies in-order bytes to the start of `out` and returns how many; 0 when there are none. */
+  readInto(out: Uint8Array): number;
   /** Copies as much of `data` as fits into the send buffer and returns how much that was; 0 when full or closing. */
   write(data: Uint8Array): number;
   /** Orderly close: everything written is delivered first. Reading goes on until the peer ends. */

@@ -89,6 +89,8 @@ export class StreamHost implements ConnHost {
     window: 0,
     payload: NO_PAYLOAD,
   };
+  /** Connections that got segments in this batch. */
+  #due: HostConn[] = [];
   #count = 0;
   #nextId = 1;
   #closed = false;
@@ -192,13 +194,23 @@ export class StreamHost implements ConnHost {
     });
   }
 
-  /** Handles a stream packet from an authenticated peer. */
-  onPacket(packet: Packet): void {
+  /**
+   * Handles a stream packet from an authenticated peer.
+   *
+   * @param isBatch A call of {@linkcode StreamHost.endBatch} follows soon: what the packet asks for is done then, once
+   * for all packets of the batch.
+   */
+  onPacket(packet: Packet, isBatch: boolean = false): void {
     const conn = this.#find(packet);
     const isSyn = (packet.flags & (SYN | ACK)) === SYN;
     if (conn !== undefined) {
       if (!isSyn || !conn.isRestart(packet)) {
         conn.onSegment(packet);
+        if (!isBatch || conn.isReference) conn.drive();
+        else if (!conn.isDue) {
+          conn.isDue = true;
+          this.#due.push(conn);
+        }
         return;
       }
       // The peer's process is a new one and reuses the port numbers (daemon.md §3.4 RULE).
@@ -206,6 +218,17 @@ export class StreamHost implements ConnHost {
     }
     if (isSyn) this.#onSyn(packet);
     else this.#onStray(packet);
+  }
+
+  /** Does what the packets of a batch asked for. */
+  endBatch(): void {
+    if (this.#due.length === 0) return;
+    const due = this.#due;
+    this.#due = [];
+    for (const conn of due) {
+      conn.isDue = false;
+      conn.drive();
+    }
   }
 
   /** The peer proved a new tunnel key: what it does not know any more must end soon (daemon.md §17 RULE). */

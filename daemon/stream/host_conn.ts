@@ -47,6 +47,8 @@ export class HostConn implements Conn, Timed {
   readonly remotePort: number;
   /** We opened it. */
   readonly isActive: boolean;
+  /** The host will drive it at the end of the batch; kept by the host. */
+  isDue = false;
   readonly #host: ConnHost;
   readonly #stream: Stream;
   readonly #large = new LargeSegments();
@@ -73,6 +75,11 @@ export class HostConn implements Conn, Timed {
 
   get state(): StreamState {
     return this.#stream.state;
+  }
+
+  /** The peer is an older one, whose window grows by the number of acknowledgements: each segment is answered for itself. */
+  get isReference(): boolean {
+    return this.#stream.isReference;
   }
 
   get error(): PilotError | undefined {
@@ -104,12 +111,21 @@ export class HostConn implements Conn, Timed {
 
   read(maxBytes?: number): Uint8Array | undefined {
     const data = this.#stream.read(maxBytes);
-    if (data === undefined) return undefined;
+    if (data !== undefined) this.#afterRead();
+    return data;
+  }
+
+  readInto(out: Uint8Array): number {
+    const bytes = this.#stream.readInto(out);
+    if (bytes > 0) this.#afterRead();
+    return bytes;
+  }
+
+  #afterRead(): void {
     // Reading may owe the peer a window update.
     if (!this.#gone) this.drive();
     // Nobody drives a stream that is over, but this may have been the last of what it left.
     else if (this.#stream.pollEvent() === "end") this.#ended = true;
-    return data;
   }
 
   write(data: Uint8Array): number {
@@ -132,12 +148,11 @@ export class HostConn implements Conn, Timed {
     return this.#stream.stats();
   }
 
-  /** A segment of the peer for this connection. */
+  /** A segment of the peer for this connection; {@linkcode HostConn.drive} is to follow. */
   onSegment(segment: Segment): void {
     const now = this.#host.now();
     this.#large.heard(now);
     this.#stream.onSegment(segment, now);
-    this.drive();
   }
 
   /** Whether a SYN for this connection means that the peer has restarted. */

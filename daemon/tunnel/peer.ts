@@ -8,7 +8,7 @@
  */
 
 import { equalBytes } from "../../protocol/crypto/base64.ts";
-import { noncePrefix } from "../../protocol/frame.ts";
+import { noncePrefix, PILS_NONCE_OFFSET } from "../../protocol/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import { PATH_BASE_BYTES } from "../../protocol/path/mod.ts";
 import type { PeerPath } from "./path_mtu.ts";
@@ -187,7 +187,7 @@ export class PeerTunnel {
       return OPENED[live.open(frame)];
     }
     const sessions = this.#sessions();
-    const prefix = noncePrefix(frame.subarray(8, 20));
+    const prefix = noncePrefix(frame, PILS_NONCE_OFFSET);
     const likely = sessions.findIndex((session) => session.lastPrefix === prefix);
     if (likely > 0) sessions.unshift(...sessions.splice(likely, 1));
     let result: OpenResult = "forged";

@@ -5,14 +5,16 @@
  * @module
  */
 
-import type { Aead } from "../../protocol/crypto/aead.ts";
+import { type Aead, AEAD_NONCE_BYTES } from "../../protocol/crypto/aead.ts";
 import type { NonceSequence } from "../../protocol/crypto/nonce.ts";
 import { ReplayWindows } from "../../protocol/crypto/replay.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import {
   nonceCounter,
   noncePrefix,
+  PILS_AAD_OFFSET,
   PILS_HEADER_BYTES,
+  PILS_NONCE_OFFSET,
   PILS_OVERHEAD_BYTES,
   writePilsHeader,
 } from "../../protocol/frame.ts";
@@ -24,9 +26,6 @@ export type Route = { readonly via: "direct"; readonly endpoint: Endpoint } | {
 
 /** What opening a sealed frame came to. */
 export type OpenResult = "ok" | "forged" | "replayed";
-
-const NONCE_OFFSET = 8;
-const AAD_OFFSET = 4;
 
 /** Keys and counters of one session. */
 export class Session {
@@ -41,6 +40,10 @@ export class Session {
   readonly #aead: Aead;
   readonly #nonces: NonceSequence;
   readonly #windows = new ReplayWindows();
+  // Copies of the 16 header bytes that the cipher wants for themselves: cheaper than two views of every frame. In memory
+  // that does not move, as the cipher may take its address.
+  readonly #nonce = new Uint8Array(new ArrayBuffer(AEAD_NONCE_BYTES));
+  readonly #aad = new Uint8Array(new ArrayBuffer(PILS_NONCE_OFFSET - PILS_AAD_OFFSET));
   #lastPrefix: number | undefined;
 
   constructor(
@@ -75,16 +78,12 @@ export class Session {
     sender: number,
     packetBytes: number,
   ): number {
-    const nonce = buffer.subarray(
-      offset + NONCE_OFFSET,
-      offset + PILS_HEADER_BYTES,
-    );
     writePilsHeader(buffer, offset, sender, 0, 0);
-    this.#nonces.next(nonce);
-    const aad = buffer.subarray(offset + AAD_OFFSET, offset + NONCE_OFFSET);
+    this.#nonces.next(buffer, offset + PILS_NONCE_OFFSET);
+    this.#takeHeader(buffer, offset);
     this.#aead.seal(
-      nonce,
-      aad,
+      this.#nonce,
+      this.#aad,
       buffer,
       offset + PILS_HEADER_BYTES,
       packetBytes,
@@ -97,23 +96,29 @@ export class Session {
    * content is lost. Only an authentic frame moves the replay window.
    */
   open(frame: Uint8Array): OpenResult {
-    const nonce = frame.subarray(NONCE_OFFSET, PILS_HEADER_BYTES);
-    const counter = nonceCounter(nonce);
+    const counter = nonceCounter(frame, PILS_NONCE_OFFSET);
     if (!Number.isSafeInteger(counter)) return "forged";
-    const aad = frame.subarray(AAD_OFFSET, NONCE_OFFSET);
+    this.#takeHeader(frame, 0);
     if (
       !this.#aead.open(
-        nonce,
-        aad,
+        this.#nonce,
+        this.#aad,
         frame,
         PILS_HEADER_BYTES,
         frame.length - PILS_HEADER_BYTES,
       )
     ) return "forged";
-    const prefix = noncePrefix(nonce);
+    const prefix = noncePrefix(frame, PILS_NONCE_OFFSET);
     if (this.#windows.accept(prefix, counter) !== "ok") return "replayed";
     this.#lastPrefix = prefix;
     return "ok";
+  }
+
+  #takeHeader(frame: Uint8Array, offset: number): void {
+    const aad = this.#aad;
+    for (let i = 0; i < aad.length; i++) aad[i] = frame[offset + PILS_AAD_OFFSET + i]!;
+    const nonce = this.#nonce;
+    for (let i = 0; i < nonce.length; i++) nonce[i] = frame[offset + PILS_NONCE_OFFSET + i]!;
   }
 
   /** Both directions use one key and are told apart by their prefixes only; see {@linkcode NonceSequence.reprefix}. */

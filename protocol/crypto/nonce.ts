@@ -89,22 +89,24 @@ export class NonceSequence {
 /**
  * Reads the prefix of a nonce.
  *
- * @param nonce At least 4 bytes.
+ * @param bytes Holds the nonce.
+ * @param offset Its first byte.
  * @returns The prefix, unsigned 32 bit.
  */
-export function noncePrefix(nonce: Uint8Array): number {
-  return readU32(nonce, 0);
+export function noncePrefix(bytes: Uint8Array, offset: number = 0): number {
+  return readU32(bytes, offset);
 }
 
 /**
  * Reads the counter of a nonce.
  *
- * @param nonce At least 12 bytes.
+ * @param bytes Holds the nonce.
+ * @param offset Its first byte.
  * @returns The counter; values of 2^53 and above, which no honest sender reaches, come out inexact but still
  * above `Number.MAX_SAFE_INTEGER`, and the replay window refuses them.
  */
-export function nonceCounter(nonce: Uint8Array): number {
-  return readU32(nonce, 4) * 0x1_0000_0000 + readU32(nonce, 8);
+export function nonceCounter(bytes: Uint8Array, offset: number = 0): number {
+  return readU32(bytes, offset + 4) * 0x1_0000_0000 + readU32(bytes, offset + 8);
 }
 
 function randomPrefix(random: (out: Uint8Array) => void): number {

@@ -190,10 +190,23 @@ export class Receiver {
    */
   read(max: number): Uint8Array | undefined {
     const out = this.#buffer.read(max);
-    if (out === undefined) return undefined;
+    if (out !== undefined) this.#afterRead();
+    return out;
+  }
+
+  /**
+   * @param out Filled from its start with the next bytes in order.
+   * @returns Bytes copied.
+   */
+  readInto(out: Uint8Array): number {
+    const bytes = this.#buffer.readInto(out);
+    if (bytes > 0) this.#afterRead();
+    return bytes;
+  }
+
+  #afterRead(): void {
     this.#settle();
     this.#announce();
-    return out;
   }
 
   /** The application will not read any more: what arrives is acknowledged and dropped. */

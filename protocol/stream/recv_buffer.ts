@@ -7,6 +7,12 @@
 /** Largest piece handed over at once. */
 export const MAX_PIECE_BYTES = 64 << 10;
 
+/** Read pieces kept for the next stream that needs one: a few full receive windows. */
+const POOLED_PIECES = 32;
+
+/** Pieces of the largest size that nobody uses. */
+const pool: Uint8Array[] = [];
+
 /** Queue of bytes. Each byte is copied once, from the datagram into a piece. */
 export class RecvBuffer {
   /** Full pieces, then the one being filled. */
@@ -15,6 +21,8 @@ export class RecvBuffer {
   #head = 0;
   /** Bytes of the head piece already read. */
   #read = 0;
+  /** Part of the head piece was handed over, so it belongs to the reader. */
+  #isLent = false;
   /** Bytes filled in the last piece. */
   #filled = 0;
   #size = 0;
@@ -41,12 +49,12 @@ export class RecvBuffer {
       if (used === rest.length) return;
       rest = rest.subarray(used);
     }
-    last = new Uint8Array(
-      Math.max(
-        rest.length,
-        Math.min(MAX_PIECE_BYTES, Math.max(this.#batch, this.#size)),
-      ),
+    const size = Math.max(
+      rest.length,
+      Math.min(MAX_PIECE_BYTES, Math.max(this.#batch, this.#size)),
     );
+    last = size === MAX_PIECE_BYTES ? pool.pop() : undefined;
+    last ??= new Uint8Array(size);
     last.set(rest);
     this.#pieces.push(last);
     this.#filled = rest.length;
@@ -61,22 +69,34 @@ export class RecvBuffer {
   read(max: number): Uint8Array | undefined {
     const piece = this.#pieces[this.#head];
     if (piece === undefined || max <= 0) return undefined;
-    const isLast = this.#head === this.#pieces.length - 1;
-    const end = isLast ? this.#filled : piece.length;
-    const taken = Math.min(max, end - this.#read);
-    const out = piece.subarray(this.#read, this.#read + taken);
-    this.#read += taken;
-    this.#size -= taken;
-    if (this.#read === end) this.#drop(isLast);
-    if (this.#size === 0) {
-      this.#batch = this.#sinceRead;
-      this.#sinceRead = 0;
-    }
+    const out = piece.subarray(this.#read, this.#read + Math.min(max, this.#headEnd - this.#read));
+    this.#isLent = true;
+    this.#taken(out.length);
     return out;
+  }
+
+  /**
+   * Copies the next bytes out.
+   *
+   * @param out Filled from its start.
+   * @returns Bytes copied: as many as there are and fit.
+   */
+  readInto(out: Uint8Array): number {
+    let copied = 0;
+    while (copied < out.length) {
+      const piece = this.#pieces[this.#head];
+      if (piece === undefined) break;
+      const bytes = Math.min(out.length - copied, this.#headEnd - this.#read);
+      out.set(piece.subarray(this.#read, this.#read + bytes), copied);
+      copied += bytes;
+      this.#taken(bytes);
+    }
+    return copied;
   }
 
   /** Drops everything. */
   clear(): void {
+    this.#isLent = false;
     this.#pieces.length = 0;
     this.#head =
       this.#read =
@@ -85,7 +105,31 @@ export class RecvBuffer {
         0;
   }
 
+  get #headEnd(): number {
+    return this.#head === this.#pieces.length - 1
+      ? this.#filled
+      : this.#pieces[this.#head]!.length;
+  }
+
+  #taken(bytes: number): void {
+    const isLast = this.#head === this.#pieces.length - 1;
+    const end = this.#headEnd;
+    this.#read += bytes;
+    this.#size -= bytes;
+    if (this.#read === end) this.#drop(isLast);
+    if (this.#size === 0) {
+      this.#batch = this.#sinceRead;
+      this.#sinceRead = 0;
+    }
+  }
+
+  /** Drops the head piece, which has been read. */
   #drop(wasLast: boolean): void {
+    const piece = this.#pieces[this.#head]!;
+    if (!this.#isLent && piece.length === MAX_PIECE_BYTES && pool.length < POOLED_PIECES) {
+      pool.push(piece);
+    }
+    this.#isLent = false;
     this.#read = 0;
     if (wasLast) {
       // What is left of the piece stays with the reader; sharing it would tie two owners to one buffer.

@@ -79,6 +79,11 @@ export class Stream {
     return this.#core.state;
   }
 
+  /** The peer is known to be an older one: its initial sequence number was 0 (daemon.md §3.2). */
+  get isReference(): boolean {
+    return this.#core.peer?.reference === true;
+  }
+
   /** Why the stream ended badly, or why what was read before `end` is incomplete. */
   get error(): PilotError | undefined {
     return this.#core.error;
@@ -122,6 +127,19 @@ export class Stream {
     const out = this.#core.peer?.receiver.read(maxBytes);
     if (out !== undefined) this.#core.reportEnd();
     return out;
+  }
+
+  /**
+   * Copies received bytes out, which costs less than {@linkcode Stream.read} for who copies anyway; call `transmit`
+   * afterwards.
+   *
+   * @param out Filled from its start.
+   * @returns Bytes copied; 0 when there are none now.
+   */
+  readInto(out: Uint8Array): number {
+    const bytes = this.#core.peer?.receiver.readInto(out) ?? 0;
+    if (bytes > 0) this.#core.reportEnd();
+    return bytes;
   }
 
   /** The application will not read any more: what arrived and what arrives is acknowledged and dropped. */

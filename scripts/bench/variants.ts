@@ -9,6 +9,8 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   auto: [],
   linux: ["--udp", "linux", "--aead", "libcrypto"],
   portable: ["--udp", "portable", "--aead", "node"],
+  "portable-libcrypto": ["--udp", "portable", "--aead", "libcrypto"],
+  "linux-node": ["--udp", "linux", "--aead", "node"],
   noble: ["--udp", "portable", "--aead", "noble"],
 };
 

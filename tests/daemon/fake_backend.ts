@@ -132,6 +132,12 @@ export class FakeConn implements Conn {
     return data;
   }
 
+  readInto(out: Uint8Array): number {
+    const data = out.length === 0 ? undefined : this.read(out.length);
+    if (data !== undefined) out.set(data);
+    return data?.length ?? 0;
+  }
+
   write(data: Uint8Array): number {
     if (this.#closing || this.closed) return 0;
     const taken = this.peer.inbound.push(data);

@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type DatagramHandler, SEND_BUFFER_BYTES, type UdpStats } from "../udp.ts";
+import {
+  BATCH_END_DATAGRAMS,
+  type BatchEndHandler,
+  type DatagramHandler,
+  SEND_BUFFER_BYTES,
+  type UdpStats,
+} from "../udp.ts";
 import { addressOf, type Libc, MSG_DONTWAIT, SOL_UDP, UDP_GRO } from "./libc.ts";
 import {
   CONTROL_BYTES,
@@ -79,7 +85,11 @@ export class ReceiveRing {
    *
    * @returns How many.
    */
-  dispatch(onDatagram: DatagramHandler, isEnded: () => boolean): number {
+  dispatch(
+    onDatagram: DatagramHandler,
+    isEnded: () => boolean,
+    onBatchEnd: BatchEndHandler,
+  ): number {
     const { headers, names } = this.#messages;
     let datagrams = 0;
     for (let i = 0; i < this.#used; i++) {
@@ -95,9 +105,11 @@ export class ReceiveRing {
         this.#stats.received++;
         this.#stats.receivedBytes += next - at;
         onDatagram(this.#data.subarray(at, next), from);
+        if (datagrams % BATCH_END_DATAGRAMS === 0) onBatchEnd();
         at = next;
       } while (at < end);
     }
+    if (datagrams % BATCH_END_DATAGRAMS !== 0) onBatchEnd();
     return datagrams;
   }
 

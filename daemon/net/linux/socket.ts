@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import {
+  type BatchEndHandler,
   bindError,
   bufferClass,
   countError,
@@ -193,9 +194,9 @@ export class LinuxUdpSocket implements UdpSocket {
     queueMicrotask(this.#flushSoon);
   }
 
-  start(onDatagram: DatagramHandler): void {
+  start(onDatagram: DatagramHandler, onBatchEnd: BatchEndHandler = () => {}): void {
     if (this.#isClosed) return;
-    this.#receiving ??= this.#receive(onDatagram);
+    this.#receiving ??= this.#receive(onDatagram, onBatchEnd);
   }
 
   close(): Promise<void> {
@@ -211,7 +212,8 @@ export class LinuxUdpSocket implements UdpSocket {
     this.#flush();
     const entries = pollEntries(this.#fd, POLLIN, this.#wakeFd);
     this.#libc.poll(entries, 1n, timeoutMs);
-    return this.#ring.receive() > 0 ? this.#ring.dispatch(onDatagram, () => this.#isClosed) : 0;
+    return this.#ring.receive() > 0 ? this.#ring.dispatch(onDatagram, () => this.#isClosed, () => {})
+      : 0;
   }
 
   /** Closes a socket that was never started, at once. */
@@ -268,7 +270,7 @@ export class LinuxUdpSocket implements UdpSocket {
     this.#draining = undefined;
   }
 
-  async #receive(onDatagram: DatagramHandler): Promise<void> {
+  async #receive(onDatagram: DatagramHandler, onBatchEnd: BatchEndHandler): Promise<void> {
     const entries = pollEntries(this.#fd, POLLIN, this.#wakeFd);
     const isEnded = () => this.#isClosed;
     let datagrams = 0;
@@ -279,7 +281,7 @@ export class LinuxUdpSocket implements UdpSocket {
       if (messages > 0) {
         errors = 0;
         idleTurns = 0;
-        datagrams += this.#ring.dispatch(onDatagram, isEnded);
+        datagrams += this.#ring.dispatch(onDatagram, isEnded, onBatchEnd);
         // Answers must not wait for the end of the turn.
         this.#flush();
         if (datagrams < DATAGRAMS_PER_TURN) continue;

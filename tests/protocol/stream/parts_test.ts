@@ -164,34 +164,44 @@ Deno.test("a piece cut before the buffer grew is still contiguous afterwards", (
   }
 });
 
-Deno.test("RecvBuffer keeps order and size under any reads", () => {
+Deno.test("RecvBuffer keeps order and size under any reads, and what it handed over stays", () => {
   fc.assert(fc.property(
     fc.array(
       fc.oneof(
         fc.record({ add: fc.integer({ min: 1, max: 5000 }) }),
+        fc.record({ add: fc.integer({ min: 40_000, max: 65_000 }) }),
         fc.record({ read: fc.integer({ min: 1, max: 9000 }) }),
+        fc.record({ copy: fc.integer({ min: 1, max: 150_000 }) }),
       ),
       { maxLength: 60 },
     ),
     (turns) => {
       const buffer = new RecvBuffer();
+      const lent: { at: number; piece: Uint8Array }[] = [];
       let added = 0;
       let taken = 0;
       for (const turn of turns) {
         if ("add" in turn) {
           buffer.append(bytes(turn.add, added));
           added += turn.add;
-        } else {
+        } else if ("read" in turn) {
           const piece = buffer.read(turn.read);
           assert.equal(piece === undefined, added === taken);
           if (piece !== undefined) {
             assert.ok(piece.length > 0 && piece.length <= turn.read);
-            assert.deepEqual(piece, bytes(piece.length, taken));
+            lent.push({ at: taken, piece });
             taken += piece.length;
           }
+        } else {
+          const out = new Uint8Array(turn.copy);
+          const copied = buffer.readInto(out);
+          assert.equal(copied, Math.min(turn.copy, added - taken));
+          assert.deepEqual(out.subarray(0, copied), bytes(copied, taken));
+          taken += copied;
         }
         assert.equal(buffer.size, added - taken);
       }
+      for (const { at, piece } of lent) assert.deepEqual(piece, bytes(piece.length, at));
     },
   ));
 });
