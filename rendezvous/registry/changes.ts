@@ -6,8 +6,11 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
+import { type NetworkRecord, networkRow } from "./networks/network.ts";
 import type { NodeRecord } from "./node.ts";
 import type {
+  InviteRow,
+  MemberRow,
   NodeRow,
   Pair,
   RequestRow,
@@ -55,11 +58,19 @@ export class Changes {
   readonly #trust: PairChanges<TrustRow> = new PairChanges();
   readonly #requests: PairChanges<RequestRow> = new PairChanges();
   readonly #responses: PairChanges<ResponseRow> = new PairChanges();
+  #nextNetwork = 0;
+  #nextNetworkChanged = false;
+  readonly #networks: Set<NetworkRecord> = new Set();
+  readonly #networksRemoved: Set<number> = new Set();
+  readonly #members: PairChanges<MemberRow> = new PairChanges();
+  readonly #invites: PairChanges<InviteRow> = new PairChanges();
 
   /** Nothing to store. */
   get empty(): boolean {
     return !this.#nextNodeChanged && this.#nodes.size === 0 &&
-      this.#trust.empty && this.#requests.empty && this.#responses.empty;
+      this.#trust.empty && this.#requests.empty && this.#responses.empty &&
+      !this.#nextNetworkChanged && this.#networks.size === 0 &&
+      this.#networksRemoved.size === 0 && this.#members.empty && this.#invites.empty;
   }
 
   #mustBeOpen(): void {
@@ -99,9 +110,53 @@ export class Changes {
     this.#responses.set([target, sender], row);
   }
 
-  /** At start: the number as stored. */
-  startAt(nextNode: number): void {
-    this.#nextNode = nextNode;
+  /** Number of the next new network. */
+  nextNetwork(value: number): void {
+    this.#mustBeOpen();
+    this.#nextNetwork = value;
+    this.#nextNetworkChanged = true;
+  }
+
+  /** The network has changed or will before the current change ends. */
+  network(record: NetworkRecord): void {
+    this.#mustBeOpen();
+    this.#networks.add(record);
+  }
+
+  /** The network was deleted, and all memberships in it. */
+  networkRemoved(id: number): void {
+    this.#mustBeOpen();
+    this.#networksRemoved.add(id);
+  }
+
+  /** A membership as it is now. */
+  member(row: MemberRow): void {
+    this.#mustBeOpen();
+    this.#members.set([row.network, row.node], row);
+  }
+
+  /** A membership that ended. */
+  memberRemoved(network: number, node: number): void {
+    this.#mustBeOpen();
+    this.#members.set([network, node], undefined);
+  }
+
+  /** An invitation. */
+  invite(row: InviteRow): void {
+    this.#mustBeOpen();
+    this.#invites.set([row.target, row.network], row);
+  }
+
+  /** An invitation that was answered or dropped. */
+  inviteRemoved(target: number, network: number): void {
+    this.#mustBeOpen();
+    this.#invites.set([target, network], undefined);
+  }
+
+  /** At start: the numbers as stored. */
+  startAt(numbers: { nextNode?: number; nextNetwork?: number }): void {
+    this.#nextNode = numbers.nextNode ?? this.#nextNode;
+    this.#nextNetwork = numbers.nextNetwork ?? this.#nextNetwork;
   }
 
   /**
@@ -116,6 +171,13 @@ export class Changes {
     const trust = this.#trust.take();
     const requests = this.#requests.take();
     const responses = this.#responses.take();
+    const networks = Array.from(this.#networks, networkRow);
+    this.#networks.clear();
+    const networksRemoved = [...this.#networksRemoved];
+    this.#networksRemoved.clear();
+    this.#nextNetworkChanged = false;
+    const members = this.#members.take();
+    const invites = this.#invites.take();
     return {
       nextNode: this.#nextNode,
       nodes,
@@ -125,6 +187,13 @@ export class Changes {
       requestsRemoved: requests.removed,
       responses: responses.rows,
       responsesRemoved: responses.removed,
+      nextNetwork: this.#nextNetwork,
+      networks,
+      networksRemoved,
+      members: members.rows,
+      membersRemoved: members.removed,
+      invites: invites.rows,
+      invitesRemoved: invites.removed,
     };
   }
 }

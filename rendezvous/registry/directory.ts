@@ -135,6 +135,8 @@ export class Directory {
       public: false,
       taskExec: false,
       version: "",
+      poloScore: 0,
+      externalId: "",
     });
   }
 

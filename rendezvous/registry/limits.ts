@@ -38,6 +38,13 @@ export const MAX_BEACONS = 256;
 /** Seconds a beacon stays listed without registering again. */
 export const BEACON_TTL_SECONDS = 60;
 
+/** Polo scores stay between minus and plus this, and so does one step (rendezvous.md §4.7). */
+export const MAX_POLO_SCORE = 1_000_000;
+/** Longest time for which a key can be declared good, seconds: ten years of 365 days (rendezvous.md §4.1). */
+export const MAX_KEY_EXPIRY_SECONDS = 10 * 365 * 86_400;
+/** Heartbeats warn when the key expires in less than this, seconds (rendezvous.md §4.1). */
+export const KEY_EXPIRY_WARNING_SECONDS = 86_400;
+
 /** Characters kept of an owner, a version and each address: free text of strangers that is stored for good. */
 export const MAX_TEXT = 256;
 /** LAN addresses kept per node. */

@@ -5,6 +5,9 @@
  */
 
 import { formatAddress } from "../../protocol/address.ts";
+import { RegistryFailure } from "./failure.ts";
+import { KEY_EXPIRY_WARNING_SECONDS } from "./limits.ts";
+import { formatRfc3339 } from "./rfc3339.ts";
 
 /**
  * Where a node is in its life: `live` while it heartbeats; `silent` after five minutes without (it keeps all it
@@ -43,6 +46,12 @@ export interface NodeRecord {
   /** Unix seconds of the last rotation, 0 if none. */
   keyRotated: number;
   keyRotations: number;
+  /** Reputation from tasks (rendezvous.md §12), from -1,000,000 to 1,000,000. */
+  poloScore: number;
+  /** Unix seconds from which the key is no longer good, 0 if never. Survives rotations and deregistering. */
+  keyExpires: number;
+  /** Id of an external identity, or "". */
+  externalId: string;
   /** Trust pairs this node reported itself; kept in memory, counted anew at load. */
   trustReports: number;
 }
@@ -67,6 +76,23 @@ export function backboneAddress(node: number): string {
 export function keyAgeDays(node: NodeRecord, nowSeconds: number): number {
   const since = node.keyRotated === 0 ? node.keyCreated : node.keyRotated;
   return Math.max(0, Math.floor((nowSeconds - since) / 86_400));
+}
+
+/**
+ * Refuses a node whose key has expired.
+ *
+ * @param node The node.
+ * @param nowSeconds Unix seconds.
+ * @throws {RegistryFailure} Naming the time.
+ */
+export function refuseExpiredKey(node: NodeRecord, nowSeconds: number): void {
+  if (node.keyExpires === 0 || nowSeconds < node.keyExpires) return;
+  throw new RegistryFailure(`node ${node.id}: key expired at ${formatRfc3339(node.keyExpires)}`);
+}
+
+/** Is the key good for less than a day? */
+export function warnsOfExpiry(node: NodeRecord, nowSeconds: number): boolean {
+  return node.keyExpires !== 0 && node.keyExpires - nowSeconds < KEY_EXPIRY_WARNING_SECONDS;
 }
 
 /** A node just registered, before its fields are set. */
@@ -94,6 +120,9 @@ export function newNode(
     keyCreated: now.seconds,
     keyRotated: 0,
     keyRotations: 0,
+    poloScore: 0,
+    keyExpires: 0,
+    externalId: "",
     trustReports: 0,
   };
 }

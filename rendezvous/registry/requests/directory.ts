@@ -23,18 +23,19 @@ import { cleanTags, hostnameProblem } from "../names.ts";
 import { backboneAddress, keyAgeDays, type NodeRecord } from "../node.ts";
 
 /** What anybody may see of a node, in the form both modes are made from. */
-export function describe(node: NodeRecord): Omit<LookupReply, "type"> {
+export function describe(core: RegistryCore, node: NodeRecord): Omit<LookupReply, "type"> {
   const reply: Omit<LookupReply, "type"> = {
     node_id: node.id,
     address: backboneAddress(node.id),
-    networks: [0],
+    networks: [0, ...core.networks.of(node.id)],
     public_key: node.key,
     public: node.public,
-    polo_score: 0,
+    polo_score: node.poloScore,
   };
   if (node.hostname !== "") reply.hostname = node.hostname;
   if (node.tags.length > 0) reply.tags = [...node.tags];
   if (node.taskExec) reply.task_exec = true;
+  if (node.externalId !== "") reply.external_id = node.externalId;
   if (node.version !== "") reply.version = node.version;
   if (node.public && !node.relayOnly && node.realAddr !== "") {
     reply.real_addr = node.realAddr;
@@ -44,7 +45,7 @@ export function describe(node: NodeRecord): Omit<LookupReply, "type"> {
 
 /** `lookup`: everything but the endpoint is open to everyone. */
 export const lookup: Handler = (core, request) => ({
-  ...describe(core.directory.live(numberField(request, "node_id"))),
+  ...describe(core, core.directory.live(numberField(request, "node_id"))),
 });
 
 /**

@@ -5,13 +5,12 @@
  */
 
 import {
+  type BinaryHeartbeatOk,
   challenges,
   flagField,
   type HeartbeatReply,
-  type JsonObject,
   numberField,
   type RegisterReply,
-  type RotateKeyReply,
   textField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
@@ -22,13 +21,19 @@ import { RegistryFailure } from "../failure.ts";
 import type { Handler, Peer } from "../handler.ts";
 import { MAX_TEXT } from "../limits.ts";
 import { canonicalKey, hostnameProblem } from "../names.ts";
-import { backboneAddress, keyAgeDays, type NodeRecord } from "../node.ts";
+import { backboneAddress, type NodeRecord, refuseExpiredKey, warnsOfExpiry } from "../node.ts";
 
 const PROTOCOL_VERSION = 1;
 
 /**
- * `register`. A key keeps its number for good. Once a key has come with a valid signature, every registration of
- * it needs one; an `owner` never gives access to a node (§15.1).
+ * `register`. A key keeps its number for good, and an `owner` never gives access to a node (§15.1). A strict
+ * registry demands a signature of every key that ever came with a good one, and refuses a key that has expired.
+ *
+ * What remains (§15.4): the signed text is `register:<listen_addr>:<key>`, without nonce or time, because that is
+ * what existing nodes sign. Whoever reads a registration on its way can send it again from elsewhere and so move
+ * the node's endpoint to himself until the node registers again, and change what is not signed (hostname, LAN
+ * addresses, version, relay_only). He learns nothing by it and cannot pass for the node: the tunnel and every
+ * other request need the key itself. Only a registry behind TLS keeps registrations from being read.
  */
 export const register: Handler = async (core, request, peer) => {
   const sentKey = textField(request, "public_key");
@@ -45,8 +50,11 @@ export const register: Handler = async (core, request, peer) => {
   }
   return core.change(() => {
     const known = core.directory.byKey(key);
-    if (known?.proven === true && !signed) {
-      throw new RegistryFailure("signature required for authenticated node");
+    if (core.strict && known !== undefined) {
+      if (known.proven && !signed) {
+        throw new RegistryFailure("signature required for authenticated node");
+      }
+      refuseExpiredKey(known, unixSeconds(core.clock));
     }
     const node = known ?? create(core, key, peer);
     core.directory.edit(node);
@@ -71,6 +79,7 @@ export const register: Handler = async (core, request, peer) => {
       protocol_version: PROTOCOL_VERSION,
     };
     if (node.hostname !== "") reply.hostname = node.hostname;
+    if (node.externalId !== "") reply.external_id = node.externalId;
     if (hostnameError !== undefined) reply.hostname_error = hostnameError;
     return { ...reply };
   });
@@ -100,12 +109,28 @@ function takeHostname(
   return undefined;
 }
 
+/**
+ * Notes a heartbeat whose signature is good, for both modes.
+ *
+ * @param core The registry.
+ * @param node Whose it is.
+ * @returns What the node is told.
+ * @throws {RegistryFailure} When its key has expired: the node goes silent like one that stopped.
+ */
+export function beat(core: RegistryCore, node: NodeRecord): BinaryHeartbeatOk {
+  const time = unixSeconds(core.clock);
+  refuseExpiredKey(node, time);
+  core.directory.touch(node);
+  return { time, keyExpiryWarning: warnsOfExpiry(node, time) };
+}
+
 /** `heartbeat`. The signature is checked every time, unlike in existing servers (§15.4). */
 export const heartbeat: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const node = await authenticate(core, id, request, challenges.heartbeat(id));
-  core.directory.touch(node);
-  const reply: Omit<HeartbeatReply, "type"> = { time: unixSeconds(core.clock) };
+  const { time, keyExpiryWarning } = beat(core, node);
+  const reply: Omit<HeartbeatReply, "type"> = { time };
+  if (keyExpiryWarning) reply.key_expiry_warning = true;
   return { ...reply };
 };
 
@@ -117,49 +142,7 @@ export const deregister: Handler = async (core, request) => {
   const challenge = challenges.deregister(id);
   await authenticate(core, id, request, challenge, { admin: true, silent: true });
   return core.change(() => {
-    core.directory.leave(node);
+    core.leave(node);
     return {};
   });
 };
-
-/** `rotate_key`. The new key must not belong to any node. */
-export const rotateKey: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const node = await authenticate(core, id, request, challenges.rotateKey(id));
-  const key = canonicalKey(textField(request, "new_public_key"));
-  if (key === undefined) {
-    throw new RegistryFailure("invalid new_public_key: not the base64 of 32 bytes");
-  }
-  return core.change(() => {
-    if (core.directory.byKey(key) !== undefined) {
-      throw new RegistryFailure("invalid new_public_key: already registered");
-    }
-    core.directory.setKey(node, key);
-    node.keyRotated = unixSeconds(core.clock);
-    node.keyRotations++;
-    const reply: Omit<RotateKeyReply, "type"> = {
-      node_id: id,
-      address: backboneAddress(id),
-      public_key: key,
-    };
-    return { ...reply };
-  });
-};
-
-/** `get_key_info`. */
-export const getKeyInfo: Handler = (core, request) => {
-  const node = core.directory.live(numberField(request, "node_id"));
-  const reply: JsonObject = {
-    node_id: node.id,
-    created_at: rfc3339(node.keyCreated),
-    rotate_count: node.keyRotations,
-    key_age_days: keyAgeDays(node, unixSeconds(core.clock)),
-  };
-  if (node.keyRotated !== 0) reply["rotated_at"] = rfc3339(node.keyRotated);
-  return reply;
-};
-
-/** RFC 3339 in UTC, whole seconds. */
-function rfc3339(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
-}

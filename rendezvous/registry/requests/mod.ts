@@ -7,7 +7,16 @@
 import type { Handler } from "../handler.ts";
 import * as directory from "./directory.ts";
 import * as identity from "./identity.ts";
+import * as key from "./key.ts";
 import * as network from "./network.ts";
+import { createNetwork } from "./networks/create.ts";
+import * as invites from "./networks/invites.ts";
+import { joinNetwork, leaveNetwork } from "./networks/join.ts";
+import { listNetworks, listNodes } from "./networks/list.ts";
+import * as manage from "./networks/manage.ts";
+import * as members from "./networks/members.ts";
+import * as policy from "./networks/policy.ts";
+import * as polo from "./polo.ts";
 import * as trust from "./trust.ts";
 
 /** Handlers by the `type` of the request. */
@@ -15,8 +24,9 @@ export const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["register", identity.register],
   ["heartbeat", identity.heartbeat],
   ["deregister", identity.deregister],
-  ["rotate_key", identity.rotateKey],
-  ["get_key_info", identity.getKeyInfo],
+  ["rotate_key", key.rotateKey],
+  ["set_key_expiry", key.setKeyExpiry],
+  ["get_key_info", key.getKeyInfo],
   ["lookup", directory.lookup],
   ["resolve", directory.resolve],
   ["resolve_hostname", directory.resolveHostname],
@@ -24,14 +34,37 @@ export const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["set_visibility", directory.setVisibility],
   ["set_tags", directory.setTags],
   ["set_task_exec", directory.setTaskExec],
+  ["update_polo_score", polo.updatePoloScore],
+  ["set_polo_score", polo.setPoloScore],
+  ["get_polo_score", polo.getPoloScore],
   ["report_trust", trust.reportTrust],
   ["revoke_trust", trust.revokeTrust],
   ["check_trust", trust.checkTrust],
   ["request_handshake", trust.requestHandshake],
   ["poll_handshakes", trust.pollHandshakes],
   ["respond_handshake", trust.respondHandshake],
-  ["list_networks", network.listNetworks],
-  ["list_nodes", network.listNodes],
+  ["list_networks", listNetworks],
+  ["list_nodes", listNodes],
+  ["create_network", createNetwork],
+  ["join_network", joinNetwork],
+  ["leave_network", leaveNetwork],
+  ["delete_network", manage.deleteNetwork],
+  ["rename_network", manage.renameNetwork],
+  ["set_network_enterprise", manage.setNetworkEnterprise],
+  ["invite_to_network", invites.inviteToNetwork],
+  ["poll_invites", invites.pollInvites],
+  ["respond_invite", invites.respondInvite],
+  ["kick_member", members.kickMember],
+  ["promote_member", members.promoteMember],
+  ["demote_member", members.demoteMember],
+  ["transfer_ownership", members.transferOwnership],
+  ["get_member_role", members.getMemberRole],
+  ["set_member_tags", members.setMemberTags],
+  ["get_member_tags", members.getMemberTags],
+  ["set_network_policy", policy.setNetworkPolicy],
+  ["get_network_policy", policy.getNetworkPolicy],
+  ["set_expr_policy", policy.setExprPolicy],
+  ["get_expr_policy", policy.getExprPolicy],
   ["beacon_register", network.beaconRegister],
   ["beacon_list", network.beaconList],
   ["punch", network.punch],

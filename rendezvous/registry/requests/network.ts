@@ -1,52 +1,14 @@
 /**
- * The backbone as a network (rendezvous.md §4.5), the beacon directory and punch (§4.6).
+ * The beacon directory and punch (rendezvous.md §4.6).
  *
  * @module
  */
 
-import { challenges, type JsonObject, numberField, textField } from "../../../protocol/registry.ts";
-import { authenticate, isAdmin } from "../authenticate.ts";
-import type { RegistryCore } from "../core.ts";
+import { challenges, numberField, textField } from "../../../protocol/registry.ts";
+import { authenticate } from "../authenticate.ts";
 import { RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
 import { MAX_TEXT } from "../limits.ts";
-import type { NodeRecord } from "../node.ts";
-import { describe } from "./directory.ts";
-
-/** Nodes in one `list_nodes` reply: at about 250 bytes each they just fit the 4 MiB frame. Longer texts can exceed it sooner, which is an error, too. */
-const MAX_LISTED_NODES = 16_000;
-
-/** `list_networks`: the backbone, which every node is on. */
-export const listNetworks: Handler = (core) => ({
-  networks: [{
-    id: 0,
-    name: "backbone",
-    members: core.directory.liveCount,
-    join_rule: "open",
-    enterprise: false,
-    created: 0,
-  }],
-});
-
-/** `list_nodes`: the backbone's only for the holder of the admin token. */
-export const listNodes: Handler = (core, request) => {
-  const network = numberField(request, "network_id");
-  if (network !== 0) throw new RegistryFailure(`network ${network}: network not found`);
-  if (!isAdmin(core, request)) throw new RegistryFailure("backbone listing refused");
-  if (core.directory.liveCount > MAX_LISTED_NODES) {
-    throw new RegistryFailure(`too many nodes to list (max ${MAX_LISTED_NODES})`);
-  }
-  return { nodes: Array.from(core.directory.liveNodes(), (node) => listed(core, node)) };
-};
-
-function listed(core: RegistryCore, node: NodeRecord): JsonObject {
-  const { networks: _networks, public_key: _key, ...shown } = describe(node);
-  const silentMs = core.clock.monotonicMs() - node.lastSeen;
-  return {
-    ...shown,
-    last_seen: Math.floor((core.clock.unixMs() - silentMs) / 1000),
-  };
-}
 
 /** `beacon_register`; the wire has no authentication here, so the table is small and short-lived. */
 export const beaconRegister: Handler = (core, request) => {

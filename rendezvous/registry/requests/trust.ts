@@ -54,13 +54,12 @@ export const revokeTrust: Handler = async (core, request) => {
   });
 };
 
-/** `check_trust`; open to everyone. */
-export const checkTrust: Handler = (core, request) => ({
-  trusted: core.trust.has(
-    numberField(request, "node_id"),
-    numberField(request, "peer_id"),
-  ),
-});
+/** `check_trust`: a trust pair or a shared network; open to everyone. */
+export const checkTrust: Handler = (core, request) => {
+  const id = numberField(request, "node_id");
+  const peer = numberField(request, "peer_id");
+  return { trusted: core.trust.has(id, peer) || core.networks.share(id, peer) };
+};
 
 /** `request_handshake`. Waits for the target, even one that is silent at the moment. */
 export const requestHandshake: Handler = async (core, request) => {
@@ -83,6 +82,7 @@ export const requestHandshake: Handler = async (core, request) => {
     if (!core.requests.put({ target, sender, justification, created })) {
       throw new RegistryFailure("handshake inbox full");
     }
+    core.inboxWatch.waiting(target);
     return { status: "delivered" };
   });
 };
@@ -106,6 +106,7 @@ export const pollHandshakes: Handler = async (core, request) => {
         timestamp: entry.created,
       })),
     };
+    core.inboxWatch.fetched(id);
     return { ...reply };
   });
 };
@@ -122,7 +123,9 @@ export const respondHandshake: Handler = async (core, request) => {
     if (accept) core.trust.report(node, peer);
     const created = unixSeconds(core.clock);
     // A full inbox loses only the notice: the pair itself stands, and the asker finds it with check_trust.
-    core.responses.put({ target: peer, sender: id, accept, created });
+    if (core.responses.put({ target: peer, sender: id, accept, created })) {
+      core.inboxWatch.waiting(peer);
+    }
     return { accept, peer_id: peer };
   });
 };

@@ -59,6 +59,23 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   return { release: () => held.close() };
 }
 
+/**
+ * Does a server hold the lock of a store directory?
+ *
+ * @param directory The directory.
+ * @returns True while one does. Looking takes a shared lock for an instant.
+ * @throws {PilotError} `io_error` when the lock file cannot be opened.
+ */
+export async function isLocked(directory: string): Promise<boolean> {
+  try {
+    using file = await Deno.open(join(directory, LOCK_FILE), { read: true });
+    return !await file.tryLock(false);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw PilotError.from(error, "io_error", `Cannot look at the lock of ${directory}`);
+  }
+}
+
 /** " (process 123)" if the lock file says so. */
 async function readHolder(file: Deno.FsFile): Promise<string> {
   const bytes = new Uint8Array(MAX_PID_BYTES);

@@ -30,26 +30,14 @@ export function openDatabase(path: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path);
-    const version = pragma(db, "user_version");
     const tables = Number(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]);
-    if (tables > 0 && pragma(db, "application_id") !== APPLICATION_ID) {
-      throw new PilotError("invalid_state", `${path} is not a Pilot registry database`, {
-        hint: "Nothing was changed. Choose another --store directory.",
-      });
-    }
-    if (version > SCHEMA_VERSION) {
-      throw new PilotError(
-        "invalid_state",
-        `${path} was written by a newer version (schema ${version}, this program knows ${SCHEMA_VERSION})`,
-        { hint: "Nothing was changed. Run the newer version, or restore an older backup." },
-      );
-    }
+    if (tables > 0) refuseForeign(db, path);
     const check = db.prepare("PRAGMA quick_check(1)").get();
     if (check?.["quick_check"] !== "ok") {
       throw new Error(String(check?.["quick_check"]).trim());
     }
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
-    migrate(db, version);
+    migrate(db, pragma(db, "user_version"));
     return db;
   } catch (error) {
     db?.close();
@@ -68,7 +56,31 @@ function migrate(db: DatabaseSync, from: number): void {
   }
 }
 
-function pragma(db: DatabaseSync, name: string): number {
+/**
+ * Refuses a database of another program or of a newer version.
+ *
+ * @param db The database.
+ * @param path Its file.
+ * @throws {PilotError} `invalid_state`.
+ */
+export function refuseForeign(db: DatabaseSync, path: string): void {
+  if (pragma(db, "application_id") !== APPLICATION_ID) {
+    throw new PilotError("invalid_state", `${path} is not a Pilot registry database`, {
+      hint: "Nothing was changed. Choose another --store directory.",
+    });
+  }
+  const version = pragma(db, "user_version");
+  if (version > SCHEMA_VERSION) {
+    throw new PilotError(
+      "invalid_state",
+      `${path} was written by a newer version (schema ${version}, this program knows ${SCHEMA_VERSION})`,
+      { hint: "Nothing was changed. Run the newer version, or restore an older backup." },
+    );
+  }
+}
+
+/** A number that SQLite keeps about a database. */
+export function pragma(db: DatabaseSync, name: string): number {
   return Number(db.prepare(`PRAGMA ${name}`).get()?.[name]);
 }
 

@@ -4,8 +4,18 @@
  * @module
  */
 
+import { isRole } from "../networks/network.ts";
+import { MAX_POLO_SCORE } from "../limits.ts";
 import type { NodeState } from "../node.ts";
-import type { NodeRow, RequestRow, ResponseRow, TrustRow } from "./store.ts";
+import type {
+  InviteRow,
+  MemberRow,
+  NetworkRow,
+  NodeRow,
+  RequestRow,
+  ResponseRow,
+  TrustRow,
+} from "./store.ts";
 
 /** A row as the database gives it. */
 export type Row = Record<string, unknown>;
@@ -19,6 +29,12 @@ export function whole(value: unknown): number {
     throw new Error(`a number is missing or out of range (${String(value)})`);
   }
   return value;
+}
+
+function score(value: unknown): number {
+  const size = whole(typeof value === "number" ? Math.abs(value) : value);
+  if (size > MAX_POLO_SCORE) throw new Error(`a score is out of range (${String(value)})`);
+  return Number(value);
 }
 
 function text(value: unknown): string {
@@ -54,6 +70,9 @@ export function nodeRow(row: Row): NodeRow {
     keyCreated: whole(row["key_created"]),
     keyRotated: whole(row["key_rotated"]),
     keyRotations: whole(row["key_rotations"]),
+    poloScore: score(row["polo_score"]),
+    keyExpires: whole(row["key_expires"]),
+    externalId: text(row["external_id"]),
   };
 }
 
@@ -83,6 +102,56 @@ export function responseRow(row: Row): ResponseRow {
     target: whole(row["target"]),
     sender: whole(row["sender"]),
     accept: row["accept"] === 1,
+    created: whole(row["created"]),
+  };
+}
+
+/** A row of `networks`. */
+export function networkRow(row: Row): NetworkRow {
+  const ports: unknown = JSON.parse(text(row["allowed_ports"]));
+  if (!Array.isArray(ports)) throw new Error("a list is missing");
+  return {
+    id: whole(row["id"]),
+    name: text(row["name"]),
+    joinRule: text(row["join_rule"]),
+    tokenHash: text(row["token_hash"]),
+    adminTokenHash: text(row["admin_token_hash"]),
+    enterprise: row["enterprise"] === 1,
+    maxMembers: whole(row["max_members"]),
+    allowedPorts: ports.map(whole),
+    description: text(row["description"]),
+    rules: json(row["rules"]),
+    exprPolicy: json(row["expr_policy"]),
+    created: whole(row["created"]),
+  };
+}
+
+/** A JSON document that is handed out as it is, or "". */
+function json(value: unknown): string {
+  const document = text(value);
+  if (document !== "") JSON.parse(document);
+  return document;
+}
+
+/** A row of `members`. */
+export function memberRow(row: Row): MemberRow {
+  const role = text(row["role"]);
+  if (role !== "" && !isRole(role)) throw new Error(`unknown role ${role}`);
+  return {
+    network: whole(row["network"]),
+    node: whole(row["node"]),
+    position: whole(row["position"]),
+    role,
+    tags: texts(row["tags"]),
+  };
+}
+
+/** A row of `invites`. */
+export function inviteRow(row: Row): InviteRow {
+  return {
+    target: whole(row["target"]),
+    network: whole(row["network"]),
+    inviter: whole(row["inviter"]),
     created: whole(row["created"]),
   };
 }

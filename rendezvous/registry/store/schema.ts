@@ -58,6 +58,41 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (target, sender)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE nodes ADD COLUMN polo_score INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE nodes ADD COLUMN key_expires INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE nodes ADD COLUMN external_id TEXT NOT NULL DEFAULT '';
+  INSERT INTO meta VALUES ('next_network', 1);
+  CREATE TABLE networks (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    join_rule TEXT NOT NULL,
+    token_hash TEXT NOT NULL,
+    admin_token_hash TEXT NOT NULL,
+    enterprise INTEGER NOT NULL,
+    max_members INTEGER NOT NULL,
+    allowed_ports TEXT NOT NULL,
+    description TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    expr_policy TEXT NOT NULL,
+    created INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE members (
+    network INTEGER NOT NULL,
+    node INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    PRIMARY KEY (network, node)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE invites (
+    target INTEGER NOT NULL,
+    network INTEGER NOT NULL,
+    inviter INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (target, network)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The schema version this program reads and writes. */

@@ -15,6 +15,7 @@ import { PilotError } from "../../../protocol/errors.ts";
 import { ensurePrivateDir } from "../../../platform/files.ts";
 import { damaged, ensurePrivateFile, openDatabase } from "./open.ts";
 import { nodeRow, requestRow, responseRow, type Row, STATES, trustRow, whole } from "./rows.ts";
+import { NetworkStatements } from "./sqlite_networks.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import type { NodeRow, RegistryStore, StoreBatch, StoreReader } from "./store.ts";
 
@@ -27,6 +28,7 @@ export class SqliteStore implements RegistryStore {
   readonly location: string;
   readonly #lock: DirectoryLock;
   readonly #db: DatabaseSync;
+  readonly #networks: NetworkStatements;
   readonly #putMeta: StatementSync;
   readonly #putNode: StatementSync;
   readonly #putTrust: StatementSync;
@@ -42,9 +44,10 @@ export class SqliteStore implements RegistryStore {
     this.location = location;
     this.#lock = lock;
     this.#db = db;
+    this.#networks = new NetworkStatements(db);
     this.#putMeta = db.prepare("UPDATE meta SET value = ? WHERE name = 'next_node'");
     this.#putNode = db.prepare(
-      `INSERT OR REPLACE INTO nodes VALUES (${Array(17).fill("?").join()})`,
+      `INSERT OR REPLACE INTO nodes VALUES (${Array(20).fill("?").join()})`,
     );
     this.#putTrust = db.prepare("INSERT OR REPLACE INTO trust VALUES (?, ?, ?, ?)");
     this.#dropTrust = db.prepare("DELETE FROM trust WHERE low = ? AND high = ?");
@@ -93,6 +96,7 @@ export class SqliteStore implements RegistryStore {
       for (const row of this.#rows("trust")) reader.trust(trustRow(row));
       for (const row of this.#rows("handshake_requests")) reader.request(requestRow(row));
       for (const row of this.#rows("handshake_responses")) reader.response(responseRow(row));
+      this.#networks.load(reader);
     } catch (error) {
       throw damaged(join(this.location, DATABASE_FILE), error);
     }
@@ -109,6 +113,7 @@ export class SqliteStore implements RegistryStore {
       this.#write(batch);
       this.#db.exec("COMMIT");
       this.#storedNextNode = batch.nextNode;
+      this.#networks.stored(batch);
       return Promise.resolve();
     } catch (error) {
       this.#rollBack();
@@ -141,6 +146,7 @@ export class SqliteStore implements RegistryStore {
     for (const { target, sender, accept, created } of batch.responses) {
       this.#putResponse.run(target, sender, Number(accept), created);
     }
+    this.#networks.write(batch);
   }
 
   #writeNode(node: NodeRow): void {
@@ -162,6 +168,9 @@ export class SqliteStore implements RegistryStore {
       node.keyCreated,
       node.keyRotated,
       node.keyRotations,
+      node.poloScore,
+      node.keyExpires,
+      node.externalId,
     );
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Role } from "../networks/network.ts";
 import type { NodeState } from "../node.ts";
 
 /** A node as stored. Times are Unix seconds. */
@@ -26,6 +27,12 @@ export interface NodeRow {
   readonly keyCreated: number;
   readonly keyRotated: number;
   readonly keyRotations: number;
+  /** From -1,000,000 to 1,000,000. */
+  readonly poloScore: number;
+  /** When the key stops being good; 0 for never. */
+  readonly keyExpires: number;
+  /** Id of an external identity, or "". */
+  readonly externalId: string;
 }
 
 /** A trust pair, `low` < `high`, and which of the two reported it. */
@@ -54,7 +61,52 @@ export interface ResponseRow {
   readonly created: number;
 }
 
-/** A pair of node numbers: `low`, `high` of a trust pair or `target`, `sender` of an inbox entry. */
+/** A network other than the backbone. */
+export interface NetworkRow {
+  readonly id: number;
+  readonly name: string;
+  readonly joinRule: string;
+  /** `hashToken` of the join token; "" for none. */
+  readonly tokenHash: string;
+  /** `hashToken` of the network's own admin token; "" for none. */
+  readonly adminTokenHash: string;
+  readonly enterprise: boolean;
+  /** 0 for no limit of its own. */
+  readonly maxMembers: number;
+  readonly allowedPorts: readonly number[];
+  readonly description: string;
+  /** Rules of a managed network as canonical JSON; "" for none. */
+  readonly rules: string;
+  /** Policy document as JSON; "" for none. */
+  readonly exprPolicy: string;
+  /** Unix seconds. */
+  readonly created: number;
+}
+
+/** One node's membership in a network. */
+export interface MemberRow {
+  readonly network: number;
+  readonly node: number;
+  /** Order of joining within the network, ascending, with gaps. */
+  readonly position: number;
+  /** "" where roles were dropped. */
+  readonly role: Role | "";
+  readonly tags: readonly string[];
+}
+
+/** An invitation waiting for `target`. */
+export interface InviteRow {
+  readonly target: number;
+  readonly network: number;
+  readonly inviter: number;
+  /** Unix seconds. */
+  readonly created: number;
+}
+
+/**
+ * A pair of numbers: `low`, `high` of a trust pair, `target`, `sender` of an inbox entry, `network`, `node` of a
+ * membership or `target`, `network` of an invitation.
+ */
 export type Pair = readonly [first: number, second: number];
 
 /** What changed since the last commit: the final state of each thing touched, and what was removed. */
@@ -68,6 +120,15 @@ export interface StoreBatch {
   readonly requestsRemoved: readonly Pair[];
   readonly responses: readonly ResponseRow[];
   readonly responsesRemoved: readonly Pair[];
+  /** Number the next new network gets. */
+  readonly nextNetwork: number;
+  readonly networks: readonly NetworkRow[];
+  /** Networks that were deleted; their memberships go with them, applied after everything else. */
+  readonly networksRemoved: readonly number[];
+  readonly members: readonly MemberRow[];
+  readonly membersRemoved: readonly Pair[];
+  readonly invites: readonly InviteRow[];
+  readonly invitesRemoved: readonly Pair[];
 }
 
 /** Receives the content of a store at start, row by row. */
@@ -77,6 +138,14 @@ export interface StoreReader {
   trust(row: TrustRow): void;
   request(row: RequestRow): void;
   response(row: ResponseRow): void;
+  /** After all nodes. */
+  nextNetwork(value: number): void;
+  /** After `nextNetwork`. */
+  network(row: NetworkRow): void;
+  /** After all networks, in the order of joining. */
+  member(row: MemberRow): void;
+  /** After all networks. */
+  invite(row: InviteRow): void;
 }
 
 /** Durable memory of a registry. */

@@ -115,6 +115,13 @@ Deno.test("Committer writes batches one after the other", async () => {
     requestsRemoved: [],
     responses: [],
     responsesRemoved: [],
+    nextNetwork: 1,
+    networks: [],
+    networksRemoved: [],
+    members: [],
+    membersRemoved: [],
+    invites: [],
+    invitesRemoved: [],
   };
   const committer = new Committer({
     take: () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { challenges } from "../../../protocol/registry.ts";
 import { RawClient, registered, TestNode } from "../support/client.ts";
-import { withServer } from "../support/server.ts";
+import { start, withDirectory, withServer } from "../support/server.ts";
 
 Deno.test("register gives numbers in order and believes the TCP source with the named port", () =>
   withServer(async ({ client }) => {
@@ -216,4 +216,78 @@ Deno.test("register of one key on many connections at once gives one number", ()
       return (await client.ok(request))["node_id"];
     }));
     assert.deepEqual(new Set(ids), new Set([1]));
+  }));
+
+Deno.test("no registration without its own signature gets at a key that proved itself", () =>
+  withDirectory(async (store) => {
+    const node = await TestNode.create();
+    const other = await TestNode.create();
+    const key = node.identity.publicKeyBase64;
+    const attempts = async () => {
+      const good = await node.registration({ listen_addr: "h:4000" });
+      const { signature: _signature, ...unsigned } = good;
+      const owner = { owner: "ann@example.org" };
+      return [
+        { ...unsigned, ...owner },
+        { ...unsigned, signature: "", ...owner },
+        { ...good, signature: await other.sign(challenges.register("h:4000", key)), ...owner },
+        { ...good, signature: await node.sign(challenges.heartbeat(node.id)), ...owner },
+        { ...good, listen_addr: "h:6666" },
+        { ...unsigned, admin_token: "token" },
+      ];
+    };
+    const refused = async (client: RawClient) => {
+      for (const attempt of await attempts()) {
+        assert.match(
+          await client.fails(attempt),
+          /^(request failed|signature required for authenticated node)$/,
+        );
+      }
+    };
+    {
+      await using server = await start({ store, adminToken: "token" });
+      using client = await RawClient.open(server.registryAddr);
+      await node.register(client, { owner: "ann@example.org", listen_addr: "h:4000" });
+      await refused(client);
+      const signature = await node.sign(challenges.deregister(node.id));
+      await client.ok({ type: "deregister", node_id: node.id, signature });
+      await refused(client);
+    }
+    await using server = await start({ store, adminToken: "token" });
+    using client = await RawClient.open(server.registryAddr);
+    await refused(client);
+    assert.equal((await node.register(client))["node_id"], 1);
+    // With another key the owner's name gives a new node.
+    assert.notEqual((await other.register(client, { owner: "ann@example.org" }))["node_id"], 1);
+  }));
+
+Deno.test("a key that proved itself registers unsigned only where the registry is not strict", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client);
+    const unsigned = { type: "register", public_key: node.identity.publicKeyBase64 };
+    assert.equal((await client.ok({ ...unsigned, listen_addr: "h:4001" }))["node_id"], node.id);
+    // A signature that is there and wrong is refused all the same.
+    assert.equal(
+      await client.fails({ ...await node.registration(), listen_addr: "h:4002" }),
+      "request failed",
+    );
+  }, { strict: false }));
+
+Deno.test("a registration that was overheard can be sent again, which moves the endpoint but gives no say", () =>
+  withServer(async ({ client, server }) => {
+    const node = await TestNode.create();
+    const overheard = await node.registration({ listen_addr: "h:4000", owner: "ann" });
+    node.id = Number((await client.ok(overheard))["node_id"]);
+    await client.ok(await node.registration({ listen_addr: "h:5000" }));
+    using stranger = await RawClient.open(server.registryAddr);
+    const reply = await stranger.ok({ ...overheard, owner: "eve" });
+    assert.equal(reply["node_id"], node.id);
+    assert.equal(reply["observed_addr"], "127.0.0.1:4000");
+    // The node itself puts it right, and the key is still the only way to speak for it.
+    assert.equal((await node.register(client, { listen_addr: "h:5000" }))["node_id"], node.id);
+    const { signature } = overheard;
+    assert.equal(
+      await stranger.fails({ type: "heartbeat", node_id: node.id, signature }),
+      "request failed",
+    );
   }));

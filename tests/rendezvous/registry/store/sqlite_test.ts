@@ -17,6 +17,13 @@ const EMPTY: StoreBatch = {
   requestsRemoved: [],
   responses: [],
   responsesRemoved: [],
+  nextNetwork: 1,
+  networks: [],
+  networksRemoved: [],
+  members: [],
+  membersRemoved: [],
+  invites: [],
+  invitesRemoved: [],
 };
 
 function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
@@ -38,6 +45,9 @@ function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
     keyCreated: 1,
     keyRotated: 0,
     keyRotations: 0,
+    poloScore: 0,
+    keyExpires: 0,
+    externalId: "",
   };
 }
 
@@ -190,6 +200,10 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
       trust: () => assert.fail(),
       request: () => assert.fail(),
       response: () => assert.fail(),
+      nextNetwork: (value) => assert.equal(value, 1),
+      network: () => assert.fail(),
+      member: () => assert.fail(),
+      invite: () => assert.fail(),
     });
     assert.deepEqual(ids, [1, 2, 3]);
     await store.close();

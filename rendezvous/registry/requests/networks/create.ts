@@ -1,0 +1,67 @@
+/**
+ * `create_network` (rendezvous.md §4.5).
+ *
+ * @module
+ */
+
+import {
+  flagField,
+  type JsonObject,
+  numberField,
+  textField,
+} from "../../../../protocol/registry.ts";
+import { unixSeconds } from "../../../clock.ts";
+import { RegistryFailure } from "../../failure.ts";
+import type { Handler } from "../../handler.ts";
+import { MAX_JOIN_RULE } from "../../networks/limits.ts";
+import { checkNetworkName, checkToken } from "../../networks/names.ts";
+import type { NetworkDraft } from "../../networks/network.ts";
+import { cleanExprPolicy } from "../../networks/policy.ts";
+import { requireAdmin } from "../../networks/roles.ts";
+import { cleanRules } from "../../networks/rules.ts";
+import { hashToken } from "../../networks/tokens.ts";
+
+/** `create_network`: the holder of the admin token makes one for a node, which becomes its owner. */
+export const createNetwork: Handler = (core, request) => {
+  requireAdmin(core, request);
+  const creator = numberField(request, "node_id");
+  core.directory.live(creator);
+  const draft = { ...readDraft(request), created: unixSeconds(core.clock) };
+  return core.change(() => {
+    const { id, name, enterprise, rules } = core.networks.create(draft, creator);
+    const reply: JsonObject = { network_id: id, name, enterprise };
+    if (rules !== "") reply["managed"] = true;
+    return reply;
+  });
+};
+
+function readDraft(request: JsonObject): Omit<NetworkDraft, "created"> {
+  const name = textField(request, "name");
+  checkNetworkName(name);
+  const joinRule = textField(request, "join_rule").toWellFormed() || "open";
+  if (joinRule.length > MAX_JOIN_RULE) {
+    throw new RegistryFailure(`join_rule too long (max ${MAX_JOIN_RULE} chars)`);
+  }
+  const enterprise = flagField(request, "enterprise");
+  if (joinRule === "invite" && !enterprise) {
+    throw new RegistryFailure(
+      "enterprise feature: invite-only networks require the enterprise flag",
+    );
+  }
+  const token = textField(request, "token");
+  // Without one nobody could join, or in existing servers everybody.
+  if (joinRule === "token" && token === "") throw new RegistryFailure("token is required");
+  checkToken("token", token);
+  const adminToken = textField(request, "network_admin_token");
+  checkToken("network_admin_token", adminToken);
+  const exprPolicy = Object.hasOwn(request, "expr_policy") ? request["expr_policy"] : undefined;
+  return {
+    name,
+    joinRule,
+    enterprise,
+    tokenHash: hashToken(token),
+    adminTokenHash: hashToken(adminToken),
+    rules: cleanRules(Object.hasOwn(request, "rules") ? request["rules"] : undefined),
+    exprPolicy: exprPolicy === undefined || exprPolicy === null ? "" : cleanExprPolicy(exprPolicy),
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * `join_network` and `leave_network` (rendezvous.md §4.5).
+ *
+ * @module
+ */
+
+import {
+  challenges,
+  type JsonObject,
+  numberField,
+  textField,
+} from "../../../../protocol/registry.ts";
+import { authenticate } from "../../authenticate.ts";
+import { RegistryFailure } from "../../failure.ts";
+import type { Handler } from "../../handler.ts";
+import { addressOn, BACKBONE, type NetworkRecord } from "../../networks/network.ts";
+import { networkField } from "../../networks/roles.ts";
+import { tokenMatches } from "../../networks/tokens.ts";
+
+/** `join_network`. */
+export const joinNetwork: Handler = async (core, request) => {
+  const id = networkField(request);
+  if (id === BACKBONE) throw new RegistryFailure("cannot join the backbone network");
+  const node = numberField(request, "node_id");
+  const challenge = challenges.joinNetwork(node, id);
+  await authenticate(core, node, request, challenge, { admin: true });
+  return core.change(() => {
+    const network = core.networks.get(id);
+    checkJoinRule(network, textField(request, "token"));
+    if (network.members.has(node)) {
+      throw new RegistryFailure(`node ${node} already in network ${id}`);
+    }
+    core.networks.checkRoom(network, node);
+    core.networks.join(network, node, "member");
+    core.invites.remove(node, id);
+    const reply: JsonObject = { network_id: id, address: addressOn(id, node) };
+    if (network.rules !== "") reply["rules"] = JSON.parse(network.rules);
+    if (network.exprPolicy !== "") reply["expr_policy"] = JSON.parse(network.exprPolicy);
+    return reply;
+  });
+};
+
+function checkJoinRule({ id, joinRule, tokenHash }: NetworkRecord, token: string): void {
+  switch (joinRule) {
+    case "open":
+      return;
+    case "token":
+      if (tokenMatches(token, tokenHash)) return;
+      throw new RegistryFailure(`invalid token for network ${id}`);
+    case "invite":
+      throw new RegistryFailure(`network ${id} is invite-only`);
+    default:
+      throw new RegistryFailure(`network ${id} has an unknown join rule`);
+  }
+}
+
+/** `leave_network`. The owner of an enterprise network hands it over first. */
+export const leaveNetwork: Handler = async (core, request) => {
+  const id = networkField(request);
+  if (id === BACKBONE) throw new RegistryFailure("cannot leave the backbone network");
+  const node = numberField(request, "node_id");
+  const challenge = challenges.leaveNetwork(node, id);
+  await authenticate(core, node, request, challenge, { admin: true });
+  return core.change(() => {
+    const network = core.networks.get(id);
+    const { role } = core.networks.member(network, node);
+    if (network.enterprise && role === "owner") {
+      throw new RegistryFailure("cannot leave network: owner must transfer ownership first");
+    }
+    core.networks.leave(network, node);
+    core.invites.removeNode(node, id);
+    return { network_id: id };
+  });
+};

@@ -1,0 +1,39 @@
+/** A registry without sockets, for what takes many nodes or many steps. */
+
+import { getLogger } from "../../../../platform/log.ts";
+import { RegistryCore } from "../../../../rendezvous/registry/core.ts";
+import { MemoryStore } from "../../../../rendezvous/registry/store/memory.ts";
+import type { RegistryStore } from "../../../../rendezvous/registry/store/store.ts";
+import { TestClock } from "../../support/server.ts";
+import { ADMIN } from "./support.ts";
+
+/** A registry that forgets, or one on a store. */
+export function newCore(
+  options: { store?: RegistryStore; clock?: TestClock; strict?: boolean } = {},
+): RegistryCore {
+  return new RegistryCore({
+    store: options.store ?? new MemoryStore(),
+    clock: options.clock ?? new TestClock(),
+    log: getLogger(["test"]),
+    adminToken: ADMIN,
+    strict: options.strict,
+  });
+}
+
+/** Base64 of a key that nobody has. */
+export function fakeKey(n: number): string {
+  const bytes = new Uint8Array(32);
+  new DataView(bytes.buffer).setUint32(0, n);
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** Makes nodes 1 to `count`. */
+export async function populate(
+  core: RegistryCore,
+  count: number,
+  fields: { tags?: string[] } = {},
+): Promise<void> {
+  await core.change(() => {
+    for (let n = 1; n <= count; n++) Object.assign(core.directory.create(fakeKey(n)), fields);
+  });
+}

@@ -1,0 +1,180 @@
+/** Polo scores over the wire (rendezvous.md §4.7). */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  challenges,
+  decodeBinaryLookupOk,
+  encodeBinaryLookup,
+} from "../../../protocol/registry.ts";
+import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
+import { start, withDirectory, withServer } from "../support/server.ts";
+
+const ADMIN = "correct horse";
+
+function update(node: TestNode, delta: unknown) {
+  return { type: "update_polo_score", node_id: node.id, delta };
+}
+
+async function signedUpdate(node: TestNode, delta: number, by: TestNode = node) {
+  const signature = await by.sign(challenges.updatePoloScore(node.id, delta));
+  return { ...update(node, delta), signature };
+}
+
+async function signedSet(node: TestNode, score: number) {
+  const signature = await node.sign(challenges.setPoloScore(node.id, score));
+  return { type: "set_polo_score", node_id: node.id, polo_score: score, signature };
+}
+
+async function score(client: RawClient, node: TestNode): Promise<unknown> {
+  return (await client.ok({ type: "get_polo_score", node_id: node.id }))["polo_score"];
+}
+
+Deno.test("update_polo_score and set_polo_score sign node, step and score", () => {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  assert.equal(text(challenges.updatePoloScore(7, -3)), "update_polo_score:7:-3");
+  assert.equal(text(challenges.setPoloScore(7, 12)), "set_polo_score:7:12");
+});
+
+Deno.test("update_polo_score adds, set_polo_score sets, and everybody sees the score", () =>
+  withServer(async ({ client, server }) => {
+    const node = await registered(client);
+    assert.deepEqual(await client.ok({ type: "get_polo_score", node_id: node.id }), {
+      type: "get_polo_score_ok",
+      node_id: node.id,
+      address: "0:0000.0000.0001",
+      polo_score: 0,
+    });
+    assert.deepEqual(await client.ok(await signedUpdate(node, 5)), {
+      type: "update_polo_score_ok",
+      node_id: node.id,
+      address: "0:0000.0000.0001",
+      polo_score: 5,
+    });
+    assert.equal((await client.ok(await signedUpdate(node, -12)))["polo_score"], -7);
+    assert.deepEqual(await client.ok(await signedSet(node, 40)), {
+      type: "set_polo_score_ok",
+      node_id: node.id,
+      address: "0:0000.0000.0001",
+      polo_score: 40,
+    });
+    await client.ok(await signedUpdate(node, -45));
+    assert.equal((await client.ok({ type: "lookup", node_id: node.id }))["polo_score"], -5);
+    using binary = await RawClient.open(server.registryAddr);
+    await binary.write(Uint8Array.of(0x50, 0x49, 0x4c, 0x54, 1, 0, 0, 0, 5, 2));
+    await binary.write(encodeBinaryLookup(node.id));
+    const frame = await binary.readFrame();
+    assert.equal(frame?.[0], 0x82);
+    const found = decodeBinaryLookupOk(frame.subarray(1));
+    assert.ok("poloScore" in found);
+    assert.equal(found.poloScore, -5);
+  }));
+
+Deno.test("polo writes need the node's signature over exactly this change, or the admin token", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client);
+    const other = await registered(client);
+    const unsigned = "signature required for authenticated node";
+    assert.equal(await client.fails(update(node, 5)), unsigned);
+    assert.equal(
+      await client.fails({ type: "set_polo_score", node_id: node.id, polo_score: 5 }),
+      unsigned,
+    );
+    assert.equal(await client.fails(await signedUpdate(node, 5, other)), "request failed");
+    assert.equal(
+      await client.fails({ ...await signedUpdate(node, 5), delta: 6 }),
+      "request failed",
+    );
+    assert.equal(
+      await client.fails({ ...await signedSet(node, 5), polo_score: 6 }),
+      "request failed",
+    );
+    // A step signed by its node is no signature for another type or node.
+    assert.equal(
+      await client.fails({ ...await signedUpdate(other, 5), node_id: node.id }),
+      "request failed",
+    );
+    assert.equal(await client.fails({ ...update(node, 5), admin_token: "wrong" }), unsigned);
+    assert.equal(await score(client, node), 0);
+    await client.ok({ ...update(node, 5), admin_token: ADMIN });
+    assert.equal(await score(client, node), 5);
+  }, { adminToken: ADMIN }));
+
+Deno.test("polo writes are open to everybody when the registry is not strict, as on the wire", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client);
+    await client.ok(update(node, 5));
+    await client.ok({ type: "set_polo_score", node_id: node.id, polo_score: 9 });
+    assert.equal(await score(client, node), 9);
+  }, { strict: false }));
+
+Deno.test("polo writes keep to the bounds and cut fractions", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client);
+    const set = (polo_score: unknown) => ({ type: "set_polo_score", node_id: node.id, polo_score });
+    await client.ok(set(1_000_000));
+    assert.equal((await client.ok(update(node, 1)))["polo_score"], 1_000_000);
+    await client.ok(set(-1_000_000));
+    assert.equal((await client.ok(update(node, -1_000_000)))["polo_score"], -1_000_000);
+    for (const wrong of [1_000_001, -1_000_001, 1_000_000.5, 1e300]) {
+      assert.match(await client.fails(update(node, wrong)), /^invalid delta: must be between/);
+      assert.match(await client.fails(set(wrong)), /^invalid polo_score: must be between/);
+    }
+    for (const wrong of ["5", null, undefined, true, [5]]) {
+      assert.equal(await client.fails(update(node, wrong)), "request failed");
+      assert.equal(await client.fails(set(wrong)), "request failed");
+    }
+    await client.ok(set(2.9));
+    assert.equal(await score(client, node), 2);
+    await client.ok(update(node, -0.9));
+    assert.equal(await score(client, node), 2);
+  }, { strict: false }));
+
+Deno.test("polo requests name a node that is not registered", () =>
+  withServer(async ({ client }) => {
+    const ghost = await TestNode.create();
+    ghost.id = 77;
+    assert.equal(await client.fails(update(ghost, 1)), "node 77 not found");
+    assert.equal(await client.fails(await signedSet(ghost, 1)), "node 77 not found");
+    assert.equal(
+      await client.fails({ type: "get_polo_score", node_id: 77 }),
+      "node 77 not found",
+    );
+    assert.equal(await client.fails({ type: "get_polo_score" }), "node 0 not found");
+  }));
+
+Deno.test("a polo score survives a restart and ends with deregistering", () =>
+  withDirectory(async (store) => {
+    const node = await TestNode.create();
+    {
+      await using server = await start({ store });
+      using client = await RawClient.open(server.registryAddr);
+      await node.register(client);
+      await client.ok(await signedUpdate(node, -9));
+    }
+    await using server = await start({ store });
+    using client = await RawClient.open(server.registryAddr);
+    assert.equal(await score(client, node), -9);
+    const signature = await node.sign(challenges.deregister(node.id));
+    await client.ok({ type: "deregister", node_id: node.id, signature });
+    await node.register(client);
+    assert.equal(await score(client, node), 0);
+  }));
+
+Deno.test("any sequence of polo writes gives the sum, clamped at each step", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client);
+    const step = fc.integer({ min: -1_000_000, max: 1_000_000 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        await client.ok({ type: "set_polo_score", node_id: node.id, polo_score: 0 });
+        let expected = 0;
+        for (const delta of steps) {
+          expected = Math.max(-1_000_000, Math.min(1_000_000, expected + delta));
+          const reply: Reply = await client.ok(update(node, delta));
+          assert.equal(reply["polo_score"], expected);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  }, { strict: false }));
