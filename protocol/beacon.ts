@@ -4,10 +4,18 @@
  * @module
  */
 
+import {
+  type BeaconExtensionMessage,
+  BeaconExtensionType,
+  decodeBeaconExtension,
+  encodeBeaconExtension,
+} from "./beacon_extension.ts";
 import { viewOf } from "./bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "./errors.ts";
 
-/** First byte of each beacon message. */
+export * from "./beacon_extension.ts";
+
+/** First byte of each beacon message; those of our extension are in {@linkcode BeaconExtensionType}. */
 export const BeaconType = {
   discover: 0x01,
   discoverReply: 0x02,
@@ -73,7 +81,8 @@ export type BeaconMessage =
     readonly type: "sync";
     readonly beacon: number;
     readonly nodes: readonly number[];
-  };
+  }
+  | BeaconExtensionMessage;
 
 const TOO_SHORT = new DecodeError("too_short", "beacon message too short");
 const TRUNCATED = new DecodeError("truncated", "beacon sync truncated");
@@ -166,6 +175,10 @@ export function decodeBeacon(bytes: Uint8Array): Decoded<BeaconMessage> {
       };
     case BeaconType.sync:
       return decodeSync(bytes);
+    case BeaconExtensionType.discoverAuth:
+    case BeaconExtensionType.cookie:
+    case BeaconExtensionType.wake:
+      return decodeBeaconExtension(bytes) ?? TOO_SHORT;
     default:
       return UNKNOWN;
   }
@@ -270,7 +283,29 @@ export function encodeBeacon(message: BeaconMessage): Uint8Array {
       );
     case "sync":
       return encodeSync(message.beacon, message.nodes);
+    case "discover_auth":
+    case "cookie":
+    case "wake":
+      return encodeBeaconExtension(message);
   }
+}
+
+/**
+ * Turns a relay datagram into the one to deliver, in its own bytes: a beacon does this for every datagram.
+ *
+ * @param datagram A complete relay message (05); is changed.
+ * @param withDest Deliver as 09, which names the receiver, instead of 06.
+ * @returns The datagram to send, a view of `datagram`.
+ */
+export function relayToDelivery(datagram: Uint8Array, withDest: boolean): Uint8Array {
+  if (withDest) {
+    datagram[0] = BeaconType.relayDeliverDest;
+    return datagram;
+  }
+  const skipped = RELAY_HEADER_BYTES - RELAY_DELIVER_HEADER_BYTES;
+  datagram.copyWithin(1 + skipped, 1, 5); // the sender takes the place of the receiver
+  datagram[skipped] = BeaconType.relayDeliver;
+  return datagram.subarray(skipped);
 }
 
 /**

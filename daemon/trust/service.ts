@@ -14,12 +14,15 @@ import {
 } from "../../protocol/trust/mod.ts";
 import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { numberField, objectListField, textField } from "../../protocol/registry.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Json, TrustBackend } from "../ipc/backend.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
+import { InboxPoller } from "./inbox_poller.ts";
 import { sharedNetwork } from "./shared_network.ts";
 import { TrustWaiters } from "./waiters.ts";
+
+export { POLL_MIN_MS } from "./inbox_poller.ts";
 
 /** How often the registry's inbox is read while a handshake is open (daemon.md §5.4 RULE). */
 export const POLL_OPEN_MS = 2_000;
@@ -27,8 +30,6 @@ export const POLL_OPEN_MS = 2_000;
 export const POLL_IDLE_MS = 15_000;
 /** How long an open handshake keeps the short interval. */
 export const POLL_OPEN_FOR_MS = 5 * 60_000;
-/** Shortest time between two polls, whoever asks for them. */
-export const POLL_MIN_MS = 250;
 /** Longest wait for a direct message to a peer that may not be there. */
 export const DIRECT_TIMEOUT_MS = 4_000;
 /** Revocations kept for a registry that was away; the oldest goes. Far more than anybody revokes in an outage. */
@@ -43,6 +44,8 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly registry: NodeRegistry;
   /** Approve every request. */
   readonly autoApprove: boolean;
+  /** How often the registry's inbox is read, in place of {@linkcode POLL_OPEN_MS} and {@linkcode POLL_IDLE_MS}. */
+  readonly pollMs?: number | undefined;
   /** Writes trust.json. */
   readonly save: (json: string) => Promise<void>;
   /** Trust in a node has ended: connections and tunnel must go. */
@@ -59,7 +62,7 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
 export class TrustService implements TrustBackend {
   readonly #deps: TrustServiceDeps;
   readonly #state: TrustState;
-  readonly #timers: TimerSet;
+  readonly #poller: InboxPoller;
   readonly #port: HandshakePort;
   readonly #waiters: TrustWaiters;
   /** Pairs that the registry still has because it could not be told. */
@@ -67,17 +70,17 @@ export class TrustService implements TrustBackend {
   readonly #tasks = new Set<Promise<unknown>>();
   #savedRevision = -1;
   #saving: Promise<void> = Promise.resolve();
-  #polling: Promise<void> | undefined;
-  #polledMs = -Infinity;
   #openSinceMs = -Infinity;
-  #cancelPoll: (() => void) | undefined;
-  #stopped = false;
 
   constructor(deps: TrustServiceDeps) {
     this.#deps = deps;
     this.#state = deps.state;
     this.#savedRevision = deps.state.revision;
-    this.#timers = new TimerSet(deps.clock);
+    this.#poller = new InboxPoller({
+      clock: deps.clock,
+      poll: () => this.#pollOnce(),
+      intervalMs: () => deps.pollMs ?? this.#pollIntervalMs(),
+    });
     this.#waiters = new TrustWaiters(deps.clock);
     this.#port = new HandshakePort({
       clock: deps.clock,
@@ -95,17 +98,16 @@ export class TrustService implements TrustBackend {
   /** Listens on port 444 and starts to read the registry's inbox. */
   start(): void {
     this.#port.open();
-    this.#schedulePoll(POLL_OPEN_MS);
+    this.#poller.start(POLL_OPEN_MS);
   }
 
   /** Ends everything and waits until the last state is on disk. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timers.close();
+    const polled = this.#poller.stop();
     this.#port.close();
     this.#waiters.close();
     await Promise.all([...this.#tasks]);
-    await this.#polling;
+    await polled;
     // The last chance for what could not be written before; stopping goes on either way.
     await this.#save().catch((error) =>
       this.#deps.log("error", "trust state could not be saved", { error: String(error) })
@@ -133,8 +135,12 @@ export class TrustService implements TrustBackend {
 
   /** Reads the registry's inbox soon. */
   poll(): void {
-    const sinceMs = this.#deps.clock.now() - this.#polledMs;
-    this.#schedulePoll(Math.max(0, POLL_MIN_MS - sinceMs));
+    this.#poller.soon();
+  }
+
+  /** The beacon says that something waits there: reads it at once. */
+  wake(): void {
+    this.#poller.wake();
   }
 
   /** Requests that wait for us. */
@@ -362,17 +368,6 @@ export class TrustService implements TrustBackend {
 
   // ---- registry
 
-  #schedulePoll(afterMs: number): void {
-    if (this.#stopped) return;
-    this.#cancelPoll?.();
-    this.#cancelPoll = this.#timers.after(afterMs, () => {
-      this.#polling ??= this.#pollOnce().finally(() => {
-        this.#polling = undefined;
-        this.#schedulePoll(this.#pollIntervalMs());
-      });
-    });
-  }
-
   #pollIntervalMs(): number {
     const isOpen = this.#state.outgoing().length + this.#state.pending().length > 0 ||
       this.#waiters.count > 0;
@@ -380,10 +375,10 @@ export class TrustService implements TrustBackend {
     return isOpen && isRecent ? POLL_OPEN_MS : POLL_IDLE_MS;
   }
 
-  async #pollOnce(): Promise<void> {
+  /** False when the inbox could not be read. */
+  async #pollOnce(): Promise<boolean> {
     const { registry, log, clock } = this.#deps;
-    if (registry.node === 0) return;
-    this.#polledMs = clock.now();
+    if (registry.node === 0) return false;
     try {
       const inbox = await registry.pollHandshakes();
       for (const request of objectListField(inbox, "requests")) {
@@ -403,7 +398,9 @@ export class TrustService implements TrustBackend {
     } catch (error) {
       // Registration reports an outage; here the next poll is the remedy.
       log("debug", "polling handshakes failed", { error: String(error) });
+      return false;
     }
+    return true;
   }
 
   async #registryKey(node: number): Promise<Uint8Array | undefined> {

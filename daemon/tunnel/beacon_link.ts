@@ -6,11 +6,13 @@
  */
 
 import { type BeaconMessage, decodeBeacon, encodeBeacon } from "../../protocol/beacon.ts";
+import type { Identity } from "../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { encodePunch } from "../../protocol/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, parseIp } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { sameEndpoint } from "../net/udp.ts";
+import { BeaconProof } from "./beacon_proof.ts";
 import { TokenBucket } from "./rate_limit.ts";
 
 /** How often our endpoint is announced: below the 30 s after which NAT mappings start to vanish. */
@@ -28,6 +30,10 @@ export interface BeaconEvents {
   punch(endpoint: Endpoint): void;
   /** A tunnel frame that came through the beacon. The envelope's sender is not authenticated. */
   relayed(frame: Uint8Array): void;
+  /** The beacon has taken our proof that this endpoint is ours: nobody can take it away, and it wakes us. */
+  proven?(): void;
+  /** Something waits for us in the registry's inbox. */
+  wake?(): void;
 }
 
 /** Talks to the beacon over the tunnel socket. */
@@ -37,7 +43,10 @@ export class BeaconLink {
   readonly #events: BeaconEvents;
   readonly #punches: TokenBucket;
   readonly #timers: TimerSet;
+  readonly #proof: BeaconProof;
   #endpoint: Endpoint | undefined;
+  /** Our endpoint as the beacon said last. */
+  #observed: Endpoint | undefined;
   #node = 0;
 
   constructor(
@@ -52,6 +61,20 @@ export class BeaconLink {
     this.#send = options.send;
     this.#events = options.events;
     this.#punches = new TokenBucket(PUNCH_RATE, options.clock.now());
+    this.#proof = new BeaconProof({
+      clock: options.clock,
+      send: (data) => {
+        if (this.#endpoint !== undefined) this.#send(data, this.#endpoint);
+        return this.#endpoint !== undefined;
+      },
+      proven: () => options.events.proven?.(),
+      wake: () => options.events.wake?.(),
+    });
+  }
+
+  /** The beacon has taken our proof, so it wakes us when something waits in the registry's inbox. */
+  get isProven(): boolean {
+    return this.#proof.isProven;
   }
 
   /** The beacon's endpoint, once it is known. */
@@ -65,9 +88,10 @@ export class BeaconLink {
   }
 
   /** Sets our node number and announces our endpoint now and every {@linkcode DISCOVER_INTERVAL_MS}. */
-  start(node: number): void {
+  start(node: number, identity: Identity): void {
     this.#timers.clear();
     this.#node = node;
+    this.#proof.start(node, identity);
     this.#announce();
   }
 
@@ -101,15 +125,13 @@ export class BeaconLink {
   /** Stops all timers. */
   close(): void {
     this.#timers.close();
+    this.#proof.close();
   }
 
   #onMessage(message: BeaconMessage): void {
     switch (message.type) {
       case "discover_reply":
-        this.#events.observed({
-          host: formatIp(message.ip),
-          port: message.port,
-        });
+        this.#onObserved({ host: formatIp(message.ip), port: message.port });
         break;
       case "punch_command":
         this.#punch(message.ip, message.port);
@@ -120,8 +142,20 @@ export class BeaconLink {
       case "relay_deliver_dest":
         if (message.dest === this.#node) this.#events.relayed(message.frame);
         break;
+      case "cookie":
+      case "wake":
+        this.#proof.onMessage(message);
+        break;
       default: // Requests are for beacons, not for us.
     }
+  }
+
+  #onObserved(endpoint: Endpoint): void {
+    const before = this.#observed;
+    this.#observed = endpoint;
+    // The beacon relays nothing for a node from elsewhere than its proven endpoint.
+    if (before !== undefined && !sameEndpoint(before, endpoint)) this.#proof.moved();
+    this.#events.observed(endpoint);
   }
 
   #punch(ip: Uint8Array, port: number): void {
@@ -140,6 +174,7 @@ export class BeaconLink {
 
   #announce(): void {
     this.discover();
+    this.#proof.check();
     this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
   }
 }

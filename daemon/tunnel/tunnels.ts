@@ -105,7 +105,7 @@ export class Tunnels {
       clock,
       send: (data, endpoint) => this.#sender.raw(data, { via: "direct", endpoint }, 0),
       events: {
-        observed: deps.observed,
+        ...deps.beacon,
         punch: (endpoint) => this.#driver.onPunch(this.#peers.values(), endpoint),
         relayed: (frame) => this.#onFrame(frame, RELAY_ROUTE),
       },
@@ -134,7 +134,7 @@ export class Tunnels {
   async setSelf(node: number, identity: Identity): Promise<void> {
     await this.#kex.setSelf(node, identity);
     this.#sender.self = node;
-    this.beacon.start(node);
+    this.beacon.start(node, identity);
   }
 
   /** Handles one received datagram; `data` is only used during the call. */

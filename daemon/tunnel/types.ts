@@ -10,6 +10,7 @@ import type { Endpoint } from "../../protocol/ip.ts";
 import type { Packet } from "../../protocol/packet.ts";
 import type { Clock } from "../clock.ts";
 import type { UdpSocket } from "../net/udp.ts";
+import type { BeaconEvents } from "./beacon_link.ts";
 
 /** Tunnels kept. A stranger can cause one by a valid key exchange; unproven ones are evicted first. */
 export const MAX_PEERS = 65_536;
@@ -125,8 +126,8 @@ export interface TunnelDeps {
   readonly maxSegmentBytes?: number | undefined;
   /** Frames to the peer take another path, or the path carries other sizes, from now on. */
   readonly onPathChanged: (node: number) => void;
-  /** The beacon sees us at this endpoint. */
-  readonly observed: (endpoint: Endpoint) => void;
+  /** What the beacon tells us of ourselves. */
+  readonly beacon: Pick<BeaconEvents, "observed" | "proven" | "wake">;
   /** Lifecycle event (daemon.md §9.4). */
   readonly emit: (event: string, data: Record<string, unknown>) => void;
   /** Structured log. */

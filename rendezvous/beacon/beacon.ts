@@ -1,70 +1,155 @@
 /**
- * The beacon without its socket (rendezvous.md §10): tells nodes their endpoint, introduces them to each other
- * and relays between them.
+ * The beacon without its socket (rendezvous.md §10): tells nodes their endpoint, introduces them to each other,
+ * relays between them and wakes them.
  *
- * It sends only to endpoints that sent it a Discover, and never more bytes than it got but for the few of a
- * DiscoverReply, whose rate is limited; so it is no amplifier.
+ * It sends only to endpoints that sent it a Discover and to configured peers. No answer is larger than what caused
+ * it but for the few bytes of a DiscoverReply, whose rate is limited; so it is no amplifier.
  *
  * @module
  */
 
-import { BeaconType, decodeBeacon, encodeBeacon } from "../../protocol/beacon.ts";
-import { DecodeError } from "../../protocol/errors.ts";
-import { type Source, sourceOf } from "../source.ts";
-import { TokenBuckets } from "../token_bucket.ts";
 import {
+  type BeaconMessage,
+  BeaconType,
+  decodeBeacon,
+  DISCOVER_EX,
+  DISCOVER_WAKE,
+  discoverChallenge,
+  encodeBeacon,
+  relayToDelivery,
+} from "../../protocol/beacon.ts";
+import { DecodeError } from "../../protocol/errors.ts";
+import type { Endpoint } from "../../protocol/ip.ts";
+import type { Source } from "../source.ts";
+import { TokenBuckets } from "../token_bucket.ts";
+import { Cookies } from "./cookies.ts";
+import { type BeaconCounters, type BeaconHealth, newBeaconCounters } from "./health.ts";
+import {
+  MAX_PROOFS_PENDING,
   MAX_SOURCES,
-  RELAY_BURST,
-  RELAY_PER_SECOND,
+  MAX_SYNCED_NODES,
+  RELAY_BURST_SECONDS,
+  RELAY_BYTES_PER_SECOND,
+  RELAY_MIN_COST,
+  RELAY_PEER_FACTOR,
   REPLIES_BURST,
   REPLIES_PER_SECOND,
+  UNPROVEN_BURST,
+  UNPROVEN_BYTES_PER_SECOND,
+  VERIFY_BURST,
+  VERIFY_PER_SECOND,
+  VERIFY_TOTAL_BURST,
+  VERIFY_TOTAL_PER_SECOND,
 } from "./limits.ts";
-import { type Mapping, type MappingLimits, Mappings } from "./mappings.ts";
+import {
+  type Announcement,
+  isProven,
+  type Mapping,
+  type MappingLimits,
+  Mappings,
+  renewCredit,
+  sameEndpoint,
+  takeCredit,
+} from "./mappings.ts";
+import { type Peer, Peers } from "./peers.ts";
+import { Sources } from "./sources.ts";
+import { type Wake, Wakes } from "./wakes.ts";
 
 /** A datagram to send. */
 export interface Outgoing {
+  /** Valid until the next datagram is received: it may be a view of the one before. */
   readonly bytes: Uint8Array;
-  readonly to: Deno.NetAddr;
+  readonly to: Endpoint;
 }
 
-/** Counts since the start. */
-export interface BeaconCounters {
-  discovers: number;
-  punches: number;
-  relayed: number;
-  relayUnknown: number;
-  limited: number;
-  ignored: number;
+/** A signature to be checked; the answer goes to {@linkcode Beacon.onVerified}. */
+export interface Proof {
+  readonly node: number;
+  /** The key the node must have signed with. */
+  readonly publicKey: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly nonce: Uint8Array;
+  readonly announcement: Announcement;
+  readonly wakes: boolean;
+}
+
+/** What a beacon is made of. */
+export interface BeaconOptions {
+  /** Bounds of the table of nodes, other than the defaults. */
+  readonly limits?: MappingLimits | undefined;
+  /** Relayed bytes per second of one source address, default {@linkcode RELAY_BYTES_PER_SECOND}. */
+  readonly relayBytesPerSecond?: number | undefined;
+  /** Key of a registered node; without it nothing can be proven. */
+  readonly keyOf?: ((node: number) => Uint8Array | undefined) | undefined;
+  /** 32 bytes for cookies; default random ones. */
+  readonly secret?: Uint8Array | undefined;
+  /** Our number among the beacons, in Sync; default 0. */
+  readonly id?: number | undefined;
+}
+
+/** Where and when a datagram came from. */
+interface Arrival {
+  readonly from: Endpoint;
+  readonly source: Source;
+  readonly now: number;
 }
 
 const NOTHING: readonly Outgoing[] = [];
+/** Key of the one bucket for all. */
+const EVERYBODY = "";
 
 /** State and rules of a beacon. */
 export class Beacon {
-  /** Counts for logs and tests. */
-  readonly counters: BeaconCounters = {
-    discovers: 0,
-    punches: 0,
-    relayed: 0,
-    relayUnknown: 0,
-    limited: 0,
-    ignored: 0,
-  };
+  /** Counts for operators and tests. */
+  readonly counters: BeaconCounters = newBeaconCounters();
+  /** Other beacons. */
+  readonly peers: Peers = new Peers();
+  readonly #id: number;
+  readonly #keyOf: (node: number) => Uint8Array | undefined;
+  readonly #cookies: Cookies;
   readonly #mappings: Mappings;
-  readonly #relayRate: TokenBuckets = new TokenBuckets({
-    burst: RELAY_BURST,
-    perSecond: RELAY_PER_SECOND,
-    maxSources: MAX_SOURCES,
-  });
+  readonly #sources: Sources = new Sources();
+  readonly #wakes: Wakes = new Wakes();
+  readonly #relayRate: TokenBuckets;
   readonly #replyRate: TokenBuckets = new TokenBuckets({
     burst: REPLIES_BURST,
     perSecond: REPLIES_PER_SECOND,
     maxSources: MAX_SOURCES,
   });
+  /** Bytes to addresses that may be a victim's. */
+  readonly #unprovenRate: TokenBuckets = new TokenBuckets({
+    burst: UNPROVEN_BURST,
+    perSecond: UNPROVEN_BYTES_PER_SECOND,
+    maxSources: MAX_SOURCES,
+  });
+  readonly #verifyRate: TokenBuckets = new TokenBuckets({
+    burst: VERIFY_BURST,
+    perSecond: VERIFY_PER_SECOND,
+    maxSources: MAX_SOURCES,
+  });
+  readonly #verifyTotal: TokenBuckets = new TokenBuckets({
+    burst: VERIFY_TOTAL_BURST,
+    perSecond: VERIFY_TOTAL_PER_SECOND,
+    maxSources: 1,
+  });
+  #proofs: Proof[] = [];
+  /** Proofs taken and not answered yet. */
+  #verifying = 0;
 
-  /** @param limits Bounds of the table of nodes, other than the defaults. */
-  constructor(limits: MappingLimits = {}) {
-    this.#mappings = new Mappings(limits);
+  /** @param options Bounds, keys, secrets. */
+  constructor(options: BeaconOptions = {}) {
+    const perSecond = options.relayBytesPerSecond ?? RELAY_BYTES_PER_SECOND;
+    this.#relayRate = new TokenBuckets({
+      perSecond,
+      // Never less than one datagram of the largest size.
+      burst: Math.max(perSecond * RELAY_BURST_SECONDS, 0xffff),
+      maxSources: MAX_SOURCES,
+    });
+    this.#mappings = new Mappings(options.limits);
+    this.#keyOf = options.keyOf ?? (() => undefined);
+    this.#cookies = new Cookies(options.secret ?? crypto.getRandomValues(new Uint8Array(32)));
+    this.#id = options.id ?? 0;
   }
 
   /** Nodes with a known endpoint. */
@@ -73,26 +158,45 @@ export class Beacon {
   }
 
   /**
+   * State for operators.
+   *
+   * @param now Monotonic milliseconds.
+   */
+  health(now: number): BeaconHealth {
+    return {
+      nodes: this.#mappings.size,
+      nodes_proven: this.#mappings.proven,
+      peers: this.peers.size,
+      peer_nodes: this.peers.nodeCount(now),
+      wakes_pending: this.#wakes.size,
+      ...this.counters,
+    };
+  }
+
+  /**
    * Handles one datagram.
    *
-   * @param datagram What came. May be reused after the outgoing datagrams were sent.
+   * @param datagram What came; may be changed, and reused after the outgoing datagrams were sent.
    * @param from Where it came from.
    * @param now Monotonic milliseconds.
-   * @returns What to send.
+   * @returns What to send. Signatures to check wait in {@linkcode Beacon.takeProofs}.
    */
-  receive(datagram: Uint8Array, from: Deno.NetAddr, now: number): readonly Outgoing[] {
-    // Cluster sync, which this beacon does not do, is the one message that is expensive to decode.
-    if (datagram[0] === BeaconType.sync) return this.#ignore();
+  receive(datagram: Uint8Array, from: Endpoint, now: number): readonly Outgoing[] {
+    if (datagram[0] === BeaconType.sync) return this.#sync(datagram, from, now);
     const message = decodeBeacon(datagram);
     if (message instanceof DecodeError) return this.#ignore();
-    const source = sourceOf(from.hostname);
+    const arrival: Arrival = { from, source: this.#sources.of(from.host), now };
     switch (message.type) {
-      case "discover":
-        return this.#discover(message.node, message.ex, { from, source, now });
-      case "punch_request":
-        return this.#punch(message.requester, message.target, { source, now });
       case "relay":
-        return this.#relay(message, { source, now });
+        return this.#relay(message, datagram, arrival);
+      case "discover":
+        return this.#discover(message.node, message.ex, arrival);
+      case "discover_auth":
+        return message.signature === undefined
+          ? this.#giveCookie(message, arrival)
+          : this.#checkCookie(message, message.signature, arrival);
+      case "punch_request":
+        return this.#punch(message.requester, message.target, arrival);
       default:
         return this.#ignore(); // answers of beacons
     }
@@ -108,59 +212,273 @@ export class Beacon {
     return NOTHING;
   }
 
+  // ---- endpoints
+
   /** Node 0 only asks for its endpoint: it is not known yet, so it is answered and forgotten. */
-  #discover(
-    node: number,
-    ex: boolean,
-    { from, source, now }: { from: Deno.NetAddr; source: Source; now: number },
-  ): readonly Outgoing[] {
+  #discover(node: number, ex: boolean, arrival: Arrival): readonly Outgoing[] {
+    const { from: addr, source, now } = arrival;
     if (!this.#replyRate.take(source.key, now)) return this.#limit();
-    const mapping: Mapping = { addr: from, source, ex, lastSeen: now };
-    if (node !== 0 && !this.#mappings.set(node, mapping)) return this.#limit();
+    if (node !== 0) {
+      const outcome = this.#mappings.announce(node, { addr, source, ex }, now);
+      if (outcome === "full") return this.#limit();
+      // Whoever it is may learn his endpoint: if it is the node, it sees that it has moved, and proves it.
+      if (outcome === "kept") this.counters.discovers_refused++;
+    }
     this.counters.discovers++;
-    const bytes = encodeBeacon({ type: "discover_reply", ip: source.bytes, port: from.port });
-    return [{ bytes, to: from }];
+    return [observed(arrival)];
   }
+
+  #giveCookie(
+    { node, nonce }: { node: number; nonce: Uint8Array },
+    { from, source, now }: Arrival,
+  ): readonly Outgoing[] {
+    // No cookie says that this beacon cannot check a proof: the node need not make one.
+    if (node === 0 || this.#keyOf(node) === undefined) return this.#ignore();
+    if (!this.#replyRate.take(source.key, now)) return this.#limit();
+    this.counters.cookies++;
+    const mapping = this.#mappings.get(node);
+    const isHere = mapping !== undefined && sameEndpoint(mapping.addr, from);
+    return [{
+      bytes: encodeBeacon({
+        type: "cookie",
+        isProven: isHere && isProven(mapping, now),
+        nonce,
+        cookie: this.#cookies.make({ node, nonce, ip: source.bytes, port: from.port }, now),
+      }),
+      to: from,
+    }];
+  }
+
+  /** The cookie first: only who receives at his address can make us check a signature. */
+  #checkCookie(
+    message: Extract<BeaconMessage, { type: "discover_auth" }>,
+    signature: Uint8Array,
+    { from: addr, source, now }: Arrival,
+  ): readonly Outgoing[] {
+    const { node, nonce, cookie, flags } = message;
+    const holder = { node, nonce, ip: source.bytes, port: addr.port };
+    const publicKey = this.#keyOf(node);
+    if (publicKey === undefined || !this.#cookies.check(cookie, holder, now)) {
+      this.counters.proofs_refused++;
+      return NOTHING;
+    }
+    if (
+      this.#proofs.length + this.#verifying >= MAX_PROOFS_PENDING ||
+      !this.#verifyRate.take(source.key, now) || !this.#verifyTotal.take(EVERYBODY, now)
+    ) return this.#limit();
+    this.#proofs.push({
+      node,
+      publicKey,
+      message: discoverChallenge(message),
+      signature: signature.slice(),
+      nonce: nonce.slice(),
+      announcement: { addr, source, ex: (flags & DISCOVER_EX) !== 0 },
+      wakes: (flags & DISCOVER_WAKE) !== 0,
+    });
+    return NOTHING;
+  }
+
+  /** Takes the proofs whose signatures are to be checked; each must be answered by {@linkcode Beacon.onVerified}. */
+  takeProofs(): readonly Proof[] {
+    if (this.#proofs.length === 0) return [];
+    const proofs = this.#proofs;
+    this.#proofs = [];
+    this.#verifying += proofs.length;
+    return proofs;
+  }
+
+  /**
+   * A signature was checked.
+   *
+   * @param proof From {@linkcode Beacon.takeProofs}.
+   * @param isValid Whether it is the signature of its key over its message.
+   * @param now Monotonic milliseconds.
+   * @returns What to send.
+   */
+  onVerified(proof: Proof, isValid: boolean, now: number): readonly Outgoing[] {
+    this.#verifying--;
+    const { node, publicKey, nonce, announcement } = proof;
+    // The node may have got another key meanwhile.
+    const current = this.#keyOf(node);
+    const isCurrent = current !== undefined && publicKey.every((byte, i) => byte === current[i]);
+    if (!isValid || !isCurrent) {
+      this.counters.proofs_refused++;
+      return NOTHING;
+    }
+    const token = proof.wakes ? nonce : undefined;
+    if (!this.#mappings.prove(node, announcement, token, now)) return this.#limit();
+    this.counters.proofs++;
+    const { addr, source } = announcement;
+    const cookie = this.#cookies.make({ node, nonce, ip: source.bytes, port: addr.port }, now);
+    return [{ bytes: encodeBeacon({ type: "cookie", isProven: true, nonce, cookie }), to: addr }];
+  }
+
+  // ---- between nodes
 
   /** Introduces two known nodes. The request itself moves no mapping: only a Discover does. */
   #punch(
     requester: number,
     target: number,
-    { source, now }: { source: Source; now: number },
+    { from, source, now }: Arrival,
   ): readonly Outgoing[] {
     const asking = this.#mappings.get(requester);
     const wanted = this.#mappings.get(target);
     if (asking === undefined || wanted === undefined || asking === wanted) {
       return this.#ignore();
     }
+    const isHere = sameEndpoint(asking.addr, from);
+    if (!isHere && isProven(asking, now)) return this.#ignore();
     if (!this.#replyRate.take(source.key, now)) return this.#limit();
+    if (isHere) renewCredit(asking);
     this.counters.punches++;
     return [command(asking, wanted), command(wanted, asking)];
   }
 
   #relay(
-    { sender, dest, frame }: { sender: number; dest: number; frame: Uint8Array },
-    { source, now }: { source: Source; now: number },
+    { sender, dest }: { sender: number; dest: number },
+    datagram: Uint8Array,
+    arrival: Arrival,
   ): readonly Outgoing[] {
+    const { from, source, now } = arrival;
+    const { length } = datagram;
+    const peer = this.peers.size === 0 ? undefined : this.peers.at(from);
+    const cost = Math.max(length, RELAY_MIN_COST) / (peer === undefined ? 1 : RELAY_PEER_FACTOR);
+    if (!this.#relayRate.take(source.key, now, cost)) return this.#limit();
+    const sending = peer === undefined ? this.#mappings.get(sender) : undefined;
+    if (sending !== undefined) {
+      if (sameEndpoint(sending.addr, from)) renewCredit(sending);
+      else if (isProven(sending, now)) return this.#refuseSender(length, arrival);
+    }
     const target = this.#mappings.get(dest);
-    if (target === undefined) {
-      this.counters.relayUnknown++;
+    if (target === undefined) return this.#forward(dest, datagram, peer, now);
+    const isOpen = isProven(target, now) || takeCredit(target, length) ||
+      this.#unprovenRate.take(target.source.key, now, length);
+    if (!isOpen) {
+      this.counters.relay_unproven++;
       return NOTHING;
     }
-    if (!this.#relayRate.take(source.key, now)) return this.#limit();
     this.counters.relayed++;
-    const bytes = encodeBeacon(
-      target.ex
-        ? { type: "relay_deliver_dest", sender, dest, frame }
-        : { type: "relay_deliver", sender, frame },
-    );
-    return [{ bytes, to: target.addr }];
+    this.counters.relayed_bytes += length;
+    return [{ bytes: relayToDelivery(datagram, target.ex), to: target.addr }];
+  }
+
+  /** Not from where the node is. If the node has moved, it learns so from its endpoint, and proves the new one. */
+  #refuseSender(length: number, arrival: Arrival): readonly Outgoing[] {
+    this.counters.relay_refused++;
+    const answer = observed(arrival);
+    const mayAnswer = answer.bytes.length <= length &&
+      this.#replyRate.take(arrival.source.key, arrival.now);
+    return mayAnswer ? [answer] : NOTHING;
+  }
+
+  /** To the beacon that has the node; never what came from a beacon, so that nothing goes in circles. */
+  #forward(
+    dest: number,
+    datagram: Uint8Array,
+    cameFrom: Peer | undefined,
+    now: number,
+  ): readonly Outgoing[] {
+    const peer = cameFrom === undefined ? this.peers.of(dest, now) : undefined;
+    if (peer === undefined) {
+      this.counters.relay_unknown++;
+      return NOTHING;
+    }
+    this.counters.forwarded++;
+    return [{ bytes: datagram, to: peer.addr }];
+  }
+
+  // ---- between beacons
+
+  #sync(datagram: Uint8Array, from: Endpoint, now: number): readonly Outgoing[] {
+    const peer = this.peers.at(from);
+    if (peer === undefined) return this.#ignore();
+    if (!this.peers.maySync(peer, now)) return this.#limit();
+    const message = decodeBeacon(datagram);
+    if (message instanceof DecodeError || message.type !== "sync") return this.#ignore();
+    this.peers.learn(peer, message.nodes, now);
+    this.counters.syncs++;
+    return NOTHING;
+  }
+
+  /**
+   * Tells the peers which nodes we have; due every `SYNC_INTERVAL_MS`.
+   *
+   * @returns What to send, and how many nodes did not fit.
+   */
+  syncPeers(): { readonly outgoing: readonly Outgoing[]; readonly left: number } {
+    const { addrs } = this.peers;
+    if (addrs.length === 0) return { outgoing: NOTHING, left: 0 };
+    const nodes: number[] = [];
+    for (const node of this.#mappings.nodes()) {
+      if (nodes.length >= MAX_SYNCED_NODES) break;
+      nodes.push(node);
+    }
+    const bytes = encodeBeacon({ type: "sync", beacon: this.#id, nodes });
+    return {
+      outgoing: addrs.map((to) => ({ bytes, to })),
+      left: this.#mappings.size - nodes.length,
+    };
+  }
+
+  // ---- wakes
+
+  /** When {@linkcode Beacon.repeatWakes} has something to do, monotonic milliseconds. */
+  get nextWakeAt(): number | undefined {
+    return this.#wakes.nextAt;
+  }
+
+  /**
+   * Something begins to wait for a node in the registry: wakes it, if it understands that, until it has polled.
+   *
+   * @param now Monotonic milliseconds.
+   * @returns What to send.
+   */
+  wake(node: number, now: number): readonly Outgoing[] {
+    if (this.#awake(node, now) === undefined) return NOTHING;
+    const wake = this.#wakes.start(node, now);
+    return wake === undefined ? NOTHING : this.#wakeUp(wake, now);
+  }
+
+  /** The node has polled. */
+  stopWaking(node: number): void {
+    this.#wakes.stop(node);
+  }
+
+  /**
+   * Sends wakes again.
+   *
+   * @param now Monotonic milliseconds.
+   * @returns What to send.
+   */
+  repeatWakes(now: number): readonly Outgoing[] {
+    return this.#wakes.due(now).flatMap((wake) => this.#wakeUp(wake, now));
+  }
+
+  #wakeUp({ node, sequence }: Wake, now: number): readonly Outgoing[] {
+    const mapping = this.#awake(node, now);
+    if (mapping?.wakeToken === undefined) return NOTHING;
+    this.counters.wakes++;
+    const bytes = encodeBeacon({ type: "wake", token: mapping.wakeToken, sequence });
+    return [{ bytes, to: mapping.addr }];
+  }
+
+  /** Where a node that understands wakes is, if that is proven. */
+  #awake(node: number, now: number): Mapping | undefined {
+    const mapping = this.#mappings.get(node);
+    if (mapping?.wakeToken === undefined || !isProven(mapping, now)) return undefined;
+    return mapping;
   }
 
   /** Forgets nodes that were silent too long. */
   sweep(now: number): void {
     this.#mappings.sweep(now);
   }
+}
+
+/** Tells a node its endpoint. */
+function observed({ from, source }: Arrival): Outgoing {
+  const bytes = encodeBeacon({ type: "discover_reply", ip: source.bytes, port: from.port });
+  return { bytes, to: from };
 }
 
 /** Tells `to` where `about` is. */

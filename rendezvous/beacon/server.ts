@@ -1,104 +1,243 @@
 /**
- * The beacon's UDP socket.
+ * The beacon at work: its socket, its timers, the checking of signatures and the other beacons.
  *
  * @module
  */
 
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { verifySignature } from "../../protocol/crypto/verify.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  formatIp,
+  parseEndpoint,
+  parseIp,
+} from "../../protocol/ip.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Clock } from "../clock.ts";
-import { boundAddress, listenOn } from "../listen.ts";
-import { Beacon } from "./beacon.ts";
-import { RECEIVE_RETRY_MS } from "./limits.ts";
+import type { InboxWatch } from "../registry/inbox_watch.ts";
+import { Beacon, type Outgoing, type Proof } from "./beacon.ts";
+import type { BeaconHealth } from "./health.ts";
+import { LISTING_INTERVAL_MS, MAPPING_SWEEP_MS, SYNC_INTERVAL_MS } from "./limits.ts";
+import { type BeaconListing, isUnspecified, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
+import { type BeaconSocket, PortableBeaconSocket } from "./socket.ts";
 
-/** Largest UDP datagram. */
-const MAX_DATAGRAM = 65_535;
+/** How a beacon works together with others (rendezvous.md §10). */
+export interface ClusterOptions {
+  /** Our number among the beacons; needed for `listing`. */
+  readonly id?: number | undefined;
+  /** `host:port` of other beacons. */
+  readonly peers?: readonly string[] | undefined;
+  /** Where to find more. It is not authenticated: whoever can write there becomes a peer. */
+  readonly listing?: BeaconListing | undefined;
+  /** `host:port` under which others reach us, for the listing; default our listen address. */
+  readonly advertise?: string | undefined;
+}
 
 /** What a beacon server is made of. */
 export interface BeaconServerOptions {
-  /** Listen address, see `listenOn`. */
+  /** Listen address, see `listenOn`. Not used when there is a `socket`. */
   readonly addr: string;
   readonly clock: Clock;
   readonly log: Logger;
   /** Bounds of the table of nodes, other than the defaults. */
   readonly limits?: MappingLimits | undefined;
+  /** Relayed bytes per second of one source address, default `RELAY_BYTES_PER_SECOND`. */
+  readonly relayBytesPerSecond?: number | undefined;
+  /** Key of a registered node; without it no endpoint can be proven, so nobody is woken. */
+  readonly keyOf?: ((node: number) => Uint8Array | undefined) | undefined;
+  /** Other beacons. */
+  readonly cluster?: ClusterOptions | undefined;
+  /** The bound socket; closed by {@linkcode BeaconServer.close}. Default one of `Deno.listenDatagram` on `addr`. */
+  readonly socket?: BeaconSocket | undefined;
 }
 
 /** A listening beacon. */
-export class BeaconServer {
+export class BeaconServer implements InboxWatch {
   /** Where it listens, `host:port`. */
   readonly addr: string;
   /** Its rules and state. */
   readonly beacon: Beacon;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #socket: Deno.DatagramConn;
-  readonly #receiving: Promise<void>;
-  #closed = false;
-  #endPause: (() => void) | undefined;
+  readonly #socket: BeaconSocket;
+  readonly #cluster: ClusterOptions;
+  readonly #ending = new AbortController();
+  readonly #tasks: Set<Promise<void>> = new Set();
+  #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  #sweepDue: number;
+  #syncDue = -Infinity;
+  #peersDue = -Infinity;
+  #isFindingPeers = false;
+  #listed: readonly Endpoint[] = [];
+  #hasWarnedOfSize = false;
 
   /**
    * Starts listening.
    *
    * @param options Parts.
-   * @throws {PilotError} As `listenOn`.
+   * @throws {PilotError} As `listenOn`, and `invalid_argument` for a peer that is no `host:port`.
    */
   constructor(options: BeaconServerOptions) {
-    this.#clock = options.clock;
-    this.#log = options.log;
-    this.beacon = new Beacon(options.limits);
-    this.#socket = listenOn(
-      "beacon",
+    const { clock, log, limits, relayBytesPerSecond, keyOf, cluster = {} } = options;
+    this.#clock = clock;
+    this.#log = log;
+    this.#cluster = cluster;
+    for (const peer of cluster.peers ?? []) parseEndpoint(peer);
+    this.beacon = new Beacon({ limits, relayBytesPerSecond, keyOf, id: cluster.id });
+    this.#socket = options.socket ?? new PortableBeaconSocket(
       options.addr,
-      (hostname, port) => Deno.listenDatagram({ transport: "udp", hostname, port }),
+      (error) => log.warn("beacon cannot receive", { error: String(error) }),
     );
-    this.addr = boundAddress(this.#socket.addr);
-    this.#receiving = this.#receiveAll();
+    this.addr = formatEndpoint(this.#socket.local);
+    this.#sweepDue = clock.monotonicMs() + MAPPING_SWEEP_MS;
+    this.#socket.start((datagram, from) => this.#onDatagram(datagram, from));
   }
 
-  async #receiveAll(): Promise<void> {
-    const buffer = new Uint8Array(MAX_DATAGRAM);
-    while (!this.#closed) {
-      try {
-        const [datagram, from] = await this.#socket.receive(buffer);
-        if (from.transport === "udp") await this.#handle(datagram, from);
-      } catch (error) {
-        if (this.#closed) return;
-        this.#log.warn("beacon cannot receive", { error: String(error) });
-        await this.#pause(RECEIVE_RETRY_MS);
-      }
-    }
+  /** State for operators. */
+  health(): BeaconHealth {
+    return this.beacon.health(this.#clock.monotonicMs());
   }
 
-  async #handle(datagram: Uint8Array, from: Deno.NetAddr): Promise<void> {
+  /** Something begins to wait for a node: it is told to poll. */
+  waiting(node: number): void {
+    this.#send(this.beacon.wake(node, this.#clock.monotonicMs()));
+    this.#armWakes();
+  }
+
+  /** The node has polled. */
+  fetched(node: number): void {
+    this.beacon.stopWaking(node);
+  }
+
+  /** Does the periodic work that is due; to be called about every second. */
+  tick(): void {
+    if (this.#ending.signal.aborted) return;
     const now = this.#clock.monotonicMs();
-    for (const { bytes, to } of this.beacon.receive(datagram, from, now)) {
-      try {
-        await this.#socket.send(bytes, to);
-      } catch {
-        // The way to that node is closed just now (no route, filtered): datagrams may be lost.
-      }
+    if (now >= this.#sweepDue) {
+      this.#sweepDue = now + MAPPING_SWEEP_MS;
+      this.beacon.sweep(now);
+      this.#log.debug("beacon", { ...this.health() });
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#endPause = undefined;
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      this.#endPause = end;
-    });
+    if (now >= this.#peersDue && !this.#isFindingPeers) {
+      this.#peersDue = now + LISTING_INTERVAL_MS;
+      this.#background(this.#findPeers());
+    }
+    if (now >= this.#syncDue) this.#sync(now);
   }
 
   /** Stops listening. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#endPause?.();
-    this.#socket.close();
-    await this.#receiving;
+    this.#ending.abort();
+    clearTimeout(this.#wakeTimer);
+    await this.#socket.close();
+    await Promise.all(this.#tasks);
   }
+
+  #onDatagram(datagram: Uint8Array, from: Endpoint): void {
+    this.#send(this.beacon.receive(datagram, from, this.#clock.monotonicMs()));
+    for (const proof of this.beacon.takeProofs()) this.#background(this.#verify(proof));
+  }
+
+  async #verify(proof: Proof): Promise<void> {
+    const { publicKey, message, signature } = proof;
+    let isValid = false;
+    try {
+      isValid = await verifySignature(publicKey, message, signature);
+    } finally {
+      this.#send(this.beacon.onVerified(proof, isValid, this.#clock.monotonicMs()));
+    }
+  }
+
+  #send(outgoing: readonly Outgoing[]): void {
+    for (const { bytes, to } of outgoing) {
+      const buffer = this.#socket.acquire(bytes.length);
+      buffer.set(bytes);
+      this.#socket.send(buffer, bytes.length, to);
+    }
+  }
+
+  /** One timer, for the earliest repetition. */
+  #armWakes(): void {
+    if (this.#wakeTimer !== undefined || this.#ending.signal.aborted) return;
+    const at = this.beacon.nextWakeAt;
+    if (at === undefined) return;
+    this.#wakeTimer = setTimeout(() => {
+      this.#wakeTimer = undefined;
+      this.#send(this.beacon.repeatWakes(this.#clock.monotonicMs()));
+      this.#armWakes();
+    }, Math.max(1, at - this.#clock.monotonicMs()));
+  }
+
+  #sync(now: number): void {
+    this.#syncDue = now + SYNC_INTERVAL_MS;
+    const { outgoing, left } = this.beacon.syncPeers();
+    this.#send(outgoing);
+    if (left > 0 && !this.#hasWarnedOfSize) {
+      this.#log.warn(
+        "not all nodes fit the message to other beacons: some cannot be reached there",
+        {
+          nodes: this.beacon.size,
+          left,
+        },
+      );
+    }
+    this.#hasWarnedOfSize = left > 0;
+  }
+
+  async #findPeers(): Promise<void> {
+    const { peers = [], listing, id = 0 } = this.#cluster;
+    if (peers.length === 0 && listing === undefined) return;
+    this.#isFindingPeers = true;
+    try {
+      const configured = await Promise.all(peers.map((peer) => this.#resolve(peer)));
+      if (listing !== undefined && id !== 0) await this.#list(listing, id);
+      const found = configured.filter((peer) => peer !== undefined);
+      const before = this.beacon.peers.size;
+      this.beacon.peers.set([...found, ...this.#listed].map(canonical));
+      // New peers need not wait for what we have.
+      if (this.beacon.peers.size > before) this.#sync(this.#clock.monotonicMs());
+    } finally {
+      this.#isFindingPeers = false;
+    }
+  }
+
+  /** What was listed before stays in use while the registry is away: its nodes are forgotten by themselves. */
+  async #list(listing: BeaconListing, id: number): Promise<void> {
+    const { advertise } = this.#cluster;
+    const own = advertise === undefined ? this.#socket.local : parseEndpoint(advertise);
+    try {
+      const listed = await listing.exchange(id, own, this.#ending.signal);
+      this.#listed = otherBeacons(listed, id);
+    } catch (error) {
+      if (this.#ending.signal.aborted) return;
+      this.#log.warn("beacon cannot find others through the registry", { error: String(error) });
+    }
+  }
+
+  async #resolve(peer: string): Promise<Endpoint | undefined> {
+    const { host, port } = parseEndpoint(peer);
+    if (isIP(host) !== 0) return { host, port };
+    try {
+      const { address } = await lookup(host);
+      return { host: address, port };
+    } catch (error) {
+      this.#log.warn("other beacon has no address", { peer, error: String(error) });
+      return undefined;
+    }
+  }
+
+  #background(task: Promise<void>): void {
+    const tracked = task
+      .catch((error) => this.#log.error("beacon task failed", { error: String(error) }))
+      .finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+}
+
+/** An endpoint as the socket names senders, so that the two can be compared. */
+function canonical({ host, port }: Endpoint): Endpoint {
+  return { host: isUnspecified(host) ? host : formatIp(parseIp(host)), port };
 }

@@ -86,6 +86,8 @@ export class TestNode {
   readonly got: Datagram[] = [];
   readonly restarted: number[] = [];
   readonly observed: Endpoint[] = [];
+  /** Wakes of the beacon. */
+  woken = 0;
   readonly events: Said[] = [];
   readonly logs: Said[] = [];
   readonly #options: NodeOptions;
@@ -123,7 +125,11 @@ export class TestNode {
         this.restarted.push(peer);
         this.streams.onPeerRestarted(peer);
       },
-      observed: (endpoint) => void this.observed.push(endpoint),
+      beacon: {
+        observed: (endpoint) => void this.observed.push(endpoint),
+        proven: () => emit("tunnel.endpoint_proven", {}),
+        wake: () => this.woken++,
+      },
       emit,
       log: (_level, event, data = {}) => void this.logs.push({ event, data }),
     });

@@ -3,16 +3,17 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
+import type { Endpoint } from "../../../protocol/ip.ts";
 import { Beacon } from "../../../rendezvous/beacon/beacon.ts";
 import {
-  RELAY_BURST,
+  RELAY_MIN_COST,
   REPLIES_BURST,
   REPLIES_PER_SECOND,
 } from "../../../rendezvous/beacon/limits.ts";
 
-const A: Deno.NetAddr = { transport: "udp", hostname: "203.0.113.5", port: 4000 };
-const B: Deno.NetAddr = { transport: "udp", hostname: "203.0.113.6", port: 4001 };
-const C: Deno.NetAddr = { transport: "udp", hostname: "198.51.100.1", port: 9 };
+const A: Endpoint = { host: "203.0.113.5", port: 4000 };
+const B: Endpoint = { host: "203.0.113.6", port: 4001 };
+const C: Endpoint = { host: "198.51.100.1", port: 9 };
 
 function hex(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, "hex"));
@@ -22,9 +23,9 @@ function hex(text: string): Uint8Array {
 function sent(
   beacon: Beacon,
   datagram: string,
-  from: Deno.NetAddr,
+  from: Endpoint,
   now = 0,
-): [string, Deno.NetAddr][] {
+): [string, Endpoint][] {
   return beacon.receive(hex(datagram), from, now)
     .map(({ bytes, to }) => [Buffer.from(bytes).toString("hex"), to]);
 }
@@ -35,9 +36,9 @@ Deno.test("discover is answered with the observed endpoint", () => {
   assert.deepEqual(sent(beacon, "080000002b", A), [["0204cb0071050fa0", A]]);
   assert.deepEqual(sent(beacon, "010000002cffff", A), [["0204cb0071050fa0", A]]);
   assert.equal(beacon.size, 3);
-  const mapped = { ...A, hostname: "::ffff:203.0.113.5" };
+  const mapped = { ...A, host: "::ffff:203.0.113.5" };
   assert.deepEqual(sent(beacon, "010000002d", mapped), [["0204cb0071050fa0", mapped]]);
-  const v6 = { ...A, hostname: "2001:db8::1" };
+  const v6 = { ...A, host: "2001:db8::1" };
   assert.deepEqual(sent(beacon, "010000002e", v6), [
     ["021020010db80000000000000000000000010fa0", v6],
   ]);
@@ -97,8 +98,8 @@ Deno.test("the last discover wins, and a mapping ends ten minutes after it", () 
 });
 
 Deno.test("the table is bounded in all and by source, and known nodes still refresh", () => {
-  const beacon = new Beacon({ total: 3, perSource: 2 });
-  const known = (node: number, from: Deno.NetAddr) =>
+  const beacon = new Beacon({ limits: { total: 3, perSource: 2 } });
+  const known = (node: number, from: Endpoint) =>
     sent(beacon, `01${node.toString(16).padStart(8, "0")}`, from).length === 1;
   assert.ok(known(1, A));
   assert.ok(known(2, { ...A, port: 1 }));
@@ -115,8 +116,8 @@ Deno.test("the table is bounded in all and by source, and known nodes still refr
 });
 
 Deno.test("hosts of one IPv6 /64 count as one source", () => {
-  const beacon = new Beacon({ total: 9, perSource: 2 });
-  const from = (hostname: string) => ({ ...A, hostname });
+  const beacon = new Beacon({ limits: { total: 9, perSource: 2 } });
+  const from = (host: string) => ({ ...A, host });
   assert.equal(sent(beacon, "0100000001", from("2001:db8::1")).length, 1);
   assert.equal(sent(beacon, "0100000002", from("2001:db8::2")).length, 1);
   assert.equal(sent(beacon, "0100000003", from("2001:db8::3")).length, 0);
@@ -138,15 +139,37 @@ Deno.test("replies to one source are limited, others are not affected", () => {
   assert.equal(replies, REPLIES_PER_SECOND / 10);
 });
 
-Deno.test("relaying for one source is limited", () => {
-  const beacon = new Beacon();
+Deno.test("relaying for one source is limited by bytes, at a configured rate, and others are not affected", () => {
+  const rate = 1_000_000;
+  const beacon = new Beacon({ relayBytesPerSecond: rate });
   sent(beacon, "010000002b", B);
-  const relay = hex("050000002a0000002b00");
-  let relayed = 0;
-  for (let i = 0; i < RELAY_BURST + 10; i++) relayed += beacon.receive(relay, A, 0).length;
-  assert.equal(relayed, RELAY_BURST);
-  assert.equal(beacon.counters.limited, 10);
-  assert.equal(beacon.receive(relay, C, 0).length, 1);
+  const relayed = (from: Endpoint, bytes: number, count: number, now: number) => {
+    let passed = 0;
+    for (let i = 0; i < count; i++) {
+      const datagram = new Uint8Array(bytes);
+      datagram.set(hex("050000002a0000002b"));
+      passed += beacon.receive(datagram, from, now).length;
+    }
+    return passed;
+  };
+  assert.equal(relayed(A, 1_000, 600, 0), 500, "half a second of the rate at once");
+  assert.equal(beacon.counters.limited, 100);
+  assert.equal(
+    relayed(A, 1_000, 200, 100),
+    29,
+    "the bound of the receiver, who has proven nothing",
+  );
+  assert.equal(beacon.counters.relay_unproven, 71);
+  assert.equal(relayed({ ...A, port: 1 }, 10, 1, 100), 0, "another port is the same source");
+  assert.ok(relayed(C, 10, 1, 100) === 1);
+  // Small datagrams count as RELAY_MIN_COST.
+  const fresh = new Beacon({ relayBytesPerSecond: rate });
+  fresh.receive(hex("010000002b"), B, 0);
+  let small = 0;
+  for (let i = 0; i < 2_000; i++) {
+    small += fresh.receive(hex("050000002a0000002b00"), A, 0).length;
+  }
+  assert.equal(small, Math.floor(rate / 2 / RELAY_MIN_COST));
 });
 
 Deno.test("messages that are not for a beacon are ignored", () => {
@@ -165,6 +188,10 @@ Deno.test("messages that are not for a beacon are ignored", () => {
     "070000000100020000002a0000002b",
     "090000002a0000002b00",
     "0a",
+    "0b00",
+    "0d0000002a",
+    "0e00",
+    "0f00",
     "50494c54",
   ];
   for (const datagram of others) assert.deepEqual(sent(beacon, datagram, C), [], datagram);
@@ -191,7 +218,7 @@ Deno.test("no datagram makes the beacon send to an endpoint that never sent a di
       )),
       (datagrams) => {
         const beacon = new Beacon();
-        const known = new Set<Deno.NetAddr>();
+        const known = new Set<Endpoint>();
         for (const [from, bytes] of datagrams) {
           const isDiscover = (bytes[0] === 1 || bytes[0] === 8) && bytes.length >= 5;
           if (isDiscover) known.add(from);

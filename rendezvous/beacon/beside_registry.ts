@@ -1,0 +1,101 @@
+/**
+ * The beacon in the process of a registry: it knows the keys of the nodes, and learns at once what waits for them.
+ *
+ * @module
+ */
+
+import { decodeBase64 } from "../../protocol/crypto/base64.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { formatEndpoint } from "../../protocol/ip.ts";
+import type { RegistryCore } from "../registry/core.ts";
+import { type BeaconListing, isUnspecified, TcpBeaconListing } from "./listing.ts";
+import type { MappingLimits } from "./mappings.ts";
+import { BeaconServer } from "./server.ts";
+import type { BeaconSocket } from "./socket.ts";
+
+/** How the beacon of a rendezvous is set up. */
+export interface BeaconSettings {
+  /** `host:port` of other beacons, which forward to each other (rendezvous.md §10). */
+  readonly peers?: readonly string[] | undefined;
+  /**
+   * Our number among the beacons of a registry, from 1. With it the beacon announces itself there and takes every
+   * beacon listed there for a peer. The listing has no authentication: only for registries whose clients are trusted.
+   */
+  readonly id?: number | undefined;
+  /** `host:port` of that registry; default the one in this process. */
+  readonly registry?: string | undefined;
+  /** `host:port` under which other beacons reach this one; default the listen address. */
+  readonly advertise?: string | undefined;
+  /** Relayed bytes per second of one source address; default 60 MB/s. */
+  readonly relayBytesPerSecond?: number | undefined;
+  /** The bound socket, where it is not to be one of the runtime. */
+  readonly socket?: BeaconSocket | undefined;
+}
+
+/**
+ * Starts the beacon of a registry.
+ *
+ * @param core The registry.
+ * @param options Listen address, settings and bounds other than the defaults.
+ * @returns The listening beacon, told by the registry what waits.
+ * @throws {PilotError} As {@linkcode BeaconServer}, and `invalid_argument` for settings that make no sense.
+ */
+export function beaconBeside(
+  core: RegistryCore,
+  { addr, settings = {}, limits }: {
+    readonly addr: string;
+    readonly settings?: BeaconSettings | undefined;
+    readonly limits?: MappingLimits | undefined;
+  },
+): BeaconServer {
+  const { peers, id, registry, advertise, relayBytesPerSecond, socket } = settings;
+  if (id !== undefined && !(Number.isInteger(id) && id >= 1 && id <= 0xffffffff)) {
+    throw new PilotError("invalid_argument", `A beacon's number is 1 to 4294967295, not ${id}`);
+  }
+  if (registry !== undefined && id === undefined) {
+    throw new PilotError("invalid_argument", "A beacon needs a number to be listed by a registry", {
+      hint: "Give each beacon another one with --beacon-id.",
+    });
+  }
+  const rate = relayBytesPerSecond ?? 1;
+  if (!(Number.isFinite(rate) && rate > 0)) {
+    throw new PilotError("invalid_argument", `Not a number of bytes per second: ${rate}`);
+  }
+  const listing = registry === undefined ? localListing(core) : new TcpBeaconListing(registry);
+  const server = new BeaconServer({
+    addr,
+    clock: core.clock,
+    log: core.log,
+    limits,
+    relayBytesPerSecond,
+    socket,
+    keyOf: (node) => keyOf(core, node),
+    cluster: { peers, id, advertise, listing: id === undefined ? undefined : listing },
+  });
+  core.inboxWatch = server;
+  server.tick(); // finds the other beacons
+  return server;
+}
+
+function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {
+  const record = core.directory.known(node);
+  if (record === undefined || record.state === "left") return undefined;
+  return decodeBase64(record.key);
+}
+
+/** The listing of the registry in this process. */
+function localListing(core: RegistryCore): BeaconListing {
+  return {
+    // deno-lint-ignore require-await -- rejects instead of throwing
+    async exchange(id, addr) {
+      const now = core.clock.monotonicMs();
+      if (!isUnspecified(addr.host)) core.beacons.register(id, formatEndpoint(addr), now);
+      else {
+        core.log.warn("beacon listens on all addresses and does not know which one others reach", {
+          hint: "name it with --beacon-advertise",
+        });
+      }
+      return core.beacons.list(now);
+    },
+  };
+}

@@ -1,0 +1,221 @@
+/** A daemon and the real beacon of this project on a virtual network: proof, moving, wakes. */
+
+import assert from "node:assert/strict";
+import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
+import { verifySignature } from "../../../protocol/crypto/mod.ts";
+import type { Endpoint } from "../../../protocol/ip.ts";
+import { PROOF_CHECK_MS, PROOF_RENEW_MS } from "../../../daemon/tunnel/beacon_proof.ts";
+import { Beacon, type Outgoing } from "../../../rendezvous/beacon/beacon.ts";
+import type { TestNode } from "../harness/node.ts";
+import { Nat, type VirtualSocket } from "../harness/udp.ts";
+import { World } from "../harness/world.ts";
+
+const AT: Endpoint = { host: "203.0.113.1", port: 9001 };
+const TYPE_AUTH = 0x0d;
+
+/** The beacon on a virtual socket. */
+class RealBeacon {
+  readonly #world: World;
+  readonly #socket: VirtualSocket;
+  beacon: Beacon;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.beacon = this.#fresh();
+    this.#socket = world.net.bind(AT.host, AT.port);
+    this.#socket.start((data, from) => {
+      this.send(this.beacon.receive(data, from, world.clock.now()));
+      for (const proof of this.beacon.takeProofs()) {
+        const { beacon } = this;
+        void verifySignature(proof.publicKey, proof.message, proof.signature).then((isValid) =>
+          this.send(beacon.onVerified(proof, isValid, world.clock.now()))
+        );
+      }
+    });
+  }
+
+  /** Forgets everything, as a restarted process. */
+  restart(): void {
+    this.beacon = this.#fresh();
+  }
+
+  #fresh(): Beacon {
+    return new Beacon({ keyOf: (node) => this.#world.directory.keys.get(node) });
+  }
+
+  send(outgoing: readonly Outgoing[]): void {
+    for (const { bytes, to } of outgoing) this.sendBytes(bytes, to);
+  }
+
+  sendBytes(bytes: Uint8Array, to: Endpoint): void {
+    const buffer = this.#socket.acquire(bytes.length);
+    buffer.set(bytes);
+    this.#socket.send(buffer, bytes.length, to);
+  }
+
+  wake(node: number): void {
+    this.send(this.beacon.wake(node, this.#world.clock.now()));
+  }
+
+  close(): Promise<void> {
+    return this.#socket.close();
+  }
+}
+
+/** Announces a node to the beacon. */
+async function join(node: TestNode): Promise<void> {
+  node.tunnels.beacon.setEndpoint(AT);
+  await node.tunnels.setSelf(node.node, node.identity);
+}
+
+/** Runs a test with a world whose beacon is the real one. */
+async function withBeacon(
+  body: (world: World, beacon: RealBeacon) => Promise<void>,
+): Promise<void> {
+  await using world = new World({ hasBeacon: false });
+  const beacon = new RealBeacon(world);
+  try {
+    await body(world, beacon);
+  } finally {
+    await beacon.close();
+  }
+}
+
+/** Messages of the extension that nodes sent. */
+function asked(world: World): Uint8Array[] {
+  return world.net.log.filter(({ data }) => data[0] === TYPE_AUTH).map(({ data }) => data);
+}
+
+Deno.test("a daemon proves its endpoint when it starts, and after five minutes again", () =>
+  withBeacon(async (world, { beacon }) => {
+    const a = await world.node(5);
+    await join(a);
+    await world.run(100);
+    assert.ok(a.tunnels.beacon.isProven);
+    assert.deepEqual(a.eventNames, ["tunnel.endpoint_proven"]);
+    assert.equal(asked(world).length, 2, "question and proof");
+    world.net.clearLog();
+    await world.run(PROOF_RENEW_MS - PROOF_CHECK_MS);
+    assert.equal(beacon.counters.proofs, 1, "only asked");
+    const questions = asked(world).length;
+    assert.ok(questions >= 2 && questions <= 4, `${questions}`);
+    await world.run(3 * PROOF_CHECK_MS);
+    assert.equal(beacon.counters.proofs, 2);
+  }));
+
+Deno.test("the loss of any one datagram of the proof is made good within seconds", async () => {
+  for (let lost = 0; lost < 4; lost++) {
+    await withBeacon(async (world, { beacon }) => {
+      let seen = 0;
+      world.net.drop = ({ data }) => (data[0] === TYPE_AUTH || data[0] === 0x0e) && seen++ === lost;
+      const a = await world.node(5);
+      await join(a);
+      await world.run(4_000);
+      assert.ok(a.tunnels.beacon.isProven, `datagram ${lost}`);
+      assert.equal(beacon.health(world.clock.now()).nodes_proven, 1);
+    });
+  }
+});
+
+Deno.test("a beacon that does not know the extension is asked now and then, and used as ever", async () => {
+  await using world = new World();
+  const a = await world.node(5);
+  await world.run(10_000);
+  assert.equal(asked(world).length, 3);
+  await world.run(10 * 60_000);
+  const questions = asked(world).length;
+  assert.ok(questions >= 8 && questions <= 14, `${questions}`);
+  assert.ok(!a.tunnels.beacon.isProven);
+  assert.deepEqual(a.observed[0], a.endpoint);
+});
+
+Deno.test("a daemon whose address changes proves the new one with its next announcement", () =>
+  withBeacon(async (world, real) => {
+    const nat = new Nat(world.net, { host: "198.51.100.7" });
+    const a = await world.node(5, { nat });
+    await join(a);
+    await world.run(100);
+    const port = () => Number(a.observed.at(-1)?.port);
+    const before = port();
+    nat.rebind();
+    await world.run(26_000);
+    assert.notEqual(port(), before);
+    assert.equal(real.beacon.counters.proofs, 2);
+    const [delivery] = real.beacon.receive(
+      encodeBeacon({ type: "relay", sender: 9, dest: 5, frame: new Uint8Array(1) }),
+      { host: "192.0.2.9", port: 1 },
+      world.clock.now(),
+    );
+    assert.deepEqual(delivery?.to, { host: "198.51.100.7", port: port() });
+  }));
+
+Deno.test("a daemon notices within a minute that the beacon has forgotten it", () =>
+  withBeacon(async (world, real) => {
+    const a = await world.node(5);
+    await join(a);
+    await world.run(100);
+    real.restart();
+    await world.run(PROOF_CHECK_MS + 26_000);
+    assert.equal(real.beacon.health(world.clock.now()).nodes_proven, 1);
+    real.wake(5);
+    await world.run(10);
+    assert.equal(a.woken, 1);
+  }));
+
+Deno.test("a wake is heeded once, also when it is repeated, and the next one again", () =>
+  withBeacon(async (world, { beacon }) => {
+    const a = await world.node(5);
+    await join(a);
+    await world.run(100);
+    const send = (outgoing: readonly Outgoing[]) => {
+      for (const { bytes, to } of outgoing) world.net.inject(bytes, AT, to);
+    };
+    send(beacon.wake(5, world.clock.now()));
+    await world.run(200);
+    send(beacon.repeatWakes(world.clock.now()));
+    await world.run(10);
+    assert.equal(beacon.counters.wakes, 2);
+    assert.equal(a.woken, 1);
+    beacon.stopWaking(5);
+    send(beacon.wake(5, world.clock.now()));
+    await world.run(10);
+    assert.equal(a.woken, 2);
+  }));
+
+Deno.test("forged wakes, cookies and endpoints have no effect beyond a bounded number of questions", () =>
+  withBeacon(async (world, real) => {
+    const a = await world.node(5);
+    await join(a);
+    await world.run(100);
+    real.wake(5);
+    await world.run(10);
+    const wake = world.net.log.map(({ data }) => data).find((data) => data[0] === 0x0f)!;
+    const message = decodeBeacon(wake);
+    assert.ok("type" in message && message.type === "wake");
+    const forged = [
+      encodeBeacon({ ...message, token: new Uint8Array(16), sequence: 99 }),
+      encodeBeacon({
+        type: "cookie",
+        isProven: true,
+        nonce: new Uint8Array(16),
+        cookie: new Uint8Array(16),
+      }),
+    ];
+    world.net.clearLog();
+    for (const bytes of forged) real.sendBytes(bytes, a.endpoint);
+    // With the right token, but not from the beacon.
+    world.net.inject(
+      encodeBeacon({ ...message, sequence: 100 }),
+      { host: "198.51.100.66", port: 1 },
+      a.endpoint,
+    );
+    await world.run(10);
+    assert.equal(a.woken, 1);
+    assert.equal(asked(world).length, 0);
+    for (let i = 0; i < 200; i++) {
+      const ip = Uint8Array.of(198, 51, 100, i);
+      real.sendBytes(encodeBeacon({ type: "discover_reply", ip, port: 1 }), a.endpoint);
+      await world.run(10);
+    }
+    assert.ok(asked(world).length <= 2 * 7, `${asked(world).length}`);
+  }));

@@ -1,0 +1,94 @@
+/** What waits in the registry reaches a daemon at once: no poll explains it. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Daemon } from "../../daemon/daemon.ts";
+import {
+  type DaemonOptions,
+  resolveDaemonOptions,
+  resolveSettings,
+} from "../../platform/settings.ts";
+import { Rendezvous } from "../../rendezvous/mod.ts";
+
+/** Longer than any test: a poll at an interval cannot be why something arrives. */
+const NEVER_MS = 10 * 60_000;
+/** What an end-to-end step may take that waits for nothing. */
+const SOON_MS = 1_000;
+
+/** A daemon whose events can be awaited. */
+class Watched {
+  /** Wakes of the beacon. */
+  woken = 0;
+  readonly #seen = new Set<string>();
+  readonly #waiting = new Map<string, () => void>();
+
+  constructor(daemon: Daemon) {
+    const wake = daemon.trust.wake.bind(daemon.trust);
+    daemon.trust.wake = () => {
+      this.woken++;
+      wake();
+    };
+    const emit = daemon.emit.bind(daemon);
+    daemon.emit = (event, data) => {
+      emit(event, data);
+      this.#seen.add(event);
+      this.#waiting.get(event)?.();
+    };
+  }
+
+  /** Resolves when the event has happened. */
+  event(name: string): Promise<void> {
+    if (this.#seen.has(name)) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.set(name, resolve));
+  }
+}
+
+async function startDaemon(dir: string, name: string, rendezvous: Rendezvous): Promise<Daemon> {
+  const settings = resolveSettings({
+    flags: {
+      home: join(dir, name),
+      registry: rendezvous.registryAddr,
+      beacon: rendezvous.beaconAddr,
+      socket: join(dir, `${name}.sock`),
+    },
+    env: () => undefined,
+  });
+  const options: DaemonOptions = {
+    ...resolveDaemonOptions(settings, { listen: "127.0.0.1:0" }),
+    udp: "portable",
+    pollMs: NEVER_MS,
+  };
+  return await Daemon.start(options);
+}
+
+Deno.test("two private agents that never met trust each other in under a second, without polling", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "pilot-push-" });
+  try {
+    await using rendezvous = await Rendezvous.start({
+      registryAddr: "127.0.0.1:0",
+      beaconAddr: "127.0.0.1:0",
+      store: join(dir, "store"),
+    });
+    await using alice = await startDaemon(dir, "alice", rendezvous);
+    const a = new Watched(alice);
+    await using bob = await startDaemon(dir, "bob", rendezvous);
+    const b = new Watched(bob);
+    for (const watched of [a, b]) {
+      await watched.event("node.registered");
+      await watched.event("tunnel.endpoint_proven");
+    }
+    const startMs = performance.now();
+    assert.equal(await alice.trust.request(bob.node, "let us talk"), "sent");
+    const trusted = alice.trust.waitFor(bob.node, 30_000);
+    await b.event("handshake.pending");
+    await bob.trust.approve(alice.node);
+    assert.equal(await trusted, true);
+    const tookMs = performance.now() - startMs;
+    assert.ok(tookMs < SOON_MS, `${tookMs} ms`);
+    assert.ok(b.woken >= 1, "the beacon woke bob");
+    assert.deepEqual(alice.trust.trusted().map(({ node_id }) => node_id), [bob.node]);
+    assert.deepEqual(bob.trust.trusted().map(({ node_id }) => node_id), [alice.node]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

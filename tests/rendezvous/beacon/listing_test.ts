@@ -1,0 +1,225 @@
+/** Beacons in processes of their own that find each other, and the registry's inbox that wakes. */
+
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { challenges } from "../../../protocol/registry.ts";
+import { DISCOVER_WAKE, discoverChallenge, encodeBeacon } from "../../../protocol/beacon.ts";
+import { PilotError } from "../../../protocol/errors.ts";
+import { TcpBeaconListing } from "../../../rendezvous/beacon/listing.ts";
+import { RawClient, registered, split, type TestNode } from "../support/client.ts";
+import type { Rendezvous } from "../../../rendezvous/mod.ts";
+import { start, TestClock, withServer } from "../support/server.ts";
+
+/** A socket on loopback that is closed with the stack. */
+function open(stack: DisposableStack): Deno.DatagramConn {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  return stack.adopt(socket, () => socket.close());
+}
+
+function target(addr: string): Deno.NetAddr {
+  return { transport: "udp", ...split(addr) };
+}
+
+const NONCE = new Uint8Array(16).fill(8);
+
+/** Proves the endpoint of a socket. */
+async function prove(socket: Deno.DatagramConn, node: TestNode, to: Deno.NetAddr): Promise<void> {
+  const fields = { node: node.id, flags: DISCOVER_WAKE, nonce: NONCE };
+  await socket.send(
+    encodeBeacon({
+      type: "discover_auth",
+      ...fields,
+      cookie: new Uint8Array(16),
+      signature: undefined,
+    }),
+    to,
+  );
+  const [answer] = await socket.receive();
+  assert.equal(answer[0], 0x0e);
+  const cookie = answer.slice(18);
+  const signature = await node.identity.sign(discoverChallenge({ ...fields, cookie }));
+  await socket.send(encodeBeacon({ type: "discover_auth", ...fields, cookie, signature }), to);
+  const [proven] = await socket.receive();
+  assert.deepEqual([proven[0], proven[1]], [0x0e, 1]);
+}
+
+Deno.test("a handshake request and its answer wake their nodes, until they poll", () =>
+  withServer(async ({ server, client }) => {
+    using stack = new DisposableStack();
+    const to = target(server.beaconAddr);
+    const asking = await registered(client);
+    const asked = await registered(client);
+    const socket = open(stack);
+    await prove(socket, asked, to);
+    await client.ok({
+      type: "request_handshake",
+      from_node_id: asking.id,
+      to_node_id: asked.id,
+      justification: "hello",
+      signature: await asking.sign(challenges.handshake(asking.id, asked.id)),
+    });
+    const [wake] = await socket.receive();
+    assert.deepEqual([wake[0], wake.slice(1, 17)], [0x0f, NONCE]);
+    const poll = async (node: TestNode) =>
+      await client.ok({
+        type: "poll_handshakes",
+        node_id: node.id,
+        signature: await node.sign(challenges.pollHandshakes(node.id)),
+      });
+    assert.equal(((await poll(asked))["requests"] as unknown[]).length, 1);
+    const own = open(stack);
+    await prove(own, asking, to);
+    await client.ok({
+      type: "respond_handshake",
+      node_id: asked.id,
+      peer_id: asking.id,
+      accept: true,
+      signature: await asked.sign(challenges.respondHandshake(asked.id, asking.id)),
+    });
+    assert.equal((await own.receive())[0][0], 0x0f);
+    assert.equal(((await poll(asking))["responses"] as unknown[]).length, 1);
+  }));
+
+Deno.test("a wake is repeated to a node that does not poll", async () => {
+  await using server = await start();
+  using client = await RawClient.open(server.registryAddr);
+  using stack = new DisposableStack();
+  const asking = await registered(client);
+  const asked = await registered(client);
+  const socket = open(stack);
+  await prove(socket, asked, target(server.beaconAddr));
+  await client.ok({
+    type: "request_handshake",
+    from_node_id: asking.id,
+    to_node_id: asked.id,
+    signature: await asking.sign(challenges.handshake(asking.id, asked.id)),
+  });
+  const [first] = await socket.receive();
+  const copy = Buffer.from(first);
+  const [second] = await socket.receive();
+  assert.deepEqual(Buffer.from(second), copy);
+});
+
+/** Two beacons with clocks of their own; lets both do what is due every ten seconds. */
+interface Two {
+  readonly servers: readonly [Rendezvous, Rendezvous];
+  readonly clocks: readonly [TestClock, TestClock];
+}
+
+/** What reaches node 2 at the second beacon when node 1 relays to it through the first. */
+async function relayed({ servers, clocks }: Two): Promise<Uint8Array> {
+  using sockets = new DisposableStack();
+  const [from, to] = [open(sockets), open(sockets)];
+  await to.send(Uint8Array.of(1, 0, 0, 0, 2), target(servers[1].beaconAddr));
+  await to.receive();
+  let isThere = false;
+  const arrived = to.receive().then(([bytes]) => {
+    isThere = true;
+    return bytes;
+  });
+  for (let i = 0; i < 200 && !isThere; i++) {
+    for (const clock of clocks) clock.advance(10_000);
+    for (const server of servers) await server.tick();
+    const via = target(servers[0].beaconAddr);
+    await from.send(Uint8Array.of(5, 0, 0, 0, 1, 0, 0, 0, 2, 104, 105), via);
+    // Finding peers takes turns of the event loop and answers of another socket, which nothing here announces.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(isThere, "it arrives");
+  return await arrived;
+}
+
+Deno.test("beacons that are configured as peers relay for each other's nodes", async () => {
+  using stack = new DisposableStack();
+  // Both must know the other's port before they start.
+  const ports = [open(stack), open(stack)].map(({ addr }) => (addr as Deno.NetAddr).port);
+  stack.dispose();
+  const [one, two] = ports.map((port) => `127.0.0.1:${port}`) as [string, string];
+  const clocks = [new TestClock(), new TestClock()] as const;
+  await using first = await start({
+    clock: clocks[0],
+    beaconAddr: one,
+    beacon: { peers: [two] },
+  });
+  await using second = await start({
+    clock: clocks[1],
+    beaconAddr: two,
+    beacon: { peers: [one] },
+  });
+  const bytes = await relayed({ servers: [first, second], clocks });
+  assert.deepEqual([...bytes], [6, 0, 0, 0, 1, 104, 105]);
+});
+
+Deno.test("beacons find each other through a registry", async () => {
+  const clocks = [new TestClock(), new TestClock()] as const;
+  await using first = await start({ clock: clocks[0], beacon: { id: 1 } });
+  await using second = await start({
+    clock: clocks[1],
+    beacon: { id: 2, registry: first.registryAddr },
+  });
+  using client = await RawClient.open(first.registryAddr);
+  const deadline = performance.now() + 10_000;
+  let listed: unknown[] = [];
+  while (listed.length < 2 && performance.now() < deadline) {
+    listed = (await client.ok({ type: "beacon_list" }))["beacons"] as unknown[];
+  }
+  assert.deepEqual(listed, [
+    { id: 1, addr: first.beaconAddr },
+    { id: 2, addr: second.beaconAddr },
+  ]);
+  const bytes = await relayed({ servers: [first, second], clocks });
+  assert.deepEqual([...bytes], [6, 0, 0, 0, 1, 104, 105]);
+});
+
+Deno.test("TcpBeaconListing names what is wrong and leaves nothing behind", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const listing = new TcpBeaconListing(`127.0.0.1:${port}`);
+  const own = { host: "0.0.0.0", port: 9001 };
+  const never = new AbortController();
+  const answerWith = async (bytes: Uint8Array) => {
+    using conn = await listener.accept();
+    await conn.read(new Uint8Array(1_000));
+    await conn.write(bytes);
+  };
+  const frame = (text: string) => {
+    const body = new TextEncoder().encode(text);
+    return Uint8Array.of(0, 0, body.length >> 8, body.length & 0xff, ...body);
+  };
+  const broken: [Uint8Array, RegExp][] = [
+    [frame('{"type":"error","error":"too many beacons"}'), /too many beacons/],
+    [frame("[1]"), /broken/],
+    [Uint8Array.of(0xff, 0xff, 0xff, 0xff), /broken/],
+    [Uint8Array.of(0, 0), /before its answer was complete/],
+  ];
+  for (const [bytes, message] of broken) {
+    const [result] = await Promise.allSettled([
+      listing.exchange(1, own, never.signal),
+      answerWith(bytes),
+    ]);
+    assert.ok(result.status === "rejected" && result.reason instanceof PilotError);
+    assert.match(result.reason.message, message);
+  }
+  const ending = new AbortController();
+  const stuck = listing.exchange(1, own, ending.signal);
+  using _conn = await listener.accept();
+  ending.abort();
+  await assert.rejects(stuck);
+});
+
+Deno.test("settings of the beacon that make no sense are refused", async () => {
+  for (
+    const beacon of [
+      { id: 0 },
+      { id: 1.5 },
+      { registry: "127.0.0.1:9000" },
+      { peers: ["nowhere"] },
+      { relayBytesPerSecond: 0 },
+    ]
+  ) {
+    await assert.rejects(
+      start({ beacon }),
+      (error: unknown) => error instanceof PilotError && error.code === "invalid_argument",
+    );
+  }
+});
