@@ -25,15 +25,26 @@ const CAREFUL_ROUNDS = 5;
  * would treble the window, and the queue is filling already.
  */
 const QUEUE_FILLING = 0.5;
-/** Growth over the smallest round trip, as a part of it, that counts as a queue: even one much too short for the path. */
+/**
+ * Growth over the smallest round trip that counts as a queue: a part of it, within limits. Less is what timers, other
+ * processes and radio links make of a round trip all the time. A queue that never gets so long goes unnoticed; beside
+ * plain CUBIC that leaves it a third, beside NewReno a quarter.
+ */
 const QUEUE_DIVISOR = 16;
+/** Least growth that counts, milliseconds: what timers and other processes add; see {@linkcode QUEUE_DIVISOR}. */
+const MIN_QUEUE_MS = 2;
+/** Growth that always counts, milliseconds; see {@linkcode QUEUE_DIVISOR}. */
+const MAX_QUEUE_MS = 16;
+/**
+ * Rounds after which the smallest round trip is forgotten, or twice as many. One that was measured too short, as
+ * happens when a busy process reads its clock late, must not make the path look queued for long.
+ */
+const BASE_ROUNDS = 64;
 
 /** What {@linkcode HyStart} reads of the round-trip estimate. */
 export interface RoundTrips {
   /** The latest sample, milliseconds. */
   readonly latest: number;
-  /** The smallest sample, milliseconds. */
-  readonly min: number;
 }
 
 /** Watches round trips, by groups of samples and by rounds of one window each. */
@@ -47,7 +58,10 @@ export class HyStart {
   /** Round trip below which the growth that began the careful phase was a blip. */
   #baseline = Infinity;
   #group = Infinity;
-  #base = Infinity;
+  /** Smallest round trip since the last multiple of {@linkcode BASE_ROUNDS}, and of the rounds before. */
+  #newest = Infinity;
+  #older = Infinity;
+  #rounds = 0;
 
   /** Part of the acknowledged bytes that slow start grows by, as a divisor. */
   get divisor(): number {
@@ -63,7 +77,8 @@ export class HyStart {
    * Whether the latest rounds went through a queue. Without enough samples the answer is yes: it is the careful one.
    */
   get queued(): boolean {
-    const limit = this.#base * (1 + 1 / QUEUE_DIVISOR);
+    const base = this.#base;
+    const limit = base + Math.min(Math.max(base / QUEUE_DIVISOR, MIN_QUEUE_MS), MAX_QUEUE_MS);
     const known = this.#last < Infinity;
     return !known || this.#last > limit || this.#samples > 0 && this.#current > limit;
   }
@@ -78,11 +93,16 @@ export class HyStart {
   onRtt(rtt: RoundTrips, una: number, next: number): void {
     if (una >= this.#roundEnd) this.#startRound(next);
     this.#current = Math.min(this.#current, rtt.latest);
-    this.#base = rtt.min;
+    this.#newest = Math.min(this.#newest, rtt.latest);
     this.#samples++;
     if (this.#phase === "over") return;
     this.#group = Math.min(this.#group, rtt.latest);
     if (this.#samples % GROUP_SAMPLES === 0) this.#judge(this.#group);
+  }
+
+  /** Round trip without a queue, as far as that is known. */
+  get #base(): number {
+    return Math.min(this.#newest, this.#older);
   }
 
   #judge(group: number): void {
@@ -104,6 +124,10 @@ export class HyStart {
 
   #startRound(next: number): void {
     this.#roundEnd = next;
+    if (++this.#rounds % BASE_ROUNDS === 0) {
+      this.#older = this.#newest;
+      this.#newest = Infinity;
+    }
     this.#last = this.#current;
     this.#current = Infinity;
     this.#group = Infinity;

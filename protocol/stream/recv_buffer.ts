@@ -106,9 +106,7 @@ export class RecvBuffer {
   }
 
   get #headEnd(): number {
-    return this.#head === this.#pieces.length - 1
-      ? this.#filled
-      : this.#pieces[this.#head]!.length;
+    return this.#head === this.#pieces.length - 1 ? this.#filled : this.#pieces[this.#head]!.length;
   }
 
   #taken(bytes: number): void {

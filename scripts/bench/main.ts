@@ -13,7 +13,7 @@ import { Bench } from "./scenarios/scenario.ts";
 
 /** A scenario that takes this long will not end by itself, milliseconds. */
 const SCENARIO_LIMIT_MS = 180_000;
-/** The same for transfers whose length the user has chosen. */
+/** The same for scenarios that are long, or as long as the user says. */
 const LONG_LIMIT_MS = 1_800_000;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
@@ -32,8 +32,9 @@ async function runScenario(
   options: BenchOptions,
   interrupt: AbortSignal,
 ): Promise<BenchReport["scenarios"][string]> {
-  const long = options.bytes !== undefined || options.seconds !== undefined;
-  const limit = AbortSignal.timeout(long ? LONG_LIMIT_MS : SCENARIO_LIMIT_MS);
+  const isLong = options.bytes !== undefined || options.seconds !== undefined ||
+    SCENARIOS[name]!.isLong === true;
+  const limit = AbortSignal.timeout(isLong ? LONG_LIMIT_MS : SCENARIO_LIMIT_MS);
   const signal = AbortSignal.any([interrupt, limit]);
   // Short, as the path of a Unix socket may have about 100 bytes.
   const directory = await Deno.makeTempDir({ prefix: "pilot-bench-" });

@@ -31,8 +31,16 @@ export interface Figures {
   delivered?: number;
   /** Share of the link, 0..1. */
   share?: number;
+  /** Packets towards the receiver that the link lost by chance. */
+  lost?: number;
+  /** Packets towards the receiver that the full queue in front of the link dropped. */
+  dropped?: number;
   /** Of two streams, the part of the larger, 0..1. */
   larger_share?: number;
+  /** A stream's part beside one TCP stream that begins right after it, 0..1. */
+  first_share?: number;
+  /** The same beside one that begins right before. */
+  second_share?: number;
   /** The smallest stream's part of an equal share, 0..1. */
   least_share?: number;
   /** Bytes moved. */
@@ -117,7 +125,11 @@ const HEADINGS: Readonly<Record<keyof Figures, string>> = {
   others_percent: "others %",
   delivered: "delivered",
   share: "share",
+  lost: "lost",
+  dropped: "dropped",
   larger_share: "larger of 2",
+  first_share: "first, beside TCP",
+  second_share: "second, beside TCP",
   least_share: "least/equal",
   bytes: "bytes",
   seconds: "s",

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { parseArgs, UsageError } from "../../scripts/bench/args.ts";
 import { selfSigned } from "../../scripts/bench/host/certificate.ts";
 import { describeLink, parseLink } from "../../scripts/bench/host/link_spec.ts";
-import { seededRandom } from "../../scripts/bench/programs/link.ts";
+import { Direction, seededRandom } from "../../scripts/bench/programs/link.ts";
 import { type BenchReport, medianFigures, ratioText, table } from "../../scripts/bench/report.ts";
 import { SCENARIOS } from "../../scripts/bench/scenarios/mod.ts";
 import { median, percentile } from "../../scripts/bench/stats.ts";
@@ -131,10 +131,33 @@ Deno.test("seededRandom repeats itself and is even", () => {
   assert.ok(lost > 400 && lost < 600, `${lost} of 10000 below 0.05`);
 });
 
+Deno.test("a Direction of the link delays, keeps the order, and loses the same packets in every run", () => {
+  const run = () => {
+    const direction = new Direction({ delayMs: 25, loss: 0.1, seed: 3 });
+    const arrived: number[] = [];
+    for (let i = 0; i < 3_000; i++) {
+      direction.push(new Uint8Array([i >> 8, i]), i / 10);
+      for (let packet; (packet = direction.take(i / 10)) !== undefined;) {
+        const number = packet[0]! << 8 | packet[1]!;
+        assert.ok(i - number >= 250 && i - number <= 251, "25 ms and no longer than needed");
+        arrived.push(number);
+      }
+    }
+    while (direction.take(direction.dueMs) !== undefined);
+    return { arrived, counters: direction.counters };
+  };
+  const { arrived, counters } = run();
+  assert.deepEqual(arrived, arrived.toSorted((a, b) => a - b));
+  assert.ok(counters.lost > 240 && counters.lost < 360, `${counters.lost} of 3000`);
+  assert.equal(counters.packets + counters.lost, 3_000);
+  assert.equal(counters.bytes, counters.packets * 2);
+  assert.deepEqual(run(), { arrived, counters });
+});
+
 Deno.test("selfSigned makes a certificate that others can read and verify", async () => {
-  const { cert, key } = await selfSigned("localhost");
+  const { cert, key } = selfSigned("localhost");
   const parsed = new X509Certificate(cert);
-  assert.equal(parsed.subject, "CN=localhost");
+  assert.equal(parsed.subject, "O=Pilot benchmark");
   assert.equal(parsed.checkHost("localhost"), "localhost");
   assert.match(key, /^-----BEGIN PRIVATE KEY-----/);
   const server = new Deno.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });

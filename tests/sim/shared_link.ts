@@ -111,6 +111,11 @@ export class SharedLink {
     return this.#network.links[0].counters;
   }
 
+  /** From now on the delay of each direction, ms. */
+  set delayMs(ms: number) {
+    for (const { options } of this.#network.links) options.delayMs = ms;
+  }
+
   /** Runs until a time, ms. */
   runUntil(until: number): void {
     for (;;) {

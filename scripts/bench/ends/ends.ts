@@ -6,19 +6,18 @@
 
 import { fileURLToPath } from "node:url";
 import { Program } from "../host/program.ts";
-import type { LinkSpec } from "../host/link_spec.ts";
 import type { Place, Topology } from "../host/topology.ts";
 import { cpuSeconds, machineCpuSeconds, peakMb } from "../host/usage.ts";
-import type { LinkAddress, LinkConfig } from "../programs/link.ts";
 import type { TransportConfig } from "../programs/transport.ts";
+import type { RelayAddress, RelayRoute } from "../programs/udp_relay.ts";
 import type { Figures } from "../report.ts";
 
 /** Where and how ends are set up. */
 export interface Setting {
   /** Places of the ends. */
   readonly topology: Topology;
-  /** What a link program between them does; undefined for none. */
-  readonly link: LinkSpec | undefined;
+  /** Peers that cannot reach each other go through a UDP relay at the hub. */
+  readonly udpRelay?: boolean;
   /** An empty directory of this run. */
   readonly directory: string;
   /** Gives up. */
@@ -59,9 +58,7 @@ export interface Ends extends AsyncDisposable {
 }
 
 const AGENT = fileURLToPath(new URL("../programs/agent.ts", import.meta.url));
-const LINK = fileURLToPath(new URL("../programs/link.ts", import.meta.url));
-/** The same losses in every run. */
-const LINK_SEED = 20_240_229;
+const RELAY = fileURLToPath(new URL("../programs/udp_relay.ts", import.meta.url));
 
 /** Arguments that run a program of ours. */
 function denoArgs(script: string, ...args: readonly string[]): string[] {
@@ -78,34 +75,27 @@ export function startAgent(
   return Program.start({ name: `${name} ${role}`, place, args, signal });
 }
 
-/** Where the ends of one route of a link find each other. */
-export interface LinkEnds {
+/** Where the ends of one route of a relay find each other. */
+export interface RelayEnds {
   /** What a takes for b. */
-  readonly forA: LinkAddress;
+  readonly forA: RelayAddress;
   /** What b takes for a. */
-  readonly forB: LinkAddress;
+  readonly forB: RelayAddress;
 }
 
-/** Starts a link at the hub. */
-export async function startLink(
-  setting: Setting,
-  link: LinkSpec,
-  routes: readonly { readonly a?: LinkAddress; readonly b: LinkAddress }[],
-): Promise<{ program: Program; routes: LinkEnds[] }> {
-  const { hub } = setting.topology;
-  const config: LinkConfig = {
-    routes: routes.map((route) => ({ ...route, forA: hub.forA, forB: hub.forB })),
-    delayMs: link.rttMs / 2,
-    loss: link.loss,
-    seed: LINK_SEED,
-  };
+/** Starts a UDP relay at the hub that leads to some addresses at end b. */
+export async function startUdpRelay(
+  { topology: { hub }, signal }: Setting,
+  to: readonly RelayAddress[],
+): Promise<{ program: Program; routes: RelayEnds[] }> {
+  const routes: RelayRoute[] = to.map((b) => ({ b, forA: hub.forA, forB: hub.forB }));
   const program = await Program.start({
-    name: "link",
+    name: "relay",
     place: hub.place,
-    args: denoArgs(LINK, JSON.stringify(config)),
-    signal: setting.signal,
+    args: denoArgs(RELAY, JSON.stringify(routes)),
+    signal,
   });
-  return { program, routes: program.ready.routes as LinkEnds[] };
+  return { program, routes: program.ready.routes as RelayEnds[] };
 }
 
 /**

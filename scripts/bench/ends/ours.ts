@@ -8,10 +8,9 @@ import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, type Driver } from "../../../mod.ts";
-import { freeUdpPort } from "../host/ports.ts";
 import { Program } from "../host/program.ts";
 import type { Place } from "../host/topology.ts";
-import { type Ends, type Setting, startAgent, startLink } from "./ends.ts";
+import { type Ends, type Setting, startAgent } from "./ends.ts";
 
 const CLI = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
 /** Port of the measuring program that listens. */
@@ -155,9 +154,8 @@ export interface Pair extends AsyncDisposable {
 /** Starts two daemons and makes them trust each other. */
 export async function startPair(setting: Setting, options: PairOptions): Promise<Pair> {
   await using stack = new AsyncDisposableStack();
-  const network = await networkFlags(setting, stack);
-  const a = stack.use(await makeDaemon(setting, options, { end: "a", flags: network[0] }));
-  const b = stack.use(await makeDaemon(setting, options, { end: "b", flags: network[1] }));
+  const a = stack.use(await makeDaemon(setting, options, "a"));
+  const b = stack.use(await makeDaemon(setting, options, "b"));
   await Promise.all([a.start(), b.start()]);
   await befriend(a, b, setting.signal);
   const owned = stack.move();
@@ -169,8 +167,7 @@ export async function startLoneDaemon(
   setting: Setting,
   options: PairOptions,
 ): Promise<DaemonEnd> {
-  const flags = ["--listen", `${setting.topology.a.host}:0`];
-  const daemon = await makeDaemon(setting, options, { end: "a", flags });
+  const daemon = await makeDaemon(setting, options, "a");
   try {
     await daemon.start();
     return daemon;
@@ -184,7 +181,7 @@ export async function startLoneDaemon(
 async function makeDaemon(
   { topology, directory, signal }: Setting,
   { name, rendezvous, beacons, ...options }: PairOptions,
-  { end, flags }: { end: "a" | "b"; flags: readonly string[] },
+  end: "a" | "b",
 ): Promise<DaemonEnd> {
   const home = join(await mkdtemp(join(directory, "d-")), "h");
   await mkdir(home, { mode: 0o700 });
@@ -193,7 +190,7 @@ async function makeDaemon(
   const args = [
     ...["daemon", "run", "--log-level", "error"],
     ...["--registry", `${hub}:${rendezvous.registry}`, "--beacon", beacon],
-    ...flags,
+    ...["--listen", `${topology[end].host}:0`],
     ...options.flags,
     ...options.extraFlags ?? [],
   ];
@@ -201,24 +198,18 @@ async function makeDaemon(
   return new DaemonEnd(home, signal, start);
 }
 
-/** Where each daemon listens and says to be: behind the link, when there is one. */
-async function networkFlags(
-  setting: Setting,
-  stack: AsyncDisposableStack,
-): Promise<[string[], string[]]> {
-  const { topology: { a, b }, link } = setting;
-  if (link === undefined) return [["--listen", `${a.host}:0`], ["--listen", `${b.host}:0`]];
-  const ends = [a, b].map(({ host }) => ({ host, port: freeUdpPort() }));
-  const { program, routes: [route] } = await startLink(setting, link, [{
-    a: ends[0]!,
-    b: ends[1]!,
-  }]);
-  stack.use(program);
-  const text = ({ host, port }: { host: string; port: number }) => `${host}:${port}`;
-  return [
-    ["--listen", text(ends[0]!), "--endpoint", text(route!.forB)],
-    ["--listen", text(ends[1]!), "--endpoint", text(route!.forA)],
-  ];
+/**
+ * Checks which way the packets of a pair go.
+ *
+ * @param pair The pair.
+ * @param way The way that is wanted.
+ * @throws {Error} When they go another way.
+ */
+export async function checkPath({ a }: Pair, way: "direct" | "relayed"): Promise<void> {
+  await using driver = await a.connect();
+  const { peer_list: peers } = await driver.info();
+  const actual = peers.some(({ relay }) => relay) ? "relayed" : "direct";
+  if (actual !== way) throw new Error(`The path between the daemons is ${actual}, not ${way}`);
 }
 
 async function befriend(a: DaemonEnd, b: DaemonEnd, signal: AbortSignal): Promise<void> {

@@ -9,14 +9,14 @@ import { join } from "node:path";
 import { selfSigned } from "../host/certificate.ts";
 import { freeUdpPort } from "../host/ports.ts";
 import { SERVER_NAME } from "../programs/quic_transport.ts";
-import { type Ends, type Setting, startAgent, startLink } from "./ends.ts";
+import { type Ends, type Setting, startAgent, startUdpRelay } from "./ends.ts";
 
-/** Starts both ends, with the link between them if there is one. */
+/** Starts both ends, with a relay between them if that is needed. */
 export async function quicEnds(setting: Setting): Promise<Ends> {
   const { topology, directory, signal } = setting;
   const name = "quic";
   await using stack = new AsyncDisposableStack();
-  const { cert, key } = await selfSigned(SERVER_NAME);
+  const { cert, key } = selfSigned(SERVER_NAME);
   const files = await mkdtemp(join(directory, "quic-"));
   const [certFile, keyFile] = [join(files, "cert.pem"), join(files, "key.pem")];
   await writeFile(certFile, cert, { mode: 0o600 });
@@ -31,10 +31,10 @@ export async function quicEnds(setting: Setting): Promise<Ends> {
   } as const;
   const server = stack.use(await startAgent("serve", listen, { place: topology.b, name, signal }));
   let target = { host: listen.host, port: listen.port };
-  if (setting.link !== undefined) {
-    const link = await startLink(setting, setting.link, [{ b: target }]);
-    stack.use(link.program);
-    target = link.routes[0]!.forA;
+  if (setting.udpRelay) {
+    const relay = await startUdpRelay(setting, [target]);
+    stack.use(relay.program);
+    target = relay.routes[0]!.forA;
   }
   const dial = { transport, ...target, certFile } as const;
   const client = stack.use(await startAgent("dial", dial, { place: topology.a, name, signal }));

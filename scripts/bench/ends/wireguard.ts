@@ -13,7 +13,7 @@ import { Program } from "../host/program.ts";
 import { isRoot, run } from "../host/run.ts";
 import type { Place } from "../host/topology.ts";
 import type { Figures } from "../report.ts";
-import { type Ends, type IperfOptions, metered, type Setting, startLink } from "./ends.ts";
+import { type Ends, type IperfOptions, metered, type Setting } from "./ends.ts";
 import { tcpEnds } from "./tcp.ts";
 
 /** Where wireguard-go is controlled. */
@@ -45,18 +45,12 @@ export async function wireguardEnds(setting: Setting): Promise<Ends> {
   await using stack = new AsyncDisposableStack();
   const port = freeUdpPort();
   const number = `${Deno.pid % 100_000}x${count++}`;
-  let endpoint = { host: topology.b.host, port };
-  if (setting.link !== undefined) {
-    const link = await startLink(setting, setting.link, [{ b: endpoint }]);
-    stack.use(link.program);
-    endpoint = link.routes[0]!.forA;
-  }
   const a = stack.use(await startDevice(`wga${number}`, topology.a, setting));
   const b = stack.use(await startDevice(`wgb${number}`, topology.b, setting));
   const keysA = await keyPair(directory);
   const keysB = await keyPair(directory);
   await configure(a, { host: HOST_A, peer: HOST_B, keyFile: keysA.file, peerKey: keysB.public }, [
-    ...["endpoint", `${endpoint.host}:${endpoint.port}`],
+    ...["endpoint", `${topology.b.host}:${port}`],
   ]);
   await configure(
     b,
@@ -191,6 +185,7 @@ async function iperf(
     ...["netns", "exec", topology.a.namespace!, "iperf3", "-c", HOST_B, "-p", `${IPERF_PORT}`],
     ...["-J", "-t", `${measured}`, "-O", `${before}`, "-P", `${streams}`],
     ...(both ? ["--bidir"] : []),
+    ...(topology.tcp === undefined ? [] : ["-C", topology.tcp]),
   ];
   const limit = AbortSignal.timeout((measured + before) * 1000 + IPERF_EXTRA_MS);
   let clientCpu = 0;

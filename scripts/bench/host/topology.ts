@@ -14,7 +14,7 @@ export interface Place {
   readonly host: string;
 }
 
-/** `direct`: a and b are neighbours. `split`: a hub between them that forwards nothing. `link`: a, router, hub, b. */
+/** `direct`: a and b are neighbours. `split`: a hub between them that forwards nothing. `link`: a router between them. */
 export type TopologyKind = "direct" | "split" | "link";
 
 /** Two ends and what is between them. */
@@ -29,6 +29,12 @@ export interface Topology extends AsyncDisposable {
   readonly b: Place;
   /** Where the rendezvous and relays run, and its addresses as a and as b see them. */
   readonly hub: { readonly place: Place; readonly forA: string; readonly forB: string };
+  /** Of `link`: the TUN device in the hub that all packets between a and b take. */
+  readonly tun?: string;
+  /** Of `link`: the hub's device towards b. */
+  readonly deviceToB?: string;
+  /** Congestion control of TCP between a and b, where it is not left to the system. */
+  readonly tcp?: string;
 }
 
 /** How to make one. */
@@ -37,18 +43,25 @@ export interface TopologyOptions {
   readonly kind: TopologyKind;
   /** Bits per second between a and b in each direction (`link` only). */
   readonly rate?: number | undefined;
-  /** Most time a packet waits for its turn at that rate, milliseconds. */
+  /** Most time a packet waits for its turn at that rate, milliseconds (`link` only). */
   readonly queueMs?: number;
-  /** Whether the hub of `link` also forwards, so that a and b reach each other. */
-  readonly forward?: boolean;
 }
 
 const LOOPBACK: Place = { namespace: undefined, host: "127.0.0.1" };
 const MTU = 1500;
-/** Most bytes that leave at once at a limited rate: two full GSO packets, so that the limit holds over milliseconds. */
+/** Most bytes that leave at once at a limited rate. */
 const BURST_BYTES = 131_072;
 /** Wait at a full queue when none is said, milliseconds: about what home routers have. */
 const QUEUE_MS = 50;
+/** The TUN device of the emulated link, and the routing table that leads there. */
+const TUN = "emu0";
+const TUN_TABLE = "77";
+/** Packets that wait in the TUN device while the link's program does something else: all of the largest window. */
+const TUN_QUEUE_PACKETS = 20_000;
+/** What TCP uses on `link`, where the kernel has it: the standard (RFC 9438), and what most Linux systems use. */
+const TCP_CONGESTION = "cubic";
+/** Send and receive buffers of TCP on `link`, bytes: enough for 100 Mbit/s, 200 ms and a queue of as much. */
+const TCP_BUFFER_BYTES = 16 << 20;
 
 /** Numbers the topologies of this process, for names that nobody else has. */
 let count = 0;
@@ -82,7 +95,7 @@ export async function namespaces(options: TopologyOptions): Promise<Topology> {
   }
 }
 
-type Places = Pick<Topology, "description" | "a" | "b" | "hub">;
+type Places = Omit<Topology, "isolated" | typeof Symbol.asyncDispose>;
 
 async function build(net: Namespaces, options: TopologyOptions): Promise<Places> {
   const [a, b] = [await net.add("a"), await net.add("b")];
@@ -98,42 +111,55 @@ async function build(net: Namespaces, options: TopologyOptions): Promise<Places>
     };
   }
   const hub = await net.add("hub");
-  await net.join([hub, "10.77.2.1"], [b, "10.77.2.2"]);
-  await net.route(b, "default", "10.77.2.1");
-  await net.forward(hub, options.forward === true);
+  const [toA] = await net.join([hub, "10.77.0.1"], [a, "10.77.0.2"]);
+  const [toB] = await net.join([hub, "10.77.2.1"], [b, "10.77.2.2"]);
+  const isCubic = options.kind === "link" && await hasTcp(TCP_CONGESTION);
+  const congestion = isCubic ? ["congctl", TCP_CONGESTION] : [];
+  await net.route(a, "default", ["via", "10.77.0.1", ...congestion]);
+  await net.route(b, "default", ["via", "10.77.2.1", ...congestion]);
+  await net.set(hub, { "net.ipv4.ip_forward": options.kind === "link" ? "1" : "0" });
+  const places = {
+    a: at(a, "10.77.0.2"),
+    b: at(b, "10.77.2.2"),
+    hub: { place: at(hub, "0.0.0.0"), forA: "10.77.0.1", forB: "10.77.2.1" },
+  };
   if (options.kind === "split") {
-    await net.join([a, "10.77.0.2"], [hub, "10.77.0.1"]);
-    await net.route(a, "default", "10.77.0.1");
-    return {
-      description: `three network namespaces, veth pairs, MTU ${MTU}, no way round the middle one`,
-      a: at(a, "10.77.0.2"),
-      b: at(b, "10.77.2.2"),
-      hub: { place: at(hub, "0.0.0.0"), forA: "10.77.0.1", forB: "10.77.2.1" },
-    };
+    const what = "three network namespaces, veth pairs";
+    return { ...places, description: `${what}, MTU ${MTU}, no way round the middle one` };
   }
-  // The rate limit is in a router of its own: on a sender's interface the socket would wait for the queue.
-  const router = await net.add("rtr");
-  const [toA, fromA] = await net.join([router, "10.77.0.1"], [a, "10.77.0.2"]);
-  const [toHub, fromHub] = await net.join([router, "10.77.1.1"], [hub, "10.77.1.2"]);
-  await net.forward(router, true);
-  await net.route(a, "default", "10.77.0.1");
-  await net.route(hub, "10.77.0.0/24", "10.77.1.1");
-  await net.route(router, "10.77.2.0/24", "10.77.1.2");
-  // A queue of whole GSO packets would drop 64 KB of TCP at once, and single datagrams of others.
-  for (const [namespace, device] of [[a, fromA], [router, toA], [router, toHub], [hub, fromHub]]) {
-    await run("ip", ["-n", namespace!, "link", "set", device!, "gso_max_segs", "1"]);
+  await net.detour(hub, [toA!, toB!]);
+  for (const end of [a, b]) {
+    await net.set(end, {
+      // What one transfer found out must not help the next.
+      "net.ipv4.tcp_no_metrics_save": "1",
+      "net.ipv4.tcp_wmem": `4096 65536 ${TCP_BUFFER_BYTES}`,
+      "net.ipv4.tcp_rmem": `4096 131072 ${2 * TCP_BUFFER_BYTES}`,
+    });
   }
   if (options.rate !== undefined) {
-    for (const device of [toA, toHub]) {
-      await net.limit(router, device!, options.rate, options.queueMs ?? QUEUE_MS);
+    // In a router of its own: on a sender's interface the socket would wait for the queue.
+    for (const device of [toA, toB]) {
+      await net.limit(hub, device!, options.rate, options.queueMs ?? QUEUE_MS);
     }
   }
   return {
-    description: `four network namespaces, veth pairs, MTU ${MTU}`,
-    a: at(a, "10.77.0.2"),
-    b: at(b, "10.77.2.2"),
-    hub: { place: at(hub, "0.0.0.0"), forA: "10.77.1.2", forB: "10.77.2.1" },
+    ...places,
+    description: `three network namespaces, veth pairs, MTU ${MTU}, the middle one a router`,
+    tun: TUN,
+    deviceToB: toB!,
+    ...(isCubic ? { tcp: TCP_CONGESTION } : {}),
   };
+}
+
+/** What TCP does on a topology, for the report. */
+export function tcpNote({ tcp }: Topology): string {
+  return `congestion control of TCP: ${tcp ?? "the system's"}`;
+}
+
+/** Whether the kernel has a congestion control. */
+async function hasTcp(name: string): Promise<boolean> {
+  const known = await run("sysctl", ["-n", "net.ipv4.tcp_available_congestion_control"]);
+  return known.trim().split(" ").includes(name);
 }
 
 /** The namespaces of one topology. */
@@ -169,13 +195,28 @@ class Namespaces {
     return devices;
   }
 
-  async route(namespace: string, to: string, via: string): Promise<void> {
-    await run("ip", ["-n", namespace, "route", "add", to, "via", via]);
+  async route(namespace: string, to: string, how: readonly string[]): Promise<void> {
+    await run("ip", ["-n", namespace, "route", "add", to, ...how]);
   }
 
-  async forward(namespace: string, on: boolean): Promise<void> {
-    const value = `net.ipv4.ip_forward=${on ? 1 : 0}`;
-    await run("ip", ["netns", "exec", namespace, "sysctl", "-q", "-w", value]);
+  /** What comes from devices and is not for the router itself takes the TUN device first. */
+  async detour(namespace: string, devices: readonly string[]): Promise<void> {
+    const ip = (...line: string[]) => run("ip", ["-n", namespace, ...line]);
+    await ip("tuntap", "add", "dev", TUN, "mode", "tun");
+    const queue = `${TUN_QUEUE_PACKETS}`;
+    await ip("link", "set", TUN, "mtu", `${MTU}`, "txqueuelen", queue, "up");
+    await ip("route", "add", "default", "dev", TUN, "table", TUN_TABLE);
+    for (const device of devices) await ip("rule", "add", "iif", device, "lookup", TUN_TABLE);
+    // What comes back from there has addresses that are at home elsewhere.
+    await this.set(namespace, {
+      "net.ipv4.conf.all.rp_filter": "0",
+      [`net.ipv4.conf.${TUN}.rp_filter`]: "0",
+    });
+  }
+
+  async set(namespace: string, values: Readonly<Record<string, string>>): Promise<void> {
+    const list = Object.entries(values).map(([name, value]) => `${name}=${value}`);
+    await run("ip", ["netns", "exec", namespace, "sysctl", "-q", "-w", ...list]);
   }
 
   async limit(namespace: string, device: string, rate: number, queueMs: number): Promise<void> {

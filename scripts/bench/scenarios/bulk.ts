@@ -5,8 +5,10 @@
  */
 
 import { DEFAULT_VARIANT } from "../variants.ts";
+import { checkPath } from "../ends/ours.ts";
+import { EmulatedLink } from "../host/link.ts";
 import { describeLink, type LinkSpec } from "../host/link_spec.ts";
-import type { Topology } from "../host/topology.ts";
+import { tcpNote, type Topology } from "../host/topology.ts";
 import type { ScenarioResult } from "../report.ts";
 import { rounded } from "../stats.ts";
 import { hashed } from "./hashed.ts";
@@ -74,35 +76,43 @@ export const manyStreamsScenario: Scenario = plain("100 streams, one direction",
 });
 
 async function linked(bench: Bench, link: LinkSpec): Promise<ScenarioResult> {
-  const { options } = bench;
-  // Without delay and loss there is nothing for the relay to do: all go straight, TCP too.
-  const relayed = link.rttMs > 0 || link.loss > 0;
+  const { options, signal } = bench;
   await using topology: Topology = await bench.topology({
     kind: "link",
     rate: link.rate,
     queueMs: Math.max(link.rttMs, MIN_QUEUE_MS),
-    forward: !relayed,
   });
-  if (!topology.isolated && link.rate !== undefined) {
-    throw new Error(`A rate needs network namespaces; this is ${topology.description}`);
-  }
+  await using emulated = await EmulatedLink.start(topology, link, signal);
   const length = {
     warmUpSeconds: LINK_WARM_UP_SECONDS,
     seconds: options.seconds ?? LINK_ROUND_SECONDS,
   };
   const result = await compare(bench, {
-    setting: bench.setting(topology, relayed ? link : undefined),
+    setting: bench.setting(topology),
     topology: `${topology.description}; ${describeLink(link)}`,
     variants: options.variants ?? [DEFAULT_VARIANT],
     peers: chosenPeers(bench, PEERS),
-    skipped: relayed ? { tcp: "the relay that delays and loses takes UDP only" } : {},
     rounds: Math.min(options.rounds, LINK_ROUNDS),
-    measure: (ends) => bulk(ends, { length, streams: 1, both: false }),
+    check: (ends) => checkPath(ends, "direct"),
+    measure: async (ends) => {
+      const before = await emulated.traffic();
+      const figures = await bulk(ends, { length, streams: 1, both: false });
+      const { bytes, lost, dropped, overrun } = await emulated.traffic();
+      if (bytes - before.bytes < figures.mb_s! * figures.seconds! * 1e6) {
+        throw new Error(`${ends.name}: less went over the emulated link than arrived`);
+      }
+      if (overrun > before.overrun) {
+        throw new Error(`${ends.name}: faster than the emulation of the link`);
+      }
+      return { ...figures, lost: lost - before.lost, dropped: dropped - before.dropped };
+    },
   });
   for (const figures of [result.ours, ...Object.values(result.peers)]) {
     if (link.rate !== undefined) figures.share = rounded(figures.mb_s! * 8e6 / link.rate);
   }
-  return result;
+  const notes =
+    `lost and dropped count packets, those of the ${LINK_WARM_UP_SECONDS} s before included`;
+  return { ...result, notes: [...result.notes ?? [], notes, tcpNote(topology)] };
 }
 
 /** Least queue in front of the limited rate, milliseconds; else it holds one round trip. */

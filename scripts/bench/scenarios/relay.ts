@@ -5,8 +5,8 @@
  */
 
 import { DEFAULT_VARIANT } from "../variants.ts";
-import type { oursEnds, PairOptions, Rendezvous } from "../ends/ours.ts";
-import { startLink } from "../ends/ends.ts";
+import { checkPath, type PairOptions, type Rendezvous } from "../ends/ours.ts";
+import { startUdpRelay } from "../ends/ends.ts";
 import type { Figures } from "../report.ts";
 import { chosenPeers, compare } from "./compare.ts";
 import { bulk, latency } from "./measures.ts";
@@ -16,8 +16,6 @@ const ROUND_SECONDS = 1.5;
 /** A stream that begins while the path is still being found out takes longer to get going. */
 const WARM_UP_SECONDS = 1;
 const PINGS = 200;
-/** A link that only forwards. */
-const FORWARD = { rate: undefined, rttMs: 0, loss: 0 };
 /** On loopback, where everybody can reach everybody: an endpoint where nobody answers. */
 const NOWHERE = "127.0.0.1:9";
 
@@ -35,19 +33,19 @@ export const relayScenario: Scenario = {
       if (topology.isolated) return {};
       // Each daemon's datagrams to the beacon come from a socket that takes nothing from anybody else.
       const to = { host: topology.hub.forA, port: beacon };
-      const { program, routes } = await startLink(setting, FORWARD, [{ b: to }, { b: to }]);
+      const { program, routes } = await startUdpRelay(setting, [to, to]);
       stack.use(program);
       const [a, b] = routes.map(({ forA: { host, port } }) => `${host}:${port}`);
       return { beacons: [a!, b!], extraFlags: ["--endpoint", NOWHERE] };
     };
     const result = await compare(bench, {
       setting,
-      peerSetting: bench.setting(topology, FORWARD),
+      peerSetting: { ...setting, udpRelay: true },
       topology: topology.description,
       variants: options.variants ?? [DEFAULT_VARIANT],
       peers: chosenPeers(bench, ["quic"]),
       pair: hide,
-      check: isRelayed,
+      check: (ends) => checkPath(ends, "relayed"),
       rounds: options.rounds,
       measure: async (ends): Promise<Figures> => ({
         ...await bulk(ends, { length, streams: 1, both: false }),
@@ -60,11 +58,3 @@ export const relayScenario: Scenario = {
     return { ...result, notes: [...result.notes ?? [], note] };
   },
 };
-
-async function isRelayed({ a }: Awaited<ReturnType<typeof oursEnds>>): Promise<void> {
-  await using driver = await a.connect();
-  const { peer_list: peers } = await driver.info();
-  if (!peers.some(({ relay }) => relay)) {
-    throw new Error("The daemons found a way round the beacon");
-  }
-}

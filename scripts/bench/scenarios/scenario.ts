@@ -5,7 +5,6 @@
  */
 
 import type { BenchOptions } from "../args.ts";
-import type { LinkSpec } from "../host/link_spec.ts";
 import { isInstalled, isRoot } from "../host/run.ts";
 import { loopback, namespaces, type Topology, type TopologyOptions } from "../host/topology.ts";
 import type { Setting } from "../ends/ends.ts";
@@ -17,6 +16,8 @@ export interface Scenario {
   readonly about: string;
   /** Whether it runs when no scenario is named. */
   readonly byDefault: boolean;
+  /** Whether it takes minutes. */
+  readonly isLong?: boolean;
   /** Runs it. Everything it starts has ended when it settles. */
   run(bench: Bench): Promise<ScenarioResult>;
 }
@@ -61,8 +62,8 @@ export class Bench {
   }
 
   /** Settings for ends in a topology. */
-  setting(topology: Topology, link?: LinkSpec): Setting {
+  setting(topology: Topology): Setting {
     const { directory, signal } = this;
-    return { topology, link, directory, signal, install: this.options.install };
+    return { topology, directory, signal, install: this.options.install };
   }
 }
