@@ -33,6 +33,11 @@ if (import.meta.main) {
     roles: {
       daemon: async () => (await import("./daemon/mod.ts")).runDaemon,
       rendezvous: async () => (await import("./rendezvous/mod.ts")).runRendezvous,
+      rendezvousStatus: async () => (await import("./rendezvous/mod.ts")).rendezvousStatus,
+      rendezvousStore: async () => {
+        const { backupStore, importSnapshot } = await import("./rendezvous/mod.ts");
+        return { backup: backupStore, import: importSnapshot };
+      },
       gateway: async () => (await import("./gateway/mod.ts")).runGateway,
     },
   });

@@ -85,6 +85,7 @@ function collect(
       collect(child, `${name} `, into);
       continue;
     }
+    // Set before those of its sub-commands, so that they follow it.
     into[name] = {
       args: child.registeredArguments.map(argumentTerm),
       options: child.options.filter(({ flags }) => !globals.includes(flags))
@@ -93,6 +94,7 @@ function collect(
       returns: spec.returns,
       examples: (spec.examples ?? []).map((line) => `pilotctl ${line}`),
     };
+    collect(child, `${name} `, into);
   }
 }
 

@@ -47,14 +47,14 @@ function families(catalog: Catalog): string[] {
 }
 
 function bash(catalog: Catalog): string {
-  const cases = [
-    ...families(catalog).map((name) =>
-      `    "${name}") words="${wordsAfter(catalog, `${name} `).join(" ")}" ;;`
-    ),
-    ...Object.keys(catalog.commands).map((name) =>
-      `    "${name}") words="${flagsOf(catalog, name).join(" ")}" ;;`
-    ),
-  ];
+  // A family may be a command itself: sub-commands and flags.
+  const names = new Set([...families(catalog), ...Object.keys(catalog.commands)]);
+  const cases = Array.from(names, (name) => {
+    const isCommand = Object.hasOwn(catalog.commands, name);
+    const flags = isCommand ? flagsOf(catalog, name) : [];
+    const words = [...wordsAfter(catalog, `${name} `), ...flags];
+    return `    "${name}") words="${words.join(" ")}" ;;`;
+  });
   return `_pilotctl() {
   local current="\${COMP_WORDS[COMP_CWORD]}" command="" words="" word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do

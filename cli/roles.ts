@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { LogFormat, LogLevel } from "../platform/config.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 
 /** What the rendezvous role is started with. */
@@ -15,6 +16,20 @@ export interface RendezvousRoleOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory. */
   store: string | undefined;
+  /** Other beacons (`host:port`; a number and a registry to find them), and the relay's rate by source. */
+  beacon?: {
+    peers?: readonly string[] | undefined;
+    id?: number | undefined;
+    registry?: string | undefined;
+    advertise?: string | undefined;
+    relayBytesPerSecond?: number | undefined;
+  };
+  /** TLS for the registry: a generated certificate, or PEM files. */
+  tls?: "auto" | { certFile: string; keyFile: string } | undefined;
+  /** TCP address of health and metrics over HTTP. */
+  http?: string | undefined;
+  /** The log of the process. */
+  log: { level: LogLevel; format: LogFormat };
   /** Print the ready line as JSON. */
   json: boolean;
 }
@@ -33,12 +48,70 @@ export interface GatewayRoleOptions {
   json: boolean;
 }
 
+/** How the store of a rendezvous is copied. */
+export interface BackupRoleOptions {
+  /** Directory of the store. */
+  store: string;
+  /** The file to make. */
+  file: string;
+  /** Replace a file that is there. */
+  force: boolean;
+}
+
+/** What a backup holds. */
+export interface BackupSummary {
+  /** Bytes of the file. */
+  bytes: number;
+  /** Nodes in it, in any state. */
+  nodes: number;
+  /** Schema version of the database. */
+  schema: number;
+}
+
+/** How a registry snapshot is taken over. */
+export interface ImportRoleOptions {
+  /** Directory of the store; it must be new or empty. */
+  store: string;
+  /** The snapshot, JSON. */
+  file: string;
+  /** Refuse a snapshot whose checksum is missing or wrong. */
+  requireChecksum: boolean;
+}
+
+/** What was taken over. */
+export interface ImportSummary {
+  /** Records taken over, by kind. */
+  counts: Record<string, number>;
+  /** What was left out or changed, one sentence each. */
+  warnings: string[];
+}
+
+/** Work on the store of a rendezvous that is done by a short command. */
+export interface RendezvousStoreRole {
+  /** Copies a store whose server may be running. */
+  backup(options: BackupRoleOptions): Promise<BackupSummary>;
+  /** Fills an empty store from a snapshot of an existing registry. */
+  import(options: ImportRoleOptions): Promise<ImportSummary>;
+}
+
+/** Which rendezvous to ask for its status. */
+export interface StatusRoleOptions {
+  /** Directory of the store. */
+  store: string;
+  /** HTTP endpoint of the server, asked instead of the directory. */
+  http: string | undefined;
+}
+
 /** Loaders of the roles: each runs in the foreground until it is stopped and returns the exit code. */
 export interface Roles {
   /** The daemon. */
   daemon(): Promise<(options: DaemonOptions) => Promise<number>>;
   /** Registry and beacon. */
   rendezvous(): Promise<(options: RendezvousRoleOptions) => Promise<number>>;
+  /** The status of a rendezvous in another process. */
+  rendezvousStatus(): Promise<(options: StatusRoleOptions) => Promise<Record<string, unknown>>>;
+  /** Backup and import of a registry's store. */
+  rendezvousStore(): Promise<RendezvousStoreRole>;
   /** The TCP gateway. */
   gateway(): Promise<(options: GatewayRoleOptions) => Promise<number>>;
 }

@@ -36,8 +36,12 @@ export interface CommandSpec {
   options?: readonly OptionSpec[];
   /** Command lines without the program's name. */
   examples?: readonly string[];
+  /** Paragraphs below the options in the help. */
+  notes?: string;
   /** What `data` holds; shown by `context`. */
   returns: string;
+  /** Commands under this one; it runs itself when none of them is named. */
+  commands?: readonly CommandSpec[];
   /** Does it. Nothing is printed when it gives nothing back. */
   run(call: Invocation): Promise<Outcome | undefined> | Outcome | undefined;
 }
@@ -118,7 +122,7 @@ export function addCommand(
 ): void {
   const command = parent.command(entry.name).summary(entry.summary)
     .description(entry.summary);
-  if ("commands" in entry) {
+  if (!("run" in entry)) {
     for (const child of entry.commands) addCommand(command, child, invoke);
     addGlobalOptions(command);
     command.helpCommand("help [command]", "Show the help of a command");
@@ -128,11 +132,13 @@ export function addCommand(
   if (entry.args !== undefined) command.arguments(entry.args);
   for (const option of entry.options ?? []) command.addOption(makeOption(option));
   addGlobalOptions(command);
+  if (entry.notes !== undefined) command.addHelpText("after", `\n${entry.notes}`);
   const examples = entry.examples ?? [];
   if (examples.length > 0) {
     const lines = examples.map((line) => `  pilotctl ${line}`).join("\n");
     command.addHelpText("after", `\nExamples:\n${lines}`);
   }
+  for (const child of entry.commands ?? []) addCommand(command, child, invoke);
   command.action(() => invoke(entry, command));
 }
 

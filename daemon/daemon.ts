@@ -9,7 +9,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { formatAddress } from "../protocol/address.ts";
-import { KeyPair } from "../protocol/crypto/mod.ts";
+import { type AeadFactory, KeyPair } from "../protocol/crypto/mod.ts";
 import { type Endpoint, parseEndpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
 import { ensurePrivateDir } from "../platform/files.ts";
@@ -24,6 +24,7 @@ import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/server.ts";
 import { openUdpSocket } from "./net/open.ts";
 import type { UdpSocket } from "./net/udp.ts";
+import { rehearse } from "./rehearsal.ts";
 import { RegistryClient } from "./registry/client.ts";
 import { NodeRegistry } from "./registry/node_registry.ts";
 import { RegistrationLoop } from "./registry/registration.ts";
@@ -77,6 +78,7 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #clock: Clock;
   readonly #registry: NodeRegistry;
   readonly #client: RegistryClient;
+  readonly #aead: AeadFactory;
   readonly #closeAead: () => void;
   readonly #loopback: Loopback;
   readonly #control: Control;
@@ -87,6 +89,7 @@ export class Daemon implements Backend, AsyncDisposable {
   #services: Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
+  #rehearsal: Promise<void> | undefined;
   /** The socket will tell when the datagrams that are there have been handed over. */
   #isBatch = false;
 
@@ -115,6 +118,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#endpointNews = new TokenBucket(ENDPOINT_NEWS_RATE, this.startedMs);
     this.socket = parts.socket;
     this.aead = parts.aead.name;
+    this.#aead = parts.aead.factory;
     this.#closeAead = () => parts.aead.close();
     this.#registry = registry;
     this.#client = parts.client;
@@ -148,9 +152,13 @@ export class Daemon implements Backend, AsyncDisposable {
       onPacket: (packet, _node, via) => this.#onPacket(packet, via),
       onPathChanged: (node) => this.streams.onPathChanged(node),
       onPeerRestarted: (node) => this.streams.onPeerRestarted(node),
-      observed: (endpoint) => {
-        const admit = () => this.#endpointNews.take(clock.now());
-        if (this.directory.observe(endpoint, admit)) this.registration.trigger();
+      beacon: {
+        observed: (endpoint) => {
+          const admit = () => this.#endpointNews.take(clock.now());
+          if (this.directory.observe(endpoint, admit)) this.registration.trigger();
+        },
+        proven: () => this.emit("tunnel.endpoint_proven", {}),
+        wake: () => this.trust.wake(),
       },
       emit,
       log,
@@ -193,6 +201,7 @@ export class Daemon implements Backend, AsyncDisposable {
       state: trustState,
       registry,
       autoApprove: options.trustAutoApprove,
+      pollMs: options.pollMs,
       save: (json) => files.saveTrust(json),
       cut: (node) => {
         gate.forget(node);
@@ -241,7 +250,12 @@ export class Daemon implements Backend, AsyncDisposable {
     const identity = await files.identity();
     const trustState = await files.trust();
     const known = await files.node(identity.publicKeyBase64);
-    const client = new RegistryClient({ address: options.registry, clock });
+    const client = new RegistryClient({
+      address: options.registry,
+      clock,
+      fingerprint: options.registryTls === true ? options.registryFingerprint : undefined,
+      pinnedKey: options.registryKey,
+    });
     const registry = new NodeRegistry({ client, identity });
     if (known !== undefined) registry.assume(known.node);
     const keyPair = await KeyPair.generate();
@@ -347,6 +361,7 @@ export class Daemon implements Backend, AsyncDisposable {
     });
     if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
     this.registration.trigger();
+    this.#rehearsal = rehearse({ clock: this.#clock, random, aead: this.#aead });
     options.ready?.({ socket: options.socket, pid: Deno.pid });
   }
 
@@ -361,6 +376,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.tunnels.close();
     this.#loopback.close();
     await this.socket.close();
+    await this.#rehearsal;
     this.#closeAead();
   }
 

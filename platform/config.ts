@@ -24,6 +24,12 @@ export interface Config {
   registry?: string;
   /** Beacon, `host:port`. */
   beacon?: string;
+  /** Speak TLS with the registry. */
+  registry_tls?: boolean;
+  /** SHA-256 of the registry's certificate, hex. */
+  registry_fingerprint?: string;
+  /** The registry's public key, base64, with which its answers must be signed. */
+  registry_key?: string;
   /** Path of the daemon's Unix socket. */
   socket?: string;
   /** Name this node registers. */
@@ -83,6 +89,9 @@ const keepalive = v.pipe(
 const FIELDS = {
   registry: endpoint,
   beacon: endpoint,
+  registry_tls: flag,
+  registry_fingerprint: text,
+  registry_key: text,
   socket: text,
   hostname: text,
   email: text,

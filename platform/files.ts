@@ -91,7 +91,12 @@ export async function writeFileAtomic(
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/**
+ * Makes the names in a directory durable, after a rename.
+ *
+ * @param path The directory.
+ */
+export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === "win32") return; // directories cannot be opened there
   const directory = await open(path, constants.O_RDONLY);
   try {

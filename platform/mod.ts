@@ -7,6 +7,7 @@
 export * from "./config.ts";
 export * from "./duration.ts";
 export * from "./files.ts";
+export * from "./fingerprint.ts";
 export * from "./log.ts";
 export * from "./pidfile.ts";
 export * from "./settings.ts";

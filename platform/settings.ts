@@ -20,6 +20,7 @@ import {
 } from "./config.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { parseDuration } from "./duration.ts";
+import { parseFingerprint } from "./fingerprint.ts";
 
 /** Registry when nothing is configured: this machine, so that no stray start talks to the outside. */
 export const DEFAULT_REGISTRY = "127.0.0.1:9000";
@@ -136,12 +137,20 @@ export interface DaemonOptions {
   logLevel: LogLevel;
   /** Shape of the log. */
   logFormat: LogFormat;
+  /** Speak TLS with the registry; needs `registryFingerprint`, which alone implies it. */
+  registryTls?: boolean | undefined;
+  /** SHA-256 of the registry's certificate, 64 lowercase hex digits; default environment `PILOT_REGISTRY_FINGERPRINT`. */
+  registryFingerprint?: string | undefined;
+  /** The registry's public key, base64: its answers must be signed with it; default environment `PILOT_REGISTRY_KEY`. */
+  registryKey?: string | undefined;
   /** Form of the UDP socket; default environment `PILOT_UDP`, then "auto". */
   udp?: UdpKind | undefined;
   /** Form of AES-256-GCM; default environment `PILOT_AEAD`, then "auto". */
   aead?: AeadKind | undefined;
   /** Largest stream segment that path MTU discovery goes for, 1152..65437 bytes; default 32 400. */
   mss?: number | undefined;
+  /** How often the registry's inbox is read, milliseconds; default 2 s while a handshake is open, else 15 s. */
+  pollMs?: number | undefined;
   /** Called once when the socket answers. */
   ready?: (ready: DaemonReady) => void;
 }
@@ -229,7 +238,8 @@ export function resolveSettings(input: SettingInput = {}): Settings {
  * @param settings Resolved places.
  * @param flags What was given explicitly.
  * @returns Everything the daemon needs.
- * @throws {PilotError} `invalid_argument` when `PILOT_UDP` or `PILOT_AEAD` is not a known kind.
+ * @throws {PilotError} `invalid_argument` when `PILOT_UDP` or `PILOT_AEAD` is not a known kind, or what is known of the
+ * registry's certificate does not suffice.
  */
 export function resolveDaemonOptions(
   settings: Settings,
@@ -262,9 +272,37 @@ export function resolveDaemonOptions(
     endpoint: flags.endpoint ?? config.endpoint,
     logLevel: flags.logLevel ?? config.log_level ?? "info",
     logFormat: flags.logFormat ?? config.log_format ?? "text",
+    ...registryPins(config, flags),
     udp: flags.udp ?? envChoice("PILOT_UDP", UDP_KINDS),
     aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS),
     mss: flags.mss,
+  };
+}
+
+/** What must be true of the registry, besides its address. */
+function registryPins(
+  config: Config,
+  flags: DaemonFlags,
+): Pick<DaemonOptions, "registryTls" | "registryFingerprint" | "registryKey"> {
+  const [key] = pick(flags.registryKey, processEnv("PILOT_REGISTRY_KEY"), config.registry_key, "");
+  const [fingerprint] = pick(
+    flags.registryFingerprint,
+    processEnv("PILOT_REGISTRY_FINGERPRINT"),
+    config.registry_fingerprint,
+    "",
+  );
+  const registryTls = flags.registryTls ?? config.registry_tls ?? fingerprint !== "";
+  if (registryTls && fingerprint === "") {
+    throw new PilotError(
+      "invalid_argument",
+      "TLS with the registry needs the fingerprint of its certificate",
+      { hint: "Give --registry-fingerprint; `pilot rendezvous status` shows it on the server." },
+    );
+  }
+  return {
+    registryTls,
+    registryFingerprint: fingerprint === "" ? undefined : parseFingerprint(fingerprint),
+    registryKey: key === "" ? undefined : key,
   };
 }
 

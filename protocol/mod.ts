@@ -18,6 +18,7 @@ export * from "./packet.ts";
 export * from "./path/mod.ts";
 export * from "./ports.ts";
 export * from "./registry.ts";
+export * from "./registry_signed.ts";
 export * from "./service/mod.ts";
 export * from "./stream/mod.ts";
 export * from "./trust/mod.ts";

@@ -11,6 +11,38 @@ function ascii(...parts: readonly (string | number)[]): Uint8Array {
   return encodeText(parts.join(":"));
 }
 
+/**
+ * Requests that somebody makes by virtue of his role in a network (§2.3). The wire lets him claim to be whoever he
+ * likes; our registry asks for a signature over `<request type>:<node>:<network>`, and with the node that it is
+ * about where there is one:
+ *
+ * | request | challenge |
+ * | --- | --- |
+ * | `delete_network` | `delete_network:<node>:<network>` |
+ * | `rename_network` | `rename_network:<node>:<network>` |
+ * | `set_network_policy` | `set_network_policy:<node>:<network>` |
+ * | `set_expr_policy` | `set_expr_policy:<node>:<network>` |
+ * | `set_member_tags` | `set_member_tags:<node>:<network>:<target>` |
+ * | `kick_member` | `kick_member:<node>:<network>:<target>` |
+ * | `promote_member` | `promote_member:<node>:<network>:<target>` |
+ * | `demote_member` | `demote_member:<node>:<network>:<target>` |
+ * | `transfer_ownership` | `transfer_ownership:<node>:<network>:<new owner>` |
+ */
+export type NetworkAction =
+  | "delete_network"
+  | "rename_network"
+  | "set_network_policy"
+  | "set_expr_policy"
+  | NetworkMemberAction;
+
+/** Those that are about a member. See {@linkcode NetworkAction}. */
+export type NetworkMemberAction =
+  | "set_member_tags"
+  | "kick_member"
+  | "promote_member"
+  | "demote_member"
+  | "transfer_ownership";
+
 /** One builder per line of §2.1; numbers are node and network numbers, printed in decimal. */
 export interface Challenges {
   /** `register:<listen_addr>:<public_key b64>`, both exactly as sent. */
@@ -49,6 +81,10 @@ export interface Challenges {
   setTags(node: number): Uint8Array;
   /** `set_key_expiry:<node>`. */
   setKeyExpiry(node: number): Uint8Array;
+  /** `update_polo_score:<node>:<delta>`, our extension: the wire has no signature here. */
+  updatePoloScore(node: number, delta: number): Uint8Array;
+  /** `set_polo_score:<node>:<score>`, our extension. */
+  setPoloScore(node: number, score: number): Uint8Array;
   /** `deregister:<node>`. */
   deregister(node: number): Uint8Array;
   /** `join_network:<node>:<network>`. */
@@ -57,6 +93,8 @@ export interface Challenges {
   leaveNetwork(node: number, network: number): Uint8Array;
   /** `invite:<inviter>:<network>:<target>`. */
   invite(inviter: number, network: number, target: number): Uint8Array;
+  /** See {@linkcode NetworkAction}, our extension. `target` goes with a {@linkcode NetworkMemberAction}. */
+  networkAction(action: NetworkAction, node: number, network: number, target?: number): Uint8Array;
   /** `submit_badge:<node>:<badge>`. */
   submitBadge(node: number, badge: string): Uint8Array;
   /** `enroll_recovery:<node>:<commitment>`. */
@@ -83,10 +121,14 @@ export const challenges: Challenges = {
   setHostname: (node) => ascii("set_hostname", node),
   setTags: (node) => ascii("set_tags", node),
   setKeyExpiry: (node) => ascii("set_key_expiry", node),
+  updatePoloScore: (node, delta) => ascii("update_polo_score", node, delta),
+  setPoloScore: (node, score) => ascii("set_polo_score", node, score),
   deregister: (node) => ascii("deregister", node),
   joinNetwork: (node, network) => ascii("join_network", node, network),
   leaveNetwork: (node, network) => ascii("leave_network", node, network),
   invite: (inviter, network, target) => ascii("invite", inviter, network, target),
+  networkAction: (action, node, network, target) =>
+    target === undefined ? ascii(action, node, network) : ascii(action, node, network, target),
   submitBadge: (node, badge) => ascii("submit_badge", node, badge),
   enrollRecovery: (node, commitment) => ascii("enroll_recovery", node, commitment),
 };

@@ -149,7 +149,7 @@ export interface LookupReply {
   public_key: string;
   /** Anybody may resolve it. */
   public: boolean;
-  /** Reserved. */
+  /** Reputation from tasks, -1,000,000 to 1,000,000; 0 where a registry keeps none. */
   polo_score: number;
   /** Its hostname. */
   hostname?: string;

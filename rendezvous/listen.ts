@@ -15,7 +15,7 @@ const ANY_V4 = "0.0.0.0";
 /**
  * Opens a socket on a listen address.
  *
- * @param role What listens there, for messages: "registry" or "beacon".
+ * @param role What listens there, for messages: "registry", "beacon" or "HTTP server".
  * @param text `host:port`, `[v6]:port`, or `:port` for all interfaces; port 0 picks a free one.
  * @param open Opens it.
  * @returns What `open` gave.
@@ -41,13 +41,18 @@ export function listenOn<S>(
   }
 }
 
+/** The flag that sets a role's address. */
+function flagOf(role: string): string {
+  return role === "HTTP server" ? "--http" : `--${role}-addr`;
+}
+
 function listenError(role: string, at: Endpoint, cause: unknown): PilotError {
   const where = formatEndpoint(at);
   if (cause instanceof Deno.errors.AddrInUse) {
     return new PilotError(
       "already_exists",
       `Port ${at.port} is already in use, the ${role} cannot listen on ${where}`,
-      { cause, hint: `Stop what listens there, or choose another --${role}-addr.` },
+      { cause, hint: `Stop what listens there, or choose another ${flagOf(role)}.` },
     );
   }
   if (cause instanceof Deno.errors.AddrNotAvailable) {

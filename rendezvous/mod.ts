@@ -4,8 +4,17 @@
  * @module
  */
 
+export { type BackupOptions, type BackupResult, backupStore } from "./backup.ts";
 export { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+export type { BeaconSettings } from "./beacon/beside_registry.ts";
+export type { BeaconCounters, BeaconHealth } from "./beacon/health.ts";
 export type { MappingLimits } from "./beacon/mappings.ts";
+export type { BeaconSocket } from "./beacon/socket.ts";
+export { type ImportOptions, type ImportResult, importSnapshot } from "./registry/import/import.ts";
 export type { ServerLimits } from "./registry/server.ts";
 export { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
+export type { LogFormat, LogLevel, LogOptions } from "../platform/log.ts";
+export type { TlsOptions } from "./registry/tls.ts";
 export { runRendezvous, type RunRendezvousOptions } from "./run.ts";
+export { rendezvousStatus, type StatusOptions } from "./status.ts";
+export type { RendezvousFacts } from "./view.ts";

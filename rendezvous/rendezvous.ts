@@ -4,17 +4,23 @@
  * @module
  */
 
+import process from "node:process";
 import { getLogger, LOG_CATEGORY, type Logger } from "../platform/log.ts";
-import { BeaconServer } from "./beacon/server.ts";
-import { MAPPING_SWEEP_MS } from "./beacon/limits.ts";
+import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
+import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
-import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./clock.ts";
+import { HttpServer } from "./http/server.ts";
 import { RegistryCore } from "./registry/core.ts";
 import { REAP_INTERVAL_MS } from "./registry/limits.ts";
 import { RegistryServer, type ServerLimits } from "./registry/server.ts";
+import { AnswerSigner } from "./registry/signing.ts";
 import { MemoryStore } from "./registry/store/memory.ts";
 import { SqliteStore } from "./registry/store/sqlite.ts";
 import type { RegistryStore } from "./registry/store/store.ts";
+import { loadTls, type TlsOptions } from "./registry/tls.ts";
+import { publicFacts, removeStatusFile, storeBytes, writeStatusFile } from "./status_file.ts";
+import { type RendezvousFacts, View } from "./view.ts";
 
 /** How often deadlines are looked at, milliseconds; they are all in seconds. */
 const TICK_MS = 1_000;
@@ -31,6 +37,14 @@ export interface RendezvousOptions {
   adminToken?: string | undefined;
   /** See `CoreOptions.strictTrust`. */
   strictTrust?: boolean | undefined;
+  /** See `CoreOptions.strict`. */
+  strict?: boolean | undefined;
+  /** Other beacons and the beacon's relay. */
+  beacon?: BeaconSettings | undefined;
+  /** Certificate and key of the registry, which then speaks TLS only; undefined is plain TCP. */
+  tls?: TlsOptions | undefined;
+  /** TCP address of health and metrics over HTTP, as `registryAddr`; undefined serves none. */
+  http?: string | undefined;
   /** Clocks other than the machine's. */
   clock?: Clock | undefined;
   /** Limits other than the defaults. */
@@ -42,6 +56,8 @@ export interface RendezvousParts {
   readonly core: RegistryCore;
   readonly registry: RegistryServer;
   readonly beacon: BeaconServer;
+  readonly http: HttpServer | undefined;
+  readonly facts: RendezvousFacts;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -52,10 +68,11 @@ export class Rendezvous implements AsyncDisposable {
   readonly registryAddr: string;
   /** Where the beacon listens, `host:port`. */
   readonly beaconAddr: string;
+  /** Addresses, keys, fingerprint: what does not change while it runs. */
+  readonly facts: RendezvousFacts;
   readonly #parts: RendezvousParts;
   readonly #timer: ReturnType<typeof setInterval>;
   #reapDue: number;
-  #sweepDue: number;
   /** The last round of periodic work. */
   #ticks: Promise<void> = Promise.resolve();
   #waitingTicks = 0;
@@ -66,9 +83,9 @@ export class Rendezvous implements AsyncDisposable {
     this.#parts = parts;
     this.registryAddr = parts.registry.addr;
     this.beaconAddr = parts.beacon.addr;
+    this.facts = parts.facts;
     const now = parts.clock.monotonicMs();
     this.#reapDue = now + REAP_INTERVAL_MS;
-    this.#sweepDue = now + MAPPING_SWEEP_MS;
     this.#timer = setInterval(() => {
       if (this.#waitingTicks === 0) void this.tick(); // else the store is slow: no queue of rounds
     }, TICK_MS);
@@ -80,38 +97,66 @@ export class Rendezvous implements AsyncDisposable {
    * @param options Addresses, store, clocks.
    * @returns The running server; it answers already.
    * @throws {PilotError} `already_exists` (port taken), `invalid_state` (store in use, from a newer version, not
-   * ours), `io_error` (store damaged or not writable), `invalid_argument` (bad address).
+   * ours), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate),
+   * `not_found` (no certificate file), `denied` (a key that others may read).
    */
   static async start(options: RendezvousOptions): Promise<Rendezvous> {
     const clock = options.clock ?? SYSTEM_CLOCK;
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
-    const { adminToken, strictTrust, limits } = options;
+    const { adminToken, strictTrust, strict, limits } = options;
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
       : await SqliteStore.open(options.store);
     let core: RegistryCore | undefined;
     let registry: RegistryServer | undefined;
+    let beacon: BeaconServer | undefined;
+    let http: HttpServer | undefined;
     try {
-      core = new RegistryCore({ store, clock, log, adminToken, strictTrust });
+      const signer = await AnswerSigner.load(options.store);
+      const tls = options.tls === undefined ? undefined : await loadTls({
+        tls: options.tls,
+        store: options.store,
+        addr: options.registryAddr,
+        now: clock.unixMs(),
+        log,
+      });
+      core = new RegistryCore({ store, clock, log, adminToken, strictTrust, strict, signer });
+      if (options.http !== undefined) http = new HttpServer({ addr: options.http, log });
       registry = new RegistryServer({
         core,
         addr: options.registryAddr,
+        tls,
         limits: limits?.registry,
       });
-      const beacon = new BeaconServer({
+      beacon = beaconBeside(core, {
         addr: options.beaconAddr,
-        clock,
-        log,
+        settings: options.beacon,
         limits: limits?.beacon,
       });
-      log.info("rendezvous started", {
+      const facts: RendezvousFacts = {
+        pid: process.pid,
         registry: registry.addr,
         beacon: beacon.addr,
+        http: http?.addr,
         store: options.store,
-        nodes: core.directory.size,
-      });
-      return new Rendezvous({ core, registry, beacon, clock, log });
+        registryKey: signer.publicKey,
+        tlsFingerprint: tls?.fingerprint,
+        started: unixSeconds(clock),
+      };
+      const server = registry;
+      http?.show(
+        new View({
+          ...{ core, beacon, clock, facts },
+          connections: () => server.connections,
+          storeBytes: () => storeBytes(options.store),
+        }),
+      );
+      await writeStatusFile(facts);
+      log.debug("rendezvous started", { ...publicFacts(facts), nodes: core.directory.size });
+      return new Rendezvous({ core, registry, beacon, http, facts, clock, log });
     } catch (error) {
+      await http?.close();
+      await beacon?.close();
       await registry?.close();
       await (core ?? store).close();
       throw error;
@@ -135,11 +180,7 @@ export class Rendezvous implements AsyncDisposable {
     const { core, registry, beacon, clock, log } = this.#parts;
     const now = clock.monotonicMs();
     registry.sweep();
-    if (now >= this.#sweepDue) {
-      this.#sweepDue = now + MAPPING_SWEEP_MS;
-      beacon.beacon.sweep(now);
-      log.debug("beacon", { nodes: beacon.beacon.size, ...beacon.beacon.counters });
-    }
+    beacon.tick();
     if (now < this.#reapDue) return;
     this.#reapDue = now + REAP_INTERVAL_MS;
     try {
@@ -161,8 +202,9 @@ export class Rendezvous implements AsyncDisposable {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
-    const { registry, beacon, core } = this.#parts;
-    await Promise.all([registry.close(), beacon.close(), this.#ticks]);
+    const { registry, beacon, http, core, facts } = this.#parts;
+    await Promise.all([registry.close(), beacon.close(), http?.close(), this.#ticks]);
+    await removeStatusFile(facts);
     await core.close();
   }
 

@@ -4,13 +4,15 @@
  * @module
  */
 
-import process from "node:process";
+import { configureLog, type LogOptions } from "../platform/log.ts";
 import { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 
 /** How {@linkcode runRendezvous} runs. */
 export interface RunRendezvousOptions extends RendezvousOptions {
   /** Print the ready line as one JSON object. */
   json: boolean;
+  /** Sets the process's log up; undefined leaves it to the caller. */
+  log?: LogOptions | undefined;
   /** Ends it, as SIGINT and SIGTERM do. */
   signal?: AbortSignal | undefined;
 }
@@ -23,6 +25,7 @@ export interface RunRendezvousOptions extends RendezvousOptions {
  * @throws {PilotError} As {@linkcode Rendezvous.start} and {@linkcode Rendezvous.close}.
  */
 export async function runRendezvous(options: RunRendezvousOptions): Promise<number> {
+  if (options.log !== undefined) configureLog(options.log);
   const stopped = Promise.withResolvers<void>();
   const stop = () => stopped.resolve();
   // Before the start, so that a signal during it ends the server in order, too.
@@ -42,13 +45,24 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   }
 }
 
-function readyLine(rendezvous: Rendezvous, options: RunRendezvousOptions): string {
-  const { registryAddr: registry, beaconAddr: beacon } = rendezvous;
+function readyLine({ facts }: Rendezvous, options: RunRendezvousOptions): string {
+  const { registry, beacon, http, pid, registryKey, tlsFingerprint } = facts;
+  const store = facts.store ?? null;
   if (options.json) {
-    const data = { registry, beacon, store: options.store ?? null, pid: process.pid };
+    const data = {
+      ...{ registry, beacon, store, pid, http: http ?? null },
+      registry_key: registryKey,
+      tls_fingerprint: tlsFingerprint ?? null,
+    };
     return JSON.stringify({ status: "ok", data });
   }
-  return `rendezvous ready: registry ${registry}, beacon ${beacon}, store ${
-    options.store ?? "(memory)"
-  }`;
+  const parts = [
+    `rendezvous ready: registry ${registry}`,
+    `beacon ${beacon}`,
+    `store ${store ?? "(memory)"}`,
+    ...(http === undefined ? [] : [`http ${http}`]),
+    `key ${registryKey}`,
+    ...(tlsFingerprint === undefined ? [] : [`tls ${tlsFingerprint}`]),
+  ];
+  return parts.join(", ");
 }

@@ -10,7 +10,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatUptime, type Outcome } from "../output.ts";
-import { oneOf, parseDuration, parseEndpointText, parseMss } from "../parse.ts";
+import { oneOf, parseDuration, parseEndpointText, parseFingerprint, parseMss } from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
 import { pause } from "../wait.ts";
 
@@ -31,6 +31,16 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
     flags: "--endpoint <host:port>",
     description: "Fixed public UDP endpoint",
     parse: parseEndpointText,
+  },
+  { flags: "--registry-tls", description: "Speak TLS with the registry; needs its fingerprint" },
+  {
+    flags: "--registry-fingerprint <hex>",
+    description: "SHA-256 of the registry's certificate (PILOT_REGISTRY_FINGERPRINT); implies TLS",
+    parse: parseFingerprint,
+  },
+  {
+    flags: "--registry-key <base64>",
+    description: "Refuse answers not signed with this key of the registry (PILOT_REGISTRY_KEY)",
   },
   { flags: "--identity <file>", description: "Identity file (<home>/identity.json)" },
   { flags: "--hostname <name>", description: "Hostname to register" },
@@ -79,6 +89,9 @@ function daemonFlags(call: Invocation): DaemonFlags {
   return {
     listen: options.text("listen"),
     endpoint: options.text("endpoint"),
+    registryTls: options.flag("registry-tls"),
+    registryFingerprint: options.text("registry-fingerprint"),
+    registryKey: options.text("registry-key"),
     identity: options.text("identity"),
     hostname: options.text("hostname"),
     email: options.text("email"),
@@ -112,6 +125,8 @@ async function runArguments(call: Invocation): Promise<string[]> {
   const texts: Record<string, string | undefined> = {
     listen: flags.listen,
     endpoint: flags.endpoint,
+    "registry-fingerprint": flags.registryFingerprint,
+    "registry-key": flags.registryKey,
     identity: flags.identity,
     hostname: flags.hostname,
     email: flags.email,
@@ -126,6 +141,7 @@ async function runArguments(call: Invocation): Promise<string[]> {
     if (value !== undefined) args.push(`--${name}=${value}`);
   }
   if (flags.public !== undefined) args.push(flags.public ? "--public" : "--no-public");
+  if (flags.registryTls) args.push("--registry-tls");
   if (flags.trustAutoApprove) args.push("--trust-auto-approve");
   if (flags.noEcho) args.push("--no-echo");
   if (flags.noDataExchange) args.push("--no-dataexchange");

@@ -8,8 +8,12 @@ import { join } from "node:path";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
-import { parseEndpointText, parsePort } from "../parse.ts";
-import type { CommandGroup } from "../spec.ts";
+import type { LogFormat, LogLevel } from "../../platform/config.ts";
+import { oneOf, parseEndpointText, parsePort, parsePositive } from "../parse.ts";
+import type { RendezvousRoleOptions } from "../roles.ts";
+import type { CommandGroup, CommandSpec } from "../spec.ts";
+import { rendezvousStatusCommand } from "./rendezvous_status.ts";
+import { rendezvousStoreCommands } from "./rendezvous_store.ts";
 
 /** Where a rendezvous listens when nothing is said: where unconfigured daemons look. */
 const DEFAULT_REGISTRY_ADDR = "127.0.0.1:9000";
@@ -32,9 +36,40 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     registryAddr: options.text("registry-addr") ?? DEFAULT_REGISTRY_ADDR,
     beaconAddr: options.text("beacon-addr") ?? DEFAULT_BEACON_ADDR,
     store,
+    ...beaconOf(call),
+    tls: tlsOf(call),
+    http: options.text("http"),
+    log: {
+      level: (options.text("log-level") ?? "info") as LogLevel,
+      format: (options.text("log-format") ?? "text") as LogFormat,
+    },
     json: call.json,
   });
   return { data: {}, silent: true, exitCode };
+}
+
+/** Only what was said. */
+function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"> {
+  const peers = options.text("beacon-peers")?.split(",").map((text) => text.trim());
+  const beacon = {
+    peers: peers?.map(parseEndpointText),
+    id: options.number("beacon-id"),
+    registry: options.text("beacon-registry"),
+    advertise: options.text("beacon-advertise"),
+    relayBytesPerSecond: options.number("relay-rate"),
+  };
+  return Object.values(beacon).every((value) => value === undefined) ? {} : { beacon };
+}
+
+/** Files given mean TLS, too. */
+function tlsOf({ options }: Invocation): RendezvousRoleOptions["tls"] {
+  const certFile = options.text("tls-cert");
+  const keyFile = options.text("tls-key");
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw usageError("--tls-cert and --tls-key belong together");
+  }
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  return options.flag("tls") === true ? "auto" : undefined;
 }
 
 async function gateway(call: Invocation): Promise<Outcome> {
@@ -51,33 +86,93 @@ async function gateway(call: Invocation): Promise<Outcome> {
   return { data: {}, silent: true, exitCode };
 }
 
+/** What both `rendezvous` and `rendezvous run` are. */
+const RENDEZVOUS: Omit<CommandSpec, "name"> = {
+  summary: "Run registry and beacon in the foreground",
+  options: [
+    {
+      flags: "--registry-addr <host:port>",
+      description: "TCP address of the registry (127.0.0.1:9000); port 0 takes a free one",
+      parse: parseEndpointText,
+    },
+    {
+      flags: "--beacon-addr <host:port>",
+      description: "UDP address of the beacon (127.0.0.1:9001); port 0 takes a free one",
+      parse: parseEndpointText,
+    },
+    {
+      flags: "--beacon-peers <list>",
+      description: "host:port of other beacons, comma separated; they relay for each other",
+    },
+    {
+      flags: "--beacon-id <n>",
+      description: "Number among the beacons; with it, all that a registry lists are peers",
+      parse: parsePositive,
+    },
+    {
+      flags: "--beacon-registry <host:port>",
+      description: "Registry that lists the beacons (the one of this process)",
+      parse: parseEndpointText,
+    },
+    {
+      flags: "--beacon-advertise <host:port>",
+      description: "Where other beacons reach this one (the listen address)",
+      parse: parseEndpointText,
+    },
+    {
+      flags: "--relay-rate <bytes>",
+      description: "Bytes per second relayed for one source address (60000000)",
+      parse: parsePositive,
+    },
+    { flags: "--store <dir>", description: "Directory of the store (<home>/rendezvous)" },
+    { flags: "--memory", description: "Keep everything in memory, nothing survives the end" },
+    {
+      flags: "--tls",
+      description: "Registry speaks TLS only; without files, with a certificate kept in the store",
+    },
+    { flags: "--tls-cert <file>", description: "PEM certificate chain, the server's own first" },
+    { flags: "--tls-key <file>", description: "PEM private key of it" },
+    {
+      flags: "--http <host:port>",
+      description: "TCP address of /healthz and /metrics (none); /metrics answers loopback only",
+      parse: parseEndpointText,
+    },
+    {
+      flags: "--log-level <level>",
+      description: "debug, info, warn or error (info)",
+      parse: oneOf("debug", "info", "warn", "error"),
+    },
+    {
+      flags: "--log-format <format>",
+      description: "text or json (text)",
+      parse: oneOf("text", "json"),
+    },
+  ],
+  examples: [
+    "rendezvous --registry-addr 127.0.0.1:9000 --beacon-addr 127.0.0.1:9001 --store /var/lib/pilot",
+    "rendezvous --memory --registry-addr 127.0.0.1:0 --beacon-addr 127.0.0.1:0 --json",
+    "rendezvous run --tls --http 127.0.0.1:9100",
+  ],
+  returns: "The ready line: registry, beacon, store, pid, http, registry_key, tls_fingerprint",
+  run: rendezvous,
+};
+
 /** Programs for operators. */
 export const serversGroup: CommandGroup = {
   title: "Servers",
   commands: [
     {
       name: "rendezvous",
-      summary: "Run registry and beacon in the foreground",
-      options: [
+      ...RENDEZVOUS,
+      commands: [
         {
-          flags: "--registry-addr <host:port>",
-          description: "TCP address of the registry (127.0.0.1:9000); port 0 takes a free one",
-          parse: parseEndpointText,
+          ...RENDEZVOUS,
+          name: "run",
+          examples: ["rendezvous run --tls --http 127.0.0.1:9100"],
         },
-        {
-          flags: "--beacon-addr <host:port>",
-          description: "UDP address of the beacon (127.0.0.1:9001); port 0 takes a free one",
-          parse: parseEndpointText,
-        },
-        { flags: "--store <dir>", description: "Directory of the store (<home>/rendezvous)" },
-        { flags: "--memory", description: "Keep everything in memory, nothing survives the end" },
+        rendezvousStatusCommand,
+        ...rendezvousStoreCommands,
       ],
-      examples: [
-        "rendezvous --registry-addr 127.0.0.1:9000 --beacon-addr 127.0.0.1:9001 --store /var/lib/pilot",
-        "rendezvous --memory --registry-addr 127.0.0.1:0 --beacon-addr 127.0.0.1:0 --json",
-      ],
-      returns: "The ready line: registry, beacon, store, pid",
-      run: rendezvous,
     },
     {
       name: "gateway",

@@ -167,7 +167,8 @@ class EvpAead implements Aead {
     const plainLength = length - AEAD_TAG_BYTES;
     const data = addresses.at(buf, offset);
     const tag = addresses.at(buf, offset + plainLength);
-    const isRead = calls.EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonceAddresses.at(nonce)) === 1 &&
+    const isRead =
+      calls.EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonceAddresses.at(nonce)) === 1 &&
       calls.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) === 1 &&
       (aad.length === 0 ||
         calls.EVP_DecryptUpdate(context, NULL, scratch, aadAddresses.at(aad), aad.length) === 1) &&

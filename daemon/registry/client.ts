@@ -5,10 +5,18 @@
  * @module
  */
 
+import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
+import { isUsablePublicKey } from "../../protocol/crypto/verify.ts";
 import { DecodeError, type ErrorCode, PilotError } from "../../protocol/errors.ts";
 import { parseEndpoint } from "../../protocol/ip.ts";
 import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../../protocol/registry.ts";
+import {
+  answerProblem,
+  SIGN_NONCE_BYTES,
+  SIGNED_REQUESTS,
+} from "../../protocol/registry_signed.ts";
 import type { Clock } from "../clock.ts";
+import { openLink, type RegistryLink } from "./connect.ts";
 
 /** Longest wait for a TCP connection (rendezvous.md §1.6). */
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -36,7 +44,7 @@ interface Outstanding {
 
 /** One connection and the requests on it. */
 class Connection {
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: RegistryLink;
   readonly #outstanding: Outstanding[] = [];
   #writing: Promise<unknown> = Promise.resolve();
   /** Settles when the connection is over and everything on it was rejected. */
@@ -44,7 +52,7 @@ class Connection {
   isClosed = false;
   #reason = "the registry closed the connection";
 
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: RegistryLink) {
     this.#conn = conn;
     this.done = this.#read();
   }
@@ -55,7 +63,7 @@ class Connection {
 
   send(frame: Uint8Array, request: Outstanding): void {
     this.#outstanding.push(request);
-    this.#writing = this.#writing.then(() => writeAll(this.#conn, frame))
+    this.#writing = this.#writing.then(() => this.#conn.write(frame))
       .catch((error) => this.close(error instanceof Error ? error.message : String(error)));
   }
 
@@ -71,9 +79,13 @@ class Connection {
     const reader = new JsonFrameReader();
     const buffer = new Uint8Array(65_536);
     try {
-      for (;;) {
+      for (let isFirst = true;; isFirst = false) {
         const bytes = await this.#conn.read(buffer);
         if (bytes === null) break;
+        if (isFirst && isTlsAlert(buffer.subarray(0, bytes))) {
+          this.close("it speaks TLS, and this daemon was not started with --registry-tls");
+          break;
+        }
         reader.push(buffer.subarray(0, bytes));
         let reply = reader.next();
         for (; reply !== undefined && !(reply instanceof DecodeError); reply = reader.next()) {
@@ -90,6 +102,7 @@ class Connection {
       this.close(error instanceof Error ? error.message : String(error));
     }
     this.close(this.#reason);
+    await this.#conn.closed;
     for (const request of this.#outstanding.splice(0)) {
       request.cancelTimeout();
       request.reject(unavailable(this.#reason));
@@ -97,11 +110,24 @@ class Connection {
   }
 }
 
+/** Whom a {@linkcode RegistryClient} asks, and how it knows him. */
+export interface RegistryClientOptions {
+  /** `host:port`. */
+  readonly address: string;
+  readonly clock: Clock;
+  /** Speak TLS, with the certificate that has this fingerprint: SHA-256, 64 lowercase hex digits. */
+  readonly fingerprint?: string | undefined;
+  /** The registry's key, base64: answers to {@linkcode SIGNED_REQUESTS} must then be signed with it. */
+  readonly pinnedKey?: string | undefined;
+}
+
 /** Asks one registry. */
 export class RegistryClient {
   /** `host:port` of the registry. */
   readonly address: string;
   readonly #clock: Clock;
+  readonly #fingerprint: string | undefined;
+  readonly #pinnedKey: Uint8Array | undefined;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   /** Gives up the connection attempt that runs. */
@@ -109,9 +135,11 @@ export class RegistryClient {
   #closed = false;
   readonly #ending = new Set<Promise<void>>();
 
-  constructor(options: { address: string; clock: Clock }) {
+  constructor(options: RegistryClientOptions) {
     this.address = options.address;
     this.#clock = options.clock;
+    this.#fingerprint = options.fingerprint;
+    this.#pinnedKey = options.pinnedKey === undefined ? undefined : pinned(options.pinnedKey);
   }
 
   /** A connection stands. */
@@ -128,8 +156,9 @@ export class RegistryClient {
    *
    * @param request The request, `type` included.
    * @returns The reply.
-   * @throws {PilotError} `unavailable` when the registry cannot be reached or does not answer; otherwise by the
-   * registry's error text: `not_found`, `already_exists`, `invalid_argument`, `limit_exceeded`, `denied`.
+   * @throws {PilotError} `unavailable` when the registry cannot be reached or does not answer; `untrusted` when it
+   * shows another certificate or its answer is not signed with the pinned key; otherwise by the registry's error
+   * text: `not_found`, `already_exists`, `invalid_argument`, `limit_exceeded`, `denied`.
    */
   async request(request: JsonObject): Promise<JsonObject> {
     const wasConnected = this.isConnected;
@@ -161,7 +190,9 @@ export class RegistryClient {
         `${MAX_OUTSTANDING} registry requests are waiting already`,
       );
     }
-    const frame = encodeJsonFrame(request);
+    const isSigned = this.#pinnedKey !== undefined && SIGNED_REQUESTS.has(String(request.type));
+    const sent = isSigned ? { ...request, sign: nonce() } : request;
+    const frame = encodeJsonFrame(sent);
     const reply = await new Promise<JsonObject>((resolve, reject) => {
       const cancelTimeout = this.#clock.after(
         REPLY_TIMEOUT_MS,
@@ -169,8 +200,26 @@ export class RegistryClient {
       );
       connection.send(frame, { resolve, reject, cancelTimeout });
     });
+    if (isSigned) await this.#checkSignature(sent, reply);
     if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
     return reply;
+  }
+
+  /** Refusals must be signed, too: who forges them decides whom we can reach. */
+  async #checkSignature(request: JsonObject, reply: JsonObject): Promise<void> {
+    const problem = await answerProblem(this.#pinnedKey!, request, reply);
+    if (problem === undefined) return;
+    throw new PilotError(
+      "untrusted",
+      `The answer of the registry ${this.address} to ${
+        String(request.type)
+      } is refused: ${problem}`,
+      {
+        hint:
+          "Compare --registry-key with the key that `pilot rendezvous status` shows on the server. " +
+          "Registries that do not sign answers need a daemon without --registry-key.",
+      },
+    );
   }
 
   async #connect(): Promise<Connection> {
@@ -181,14 +230,14 @@ export class RegistryClient {
   }
 
   async #open(): Promise<Connection> {
-    const { host, port } = parseEndpoint(this.address);
+    const to = parseEndpoint(this.address);
     const controller = new AbortController();
     this.#giveUp = controller;
     const cancel = this.#clock.after(CONNECT_TIMEOUT_MS, () => controller.abort());
     try {
-      const conn = await Deno.connect({ hostname: host, port, signal: controller.signal });
-      conn.setNoDelay(true);
-      this.localHost = conn.localAddr.hostname;
+      const { signal } = controller;
+      const conn = await openLink({ to, fingerprint: this.#fingerprint, signal });
+      this.localHost = conn.localHost;
       const connection = new Connection(conn);
       const ending = connection.done.finally(() => this.#ending.delete(ending));
       this.#ending.add(ending);
@@ -196,6 +245,7 @@ export class RegistryClient {
       if (this.#closed) connection.close("this client is closed");
       return connection;
     } catch (error) {
+      if (error instanceof PilotError) throw error;
       const reason = controller.signal.aborted
         ? "no answer"
         : error instanceof Error
@@ -207,6 +257,23 @@ export class RegistryClient {
       this.#giveUp = undefined;
     }
   }
+}
+
+/** The beginning of what a TLS server answers to something else than TLS; as a length it is far too long. */
+function isTlsAlert(bytes: Uint8Array): boolean {
+  return bytes.length >= 2 && bytes[0] === 0x15 && bytes[1] === 0x03;
+}
+
+function nonce(): string {
+  return encodeBase64(crypto.getRandomValues(new Uint8Array(SIGN_NONCE_BYTES)));
+}
+
+function pinned(text: string): Uint8Array {
+  const key = decodeBase64(text);
+  if (key !== undefined && isUsablePublicKey(key)) return key;
+  throw new PilotError("invalid_argument", `Not a public key of a registry: "${text}"`, {
+    hint: "It is the base64 of 32 bytes that `pilot rendezvous status` shows.",
+  });
 }
 
 function unavailable(reason: string, cause?: unknown): PilotError {
@@ -225,8 +292,4 @@ function registryFailure(type: string, text: string): PilotError {
     });
   }
   return new PilotError(code, `Registry refused ${type}: ${text}`);
-}
-
-async function writeAll(conn: Deno.TcpConn, data: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < data.length;) offset += await conn.write(data.subarray(offset));
 }

@@ -25,16 +25,19 @@ import {
   KEY_AGE_UNKNOWN,
   registryError,
 } from "../../protocol/registry.ts";
+import { wantsSignature } from "../../protocol/registry_signed.ts";
 import { unixSeconds } from "../clock.ts";
 import { checkNodeSignature } from "./authenticate.ts";
 import type { RegistryCore } from "./core.ts";
+import { UNKNOWN_TYPE } from "./counters.ts";
 import { MASKED_TEXT, RegistryFailure } from "./failure.ts";
-import type { Peer } from "./handler.ts";
+import type { Handler, Peer } from "./handler.ts";
 import { describe, resolveNode } from "./requests/directory.ts";
+import { beat } from "./requests/identity.ts";
 import { HANDLERS } from "./requests/mod.ts";
 
 /**
- * Answers a JSON request.
+ * Answers a JSON request, signed when the client wants that.
  *
  * @param core The registry.
  * @param request The request, its fields unchecked.
@@ -48,13 +51,30 @@ export async function answerJson(
 ): Promise<object> {
   const { type } = request;
   const handler = typeof type === "string" ? HANDLERS.get(type) : undefined;
-  if (handler === undefined) return registryError(MASKED_TEXT);
+  const began = core.clock.monotonicMs();
+  const reply = await handle(core, handler, request, peer);
+  const name = handler === undefined ? UNKNOWN_TYPE : String(type);
+  core.counters.count(name, reply["type"] === "error", core.clock.monotonicMs() - began);
+  if (core.signer === undefined || !wantsSignature(request)) return reply;
+  // Errors, too: a forged "not found" would otherwise go through.
+  const signed = await core.signer.sign(request, reply, unixSeconds(core.clock));
+  return signed === undefined ? reply : { ...reply, signed };
+}
+
+async function handle(
+  core: RegistryCore,
+  handler: Handler | undefined,
+  request: JsonObject,
+  peer: Peer,
+): Promise<JsonObject> {
+  const { type } = request;
+  if (handler === undefined) return { ...registryError(MASKED_TEXT) };
   try {
     return { type: `${String(type)}_ok`, ...await handler(core, request, peer) };
   } catch (error) {
-    if (error instanceof RegistryFailure) return registryError(error.visibleText);
+    if (error instanceof RegistryFailure) return { ...registryError(error.visibleText) };
     reportDefect(core, String(type), error);
-    return registryError(MASKED_TEXT);
+    return { ...registryError(MASKED_TEXT) };
   }
 }
 
@@ -86,10 +106,27 @@ export async function answerBinaryFrame(
   frame: BinaryFrame,
   peer: Peer,
 ): Promise<Uint8Array> {
+  if (frame.type === BinaryType.json) return await passThrough(core, frame.payload, peer);
+  const name = NATIVE_NAMES.get(frame.type) ?? UNKNOWN_TYPE;
+  const began = core.clock.monotonicMs();
+  const reply = await answerNative(core, frame);
+  const isError = reply[FRAME_TYPE_AT] === BinaryType.error;
+  core.counters.count(name, isError, core.clock.monotonicMs() - began);
+  return reply;
+}
+
+/** Native requests by the names of their JSON forms, under which they are counted. */
+const NATIVE_NAMES: ReadonlyMap<number, string> = new Map([
+  [BinaryType.heartbeat, "heartbeat"],
+  [BinaryType.lookup, "lookup"],
+  [BinaryType.resolve, "resolve"],
+]);
+/** Where a frame's type stands, behind the length. */
+const FRAME_TYPE_AT = 4;
+
+async function answerNative(core: RegistryCore, frame: BinaryFrame): Promise<Uint8Array> {
   try {
     switch (frame.type) {
-      case BinaryType.json:
-        return await passThrough(core, frame.payload, peer);
       case BinaryType.heartbeat:
         return await nativeHeartbeat(core, frame.payload);
       case BinaryType.lookup:
@@ -143,18 +180,13 @@ async function nativeHeartbeat(
   const node = core.directory.live(request.node);
   const challenge = challenges.heartbeat(request.node);
   await checkNodeSignature(core, node, challenge, request.signature);
-  core.directory.touch(node);
-  const time = unixSeconds(core.clock);
-  return encodeBinaryFrame(
-    BinaryType.heartbeatOk,
-    encodeBinaryHeartbeatOk({ time, keyExpiryWarning: false }),
-  );
+  return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node)));
 }
 
 function nativeLookup(core: RegistryCore, payload: Uint8Array): Uint8Array {
   const id = decodeBinaryLookup(payload);
   if (id instanceof DecodeError) return binaryError(id.message);
-  const node = describe(core.directory.live(id));
+  const node = describe(core, core.directory.live(id));
   return encodeBinaryFrame(
     BinaryType.lookupOk,
     encodeBinaryLookupOk({

@@ -12,9 +12,11 @@ import { TokenBuckets } from "../token_bucket.ts";
 import { BeaconDirectory } from "./beacon_directory.ts";
 import { Changes } from "./changes.ts";
 import { Committer } from "./committer.ts";
+import { RequestCounters } from "./counters.ts";
 import { Directory } from "./directory.ts";
 import { RegistryFailure } from "./failure.ts";
 import { Inboxes } from "./inbox.ts";
+import { type InboxWatch, NO_WATCH } from "./inbox_watch.ts";
 import {
   INBOX_TTL_SECONDS,
   MAX_TRACKED_SOURCES,
@@ -23,7 +25,10 @@ import {
   REAP_BATCH,
   STALE_SECONDS,
 } from "./limits.ts";
+import { Invites } from "./networks/invites.ts";
+import { NetworkTable } from "./networks/network_table.ts";
 import type { NodeRecord } from "./node.ts";
+import type { AnswerSigner } from "./signing.ts";
 import type { RegistryStore, RequestRow, ResponseRow } from "./store/store.ts";
 import { TrustTable } from "./trust_table.ts";
 
@@ -42,6 +47,13 @@ export interface CoreOptions {
    * says that one side's report is enough, and existing daemons rely on it for a moment (§15.2).
    */
   readonly strictTrust?: boolean | undefined;
+  /**
+   * Where the wire takes a node's word for who it is, ask for its signature (§15.3). On by default; off for
+   * clients that do not sign such requests.
+   */
+  readonly strict?: boolean | undefined;
+  /** Signs answers for clients that ask for it; without one the question is ignored. */
+  readonly signer?: AnswerSigner | undefined;
 }
 
 /** Tables and rules of the registry. */
@@ -50,13 +62,23 @@ export class RegistryCore {
   readonly log: Logger;
   readonly adminToken: string | undefined;
   readonly strictTrust: boolean;
+  readonly strict: boolean;
+  readonly signer: AnswerSigner | undefined;
+  /** What was asked, and how it went. */
+  readonly counters: RequestCounters = new RequestCounters();
   readonly directory: Directory;
   readonly trust: TrustTable;
   /** Handshake requests waiting for their targets. */
   readonly requests: Inboxes<RequestRow>;
   /** Answers waiting for those who asked. */
   readonly responses: Inboxes<ResponseRow>;
+  /** Networks other than the backbone, and who is in which. */
+  readonly networks: NetworkTable;
+  /** Invitations to them. */
+  readonly invites: Invites;
   readonly beacons: BeaconDirectory = new BeaconDirectory();
+  /** Told when something waits for a node and when it polls; set by whoever runs a beacon beside the registry. */
+  inboxWatch: InboxWatch = NO_WATCH;
   /** New node numbers by source address. */
   readonly newNodes: TokenBuckets = new TokenBuckets({
     burst: NEW_NODES_BURST,
@@ -78,12 +100,16 @@ export class RegistryCore {
     this.log = options.log;
     this.adminToken = options.adminToken;
     this.strictTrust = options.strictTrust === true;
+    this.strict = options.strict !== false;
+    this.signer = options.signer;
     this.#store = options.store;
     const changes = this.#changes;
     this.directory = new Directory(this.clock, changes);
     this.trust = new TrustTable(changes);
     this.requests = new Inboxes((...change) => changes.request(...change));
     this.responses = new Inboxes((...change) => changes.response(...change));
+    this.networks = new NetworkTable(changes);
+    this.invites = new Invites(changes);
     this.#committer = new Committer({
       take: () => changes.take(),
       commit: (batch) => this.#store.commit(batch),
@@ -100,13 +126,20 @@ export class RegistryCore {
     const known = (id: number) => this.directory.known(id);
     this.#store.load({
       nextNode: (value) => {
-        this.#changes.startAt(value);
+        this.#changes.startAt({ nextNode: value });
         this.directory.loadNextNode(value);
       },
       node: (row) => this.directory.loadNode(row),
       trust: (row) => this.trust.load(row, known),
       request: (row) => this.requests.load(row),
       response: (row) => this.responses.load(row),
+      nextNetwork: (value) => {
+        this.#changes.startAt({ nextNetwork: value });
+        this.networks.loadNextNetwork(value);
+      },
+      network: (row) => this.networks.loadNetwork(row),
+      member: (row) => this.networks.loadMember(row, (id) => known(id) !== undefined),
+      invite: (row) => this.invites.load(row, (id) => this.networks.known(id) !== undefined),
     });
   }
 
@@ -140,12 +173,25 @@ export class RegistryCore {
     }
   }
 
+  /** False while changes are refused because the store cannot be written. */
+  get isWritable(): boolean {
+    return this.#committer.healthy;
+  }
+
   /** May `requester` learn the endpoint of `target` (rendezvous.md §4.2 resolve)? */
   mayResolve(requester: NodeRecord, target: NodeRecord): boolean {
     if (target.public || requester === target) return true;
+    if (this.networks.share(requester.id, target.id)) return true;
     return this.strictTrust
       ? this.trust.reportedBy(target.id, requester.id)
       : this.trust.has(requester.id, target.id);
+  }
+
+  /** Forgets a node that deregistered, its memberships and invitations included (§4.1). */
+  leave(node: NodeRecord): void {
+    this.networks.forget(node.id);
+    this.invites.removeNode(node.id);
+    this.directory.leave(node);
   }
 
   /** Marks silent nodes, drops what waited too long, tries a failed commit again. */
@@ -158,6 +204,7 @@ export class RegistryCore {
         const notBefore = unixSeconds(this.clock) - INBOX_TTL_SECONDS;
         this.requests.expire(notBefore);
         this.responses.expire(notBefore);
+        this.invites.expire(unixSeconds(this.clock));
       });
     } catch (error) {
       // Already reported by the committer; the next tick tries again.

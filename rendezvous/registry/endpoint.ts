@@ -36,13 +36,16 @@ export function realAddress(peer: Peer, listenAddr: string): string {
  * @returns At most {@linkcode MAX_LAN_ADDRS} endpoints.
  */
 export function endpointTexts(request: JsonObject, name: string): string[] {
-  return textListField(request, name).slice(0, MAX_LAN_ADDRS).filter((text) => {
-    if (text.length > MAX_ENDPOINT_CHARS) return false;
-    try {
-      parseIp(parseEndpoint(text).host);
-      return true;
-    } catch {
-      return false; // not an endpoint: left out
-    }
-  });
+  return textListField(request, name).slice(0, MAX_LAN_ADDRS).filter(isEndpointText);
+}
+
+/** Is the text an `ip:port`? */
+export function isEndpointText(text: string): boolean {
+  if (text.length > MAX_ENDPOINT_CHARS) return false;
+  try {
+    parseIp(parseEndpoint(text).host);
+    return true;
+  } catch {
+    return false; // these parsers throw for what is none
+  }
 }

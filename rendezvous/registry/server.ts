@@ -4,10 +4,13 @@
  * @module
  */
 
+import { createSecureContext, type SecureContext } from "node:tls";
 import { isLoopbackIp } from "../../protocol/ip.ts";
 import { boundAddress, listenOn } from "../listen.ts";
 import { sourceOf } from "../source.ts";
 import type { RegistryCore } from "./core.ts";
+import type { TlsMaterial } from "./tls.ts";
+import { type SessionConn, TlsServerConn } from "./tls_conn.ts";
 import {
   ACCEPT_BACKOFF_MAX_MS,
   MAX_CONNECTIONS,
@@ -34,6 +37,8 @@ export interface RegistryServerOptions {
   readonly core: RegistryCore;
   /** Listen address, see `listenOn`. */
   readonly addr: string;
+  /** Certificate and key; connections are then TLS, all of them. */
+  readonly tls?: TlsMaterial | undefined;
   /** Limits other than the defaults. */
   readonly limits?: ServerLimits | undefined;
 }
@@ -44,6 +49,7 @@ export class RegistryServer implements SessionHost {
   /** Where it listens, `host:port`. */
   readonly addr: string;
   readonly #listener: Deno.TcpListener;
+  readonly #context: SecureContext | undefined;
   readonly #limits: Required<ServerLimits>;
   readonly #sessions: Map<Session, Promise<void>> = new Map();
   readonly #perSource: Map<string, number> = new Map();
@@ -70,6 +76,10 @@ export class RegistryServer implements SessionHost {
       options.addr,
       (hostname, port) => Deno.listen({ transport: "tcp", hostname, port }),
     );
+    if (options.tls !== undefined) {
+      const { cert, key } = options.tls;
+      this.#context = createSecureContext({ cert, key });
+    }
     this.addr = boundAddress(this.#listener.addr);
     this.#accepting = this.#acceptAll();
   }
@@ -131,9 +141,13 @@ export class RegistryServer implements SessionHost {
     }
     conn.setNoDelay(true);
     const peer = { ip: source.ip, port, loopback: isLoopbackIp(source.bytes), key: source.key };
-    const session = new Session(this, conn, peer);
+    const session = new Session(this, this.#dress(conn), peer);
     this.#perSource.set(source.key, count + 1);
     this.#sessions.set(session, session.run().then(() => this.#leave(session, source.key)));
+  }
+
+  #dress(conn: Deno.TcpConn): SessionConn {
+    return this.#context === undefined ? conn : new TlsServerConn(conn, this.#context);
   }
 
   #leave(session: Session, key: string): void {

@@ -26,6 +26,7 @@ import {
   READ_BYTES,
   WRITE_MS,
 } from "./limits.ts";
+import type { SessionConn } from "./tls_conn.ts";
 
 /** Bytes that tell the mode: the magic, and the version behind it. */
 const MAGIC_BYTES = 4;
@@ -57,7 +58,7 @@ interface Mode {
 /** A connection of one client. */
 export class Session {
   readonly #host: SessionHost;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: SessionConn;
   readonly #peer: Peer;
   readonly #openedAt: number;
   #requests = 0;
@@ -75,7 +76,7 @@ export class Session {
    * @param conn The connection, owned from here on.
    * @param peer Where it comes from.
    */
-  constructor(host: SessionHost, conn: Deno.TcpConn, peer: Peer) {
+  constructor(host: SessionHost, conn: SessionConn, peer: Peer) {
     this.#host = host;
     this.#conn = conn;
     this.#peer = peer;
@@ -122,6 +123,7 @@ export class Session {
   }
 
   async #serve(): Promise<void> {
+    await this.#shakeHands();
     const buffer = new Uint8Array(READ_BYTES);
     const mode = await this.#tellMode(buffer);
     if (mode === undefined) return;
@@ -131,6 +133,14 @@ export class Session {
       if (count === null) return;
       mode.push(buffer.subarray(0, count));
     }
+  }
+
+  /** Counts as a begun request, so that a client that does not finish it is cut off as soon. */
+  async #shakeHands(): Promise<void> {
+    if (this.#conn.handshake === undefined) return;
+    this.#partialSince = this.#now();
+    await this.#conn.handshake();
+    this.#partialSince = undefined;
   }
 
   /** Reads until the mode is clear. What was read beyond that is in the mode's reader. */

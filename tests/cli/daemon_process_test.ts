@@ -202,6 +202,8 @@ Deno.test("daemon run passes flags, config and defaults to the role and its exit
                 return Promise.resolve(7);
               }),
             rendezvous: () => Promise.reject(new Error()),
+            rendezvousStatus: () => Promise.reject(new Error()),
+            rendezvousStore: () => Promise.reject(new Error()),
             gateway: () => Promise.reject(new Error()),
           },
         },
@@ -223,6 +225,8 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     roles: {
       daemon: () => Promise.reject(new Error()),
       rendezvous: () => Promise.resolve(note),
+      rendezvousStatus: () => Promise.reject(new Error()),
+      rendezvousStore: () => Promise.reject(new Error()),
       gateway: () => Promise.resolve(note),
     },
   };
@@ -232,13 +236,47 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     { host, env },
   );
   await run(["rendezvous"], { host, env });
+  const flags = ["--http", "127.0.0.1:9100", "--log-level", "debug", "--log-format=json"];
+  await run(["rendezvous", "run", "--tls", ...flags], { host, env });
+  const files = ["--tls-cert", "c", "--tls-key", "k"];
+  await run(["rendezvous", ...files, "run", "--store", "/s"], { host, env });
   await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
+  const log = { level: "info", format: "text" };
   assert.deepEqual(seen, [
-    { registryAddr: "127.0.0.1:0", beaconAddr: ":0", store: undefined, json: true },
+    {
+      registryAddr: "127.0.0.1:0",
+      beaconAddr: ":0",
+      store: undefined,
+      tls: undefined,
+      http: undefined,
+      log,
+      json: true,
+    },
     {
       registryAddr: "127.0.0.1:9000",
       beaconAddr: "127.0.0.1:9001",
       store: "/h/rendezvous",
+      tls: undefined,
+      http: undefined,
+      log,
+      json: false,
+    },
+    {
+      registryAddr: "127.0.0.1:9000",
+      beaconAddr: "127.0.0.1:9001",
+      store: "/h/rendezvous",
+      tls: "auto",
+      http: "127.0.0.1:9100",
+      log: { level: "debug", format: "json" },
+      json: false,
+    },
+    {
+      registryAddr: "127.0.0.1:9000",
+      beaconAddr: "127.0.0.1:9001",
+      store: "/s",
+      tls: { certFile: "c", keyFile: "k" },
+      http: undefined,
+      log,
       json: false,
     },
     {
@@ -250,4 +288,45 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     },
   ]);
   assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
+  assert.equal((await run(["rendezvous", "--tls-cert", "x"], { host, env })).code, 2);
+});
+
+Deno.test("rendezvous status passes its flags to the role and shows what it found", async () => {
+  const asked: unknown[] = [];
+  const found = {
+    running: true,
+    healthy: true,
+    pid: 7,
+    uptime_seconds: 61,
+    registry: "127.0.0.1:9000",
+    nodes_online: 3,
+    nodes_total: 5,
+    store_bytes: 2048,
+    registry_key: "KEY",
+    tls_fingerprint: null,
+  };
+  const refuse = () => Promise.reject(new Error());
+  const host = {
+    roles: {
+      ...{ daemon: refuse, rendezvous: refuse, rendezvousStore: refuse, gateway: refuse },
+      rendezvousStatus: () =>
+        Promise.resolve((options: unknown) => (asked.push(options), Promise.resolve(found))),
+    },
+  };
+  const env = { PILOT_HOME: "/h" };
+  const { stdout } = await run(["rendezvous", "status"], { host, env });
+  for (const part of ["running", "3 online, 5 known", "00:01:01", "2.0 KiB", "KEY"]) {
+    assert.ok(stdout.includes(part), stdout);
+  }
+  assert.ok(!stdout.includes("TLS"));
+  const json = await run(["rendezvous", "status", "--http", ":9100", "--json"], { host, env });
+  assert.deepEqual(JSON.parse(json.stdout), { status: "ok", data: found });
+  await run(["rendezvous", "--store", "/s", "status"], { host, env });
+  assert.deepEqual(asked, [
+    { store: "/h/rendezvous", http: undefined },
+    { store: "/h/rendezvous", http: ":9100" },
+    { store: "/s", http: undefined },
+  ]);
+  const both = ["rendezvous", "status", "--http", ":1", "--store", "/s"];
+  assert.equal((await run(both, { host, env })).code, 2);
 });

@@ -36,5 +36,11 @@ async function runDaemon(options: DaemonOptions): Promise<number> {
   return 0;
 }
 
-const roles = { daemon: () => Promise.resolve(runDaemon), rendezvous: noRole, gateway: noRole };
+const roles = {
+  daemon: () => Promise.resolve(runDaemon),
+  rendezvous: noRole,
+  rendezvousStatus: noRole,
+  rendezvousStore: noRole,
+  gateway: noRole,
+};
 Deno.exit(await main(Deno.args, denoHost({ mainModule: import.meta.url, roles })));

@@ -38,6 +38,8 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
     roles: {
       daemon: () => Promise.reject(new Error("no daemon in this test")),
       rendezvous: () => Promise.reject(new Error("no rendezvous in this test")),
+      rendezvousStatus: () => Promise.reject(new Error("no store in this test")),
+      rendezvousStore: () => Promise.reject(new Error("no store in this test")),
       gateway: () => Promise.reject(new Error("no gateway in this test")),
     },
     connect: () => {

@@ -212,7 +212,8 @@ export class LinuxUdpSocket implements UdpSocket {
     this.#flush();
     const entries = pollEntries(this.#fd, POLLIN, this.#wakeFd);
     this.#libc.poll(entries, 1n, timeoutMs);
-    return this.#ring.receive() > 0 ? this.#ring.dispatch(onDatagram, () => this.#isClosed, () => {})
+    return this.#ring.receive() > 0
+      ? this.#ring.dispatch(onDatagram, () => this.#isClosed, () => {})
       : 0;
   }
 

@@ -1,0 +1,149 @@
+/**
+ * Connections to the registry: plain TCP, or TLS with a pinned certificate (rendezvous.md §1.5).
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { TlsStream } from "../../platform/tls_stream.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+
+/** A stream of bytes to the registry and back. */
+export interface RegistryLink {
+  /** Our address on it. */
+  readonly localHost: string;
+  /** Reads some bytes into the buffer. Null at the end; rejects when the link broke or was closed. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes all of it. */
+  write(data: Uint8Array): Promise<void>;
+  /** Ends it at once. */
+  close(): void;
+  /** Resolves when nothing of it is left after {@linkcode RegistryLink.close}. */
+  readonly closed: Promise<void>;
+}
+
+/** How {@linkcode openLink} connects. */
+export interface LinkOptions {
+  readonly to: Endpoint;
+  /** SHA-256 of the certificate that must be shown, 64 lowercase hex digits; undefined is plain TCP. */
+  readonly fingerprint: string | undefined;
+  /** Gives up. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Connects to a registry. With a fingerprint not a byte of ours is sent before the certificate is the pinned one; who
+ * issued it and for which name plays no part. That the server holds its key is what TLS itself proves.
+ *
+ * @param options Where, and the pin.
+ * @returns The link.
+ * @throws {PilotError} `untrusted` for another certificate, `unavailable` for a server that speaks no TLS. What else
+ * goes wrong is thrown as it is.
+ */
+export async function openLink(options: LinkOptions): Promise<RegistryLink> {
+  const { to, fingerprint, signal } = options;
+  if (fingerprint !== undefined) return await openTls(to, fingerprint, signal);
+  return new TcpLink(await Deno.connect({ hostname: to.host, port: to.port, signal }));
+}
+
+class TcpLink implements RegistryLink {
+  readonly localHost: string;
+  readonly closed: Promise<void> = Promise.resolve();
+  readonly #conn: Deno.TcpConn;
+
+  constructor(conn: Deno.TcpConn) {
+    conn.setNoDelay(true);
+    this.#conn = conn;
+    this.localHost = conn.localAddr.hostname;
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    return this.#conn.read(buffer);
+  }
+
+  async write(data: Uint8Array): Promise<void> {
+    for (let at = 0; at < data.length;) at += await this.#conn.write(data.subarray(at));
+  }
+
+  close(): void {
+    this.#conn.close();
+  }
+}
+
+/** Node's TLS, because Deno's own has no way to judge a certificate by anything but its issuer. */
+async function openTls(
+  to: Endpoint,
+  fingerprint: string,
+  signal: AbortSignal,
+): Promise<RegistryLink> {
+  const where = formatEndpoint(to);
+  // The certificate is compared below instead.
+  const socket = connectTls({ host: to.host, port: to.port, rejectUnauthorized: false });
+  const stream = new TlsStream(socket);
+  let isConnected = false;
+  socket.once("connect", () => isConnected = true);
+  const abort = () => stream.close();
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    await stream.handshake("secureConnect");
+    checkCertificate(socket, { where, fingerprint });
+    socket.setNoDelay(true);
+    return new TlsLink(stream, socket.localAddress ?? "");
+  } catch (error) {
+    stream.close();
+    await stream.closed;
+    if (error instanceof PilotError || !isConnected || signal.aborted) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PilotError("unavailable", `No TLS with the registry ${where}: ${reason}`, {
+      cause: error,
+      hint: "Check that the rendezvous runs with --tls; for one without, leave --registry-tls out.",
+    });
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function checkCertificate(
+  socket: TLSSocket,
+  { where, fingerprint }: { where: string; fingerprint: string },
+): void {
+  const { raw } = socket.getPeerCertificate();
+  const shown = raw === undefined ? "none" : createHash("sha256").update(raw).digest("hex");
+  if (shown === fingerprint) return;
+  throw new PilotError(
+    "untrusted",
+    `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
+    {
+      hint:
+        "If its operator confirms the new fingerprint (pilot rendezvous status), give it with " +
+        "--registry-fingerprint; otherwise somebody else answers there.",
+    },
+  );
+}
+
+class TlsLink implements RegistryLink {
+  readonly localHost: string;
+  readonly closed: Promise<void>;
+  readonly #stream: TlsStream;
+
+  constructor(stream: TlsStream, localHost: string) {
+    this.#stream = stream;
+    this.closed = stream.closed;
+    this.localHost = localHost;
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    return this.#stream.read(buffer);
+  }
+
+  write(data: Uint8Array): Promise<void> {
+    return this.#stream.write(data);
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * `GET /metrics` (rendezvous.md §9): the families that this server has something to say about. Everything is read
+ * when it is asked for; nothing here is on the way of a request of the registry.
+ *
+ * @module
+ */
+
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type BeaconHealth, newBeaconCounters } from "../beacon/health.ts";
+import { DURATION_BOUNDS, type RequestCounters, type RequestCounts } from "../registry/counters.ts";
+import type { NetworkRecord, Role } from "../registry/networks/network.ts";
+import type { View } from "../view.ts";
+
+/** Networks with metrics of their own: each costs five time series in the monitoring system. The oldest are shown. */
+export const MAX_NETWORK_SERIES = 1_000;
+
+/** Counters that are the successes of one request. */
+const SUCCESSES: readonly (readonly [name: string, type: string, help: string])[] = [
+  ["registrations", "register", "Registrations, repeated ones included."],
+  ["deregistrations", "deregister", "Nodes that deregistered."],
+  ["trust_reports", "report_trust", "Trust reports."],
+  ["trust_revocations", "revoke_trust", "Trust revocations."],
+  ["handshake_requests", "request_handshake", "Handshake requests relayed."],
+  ["key_rotations", "rotate_key", "Keys replaced by their nodes."],
+  ["invites_sent", "invite_to_network", "Invitations to networks."],
+];
+const RBAC_OPERATIONS: readonly (readonly [op: string, type: string])[] = [
+  ["kick", "kick_member"],
+  ["promote", "promote_member"],
+  ["demote", "demote_member"],
+  ["transfer_ownership", "transfer_ownership"],
+];
+const POLICY_REQUESTS: readonly string[] = ["set_network_policy", "set_expr_policy"];
+
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+/** The metrics of one rendezvous. */
+export class Metrics {
+  readonly #registry: Registry = new Registry();
+  readonly #view: View;
+  #running: Promise<string> | undefined;
+
+  /** @param view The rendezvous. */
+  constructor(view: View) {
+    this.#view = view;
+    this.#requests();
+    this.#nodes();
+    this.#networks();
+    this.#beacon();
+  }
+
+  /** Media type of the text. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The metrics now, in the Prometheus text format. Askers at the same time share one answer. */
+  text(): Promise<string> {
+    this.#running ??= this.#registry.metrics().finally(() => this.#running = undefined);
+    return this.#running;
+  }
+
+  #requests(): void {
+    const { counters } = this.#view.core;
+    const each = (value: (counts: RequestCounts) => number) => () =>
+      [...counters.entries()].map(([type, counts]): Sample => [{ type }, value(counts)]);
+    this.#counters(
+      "requests",
+      "Requests answered, by type.",
+      ["type"],
+      each(({ requests }) => requests),
+    );
+    this.#counters(
+      "errors",
+      "Requests answered with an error, by type.",
+      ["type"],
+      each(({ errors }) => errors),
+    );
+    const duration = new PlainHistogram(
+      "pilot_request_duration_seconds",
+      "Time to answer, waiting for the store included.",
+      counters,
+    );
+    this.#registry.registerMetric(duration);
+    for (const [name, type, help] of SUCCESSES) {
+      this.#counters(name, help, [], () => [[{}, counters.succeeded(type)]]);
+    }
+    this.#counters(
+      "rbac_operations",
+      "Changes of roles in networks.",
+      ["op"],
+      () => RBAC_OPERATIONS.map(([op, type]): Sample => [{ op }, counters.succeeded(type)]),
+    );
+    this.#counters("policy_changes", "Network policies set.", [], () => [
+      [{}, POLICY_REQUESTS.reduce((sum, type) => sum + counters.succeeded(type), 0)],
+    ]);
+  }
+
+  #nodes(): void {
+    const { core } = this.#view;
+    this.#gauge("nodes_online", "Nodes that heartbeat.", () => core.directory.liveCount);
+    this.#gauge("nodes_total", "Nodes known, silent ones included.", () => core.directory.size);
+    this.#gauge("trust_links", "Trust pairs.", () => core.trust.size);
+    this.#gauge("task_executors", "Online nodes that execute tasks.", () => {
+      let count = 0;
+      for (const node of core.directory.liveNodes()) if (node.taskExec) count++;
+      return count;
+    });
+    this.#gauge("uptime_seconds", "Seconds since the start.", () => this.#view.uptimeSeconds);
+    this.#gauge("connections", "Open connections to the registry.", () => this.#view.connections);
+    this.#gauge("store_writable", "0 while changes are refused.", () => Number(core.isWritable));
+  }
+
+  #networks(): void {
+    const { core } = this.#view;
+    const { networks } = core;
+    this.#gauge("networks_total", "Networks besides the backbone.", () => networks.size);
+    this.#gauge("networks_enterprise", "Enterprise networks.", () => {
+      let count = 0;
+      for (const { enterprise } of networks.all()) if (enterprise) count++;
+      return count;
+    });
+    this.#gauge("invites_pending", "Invitations that wait.", () => core.invites.size);
+    const holders = (role: Role) => ({ members }: NetworkRecord) => {
+      let count = 0;
+      for (const member of members.values()) if (member.role === role) count++;
+      return count;
+    };
+    this.#perNetwork("members", "Members.", ({ members }) => members.size);
+    this.#perNetwork("admins", "Members that are admins.", holders("admin"));
+    this.#perNetwork("owners", "Members that are owners.", holders("owner"));
+    this.#perNetwork("enterprise", "1 for an enterprise network.", (it) => Number(it.enterprise));
+    this.#perNetwork(
+      "policy_set",
+      "1 when a policy is set.",
+      (it) => Number(it.maxMembers > 0 || it.allowedPorts.length > 0 || it.description !== ""),
+    );
+  }
+
+  #perNetwork(name: string, help: string, value: (network: NetworkRecord) => number): void {
+    const { networks } = this.#view.core;
+    this.#gauges(`network_${name}`, help, ["network"], () => {
+      const samples: Sample[] = [];
+      for (const network of networks.all()) {
+        if (samples.length === MAX_NETWORK_SERIES) break;
+        samples.push([{ network: network.name }, value(network)]);
+      }
+      return samples;
+    });
+  }
+
+  #beacon(): void {
+    const view = this.#view;
+    const counted: readonly string[] = Object.keys(newBeaconCounters());
+    for (const name of Object.keys(view.beacon()) as (keyof BeaconHealth)[]) {
+      const value = () => view.beacon()[name];
+      const help = `Beacon: ${name.replaceAll("_", " ")}.`;
+      if (counted.includes(name)) this.#counters(`beacon_${name}`, help, [], () => [[{}, value()]]);
+      else this.#gauge(`beacon_${name}`, help, value);
+    }
+  }
+
+  #counters(name: string, help: string, labelNames: string[], samples: () => Sample[]): void {
+    const counter: Counter = new Counter({
+      name: `pilot_${name}_total`,
+      help,
+      labelNames,
+      registers: [],
+      collect: () => {
+        counter.reset();
+        for (const [labels, value] of samples()) counter.inc(labels, value);
+      },
+    });
+    this.#registry.registerMetric(counter);
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    this.#gauges(name, help, [], () => [[{}, value()]]);
+  }
+
+  #gauges(name: string, help: string, labelNames: string[], samples: () => Sample[]): void {
+    const gauge: Gauge = new Gauge({
+      name: `pilot_${name}`,
+      help,
+      labelNames,
+      registers: [],
+      collect: () => {
+        gauge.reset();
+        for (const [labels, value] of samples()) gauge.set(labels, value);
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+}
+
+type HistogramValues = Awaited<ReturnType<Histogram["get"]>>;
+
+/** A histogram whose numbers are counted elsewhere. */
+class PlainHistogram extends Histogram {
+  /** The same without numbers. */
+  readonly #empty: Histogram;
+  readonly #counters: RequestCounters;
+
+  constructor(name: string, help: string, counters: RequestCounters) {
+    const configuration = { name, help, labelNames: ["type"], registers: [] };
+    super(configuration);
+    this.#empty = new Histogram(configuration);
+    this.#counters = counters;
+  }
+
+  override async get(): Promise<HistogramValues> {
+    const base = await this.#empty.get();
+    const { name } = base;
+    const values: HistogramValues["values"] = [];
+    for (const [type, { buckets, requests, seconds }] of this.#counters.entries()) {
+      let below = 0;
+      for (const [index, bound] of [...DURATION_BOUNDS, "+Inf"].entries()) {
+        below += buckets[index]!;
+        const labels = { le: bound, type };
+        values.push({ metricName: `${name}_bucket`, labels, value: below });
+      }
+      values.push({ metricName: `${name}_sum`, labels: { type }, value: seconds });
+      values.push({ metricName: `${name}_count`, labels: { type }, value: requests });
+    }
+    return { ...base, values };
+  }
+
+  /** What prom-client's own text form asks for first. */
+  getForPromString(): Promise<HistogramValues> {
+    return this.get();
+  }
+}
