@@ -66,6 +66,7 @@ export function catalog(root: Command): Catalog {
       PILOT_SOCKET: "The daemon's socket",
       PILOT_REGISTRY: "Registry, host:port",
       PILOT_BEACON: "Beacon, host:port",
+      PILOT_ADMIN_TOKEN: "Admin token of the rendezvous that is run",
       NO_COLOR: "No colours",
     },
     config_file: "<home>/config.json",

@@ -24,6 +24,12 @@ export interface RendezvousRoleOptions {
     advertise?: string | undefined;
     relayBytesPerSecond?: number | undefined;
   };
+  /** Global admin token; without one every admin request is refused. */
+  adminToken?: string | undefined;
+  /** Close the holes of the wire that existing clients do not need, see `CoreOptions.strict`. */
+  strict: boolean;
+  /** A trust pair opens a private endpoint only if its owner reported it. */
+  strictTrust: boolean;
   /** TLS for the registry: a generated certificate, or PEM files. */
   tls?: "auto" | { certFile: string; keyFile: string } | undefined;
   /** TCP address of health and metrics over HTTP. */

@@ -37,6 +37,9 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     beaconAddr: options.text("beacon-addr") ?? DEFAULT_BEACON_ADDR,
     store,
     ...beaconOf(call),
+    adminToken: await adminTokenOf(call),
+    strict: options.flag("strict") !== false,
+    strictTrust: options.flag("strict-trust") === true,
     tls: tlsOf(call),
     http: options.text("http"),
     log: {
@@ -46,6 +49,17 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     json: call.json,
   });
   return { data: {}, silent: true, exitCode };
+}
+
+/** From a file that nobody else can read, or the environment: a command line is seen by every user of the machine. */
+async function adminTokenOf({ host, options }: Invocation): Promise<string | undefined> {
+  const path = options.text("admin-token-file");
+  if (path === undefined) return host.env("PILOT_ADMIN_TOKEN") || undefined;
+  const { readPrivateFile } = await import("../../platform/files.ts");
+  const token = (await readPrivateFile(path))?.trim();
+  if (token === undefined) throw usageError(`--admin-token-file ${path}: no such file`);
+  if (token === "") throw usageError(`--admin-token-file ${path}: the file is empty`);
+  return token;
 }
 
 /** Only what was said. */
@@ -126,6 +140,18 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     },
     { flags: "--store <dir>", description: "Directory of the store (<home>/rendezvous)" },
     { flags: "--memory", description: "Keep everything in memory, nothing survives the end" },
+    {
+      flags: "--admin-token-file <file>",
+      description: "Admin token, in a file with mode 0600 (PILOT_ADMIN_TOKEN); none: no admin",
+    },
+    {
+      flags: "--no-strict",
+      description: "Take unsigned role claims and scores, as existing clients send them",
+    },
+    {
+      flags: "--strict-trust",
+      description: "Show a private endpoint only to peers its owner has reported itself",
+    },
     {
       flags: "--tls",
       description: "Registry speaks TLS only; without files, with a certificate kept in the store",

@@ -242,10 +242,12 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   await run(["rendezvous", ...files, "run", "--store", "/s"], { host, env });
   await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
   const log = { level: "info", format: "text" };
+  const rules = { adminToken: undefined, strict: true, strictTrust: false };
   assert.deepEqual(seen, [
     {
       registryAddr: "127.0.0.1:0",
       beaconAddr: ":0",
+      ...rules,
       store: undefined,
       tls: undefined,
       http: undefined,
@@ -255,6 +257,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     {
       registryAddr: "127.0.0.1:9000",
       beaconAddr: "127.0.0.1:9001",
+      ...rules,
       store: "/h/rendezvous",
       tls: undefined,
       http: undefined,
@@ -264,6 +267,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     {
       registryAddr: "127.0.0.1:9000",
       beaconAddr: "127.0.0.1:9001",
+      ...rules,
       store: "/h/rendezvous",
       tls: "auto",
       http: "127.0.0.1:9100",
@@ -273,6 +277,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     {
       registryAddr: "127.0.0.1:9000",
       beaconAddr: "127.0.0.1:9001",
+      ...rules,
       store: "/s",
       tls: { certFile: "c", keyFile: "k" },
       http: undefined,
@@ -289,6 +294,47 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   ]);
   assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
   assert.equal((await run(["rendezvous", "--tls-cert", "x"], { host, env })).code, 2);
+});
+
+Deno.test("rendezvous takes its admin token from a private file or the environment, and may be less strict", async () => {
+  const seen: { adminToken?: string | undefined; strict: boolean; strictTrust: boolean }[] = [];
+  const host = {
+    roles: {
+      daemon: () => Promise.reject(new Error()),
+      rendezvous: () =>
+        Promise.resolve((options: typeof seen[number]) => (seen.push(options), Promise.resolve(0))),
+      rendezvousStatus: () => Promise.reject(new Error()),
+      rendezvousStore: () => Promise.reject(new Error()),
+      gateway: () => Promise.reject(new Error()),
+    },
+  };
+  const directory = await Deno.makeTempDir();
+  try {
+    const env = { PILOT_HOME: directory, PILOT_ADMIN_TOKEN: "from-environment" };
+    await run(["rendezvous", "--memory", "--no-strict", "--strict-trust"], { host, env });
+    const file = `${directory}/token`;
+    await Deno.writeTextFile(file, "from-file\n", { mode: 0o600 });
+    await run(["rendezvous", "--memory", "--admin-token-file", file], { host, env });
+    assert.deepEqual(
+      seen.map(({ adminToken, strict, strictTrust }) => ({ adminToken, strict, strictTrust })),
+      [
+        { adminToken: "from-environment", strict: false, strictTrust: true },
+        { adminToken: "from-file", strict: true, strictTrust: false },
+      ],
+    );
+    await Deno.chmod(file, 0o644);
+    const open = await run(["rendezvous", "--memory", "--admin-token-file", file], { host, env });
+    assert.notEqual(open.code, 0);
+    assert.match(open.stderr, /may be read by others/);
+    const missing = await run(["rendezvous", "--memory", "--admin-token-file", `${file}2`], {
+      host,
+      env,
+    });
+    assert.equal(missing.code, 2);
+    assert.equal(seen.length, 2);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("rendezvous status passes its flags to the role and shows what it found", async () => {
