@@ -74,7 +74,7 @@ export type DatagramHandler = (data: Uint8Array, from: Endpoint) => void;
 export type BatchEndHandler = () => void;
 
 /** Datagrams handed over between two calls of a {@linkcode BatchEndHandler} at most: a GSO message of them. */
-export const BATCH_END_DATAGRAMS = 64;
+export const BATCH_END_DATAGRAMS = 32;
 
 /** A bound UDP socket. Sending never blocks and never throws: a datagram may be lost anyway. */
 export interface UdpSocket {
