@@ -25,6 +25,21 @@ Deno.test("two daemons talk: everything an agent does works end to end", async (
   await using a = await world.daemon("alice", "--hostname", "alice");
   await using b = await world.daemon("bob", "--hostname", "bob");
 
+  await t.step("socket and cipher are those that the environment asks for", async () => {
+    const ciphers: Record<string, string> = {
+      libcrypto: "libcrypto",
+      node: "node:crypto",
+      noble: "@noble/ciphers",
+    };
+    const { socket_kind, aead } = await a.driver.info();
+    // Set by `deno task test:forms`.
+    const udp = Deno.env.get("PILOT_UDP");
+    const cipher = Deno.env.get("PILOT_AEAD");
+    if (udp !== undefined) assert.equal(socket_kind, udp);
+    if (cipher !== undefined) assert.equal(aead, ciphers[cipher]);
+    assert.ok(Object.values(ciphers).includes(String(aead)), `unknown cipher ${aead}`);
+  });
+
   await t.step("an untrusted private peer can neither be dialled nor resolved", async () => {
     await assert.rejects(
       a.driver.dial(await b.node(), 7, { timeoutMs: 5_000 }),
