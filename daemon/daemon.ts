@@ -89,7 +89,7 @@ export class Daemon implements Backend, AsyncDisposable {
   #services: Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
-  #rehearsal: Promise<void> | undefined;
+  #rehearsal: Promise<number> | undefined;
   /** The socket will tell when the datagrams that are there have been handed over. */
   #isBatch = false;
 
