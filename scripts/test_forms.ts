@@ -8,7 +8,11 @@
 import { AEAD_KINDS, UDP_KINDS } from "../platform/settings.ts";
 
 const ROOT = new URL("..", import.meta.url);
-const TESTS = ["tests/e2e/two_agents_test.ts", "tests/e2e/outage_test.ts", "tests/e2e/push_test.ts"];
+const TESTS = [
+  "tests/e2e/two_agents_test.ts",
+  "tests/e2e/outage_test.ts",
+  "tests/e2e/push_test.ts",
+];
 
 /** Runs the tests with one form of each; its output, or undefined when they passed. */
 async function failureOf(udp: string, aead: string): Promise<string | undefined> {

@@ -6,11 +6,11 @@
 
 import { createHash } from "node:crypto";
 import { decodeBase64, equalBytes } from "../../protocol/crypto/base64.ts";
-import { verifySignature } from "../../protocol/crypto/identity.ts";
 import type { RegistryCore } from "./core.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
 import { type JsonObject, textField } from "../../protocol/registry.ts";
 import type { NodeRecord } from "./node.ts";
+import { verifies } from "./verify.ts";
 
 /**
  * Checks a signature by a key.
@@ -18,20 +18,17 @@ import type { NodeRecord } from "./node.ts";
  * @param key Canonical base64 of the key.
  * @param challenge What must be signed.
  * @param signature Raw signature of any length.
- * @throws {RegistryFailure} When it does not verify.
+ * @returns Rejects with a {@linkcode RegistryFailure} when it does not verify.
  */
-export async function checkSignature(
+export function checkSignature(
   key: string,
   challenge: Uint8Array,
   signature: Uint8Array,
 ): Promise<void> {
   const publicKey = decodeBase64(key);
-  if (
-    publicKey === undefined ||
-    !await verifySignature(publicKey, challenge, signature)
-  ) {
-    throw new RegistryFailure("signature verification failed");
-  }
+  return publicKey !== undefined && verifies(publicKey, challenge, signature)
+    ? Promise.resolve()
+    : Promise.reject(new RegistryFailure("signature verification failed"));
 }
 
 /**

@@ -29,6 +29,8 @@ export interface BenchOptions {
   readonly bytes: number | undefined;
   /** Peers of `idle`. */
   readonly idlePeers: number;
+  /** Nodes of `registry`. */
+  readonly nodes: number;
   /** Packages may be installed. */
   readonly install: boolean;
 }
@@ -43,6 +45,12 @@ const DEFAULT_ROUNDS = 3;
 /** Peers of `idle` when none are given. */
 const DEFAULT_IDLE_PEERS = 100;
 const MAX_IDLE_PEERS = 1_000;
+/** Nodes of `registry` when none are given. */
+const DEFAULT_NODES = 250_000;
+/** Enough for every phase to mean something. */
+const MIN_NODES = 100;
+/** A registry takes a million, and some more register while it is killed. */
+const MAX_NODES = 900_000;
 
 /** What `--help` prints. */
 export const USAGE = `Usage: deno task bench [options] [scenario...]
@@ -57,6 +65,7 @@ Options:
                           direction; LOSS applies to each direction)
   --bytes N               bulk of N bytes (1e9), SHA-256 at both ends, memory of both daemons sampled
   --idle-peers N          Peers of idle (${DEFAULT_IDLE_PEERS})
+  --nodes N               Nodes of registry (${DEFAULT_NODES})
   --loopback              No network namespaces, even as root
   --no-install            Never install Debian packages
   --help                  This text
@@ -110,6 +119,7 @@ export function parseArgs(
     bytes: whole(values.get("--bytes"), "--bytes", 1, 1e12),
     idlePeers: whole(values.get("--idle-peers"), "--idle-peers", 1, MAX_IDLE_PEERS) ??
       DEFAULT_IDLE_PEERS,
+    nodes: whole(values.get("--nodes"), "--nodes", MIN_NODES, MAX_NODES) ?? DEFAULT_NODES,
     install: !flags.has("--no-install"),
   };
   checkBulkOnly(options);
@@ -119,7 +129,7 @@ export function parseArgs(
 const FLAGS = ["--loopback", "--no-install", "--help"];
 const VALUES = [
   ...["--json", "--variant", "--peers", "--rounds", "--seconds", "--link", "--bytes"],
-  "--idle-peers",
+  ...["--idle-peers", "--nodes"],
 ];
 
 function splitOption(arg: string): [string, string | undefined] {

@@ -49,6 +49,20 @@ export interface Figures {
   seconds?: number;
   /** 1 when the hash at the far end is the one of what was sent. */
   sha256_ok?: number;
+  /** Signed registrations of new nodes per second, each on the disk before it was answered. */
+  registrations_s?: number;
+  /** Lookups per second. */
+  lookups_s?: number;
+  /** Signed resolves per second. */
+  resolves_s?: number;
+  /** Signed heartbeats per second. */
+  heartbeats_s?: number;
+  /** Resident memory that each node added to the registry, 10^3 bytes. */
+  kb_per_node?: number;
+  /** From `kill -9` to the first answer of the next process, seconds. */
+  restart_s?: number;
+  /** Files of the registry's store, 10^6 bytes. */
+  db_mb?: number;
 }
 
 /** One scenario. */
@@ -134,6 +148,13 @@ const HEADINGS: Readonly<Record<keyof Figures, string>> = {
   bytes: "bytes",
   seconds: "s",
   sha256_ok: "SHA-256 ok",
+  registrations_s: "registrations/s",
+  lookups_s: "lookups/s",
+  resolves_s: "resolves/s",
+  heartbeats_s: "heartbeats/s",
+  kb_per_node: "kB/node",
+  restart_s: "restart s",
+  db_mb: "store MB",
 };
 
 /**

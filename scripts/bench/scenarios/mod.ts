@@ -10,6 +10,7 @@ import { firstContactScenario } from "./first_contact.ts";
 import { idleScenario } from "./idle.ts";
 import { datagramScenario, dialScenario, echoScenario, pingScenario } from "./latency.ts";
 import { relayScenario } from "./relay.ts";
+import { registryScenario } from "./registry.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** By name. */
@@ -25,4 +26,5 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   relay: relayScenario,
   idle: idleScenario,
   fairness: fairnessScenario,
+  registry: registryScenario,
 };
