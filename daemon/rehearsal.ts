@@ -11,7 +11,12 @@ import { Identity, KeyPair } from "../protocol/crypto/mod.ts";
 import type { Endpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_STREAM } from "../protocol/packet.ts";
 import type { Clock } from "./clock.ts";
-import { type DatagramHandler, newUdpStats, SEND_BUFFER_BYTES, type UdpSocket } from "./net/udp.ts";
+import {
+  type DatagramHandler,
+  newUdpStats,
+  SEND_BUFFER_BYTES,
+  type UdpSocket,
+} from "../platform/net/udp.ts";
 import type { Conn } from "./stream/conn.ts";
 import { Gate } from "./stream/gate.ts";
 import { StreamHost } from "./stream/host.ts";

@@ -11,7 +11,7 @@ import { DecodeError } from "../../protocol/errors.ts";
 import { encodePunch } from "../../protocol/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, parseIp } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../clock.ts";
-import { sameEndpoint } from "../net/udp.ts";
+import { sameEndpoint } from "../../platform/net/udp.ts";
 import { BeaconProof } from "./beacon_proof.ts";
 import { TokenBucket } from "./rate_limit.ts";
 

@@ -7,7 +7,7 @@
 
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Clock, TimerSet } from "../clock.ts";
-import { sameEndpoint } from "../net/udp.ts";
+import { sameEndpoint } from "../../platform/net/udp.ts";
 import type { BeaconLink } from "./beacon_link.ts";
 import type { KeyExchange } from "./key_exchange.ts";
 import type { PeerTunnel } from "./peer.ts";

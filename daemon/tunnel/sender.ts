@@ -21,7 +21,7 @@ import {
   SYN,
 } from "../../protocol/packet.ts";
 import type { Clock } from "../clock.ts";
-import type { UdpSocket } from "../net/udp.ts";
+import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { PeerTunnel } from "./peer.ts";
 import type { Route, Session } from "./session.ts";
 import type { TunnelStats } from "./types.ts";

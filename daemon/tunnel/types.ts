@@ -9,7 +9,7 @@ import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Packet } from "../../protocol/packet.ts";
 import type { Clock } from "../clock.ts";
-import type { UdpSocket } from "../net/udp.ts";
+import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { BeaconEvents } from "./beacon_link.ts";
 
 /** Tunnels kept. A stranger can cause one by a valid key exchange; unproven ones are evicted first. */

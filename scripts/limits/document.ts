@@ -19,7 +19,7 @@ const PARTS: readonly (readonly [string, string, string])[] = [
   ["protocol/service/", "Service formats", "Messages, files and events on the wire."],
   ["platform/", "Files and settings", "What is read from disk."],
   ["daemon/", "Daemon", "The process as a whole."],
-  ["daemon/net/", "Daemon: UDP socket", "Between the tunnels and the kernel."],
+  ["platform/net/", "Daemon: UDP socket", "Between the tunnels and the kernel."],
   [
     "daemon/tunnel/",
     "Daemon: tunnels",

@@ -4,7 +4,7 @@
  * Run: deno bench -A tests/bench/udp_bench.ts
  */
 
-import { openUdpSocket } from "../../daemon/net/open.ts";
+import { openUdpSocket } from "../../platform/net/open.ts";
 
 const BURST = 64;
 

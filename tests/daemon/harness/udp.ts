@@ -10,7 +10,7 @@ import {
   SEND_BUFFER_BYTES,
   type UdpSocket,
   type UdpStats,
-} from "../../../daemon/net/udp.ts";
+} from "../../../platform/net/udp.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 
 /** A datagram as the network sees it, translators already passed. */

@@ -5,7 +5,7 @@ import { PeerTunnel } from "../../../daemon/tunnel/peer.ts";
 import { FRAME_OVERHEAD_BYTES, TunnelSender } from "../../../daemon/tunnel/sender.ts";
 import { Session } from "../../../daemon/tunnel/session.ts";
 import { PATH_ANSWER_RATE } from "../../../daemon/tunnel/types.ts";
-import { newUdpStats } from "../../../daemon/net/udp.ts";
+import { newUdpStats } from "../../../platform/net/udp.ts";
 import { NonceSequence } from "../../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import { PILS_HEADER_BYTES } from "../../../protocol/frame.ts";

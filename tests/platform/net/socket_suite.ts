@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { openUdpSocket } from "../../../daemon/net/open.ts";
-import type { UdpSocket } from "../../../daemon/net/udp.ts";
+import { openUdpSocket } from "../../../platform/net/open.ts";
+import type { UdpSocket } from "../../../platform/net/udp.ts";
 import type { UdpKind } from "../../../platform/settings.ts";
 
 /** Longest wait for datagrams that must come; only a failing test takes as long. */

@@ -6,7 +6,7 @@ import {
   encodeSockaddr,
   SOCKADDR_BYTES,
   SOURCE_CACHE_SIZE,
-} from "../../../daemon/net/linux/sockaddr.ts";
+} from "../../../platform/net/linux/sockaddr.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 
 const v4 = fc.record({ host: fc.ipV4(), port: fc.nat(65535) }, { noNullPrototype: true });

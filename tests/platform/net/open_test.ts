@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { openUdpSocket } from "../../../daemon/net/open.ts";
-import { linuxSocketProblem } from "../../../daemon/net/linux/self_test.ts";
+import { openUdpSocket } from "../../../platform/net/open.ts";
+import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 
 // Decided while FFI is permitted: the self-test runs once per process.

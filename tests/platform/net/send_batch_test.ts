@@ -1,9 +1,9 @@
 /** What the batch does when the kernel refuses: a libc in which `sendmmsg` fails as told. */
 
 import assert from "node:assert/strict";
-import { type Libc, loadLibc } from "../../../daemon/net/linux/libc.ts";
-import { linuxSocketProblem } from "../../../daemon/net/linux/self_test.ts";
-import { LinuxUdpSocket } from "../../../daemon/net/linux/socket.ts";
+import { type Libc, loadLibc } from "../../../platform/net/linux/libc.ts";
+import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
+import { LinuxUdpSocket } from "../../../platform/net/linux/socket.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 
 const EIO = 5, EAGAIN = 11, EINVAL = 22, ENOBUFS = 105, ECONNREFUSED = 111, EINTR = 4;
