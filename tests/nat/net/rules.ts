@@ -1,0 +1,71 @@
+/**
+ * What the NAT routers do, as nft rules. Their outer device is `wan`, their inner one `lan`.
+ *
+ * An unasked packet is dropped before conntrack remembers it: an entry for it would take the port that the answer to it
+ * wants to leave from, and the hole would be punched beside it. Home routers do the same.
+ *
+ * @module
+ */
+
+const FIREWALL = `
+table ip filter {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    iifname != "wan" accept
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "lan" accept
+  }
+}
+`;
+
+/** Addresses the mapping by what is inside only, lets in what comes from where something was sent. */
+export const PORT_RESTRICTED = `${FIREWALL}
+table ip nat {
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    oifname "wan" masquerade
+  }
+}
+`;
+
+/** Another port for every destination. */
+export const SYMMETRIC = `${FIREWALL}
+table ip nat {
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    oifname "wan" masquerade fully-random
+  }
+}
+`;
+
+/** One port for all destinations, and anybody may send to it: all of them lead to the one host inside. */
+export function fullCone(host: string): string {
+  return `
+table ip nat {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    iifname "wan" udp dport 1024-65535 dnat to ${host}
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    oifname "wan" masquerade
+  }
+}
+`;
+}
+
+/** UDP with one host outside and nobody else. */
+export function udpOnlyWith(host: string): string {
+  return `${PORT_RESTRICTED}
+table ip beacon_only {
+  chain forward {
+    type filter hook forward priority filter - 1;
+    meta l4proto udp ip saddr != ${host} ip daddr != ${host} drop
+  }
+}
+`;
+}
