@@ -40,7 +40,7 @@ import { StreamHost } from "./stream/host.ts";
 import { Loopback } from "./stream/loopback.ts";
 import { TrustService } from "./trust/service.ts";
 import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
-import { isProbeAnswer, Tunnels } from "./tunnel/tunnels.ts";
+import { Tunnels } from "./tunnel/tunnels.ts";
 
 /** How long open connections may take to deliver what they hold when the daemon stops. */
 export const SHUTDOWN_GRACE_MS = 2_000;
@@ -149,8 +149,9 @@ export class Daemon implements Backend, AsyncDisposable {
       lookupKey: (node) => registry.lookupKey(node),
       resolve: (node) => this.directory.resolve(node),
       isWanted: (node) => trustState.isTrusted(node) || this.streams.hasConns(node),
+      hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _node, via) => this.#onPacket(packet, via),
-      onPathChanged: (node) => this.streams.onPathChanged(node),
+      onPathChanged: (node, isRepaired) => this.streams.onPathChanged(node, isRepaired),
       onPeerRestarted: (node) => this.streams.onPeerRestarted(node),
       beacon: {
         observed: (endpoint) => {
@@ -410,8 +411,7 @@ export class Daemon implements Backend, AsyncDisposable {
         this.#datagrams.onPacket(packet);
         break;
       case PROTO_CONTROL:
-        if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode, via);
-        else this.#control.onPacket(packet, via);
+        this.#control.onPacket(packet, via);
         break;
       default: // Unknown protocols are ignored, as by every known implementation.
     }

@@ -103,6 +103,7 @@ class Actor {
       lookupKey: () => Promise.resolve(publicKey()),
       resolve: () => Promise.resolve({ endpoint: this.peer.socket.local, alternatives: [] }),
       isWanted: () => true,
+      hasConns: () => true,
       onPacket: (packet) => {
         if (packet.protocol === PROTO_STREAM) this.streams.onPacket(packet, true);
       },

@@ -236,10 +236,13 @@ export class StreamHost implements ConnHost {
     for (const conn of [...this.#byNode.get(node) ?? []]) conn.onPeerRestarted();
   }
 
-  /** Segments to a node have another size from now on. */
-  onPathChanged(node: number): void {
+  /** Segments to a node have another size from now on; `isRepaired`: and the path that they took before is dead. */
+  onPathChanged(node: number, isRepaired: boolean = false): void {
     const mss = this.#deps.segmentBytes(node);
-    for (const conn of this.#byNode.get(node) ?? []) conn.setMss(mss);
+    for (const conn of [...this.#byNode.get(node) ?? []]) {
+      conn.setMss(mss);
+      if (isRepaired) conn.onPathRepaired();
+    }
   }
 
   /** Resets every connection with a node. */

@@ -179,6 +179,12 @@ export class HostConn implements Conn, Timed {
     this.#stream.setMss(bytes);
   }
 
+  /** The path broke and another one is in use. */
+  onPathRepaired(): void {
+    this.#stream.onPathRepaired(this.#host.now());
+    this.drive();
+  }
+
   deadline(): number {
     return this.#gone ? Infinity : this.#stream.deadline();
   }

@@ -95,6 +95,12 @@ export class BeaconLink {
     this.#announce();
   }
 
+  /** Announces our endpoint out of turn: it may be another one. */
+  announce(): void {
+    this.discover();
+    this.#proof.check();
+  }
+
   /** Announces our endpoint once. */
   discover(): void {
     if (this.#endpoint !== undefined) {
@@ -173,8 +179,7 @@ export class BeaconLink {
   }
 
   #announce(): void {
-    this.discover();
-    this.#proof.check();
+    this.announce();
     this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
   }
 }

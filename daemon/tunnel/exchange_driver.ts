@@ -7,13 +7,13 @@
 
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Clock, TimerSet } from "../clock.ts";
-import { sameEndpoint } from "../../platform/net/udp.ts";
+import { RELAY_ROUTE, type Route } from "../../protocol/path/mod.ts";
 import type { BeaconLink } from "./beacon_link.ts";
 import type { KeyExchange } from "./key_exchange.ts";
 import type { PeerTunnel } from "./peer.ts";
 import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
 import type { TunnelSender } from "./sender.ts";
-import type { Route, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import {
   GIVE_UP_MS,
   KEX_DELAYS_MS,
@@ -22,11 +22,11 @@ import {
   MAX_PROBES,
   PROBE_DELAY_MS,
   PROBE_PAYLOAD,
+  RELAY_STAGGER_MS,
   REPLY_RATE,
   REPLY_RATE_PER_NODE,
 } from "./types.ts";
 
-const RELAY_ROUTE: Route = { via: "relay" };
 /** Attempt at which a peer that does not answer is resolved anew: its address may be stale (§2.8 RULE). */
 const RERESOLVE_ATTEMPT = 3;
 
@@ -121,9 +121,11 @@ export class ExchangeDriver {
   /** The beacon says that a peer comes from this endpoint: go and meet it. */
   onPunch(peers: Iterable<PeerTunnel>, endpoint: Endpoint): void {
     for (const peer of peers) {
-      if (peer.cancelTimer !== undefined && sameEndpoint(peer.direct, endpoint)) {
-        this.send(peer.node, "request", { via: "direct", endpoint });
-      }
+      if (peer.cancelTimer === undefined) continue;
+      const isKnown = peer.paths.candidates.some(({ route }) =>
+        route.via === "direct" && route.endpoint.host === endpoint.host
+      );
+      if (isKnown) this.send(peer.node, "request", { via: "direct", endpoint });
     }
   }
 
@@ -135,15 +137,24 @@ export class ExchangeDriver {
     }
     const isFirst = peer.attempts === 0;
     this.prove(peer);
-    if (peer.direct !== undefined) {
-      this.send(peer.node, "request", { via: "direct", endpoint: peer.direct });
+    let isDirect = false;
+    for (const { route } of peer.paths.candidates) {
+      if (route.via === "relay") continue;
+      isDirect = true;
+      this.send(peer.node, "request", route);
     }
-    for (const endpoint of peer.alternatives) {
-      this.send(peer.node, "request", { via: "direct", endpoint });
+    // Beside the direct attempt, so that no timeout has to pass where that fails.
+    if (peer.paths.admits(RELAY_ROUTE)) {
+      if (!isFirst || !isDirect) this.send(peer.node, "request", RELAY_ROUTE);
+      else {
+        this.#timers.after(RELAY_STAGGER_MS, () => {
+          if (peer.session === undefined && peer.cancelTimer !== undefined) {
+            this.send(peer.node, "request", RELAY_ROUTE);
+          }
+        });
+      }
     }
-    // The first attempt goes straight, the others through the beacon as well (§2.7 RULE).
-    if (!isFirst || peer.direct === undefined) this.send(peer.node, "request", RELAY_ROUTE);
-    if (!isFirst && peer.direct !== undefined) this.#beacon.requestPunch(peer.node);
+    if (!isFirst && isDirect) this.#beacon.requestPunch(peer.node);
     if (peer.attempts === RERESOLVE_ATTEMPT) this.#resolveAgain(peer.node);
     const delay = KEX_DELAYS_MS[Math.min(peer.attempts, KEX_DELAYS_MS.length - 1)]!;
     peer.attempts++;

@@ -18,10 +18,11 @@ import {
   type PilaFields,
   type PilaInput,
 } from "../../protocol/frame.ts";
+import type { Route } from "../../protocol/path/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { KeyVerdict, PeerKeys } from "./peer_keys.ts";
 import { KeyedRateLimit } from "./rate_limit.ts";
-import { type Route, Session } from "./session.ts";
+import { Session } from "./session.ts";
 
 /** Peers whose PILA is being verified; more must wait for their own retry. */
 export const MAX_VERIFYING = 256;

@@ -17,13 +17,13 @@ import {
   PATH_BASE_BYTES,
   PathMtu,
   pathProbeId,
+  type Route,
 } from "../../protocol/path/mod.ts";
 import { PORT_PING } from "../../protocol/ports.ts";
 import type { Clock, TimerSet } from "../clock.ts";
 import type { PeerTunnel } from "./peer.ts";
 import { TokenBucket } from "./rate_limit.ts";
 import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./sender.ts";
-import type { Route } from "./session.ts";
 import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./types.ts";
 
 /** Probes of a path whose answers still count; as many as several sizes have tries. */

@@ -10,9 +10,15 @@
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { noncePrefix, PILS_NONCE_OFFSET } from "../../protocol/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
-import { PATH_BASE_BYTES } from "../../protocol/path/mod.ts";
+import {
+  PATH_BASE_BYTES,
+  PathManager,
+  type PathMode,
+  RELAY_ROUTE,
+  type Route,
+} from "../../protocol/path/mod.ts";
 import type { PeerPath } from "./path_mtu.ts";
-import type { OpenResult, Route, Session } from "./session.ts";
+import type { OpenResult, Session } from "./session.ts";
 
 /** Packets kept while there is no session; the oldest is dropped (daemon.md §2.7). */
 export const MAX_PENDING_PACKETS = 64;
@@ -20,8 +26,8 @@ export const MAX_PENDING_PACKETS = 64;
 export const PREVIOUS_KEY_GRACE_MS = 10_000;
 /** Keys that wait for proof; more can only come from replays. */
 const MAX_CANDIDATES = 2;
-/** Sending without hearing anything for this long makes a path doubtful: frames then take both paths. */
-export const PATH_DOUBT_MS = 1_000;
+/** The way through the beacon alone. */
+const RELAY_ONLY: readonly Route[] = [RELAY_ROUTE];
 
 /** What became of a sealed frame. */
 export interface Opened {
@@ -47,35 +53,32 @@ export class PeerTunnel {
   live: Session | undefined;
   /** Unproven sessions, newest first. */
   readonly candidates: Session[] = [];
-  /** Where the peer was last reached or said to be. */
-  direct: Endpoint | undefined;
-  /** Other addresses worth a key exchange: LAN addresses of the peer. */
-  alternatives: readonly Endpoint[] = [];
+  /** The ways to the peer. */
+  readonly paths: PathManager;
+  /** Cancels the timer of the ways. */
+  cancelPathTimer: (() => void) | undefined;
+  /** When it fires, ms. */
+  pathTimerMs = Infinity;
   /** Packets that wait for a session, oldest first. */
   pending: Uint8Array[] = [];
-  /** The last authenticated frame, ms; -Infinity before the first. */
-  heardMs = -Infinity;
-  /** The last frame sent, ms. */
-  sentMs = -Infinity;
   /** Key exchange goes on until this time while there is no live session. */
   wantedUntilMs = -Infinity;
-  /** The last probe of the direct path while relayed, ms. */
-  probedMs = -Infinity;
   /** PILAs sent in the running exchange. */
   attempts = 0;
   /** Cancels the running exchange's timer. */
   cancelTimer: (() => void) | undefined;
   /** What is known of the direct path's MTU. */
   path: PeerPath | undefined;
-  /** The peer was last heard through the beacon. */
-  #viaRelay = false;
-  /** First frame since the peer was last heard that should have been answered. */
-  #unansweredMs = Infinity;
   #previous: { session: Session; untilMs: number } | undefined;
   readonly #createdMs: number;
 
-  constructor(node: number, now: number) {
+  constructor(
+    node: number,
+    now: number,
+    ways: { mode: PathMode; random: (out: Uint8Array) => void },
+  ) {
     this.node = node;
+    this.paths = new PathManager(ways);
     this.#createdMs = now;
   }
 
@@ -84,9 +87,24 @@ export class PeerTunnel {
     return this.live ?? this.candidates[0];
   }
 
-  /** The last known path goes through the beacon. */
+  /** The path in use goes through the beacon. */
   get viaRelay(): boolean {
-    return this.#viaRelay;
+    return this.paths.isRelayed;
+  }
+
+  /** The direct endpoint in use, or the likeliest. */
+  get direct(): Endpoint | undefined {
+    return this.paths.direct;
+  }
+
+  /** The last authentic frame, ms; -Infinity before the first. */
+  get heardMs(): number {
+    return this.paths.heardMs;
+  }
+
+  /** The last frame sent by the path in use, ms. */
+  get sentMs(): number {
+    return this.paths.sentMs;
   }
 
   /** Largest datagram known to pass on the direct path. */
@@ -100,50 +118,32 @@ export class PeerTunnel {
     return Math.max(this.#createdMs, this.heardMs, this.sentMs);
   }
 
-  /** The routes a frame takes now: one, or both while the first is in doubt. */
-  routes(now: number, canRelay: boolean): readonly Route[] {
-    const origin = this.live === undefined ? this.candidates[0]?.origin : undefined;
-    const direct: Route | undefined = origin?.via === "direct"
-      ? origin
-      : this.direct === undefined
-      ? undefined
-      : { via: "direct", endpoint: this.direct };
-    const prefersRelay = origin === undefined ? this.#viaRelay : origin.via === "relay";
-    if (direct === undefined) return canRelay ? [RELAY] : [];
-    if (!canRelay) return [direct];
-    if (this.isDoubtful(now)) {
-      return prefersRelay ? [RELAY, direct] : [direct, RELAY];
-    }
-    return [prefersRelay ? RELAY : direct];
-  }
-
-  /** Frames have gone out for {@linkcode PATH_DOUBT_MS} and nothing came back. */
-  isDoubtful(now: number): boolean {
-    return now - this.#unansweredMs > PATH_DOUBT_MS;
-  }
-
-  /** Notes a frame sent at `now`, and whether a living peer answers such a frame at once. */
-  sent(now: number, expectsAnswer: boolean): void {
-    this.sentMs = now;
-    if (expectsAnswer && this.#unansweredMs === Infinity) {
-      this.#unansweredMs = now;
-    }
-  }
-
   /**
-   * Notes an authentic frame; `route` is where it came from when it should decide where answers go. True when the
-   * path is another one now.
+   * The routes a frame takes now: one, or both while the path in use is in doubt.
+   *
+   * @param now Milliseconds.
+   * @param hasBeacon There is a beacon to relay.
+   * @param isOnce The frame must not arrive twice, as an application would get it twice.
    */
-  heard(now: number, route: Route | undefined): boolean {
-    this.heardMs = now;
-    this.#unansweredMs = Infinity;
-    if (route === undefined) return false;
-    const wasRelayed = this.#viaRelay;
-    const before = this.direct;
-    this.#viaRelay = route.via === "relay";
-    if (route.via === "relay") return !wasRelayed;
-    this.direct = route.endpoint;
-    return wasRelayed || before?.host !== route.endpoint.host;
+  routes(now: number, hasBeacon: boolean, isOnce: boolean = false): readonly Route[] {
+    const canRelay = hasBeacon && this.paths.admits(RELAY_ROUTE);
+    const { current } = this.paths;
+    if (this.live === undefined || current === undefined) return this.#firstRoutes(canRelay);
+    if (!this.paths.isDoubtful(now)) {
+      if (canRelay || !current.isRelay) return current.routes;
+    } else if (canRelay) {
+      const { direct } = this;
+      if (direct === undefined || isOnce) return RELAY_ONLY;
+      const route: Route = { via: "direct", endpoint: direct };
+      return current.isRelay ? [RELAY_ROUTE, route] : [route, RELAY_ROUTE];
+    }
+    const { direct } = this;
+    return direct === undefined ? [] : [{ via: "direct", endpoint: direct }];
+  }
+
+  /** Frames that should have been answered were not, for some time. */
+  isDoubtful(now: number): boolean {
+    return this.paths.isDoubtful(now);
   }
 
   /** Keeps a packet until there is a session. */
@@ -221,11 +221,21 @@ export class PeerTunnel {
   /** Wipes every key and stops the timer. */
   destroy(): void {
     this.cancelTimer?.();
+    this.cancelPathTimer?.();
     for (const session of this.#sessions()) session.destroy();
     this.live = undefined;
     this.#previous = undefined;
     this.candidates.length = 0;
     this.pending = [];
+  }
+
+  /** Before the peer has proven its key: where its key came from, or where it is said to be. */
+  #firstRoutes(canRelay: boolean): readonly Route[] {
+    const origin = this.live === undefined ? this.candidates[0]?.origin : undefined;
+    if (origin?.via === "direct") return [origin];
+    const { direct } = this;
+    if (canRelay && (origin !== undefined || direct === undefined)) return RELAY_ONLY;
+    return direct === undefined ? [] : [{ via: "direct", endpoint: direct }];
   }
 
   #promote(session: Session, now: number): Session | undefined {
@@ -250,5 +260,3 @@ export class PeerTunnel {
     return sessions;
   }
 }
-
-const RELAY: Route = { via: "relay" };

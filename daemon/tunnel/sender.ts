@@ -17,13 +17,15 @@ import {
   HEADER_BYTES,
   type Packet,
   PROTO_CONTROL,
+  PROTO_DATAGRAM,
   PROTO_STREAM,
   SYN,
 } from "../../protocol/packet.ts";
+import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { PeerTunnel } from "./peer.ts";
-import type { Route, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import type { TunnelStats } from "./types.ts";
 
 /** Bytes around a packet's payload in a frame: the tunnel's and the packet's own header, and the tag. */
@@ -32,7 +34,6 @@ export const FRAME_OVERHEAD_BYTES: number = PILS_OVERHEAD_BYTES + HEADER_BYTES;
 const MAX_OVERHEAD_BYTES = RELAY_HEADER_BYTES + FRAME_OVERHEAD_BYTES;
 /** Largest datagram to the beacon that need not become fragments (daemon.md §2.11 RULE). */
 const MAX_RELAY_BYTES = 1_232;
-const RELAY: Route = { via: "relay" };
 
 /** Sends frames over the daemon's socket. */
 export class TunnelSender {
@@ -78,7 +79,11 @@ export class TunnelSender {
       : [only];
     if (routes.length === 0) return false;
     // A probe of another path says nothing about the one in use when it is not answered.
-    peer.sent(now, only === undefined && expectsAnswer(packet));
+    if (only === undefined) {
+      peer.paths.sent(now, expectsAnswer(packet), packet.protocol !== PROTO_CONTROL);
+    } else if (peer.paths.current !== undefined && sameRoute(only, peer.paths.current.route)) {
+      peer.paths.sent(now, false, false);
+    }
     for (const route of routes) {
       const to = route.via === "direct" ? route.endpoint : beacon;
       if (to === undefined) continue;
@@ -136,12 +141,12 @@ export class TunnelSender {
    * beacon too, and the peers stay with that path until the direct one is probed next.
    */
   #routes(peer: PeerTunnel, packet: Packet, now: number, canRelay: boolean): readonly Route[] {
-    const routes = peer.routes(now, canRelay);
+    const routes = peer.routes(now, canRelay, packet.protocol === PROTO_DATAGRAM);
     const bytes = packet.payload.length + FRAME_OVERHEAD_BYTES;
     const isTooLarge = bytes > peer.directBytes && packet.protocol === PROTO_STREAM &&
       peer.path?.isDetourNeeded === true && peer.path.machine.isTooLarge(bytes);
     return isTooLarge && canRelay && routes.length === 1 && routes[0]!.via === "direct"
-      ? [...routes, RELAY]
+      ? [...routes, RELAY_ROUTE]
       : routes;
   }
 

@@ -8,7 +8,7 @@
 import { type Aead, AEAD_NONCE_BYTES } from "../../protocol/crypto/aead.ts";
 import type { NonceSequence } from "../../protocol/crypto/nonce.ts";
 import { ReplayWindows } from "../../protocol/crypto/replay.ts";
-import type { Endpoint } from "../../protocol/ip.ts";
+import type { Route } from "../../protocol/path/mod.ts";
 import {
   nonceCounter,
   noncePrefix,
@@ -18,11 +18,6 @@ import {
   PILS_OVERHEAD_BYTES,
   writePilsHeader,
 } from "../../protocol/frame.ts";
-
-/** Where frames of a session go: straight to an endpoint, or through the beacon. */
-export type Route = { readonly via: "direct"; readonly endpoint: Endpoint } | {
-  readonly via: "relay";
-};
 
 /** What opening a sealed frame came to. */
 export type OpenResult = "ok" | "forged" | "replayed";

@@ -15,9 +15,8 @@ import {
   PILS_OVERHEAD_BYTES,
   pilsSender,
 } from "../../protocol/frame.ts";
-import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+import type { Endpoint } from "../../protocol/ip.ts";
 import {
-  ACK,
   decodePacket,
   encodePacketInto,
   HEADER_BYTES,
@@ -25,33 +24,28 @@ import {
   PROTO_CONTROL,
   PROTO_STREAM,
 } from "../../protocol/packet.ts";
+import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
 import { KeyExchange } from "./key_exchange.ts";
+import { formatRoute, PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
 import { PeerTunnel } from "./peer.ts";
 import { PeerKeys } from "./peer_keys.ts";
 import { TunnelSender } from "./sender.ts";
-import type { Route, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import {
   IDLE_PEER_MS,
-  KEEPALIVE_MS,
   MAX_PEERS,
   type PeerInfo,
-  PROBE_ANSWER_MS,
-  PROBE_PAYLOAD,
-  RELAY_PROBE_MS,
   SWEEP_MS,
   type TunnelDeps,
   type TunnelStats,
-  UPGRADE_PROBES_MS,
 } from "./types.ts";
 
-const RELAY_ROUTE: Route = { via: "relay" };
 const TAG_BYTES = PILS_OVERHEAD_BYTES - PILS_HEADER_BYTES;
-const KEEPALIVE = new Uint8Array(0);
 
 /** All tunnels of this daemon. */
 export class Tunnels {
@@ -75,7 +69,8 @@ export class Tunnels {
   readonly #kex: KeyExchange;
   readonly #sender: TunnelSender;
   readonly #driver: ExchangeDriver;
-  readonly #paths: PathMtuDriver;
+  readonly #paths: PathDriver;
+  readonly #mtu: PathMtuDriver;
   readonly #peers = new Map<number, PeerTunnel>();
   readonly #resolving = new Map<number, Promise<void>>();
   #closed = false;
@@ -106,8 +101,13 @@ export class Tunnels {
       send: (data, endpoint) => this.#sender.raw(data, { via: "direct", endpoint }, 0),
       events: {
         ...deps.beacon,
-        punch: (endpoint) => this.#driver.onPunch(this.#peers.values(), endpoint),
-        relayed: (frame) => this.#onFrame(frame, RELAY_ROUTE),
+        punch: (endpoint) => {
+          this.#driver.onPunch(this.#peers.values(), endpoint);
+          this.#paths.onPunch(endpoint);
+        },
+        relayed: (frame) => {
+          if (deps.pathMode !== "no-relay") this.#onFrame(frame, RELAY_ROUTE);
+        },
       },
     });
     this.#driver = new ExchangeDriver({
@@ -118,14 +118,24 @@ export class Tunnels {
       beacon: this.beacon,
       resolveAgain: (node) => this.#resolveAgain(node),
     });
-    this.#paths = new PathMtuDriver({
+    this.#mtu = new PathMtuDriver({
       clock,
       timers: this.#timers,
       sender: this.#sender,
       random: deps.random,
       maxSegmentBytes: deps.maxSegmentBytes,
       forbidsFragments: deps.socket.forbidsFragments,
-      onChanged: deps.onPathChanged,
+      onChanged: (node) => deps.onPathChanged(node, false),
+    });
+    this.#paths = new PathDriver({
+      clock,
+      timers: this.#timers,
+      sender: this.#sender,
+      beacon: this.beacon,
+      resolve: deps.resolve,
+      needs: (node) => ({ isWanted: deps.isWanted(node), hasConns: deps.hasConns(node) }),
+      changed: (peer) => this.#onPathChanged(peer),
+      log: deps.log,
     });
     this.#scheduleSweep();
   }
@@ -141,7 +151,10 @@ export class Tunnels {
   onDatagram(data: Uint8Array, from: Endpoint): void {
     if (this.#closed) return;
     if (isBeaconMessage(data)) this.beacon.onDatagram(data, from);
-    else this.#onFrame(data, { via: "direct", endpoint: from });
+    // Whoever may not see our address gets no answer from it.
+    else if (this.#deps.pathMode !== "relay-only") {
+      this.#onFrame(data, { via: "direct", endpoint: from });
+    }
   }
 
   /**
@@ -179,8 +192,9 @@ export class Tunnels {
       const detour = this.#detour?.node === packet.dstNode ? this.#detour.route : undefined;
       const only = packet.protocol === PROTO_CONTROL ? detour : undefined;
       const isSent = this.#sender.sealed(peer, session, packet, only);
+      this.#paths.stir(peer);
       if (packet.payload.length >= DEFAULT_MSS_BYTES && packet.protocol === PROTO_STREAM) {
-        this.#paths.demand(peer);
+        this.#mtu.demand(peer);
       }
       return isSent;
     }
@@ -196,28 +210,21 @@ export class Tunnels {
     return this.#peers.get(node)?.viaRelay ?? false;
   }
 
-  /**
-   * The peer answered a probe that was sent on its direct path. When the answer came directly too, both directions
-   * of that path work.
-   */
-  confirmDirect(node: number, via: "direct" | "relay"): void {
-    const peer = this.#peers.get(node);
-    if (via === "relay" || peer?.direct === undefined || !peer.viaRelay) return;
-    const now = this.#clock.now();
-    if (now - peer.probedMs > PROBE_ANSWER_MS) return;
-    peer.heard(now, { via: "direct", endpoint: peer.direct });
-    this.#deps.onPathChanged(node);
+  /** Our network is another one: the beacon and every peer learn where we are now. */
+  networkChanged(): void {
+    this.beacon.announce();
+    this.#paths.networkChanged(this.#peers.values());
   }
 
   /** Payload bytes of a stream segment that the path to a peer carries without fragments. */
   segmentBytes(node: number): number {
-    return this.#paths.segmentBytes(this.#peers.get(node));
+    return this.#mtu.segmentBytes(this.#peers.get(node));
   }
 
   /** A stream gets no segment larger than the default through to a peer. */
   suspectPath(node: number): void {
     const peer = this.#peers.get(node);
-    if (peer !== undefined) this.#paths.suspect(peer);
+    if (peer !== undefined) this.#mtu.suspect(peer);
   }
 
   /** Forgets a peer: keys wiped, packets dropped. */
@@ -225,6 +232,7 @@ export class Tunnels {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
     this.#driver.stop(peer);
+    this.#mtu.stop(peer);
     this.#paths.stop(peer);
     peer.destroy();
     this.#peers.delete(node);
@@ -235,14 +243,12 @@ export class Tunnels {
   list(): PeerInfo[] {
     return [...this.#peers.values()].map((peer) => ({
       node_id: peer.node,
-      endpoint: peer.viaRelay || peer.direct === undefined
-        ? "(relay)"
-        : formatEndpoint(peer.direct),
+      endpoint: formatRoute(peer.paths.current?.route),
       encrypted: peer.session !== undefined,
       authenticated: peer.live !== undefined,
       relay: peer.viaRelay,
-      path_mtu: this.#paths.pathMtu(peer),
-      mss: this.#paths.segmentBytes(peer),
+      path_mtu: this.#mtu.pathMtu(peer),
+      mss: this.#mtu.segmentBytes(peer),
     }));
   }
 
@@ -308,19 +314,37 @@ export class Tunnels {
       this.stats.encryptFail++;
       return;
     }
-    // Answers follow data. A control packet may be a probe by a path that works in one direction only.
-    const isDetour = packet.protocol === PROTO_CONTROL && !isNew &&
-      (route.via === "relay") !== peer.viaRelay;
-    if (peer.heard(now, isDetour ? undefined : route)) this.#deps.onPathChanged(peer.node);
+    const isControl = packet.protocol === PROTO_CONTROL;
+    const isMoved = isNew && peer.paths.restarted(route, now);
+    if (peer.paths.heard(route, now, !isControl) || isMoved) this.#onPathChanged(peer);
     this.stats.encryptOk++;
     this.stats.packetsReceived++;
     this.stats.bytesReceived += packet.payload.length;
     // The tunnel has authenticated the sender, so it alone may be the source (§2.6 RULE).
     if (packet.srcNode !== peer.node || packet.dstNode !== this.#sender.self) return;
-    if (this.#paths.onPacket(peer, packet, route)) return;
+    if (isControl) this.#onControl(peer, packet, route);
+    else this.#deps.onPacket(packet, peer.node, route.via);
+    this.#paths.stir(peer);
+  }
+
+  #onControl(peer: PeerTunnel, packet: Packet, route: Route): void {
+    if (this.#paths.onAnswer(peer, packet, route) || this.#mtu.onPacket(peer, packet, route)) {
+      return;
+    }
+    const { current } = peer.paths;
+    const isDetour = current !== undefined && !sameRoute(current.route, route);
     this.#detour = isDetour ? { node: peer.node, route } : undefined;
     this.#deps.onPacket(packet, peer.node, route.via);
     this.#detour = undefined;
+  }
+
+  #onPathChanged(peer: PeerTunnel): void {
+    this.#deps.emit("tunnel.path_changed", {
+      peer_node_id: peer.node,
+      relay: peer.viaRelay,
+      endpoint: formatRoute(peer.paths.current?.route),
+    });
+    this.#deps.onPathChanged(peer.node, peer.paths.isRepaired);
   }
 
   #onProven(peer: PeerTunnel, session: Session, rekeyed: boolean): void {
@@ -334,31 +358,7 @@ export class Tunnels {
       rekeyed,
     });
     if (rekeyed) this.#deps.onPeerRestarted(peer.node);
-    if (peer.viaRelay) this.#upgrade(peer);
-  }
-
-  /** Looks for a direct path to a relayed peer: asks where it is now, has both sides punch, and probes. */
-  #upgrade(peer: PeerTunnel): void {
-    peer.probedMs = this.#clock.now();
-    this.#deps.resolve(peer.node).then((found) => {
-      if (!this.#isRelayed(peer)) return;
-      if (found.endpoint !== undefined) peer.direct = found.endpoint;
-      this.beacon.requestPunch(peer.node);
-      for (const delay of UPGRADE_PROBES_MS) this.#timers.after(delay, () => this.#probe(peer));
-    }).catch((error) =>
-      this.#deps.log("debug", "no direct path", { peer_node_id: peer.node, error: String(error) })
-    );
-  }
-
-  #probe(peer: PeerTunnel): void {
-    if (!this.#isRelayed(peer) || peer.direct === undefined || peer.live === undefined) return;
-    peer.probedMs = this.#clock.now();
-    const route: Route = { via: "direct", endpoint: peer.direct };
-    this.#sender.control(peer, peer.live, PROBE_PAYLOAD, route);
-  }
-
-  #isRelayed(peer: PeerTunnel): boolean {
-    return !this.#closed && peer.viaRelay && this.#peers.get(peer.node) === peer;
+    this.#paths.stir(peer);
   }
 
   #onPila(pila: PilaFields, route: Route): void {
@@ -437,8 +437,8 @@ export class Tunnels {
         hint: "Try again in a few seconds.",
       });
     }
-    peer.direct = found.endpoint;
-    peer.alternatives = found.alternatives;
+    if (found.endpoint !== undefined) peer.paths.add("public", found.endpoint);
+    for (const lan of found.alternatives) peer.paths.add("lan", lan);
     this.beacon.requestPunch(node);
     // Looking anew is part of an exchange that nobody prolongs by it.
     if (!isAgain) this.#driver.want(peer);
@@ -454,7 +454,10 @@ export class Tunnels {
     let peer = this.#peers.get(node);
     if (peer === undefined) {
       if (this.#peers.size >= MAX_PEERS && !this.#evict()) return undefined;
-      peer = new PeerTunnel(node, this.#clock.now());
+      peer = new PeerTunnel(node, this.#clock.now(), {
+        mode: this.#deps.pathMode ?? "auto",
+        random: this.#deps.random,
+      });
       this.#peers.set(node, peer);
     }
     return peer;
@@ -487,14 +490,6 @@ export class Tunnels {
       return;
     }
     if (peer.live === undefined || !isWanted) return;
-    if (now - peer.sentMs >= KEEPALIVE_MS) this.#sender.control(peer, peer.live, KEEPALIVE);
-    if (peer.viaRelay && now - peer.probedMs >= RELAY_PROBE_MS) this.#upgrade(peer);
+    this.#paths.keepAlive(peer, now);
   }
-}
-
-/** Whether a control packet is the answer to a path probe of ours. */
-export function isProbeAnswer(packet: Packet): boolean {
-  return packet.protocol === PROTO_CONTROL && (packet.flags & ACK) !== 0 &&
-    packet.payload.length === PROBE_PAYLOAD.length &&
-    packet.payload.every((byte, index) => byte === PROBE_PAYLOAD[index]);
 }

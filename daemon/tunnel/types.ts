@@ -8,6 +8,7 @@ import type { AeadFactory } from "../../protocol/crypto/aead.ts";
 import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Packet } from "../../protocol/packet.ts";
+import type { PathMode } from "../../protocol/path/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { BeaconEvents } from "./beacon_link.ts";
@@ -26,10 +27,8 @@ export const MAX_PROBES = 5;
 export const PROBE_DELAY_MS = 250;
 /** Tunnel keepalive: below the 30 s after which NAT mappings start to vanish (§2.14). */
 export const KEEPALIVE_MS = 25_000;
-/** How often a direct path to a relayed peer is looked for. */
-export const RELAY_PROBE_MS = 15_000;
-/** When the direct path is probed after a peer was asked to punch, ms: at once, and when the punches have crossed. */
-export const UPGRADE_PROBES_MS: readonly number[] = [0, 200, 1_000];
+/** Pause before the first key goes through the relay, too, when there is an address to try: on a good path it is not needed. */
+export const RELAY_STAGGER_MS = 30;
 /**
  * Largest segment that is looked for. On loopback the portable socket carries two to three times as much with it as with
  * 8 KiB, the Linux one as much or more; of larger ones the 208 KiB that sockets buffer by default would hold only three.
@@ -38,8 +37,6 @@ export const UPGRADE_PROBES_MS: readonly number[] = [0, 200, 1_000];
 export const MAX_SEGMENT_BYTES = 32_400;
 /** Path MTU probes answered, all peers together: an answer is smaller than the question, so this bounds work only. */
 export const PATH_ANSWER_RATE = { perSecond: 1_000, burst: 1_000 } as const;
-/** How long after a probe its answer still counts. */
-export const PROBE_ANSWER_MS = 5_000;
 /** A tunnel that nobody needs is forgotten after this time. */
 export const IDLE_PEER_MS = 10 * 60_000;
 /** Housekeeping interval. */
@@ -48,7 +45,7 @@ export const SWEEP_MS = 5_000;
 export const REPLY_RATE = { perSecond: 50, burst: 100 } as const;
 /** The same for one claimed sender. */
 export const REPLY_RATE_PER_NODE = { perSecond: 1, burst: 2 } as const;
-/** Payload of a path probe (§2.12); every known implementation answers it. */
+/** Payload by which the holder of a new key is made to prove it (§2.12); every known implementation answers it. */
 export const PROBE_PAYLOAD: Uint8Array = new TextEncoder().encode(
   "pathprobe.v1",
 );
@@ -114,6 +111,10 @@ export interface TunnelDeps {
   readonly resolve: (node: number) => Promise<Resolution>;
   /** Whether the tunnel should be kept up: trusted, or connections run over it. */
   readonly isWanted: (node: number) => boolean;
+  /** Connections run over the tunnel. */
+  readonly hasConns: (node: number) => boolean;
+  /** Which ways may be taken. Default `auto`. */
+  readonly pathMode?: PathMode | undefined;
   /** An authentic packet for us; its payload is valid during the call only. */
   readonly onPacket: (
     packet: Packet,
@@ -124,8 +125,11 @@ export interface TunnelDeps {
   readonly onPeerRestarted: (node: number) => void;
   /** Largest stream segment, 1152..65437 payload bytes. Default {@linkcode MAX_SEGMENT_BYTES}. */
   readonly maxSegmentBytes?: number | undefined;
-  /** Frames to the peer take another path, or the path carries other sizes, from now on. */
-  readonly onPathChanged: (node: number) => void;
+  /**
+   * Frames to the peer take another path, or the path carries other sizes, from now on; `isRepaired`: because the one
+   * before is dead.
+   */
+  readonly onPathChanged: (node: number, isRepaired: boolean) => void;
   /** What the beacon tells us of ourselves. */
   readonly beacon: Pick<BeaconEvents, "observed" | "proven" | "wake">;
   /** Lifecycle event (daemon.md §9.4). */

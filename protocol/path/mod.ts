@@ -1,8 +1,11 @@
 /**
- * Path MTU discovery: the state machine and the payload of its probes.
+ * Paths to a peer: which one is used, and which datagram size it carries.
  *
  * @module
  */
 
+export * from "./candidate.ts";
+export * from "./manager.ts";
 export * from "./pmtu.ts";
 export * from "./probe.ts";
+export * from "./route.ts";

@@ -164,6 +164,18 @@ export class Recovery {
     }
   }
 
+  /**
+   * The path broke and another one is in use: all that is in flight counts as lost, and is sent again at once.
+   *
+   * @param now Milliseconds.
+   */
+  onPathRepaired(now: number): void {
+    if (this.#board.flight.count === 0) return;
+    this.#board.rtt.endBackoff();
+    this.#rtoCount = 0;
+    this.#rtoAt = now;
+  }
+
   /** @param mss Segment size, bytes. */
   setMss(mss: number): void {
     this.#mss = mss;

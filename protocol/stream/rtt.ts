@@ -103,6 +103,11 @@ export class RttEstimator {
     this.#srtt += (rtt - this.#srtt) / 8;
   }
 
+  /** The path is another one: what it cost to find that out says nothing about it. */
+  endBackoff(): void {
+    this.#backoff = this.#spread = 0;
+  }
+
   /** The timer fired: doubles the timeout, and a little more. */
   back(): void {
     // 16 doublings exceed every limit; more would only lose precision.

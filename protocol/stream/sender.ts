@@ -150,6 +150,15 @@ export class Sender {
   }
 
   /**
+   * The path broke and another one is in use.
+   *
+   * @param now Milliseconds.
+   */
+  onPathRepaired(now: number): void {
+    this.#recovery.onPathRepaired(now);
+  }
+
+  /**
    * @param data Bytes of the application, copied.
    * @returns Bytes taken.
    */

@@ -202,6 +202,18 @@ export class Stream {
   }
 
   /**
+   * The path to the peer broke and another one is in use: what is in flight is sent again without waiting for timeouts
+   * that have grown meanwhile, and congestion control starts anew (RFC 9000 §9.4).
+   *
+   * @param now Milliseconds.
+   */
+  onPathRepaired(now: number): void {
+    const core = this.#core;
+    if (core.state === "SYN_SENT") core.retry.hasten(now);
+    else if (!core.over) core.sender.onPathRepaired(now);
+  }
+
+  /**
    * Whether a SYN for this connection comes from a restarted peer, so that this stream is to be dropped and the SYN
    * accepted anew (daemon.md §3.4 RULE). Otherwise give it to {@linkcode onSegment}.
    *

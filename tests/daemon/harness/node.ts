@@ -19,7 +19,7 @@ import { Datagrams } from "../../../daemon/stream/datagrams.ts";
 import { Gate } from "../../../daemon/stream/gate.ts";
 import { StreamHost } from "../../../daemon/stream/host.ts";
 import { Loopback } from "../../../daemon/stream/loopback.ts";
-import { isProbeAnswer, Tunnels } from "../../../daemon/tunnel/tunnels.ts";
+import { Tunnels } from "../../../daemon/tunnel/tunnels.ts";
 import type { Nat, VirtualSocket } from "./udp.ts";
 import type { World } from "./world.ts";
 
@@ -119,8 +119,9 @@ export class TestNode {
       resolve: (peer) => directory.resolve(peer, node),
       isWanted: (peer) =>
         this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
+      hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _peer, via) => this.#onPacket(packet, via),
-      onPathChanged: (peer) => this.streams.onPathChanged(peer),
+      onPathChanged: (peer, isRepaired) => this.streams.onPathChanged(peer, isRepaired),
       onPeerRestarted: (peer) => {
         this.restarted.push(peer);
         this.streams.onPeerRestarted(peer);
@@ -212,8 +213,7 @@ export class TestNode {
     if (packet.protocol === PROTO_STREAM) this.streams.onPacket(packet);
     else if (packet.protocol === PROTO_DATAGRAM) this.datagrams.onPacket(packet);
     else if (packet.protocol === PROTO_CONTROL) {
-      if (isProbeAnswer(packet)) this.tunnels.confirmDirect(packet.srcNode, via);
-      else this.control.onPacket(packet, via);
+      this.control.onPacket(packet, via);
     }
   }
 }

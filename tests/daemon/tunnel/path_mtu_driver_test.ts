@@ -14,6 +14,7 @@ import { encodePathProbe, PATH_ANSWER_BYTES, PATH_BASE_BYTES } from "../../../pr
 import { ManualClock } from "../harness/clock.ts";
 
 const ENDPOINT = { host: "192.0.2.7", port: 4000 };
+const WAYS = { mode: "auto", random: (out: Uint8Array) => void out.fill(7) } as const;
 const ROUTE = { via: "direct", endpoint: ENDPOINT } as const;
 const TAG_BYTES = 16;
 
@@ -56,7 +57,7 @@ function setUp() {
     forbidsFragments: true,
     onChanged: (node) => changed.push(node),
   });
-  const peer = new PeerTunnel(7, clock.now());
+  const peer = new PeerTunnel(7, clock.now(), WAYS);
   peer.live = new Session({
     peerKey: new Uint8Array(32),
     aead: { name: "none", seal: () => {}, open: () => true, destroy: () => {} },
@@ -64,8 +65,8 @@ function setUp() {
     origin: ROUTE,
     now: clock.now(),
   });
-  peer.heard(clock.now(), ROUTE);
-  peer.sent(clock.now(), false);
+  peer.paths.heard(ROUTE, clock.now(), true);
+  peer.paths.sent(clock.now(), false, true);
   /** An answer as peers of any age give it. */
   const answer = (probe: Packet, payload: Uint8Array): Packet => ({
     ...probe,
@@ -107,7 +108,7 @@ Deno.test("PathMtuDriver counts an answer once, and none that it did not ask for
   assert.equal(sent.length, 2);
   driver.suspect(peer);
   assert.deepEqual(changed, [], "at the base there is nothing to suspect");
-  const other = new PeerTunnel(9, 0);
+  const other = new PeerTunnel(9, 0, WAYS);
   driver.onPacket(other, answer(sent[1]!, sent[1]!.payload), ROUTE);
   assert.deepEqual(changed, [], "another peer's answer does not count");
   driver.stop(peer);
@@ -156,7 +157,10 @@ Deno.test("PathMtuDriver starts anew when the peer is at another host", () => {
     driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
   }
   assert.ok(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES > PATH_BASE_BYTES);
-  peer.heard(clock.now(), { via: "direct", endpoint: { host: "192.0.2.99", port: 4000 } });
+  peer.paths.restarted(
+    { via: "direct", endpoint: { host: "192.0.2.99", port: 4000 } },
+    clock.now(),
+  );
   assert.equal(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
   assert.equal(driver.pathMtu(peer), PATH_BASE_BYTES + 28);
   driver.demand(peer);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { PATH_DOUBT_MS } from "../../../daemon/tunnel/peer.ts";
-import { KEEPALIVE_MS, PROBE_ANSWER_MS, RELAY_PROBE_MS } from "../../../daemon/tunnel/types.ts";
+import { KEEPALIVE_MS, SWEEP_MS } from "../../../daemon/tunnel/types.ts";
 import type { TestNode } from "../harness/node.ts";
 import { Sink } from "../harness/streams.ts";
 import { Nat, type Sent } from "../harness/udp.ts";
@@ -25,7 +24,7 @@ async function stream(world: World, a: TestNode, b: TestNode) {
   return { conn, bytes: () => got.reduce((sum, length) => sum + length, 0) };
 }
 
-Deno.test("when the direct path fails, frames take both paths and then the relay", async () => {
+Deno.test("when the direct path fails, frames take the relay within a second and a half", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);
@@ -36,7 +35,7 @@ Deno.test("when the direct path fails, frames take both paths and then the relay
   conn.write(new Uint8Array(5_000));
   await world.clock.until(() => bytes() === 5_000, 10_000);
   const waited = world.clock.now() - start;
-  assert.ok(waited > PATH_DOUBT_MS && waited < 3 * PATH_DOUBT_MS, `${waited}`);
+  assert.ok(waited < 1_500, `${waited}`);
   await world.run(200);
   world.net.clearLog();
   conn.write(new Uint8Array(1_000));
@@ -62,7 +61,7 @@ Deno.test("a relayed pair goes back to the direct path when it works again", asy
   await world.run(60_000);
   assert.ok(a.tunnels.isRelayed(7), "stays relayed while the direct path is dead");
   world.net.drop = () => false;
-  await world.run(2 * RELAY_PROBE_MS);
+  await world.run(30_000);
   assert.ok(!a.tunnels.isRelayed(7) && !b.tunnels.isRelayed(5));
   world.net.clearLog();
   conn.write(new Uint8Array(100));
@@ -95,22 +94,6 @@ for (const blocked of ["there", "back"] as const) {
     await world.run(100);
   });
 }
-
-Deno.test("an answer to a probe counts only when it comes directly, and soon", async () => {
-  await using world = new World();
-  const a = await world.node(5);
-  const b = await world.node(7);
-  await world.run(20);
-  world.net.drop = isDirect;
-  await world.meet(a, b);
-  world.directory.endpoints.delete(5);
-  assert.ok(a.tunnels.isRelayed(7));
-  a.tunnels.confirmDirect(7, "relay");
-  assert.ok(a.tunnels.isRelayed(7));
-  await world.run(PROBE_ANSWER_MS + 2_000);
-  a.tunnels.confirmDirect(7, "direct");
-  assert.ok(a.tunnels.isRelayed(7), "nothing was asked lately");
-});
 
 Deno.test("relayed datagrams stay within 1232 bytes", async () => {
   await using world = new World();
@@ -174,13 +157,13 @@ Deno.test("an unanswered probe of the direct path does not make the relayed one 
   await world.meet(a, b);
   a.wanted.add(7);
   // Long after the last frame of the peer, and after probes.
-  await world.run(3 * RELAY_PROBE_MS);
+  await world.run(45_000);
   const asked = world.directory.count("resolve 7");
   await world.clock.finish(a.tunnels.ensure(7));
   assert.equal(world.directory.count("resolve 7"), asked, "the tunnel is known to work");
 });
 
-Deno.test("keepalives go every 25 s to wanted peers only, and nobody answers them", async () => {
+Deno.test("keepalives go at least every 25 s to wanted peers only", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);
@@ -195,9 +178,9 @@ Deno.test("keepalives go every 25 s to wanted peers only, and nobody answers the
   await world.run(hour);
   const sealed = (from: TestNode, to: TestNode) => world.between("pils", from, to).length;
   for (const count of [sealed(a, b), sealed(b, a)]) {
-    // Checked every five seconds, so an interval may last 30 s.
+    // Here both sides ask at the same moment, and both are answered.
     assert.ok(
-      count >= hour / (KEEPALIVE_MS + 5_000) - 1 && count <= hour / KEEPALIVE_MS,
+      count >= hour / KEEPALIVE_MS - 1 && count <= 2 * hour / (KEEPALIVE_MS - SWEEP_MS),
       `${count}`,
     );
   }

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { nodeAead, NonceSequence } from "../../../protocol/crypto/mod.ts";
-import { PATH_DOUBT_MS, PeerTunnel } from "../../../daemon/tunnel/peer.ts";
+import { PeerTunnel } from "../../../daemon/tunnel/peer.ts";
+import { PATH_DOUBT_MS } from "../../../protocol/path/mod.ts";
 import { Session } from "../../../daemon/tunnel/session.ts";
 
 const ENDPOINT = { host: "192.0.2.7", port: 4000 };
+
+const WAYS = { mode: "auto", random: (out: Uint8Array) => void out.fill(7) } as const;
 
 /** A session under its own key; `destroyed` notes when the key is wiped. */
 function session(key: number, destroyed: number[]): Session {
@@ -23,7 +26,7 @@ function session(key: number, destroyed: number[]): Session {
 }
 
 Deno.test("PeerTunnel keeps two unproven sessions and wipes the keys of older ones", () => {
-  const peer = new PeerTunnel(7, 0);
+  const peer = new PeerTunnel(7, 0, WAYS);
   const destroyed: number[] = [];
   for (const key of [1, 2, 3, 4]) peer.addCandidate(session(key, destroyed));
   assert.deepEqual(destroyed, [1, 2]);
@@ -34,27 +37,36 @@ Deno.test("PeerTunnel keeps two unproven sessions and wipes the keys of older on
   assert.equal(peer.session, undefined);
 });
 
-Deno.test("PeerTunnel takes both paths while the first is in doubt", () => {
-  const peer = new PeerTunnel(7, 0);
+Deno.test("PeerTunnel takes both paths while the one in use is in doubt, and one for what must not come twice", () => {
+  const peer = new PeerTunnel(7, 0, WAYS);
   peer.live = session(1, []);
-  peer.heard(0, { via: "direct", endpoint: ENDPOINT });
-  const ways = (now: number, canRelay = true) => peer.routes(now, canRelay).map(({ via }) => via);
-  peer.sent(100, false);
+  peer.paths.heard({ via: "direct", endpoint: ENDPOINT }, 0, true);
+  const ways = (now: number, canRelay = true, isOnce = false) =>
+    peer.routes(now, canRelay, isOnce).map(({ via }) => via);
+  peer.paths.sent(100, false, true);
   assert.deepEqual(ways(100_000), ["direct"], "a frame that nobody answers says nothing");
-  peer.sent(100, true);
-  peer.sent(1_000, true);
+  peer.paths.sent(100, true, true);
+  peer.paths.sent(1_000, true, true);
   assert.deepEqual(ways(100 + PATH_DOUBT_MS), ["direct"]);
   assert.deepEqual(ways(101 + PATH_DOUBT_MS), ["direct", "relay"]);
+  assert.deepEqual(ways(101 + PATH_DOUBT_MS, true, true), ["relay"]);
   assert.deepEqual(ways(101 + PATH_DOUBT_MS, false), ["direct"]);
-  assert.equal(peer.heard(5_000, { via: "relay" }), true);
-  assert.deepEqual(ways(5_000), ["relay"]);
-  peer.sent(5_000, true);
-  assert.deepEqual(ways(5_001 + PATH_DOUBT_MS), ["relay", "direct"]);
   peer.destroy();
 });
 
 Deno.test("PeerTunnel without an address has no way but the relay", () => {
-  const peer = new PeerTunnel(7, 0);
+  const peer = new PeerTunnel(7, 0, WAYS);
   assert.deepEqual(peer.routes(0, true), [{ via: "relay" }]);
   assert.deepEqual(peer.routes(0, false), []);
+});
+
+Deno.test("PeerTunnel takes no way that its mode forbids", () => {
+  const hidden = new PeerTunnel(7, 0, { ...WAYS, mode: "relay-only" });
+  hidden.paths.add("public", ENDPOINT);
+  assert.deepEqual(hidden.routes(0, true), [{ via: "relay" }]);
+  assert.deepEqual(hidden.routes(0, false), []);
+  const straight = new PeerTunnel(7, 0, { ...WAYS, mode: "no-relay" });
+  assert.deepEqual(straight.routes(0, true), []);
+  straight.paths.add("public", ENDPOINT);
+  assert.deepEqual(straight.routes(0, true), [{ via: "direct", endpoint: ENDPOINT }]);
 });

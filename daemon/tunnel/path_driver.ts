@@ -1,0 +1,180 @@
+/**
+ * Gives the ways to peers (protocol/path/manager.ts) their timers, sends their probes, and looks for direct ways:
+ * asks the registry where a relayed peer is now and the beacon to make both sides punch.
+ *
+ * @module
+ */
+
+import { isIP } from "node:net";
+import { type Endpoint, formatEndpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
+import { ACK, type Packet } from "../../protocol/packet.ts";
+import { isPathProbe, type PathNeeds, pathProbeId, type Route } from "../../protocol/path/mod.ts";
+import type { Clock, TimerSet } from "../clock.ts";
+import type { BeaconLink } from "./beacon_link.ts";
+import type { PeerTunnel } from "./peer.ts";
+import { TokenBucket } from "./rate_limit.ts";
+import type { TunnelSender } from "./sender.ts";
+import { KEEPALIVE_MS, type Resolution, SWEEP_MS, type TunnelDeps } from "./types.ts";
+
+/** Announcements because our own mapping may be gone; the beacon answers each with a datagram. */
+export const ANNOUNCE_RATE = { perSecond: 0.5, burst: 2 } as const;
+/** Searches for direct ways, all peers together: each asks the registry and makes two hosts punch. */
+export const SEARCH_RATE = { perSecond: 20, burst: 100 } as const;
+/** How long after a request for punches the beacon's command may concern the peer asked for. */
+export const PUNCH_WINDOW_MS = 3_000;
+/** Peers that one punch command may concern: each is sent probes. */
+const MAX_PUNCHED_PEERS = 4;
+
+/** What the driver needs. */
+export interface PathDriverDeps {
+  readonly clock: Clock;
+  readonly timers: TimerSet;
+  readonly sender: TunnelSender;
+  readonly beacon: BeaconLink;
+  readonly resolve: (node: number) => Promise<Resolution>;
+  readonly needs: (node: number) => PathNeeds;
+  /** Frames to the peer take another way now. */
+  readonly changed: (peer: PeerTunnel) => void;
+  readonly log: TunnelDeps["log"];
+}
+
+/** Drives the ways to all peers. */
+export class PathDriver {
+  readonly #deps: PathDriverDeps;
+  readonly #announcements: TokenBucket;
+  readonly #searches: TokenBucket;
+  /** Peers for which punches were asked lately, and when. */
+  readonly #punching = new Map<PeerTunnel, number>();
+
+  constructor(deps: PathDriverDeps) {
+    this.#deps = deps;
+    const now = deps.clock.now();
+    this.#announcements = new TokenBucket(ANNOUNCE_RATE, now);
+    this.#searches = new TokenBucket(SEARCH_RATE, now);
+  }
+
+  /** To be called after anything that may have stirred the ways to a peer. Cheap when nothing has. */
+  stir(peer: PeerTunnel): void {
+    if (!peer.paths.isStirred || peer.live === undefined) return;
+    peer.paths.isStirred = false;
+    this.#arm(peer);
+  }
+
+  /** Takes the answer to a probe of a way. False when it is something else. */
+  onAnswer(peer: PeerTunnel, packet: Packet, route: Route): boolean {
+    if ((packet.flags & ACK) === 0 || !isPathProbe(packet.payload)) return false;
+    const now = this.#deps.clock.now();
+    const isChanged = peer.paths.answered(pathProbeId(packet.payload), route, now);
+    if (isChanged === undefined) return false;
+    if (isChanged) this.#deps.changed(peer);
+    this.stir(peer);
+    return true;
+  }
+
+  /** The beacon says that somebody comes from this endpoint. */
+  onPunch(endpoint: Endpoint): void {
+    const now = this.#deps.clock.now();
+    const peers: PeerTunnel[] = [];
+    for (const [peer, askedMs] of this.#punching) {
+      if (now - askedMs > PUNCH_WINDOW_MS || peer.live === undefined) this.#punching.delete(peer);
+      else if (peer.paths.isRelayed) peers.push(peer);
+    }
+    const known = peers.filter(({ paths }) =>
+      paths.candidates.some(({ route }) =>
+        route.via === "direct" && route.endpoint.host === endpoint.host
+      )
+    );
+    for (const peer of (known.length > 0 ? known : peers).slice(0, MAX_PUNCHED_PEERS)) {
+      peer.paths.punched(endpoint, now);
+      this.stir(peer);
+    }
+  }
+
+  /** Holds the mappings on the way open, by a probe, so that a dead path is found before somebody needs it. */
+  keepAlive(peer: PeerTunnel, now: number): void {
+    if (now - peer.sentMs < KEEPALIVE_MS - SWEEP_MS || !needsKeepalive(peer)) return;
+    peer.paths.check(now);
+    this.stir(peer);
+  }
+
+  /** Our network is another one. */
+  networkChanged(peers: Iterable<PeerTunnel>): void {
+    const now = this.#deps.clock.now();
+    for (const peer of peers) {
+      if (peer.live === undefined) continue;
+      peer.paths.networkChanged(now);
+      this.stir(peer);
+    }
+  }
+
+  /** Ends the timer of a peer. */
+  stop(peer: PeerTunnel): void {
+    peer.cancelPathTimer?.();
+    peer.cancelPathTimer = undefined;
+    peer.pathTimerMs = Infinity;
+    this.#punching.delete(peer);
+  }
+
+  #arm(peer: PeerTunnel): void {
+    const { deadline } = peer.paths;
+    if (deadline === Infinity || peer.pathTimerMs <= deadline) return;
+    peer.cancelPathTimer?.();
+    const { clock, timers } = this.#deps;
+    const now = clock.now();
+    peer.pathTimerMs = Math.max(deadline, now);
+    if (deadline <= now) this.#run(peer);
+    else peer.cancelPathTimer = timers.after(deadline - now, () => this.#run(peer));
+  }
+
+  #run(peer: PeerTunnel): void {
+    peer.cancelPathTimer = undefined;
+    const { live } = peer;
+    if (live !== undefined) {
+      const { clock, sender, needs, changed } = this.#deps;
+      const now = clock.now();
+      const work = peer.paths.poll(now, needs(peer.node));
+      if (work.changed) changed(peer);
+      if (work.announce && this.#announcements.take(now)) this.#deps.beacon.announce();
+      if (work.search) this.#search(peer, now);
+      for (const { route, payload } of work.probes) sender.control(peer, live, payload, route);
+    }
+    peer.paths.isStirred = false;
+    peer.pathTimerMs = Infinity;
+    if (live !== undefined) this.#arm(peer);
+  }
+
+  #search(peer: PeerTunnel, now: number): void {
+    if (!this.#searches.take(now)) return;
+    const { beacon, clock, resolve, log } = this.#deps;
+    this.#punching.set(peer, now);
+    const begin = () => {
+      if (peer.live === undefined) return;
+      beacon.requestPunch(peer.node);
+      peer.paths.search(clock.now());
+      this.stir(peer);
+    };
+    resolve(peer.node).then(({ endpoint, alternatives }) => {
+      if (endpoint !== undefined) peer.paths.add("public", endpoint);
+      for (const lan of alternatives) peer.paths.add("lan", lan);
+      begin();
+    }).catch((error) => {
+      log("debug", "no new endpoint", { peer_node_id: peer.node, error: String(error) });
+      // The endpoints known so far may do.
+      begin();
+    });
+  }
+}
+
+/** A mapping on the way is to be held: not within this machine or a local network, and the beacon's is held anyway. */
+function needsKeepalive({ paths: { current } }: PeerTunnel): boolean {
+  if (current === undefined || current.route.via === "relay" || current.kind === "lan") {
+    return false;
+  }
+  const { host } = current.route.endpoint;
+  return isIP(host) === 0 || !isLoopbackIp(parseIp(host));
+}
+
+/** The route as `info` and the log show it. */
+export function formatRoute(route: Route | undefined): string {
+  return route === undefined || route.via === "relay" ? "(relay)" : formatEndpoint(route.endpoint);
+}

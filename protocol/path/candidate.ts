@@ -1,0 +1,193 @@
+/**
+ * One way that may lead to a peer, and what probes have shown of it. No I/O.
+ *
+ * @module
+ */
+
+import type { Route } from "./route.ts";
+
+/**
+ * Where a candidate comes from: the peer's local network, the registry, an authentic frame or the beacon's punch
+ * command, or the beacon itself as the relay.
+ */
+export type CandidateKind = "lan" | "public" | "observed" | "relay";
+
+/** Wait for an answer before the round trip is known. */
+export const PROBE_FIRST_WAIT_MS = 500;
+/** Shortest wait once it is known: a busy event loop answers that late. */
+export const PROBE_MIN_WAIT_MS = 250;
+/** Longest wait. */
+export const PROBE_MAX_WAIT_MS = 1_000;
+/** An answer later than this says nothing about the path as it is now. */
+export const PROBE_ANSWER_MS = 5_000;
+/** Probes whose answers still count. */
+const MAX_OUTSTANDING = 8;
+/** Round trips remembered: the least of them is the path's, the rest is waiting somewhere. */
+const RTT_SAMPLES = 4;
+/** Probes without an answer after which a path is taken for dead in our direction though we hear the peer by it. */
+const DEAF_PROBES = 3;
+/** And the time that they must cover. */
+const DEAF_MS = 1_000;
+/** What the longest wait for an answer is multiplied with at each shorter one. */
+const ANSWER_DECAY = 0.95;
+/** Answers in a row that a path must give after it broke in use, at most. */
+const MAX_NEEDED = 4;
+
+/** A way to a peer. */
+export class Candidate {
+  readonly route: Route;
+  /** The route as the list of one that senders take. */
+  readonly routes: readonly Route[];
+  /** Where it comes from. */
+  kind: CandidateKind;
+  /** The last authentic frame by it, ms; -Infinity before the first. */
+  heardMs = -Infinity;
+  /** The last answer to a probe, ms. */
+  answeredMs = -Infinity;
+  /** The last probe, ms. */
+  probedMs = -Infinity;
+  /** Probes sent. */
+  sent = 0;
+  /** Probes answered. */
+  answered = 0;
+  /** Times that it broke while it was in use, lately. */
+  failures = 0;
+  /** The first probe since the last answer, ms. */
+  unansweredMs = Infinity;
+  /** Bursts in a row without any answer. */
+  vainBursts = 0;
+  readonly #outstanding: { readonly id: number; readonly sentMs: number }[] = [];
+  readonly #rtts: number[] = [];
+  #answerMs: number | undefined;
+  #unanswered = 0;
+  #streak = 0;
+  #burst: readonly number[] = [];
+  #burstMs = 0;
+  #burstAt = 0;
+
+  constructor(kind: CandidateKind, route: Route) {
+    this.kind = kind;
+    this.route = route;
+    this.routes = [route];
+  }
+
+  /** It goes through the beacon. */
+  get isRelay(): boolean {
+    return this.route.via === "relay";
+  }
+
+  /** Round trip, ms; undefined before the first answer. */
+  get rttMs(): number | undefined {
+    return this.#rtts.length === 0 ? undefined : Math.min(...this.#rtts);
+  }
+
+  /** How long an answer is awaited. */
+  get waitMs(): number {
+    const rttMs = this.rttMs ?? this.#answerMs;
+    if (rttMs === undefined) return PROBE_FIRST_WAIT_MS;
+    return Math.min(PROBE_MAX_WAIT_MS, Math.max(PROBE_MIN_WAIT_MS, 3 * rttMs));
+  }
+
+  /** Notes how long the peer took to answer something else than a probe; serves until a probe is answered. */
+  noteAnswer(ms: number): void {
+    this.#answerMs = Math.max(ms, (this.#answerMs ?? 0) * ANSWER_DECAY);
+  }
+
+  /** When the next probe is due; Infinity when none is. */
+  get probeMs(): number {
+    const after = this.#burst[this.#burstAt];
+    return after === undefined ? Infinity : this.#burstMs + after;
+  }
+
+  /** When it fails if no answer comes; Infinity when none is awaited. */
+  get failsMs(): number {
+    return this.unansweredMs + this.waitMs;
+  }
+
+  /** Enough probes in a row were answered, the last one not long before `now`. */
+  isConfirmed(now: number): boolean {
+    const needed = Math.min(MAX_NEEDED, 1 + this.failures);
+    return this.#streak >= needed && now - this.answeredMs <= PROBE_ANSWER_MS;
+  }
+
+  /**
+   * Probes go unanswered. A path by which we still hear the peer may yet be dead in our direction, for which it takes
+   * more of them.
+   */
+  isFailing(now: number): boolean {
+    if (now < this.failsMs) return false;
+    return this.heardMs < this.unansweredMs ||
+      (this.#unanswered >= DEAF_PROBES && now - this.unansweredMs >= DEAF_MS);
+  }
+
+  /** Sends probes at these times after `now`, ms; the first usually 0. Replaces what was still to be sent. */
+  probe(times: readonly number[], now: number): void {
+    if (this.#burst.length > 0 && this.unansweredMs !== Infinity) this.vainBursts++;
+    this.#burst = times;
+    this.#burstMs = now;
+    this.#burstAt = 0;
+  }
+
+  /** Sends no more probes for now. */
+  rest(): void {
+    this.#burst = [];
+  }
+
+  /** Notes that a probe with this id leaves now, and turns to the next one. */
+  probed(id: number, now: number): void {
+    this.#burstAt++;
+    this.sent++;
+    this.probedMs = now;
+    // The one before is lost.
+    if (now >= this.failsMs) this.#streak = 0;
+    this.unansweredMs = Math.min(this.unansweredMs, now);
+    this.#unanswered++;
+    if (this.#outstanding.length >= MAX_OUTSTANDING) this.#outstanding.shift();
+    this.#outstanding.push({ id, sentMs: now });
+  }
+
+  /** Takes the answer to a probe. False when it is none of ours, or too late. */
+  take(id: number, now: number): boolean {
+    const index = this.#outstanding.findIndex((probe) => probe.id === id);
+    if (index < 0) return false;
+    const { sentMs } = this.#outstanding[index]!;
+    this.#outstanding.splice(index, 1);
+    if (now - sentMs > PROBE_ANSWER_MS) return false;
+    this.#rtts.push(now - sentMs);
+    if (this.#rtts.length > RTT_SAMPLES) this.#rtts.shift();
+    this.answered++;
+    this.#streak++;
+    this.answeredMs = now;
+    this.vainBursts = 0;
+    // What was sent before this answer's probe may be lost; what was sent after it is still awaited.
+    const awaited = this.#outstanding.filter((probe) => probe.sentMs > sentMs);
+    this.#unanswered = awaited.length;
+    this.unansweredMs = awaited[0]?.sentMs ?? Infinity;
+    return true;
+  }
+
+  /** Awaits no answer any more: what was asked is long ago. */
+  forget(): void {
+    this.#outstanding.length = 0;
+    this.#unanswered = 0;
+    this.unansweredMs = Infinity;
+  }
+
+  /** It broke while it was in use. */
+  broke(): void {
+    this.failures++;
+    this.#streak = 0;
+  }
+
+  /** Forgets what probes have shown: the network is another one. */
+  reset(): void {
+    this.forget();
+    this.#rtts.length = 0;
+    this.#answerMs = undefined;
+    this.#burst = [];
+    this.#streak = 0;
+    this.answeredMs = -Infinity;
+    this.failures = 0;
+    this.vainBursts = 0;
+  }
+}

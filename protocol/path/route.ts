@@ -1,0 +1,26 @@
+/**
+ * The two ways to a peer: straight to an endpoint, or through the beacon (daemon.md §2.8).
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../ip.ts";
+
+/** Where frames go: straight to an endpoint, or through the beacon. */
+export type Route = { readonly via: "direct"; readonly endpoint: Endpoint } | {
+  readonly via: "relay";
+};
+
+/** Which ways may be taken. `relay-only` shows our address to no peer. */
+export type PathMode = "auto" | "relay-only" | "no-relay";
+
+/** The way through the beacon. */
+export const RELAY_ROUTE: Route = { via: "relay" };
+
+/** Whether two routes are one. */
+export function sameRoute(a: Route, b: Route): boolean {
+  if (a === b) return true;
+  return a.via === "relay" || b.via === "relay"
+    ? a.via === b.via
+    : a.endpoint.port === b.endpoint.port && a.endpoint.host === b.endpoint.host;
+}
