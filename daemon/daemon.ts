@@ -22,6 +22,8 @@ import { Directory } from "./directory.ts";
 import { daemonHealth, daemonInfo } from "./info.ts";
 import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/server.ts";
+import { localAddresses } from "./local_addresses.ts";
+import { NetworkWatch } from "./network_watch.ts";
 import { openUdpSocket } from "../platform/net/open.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -90,6 +92,7 @@ export class Daemon implements Backend, AsyncDisposable {
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
   #rehearsal: Promise<number> | undefined;
+  #watch: NetworkWatch | undefined;
   /** The socket will tell when the datagrams that are there have been handed over. */
   #isBatch = false;
 
@@ -133,6 +136,8 @@ export class Daemon implements Backend, AsyncDisposable {
       local: parts.socket.local,
       isPublic: parts.known?.isPublic ?? false,
       hostname: parts.known?.hostname ?? "",
+      fixed: options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint),
+      isHidden: options.pathMode === "relay-only",
       wanted: {
         ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
         ...(options.public === undefined ? {} : { isPublic: options.public }),
@@ -144,6 +149,7 @@ export class Daemon implements Backend, AsyncDisposable {
       socket: parts.socket,
       keyPair: parts.keyPair,
       maxSegmentBytes: options.mss,
+      pathMode: options.pathMode,
       aead: parts.aead.factory,
       pinnedKey: (node) => trustState.pinnedKey(node),
       lookupKey: (node) => registry.lookupKey(node),
@@ -223,10 +229,11 @@ export class Daemon implements Backend, AsyncDisposable {
       register: async () => {
         await this.#findBeacon();
         return await registry.register({
-          listenAddr: options.endpoint ?? this.directory.listenAddr(),
+          listenAddr: this.directory.listenAddr(),
           owner: options.email ?? "",
           version: VERSION,
           lanAddrs: this.directory.lanAddrs(),
+          isHidden: this.directory.isHidden,
         });
       },
       registered: (_reply, isFirst) => this.#onRegistered(isFirst),
@@ -362,11 +369,21 @@ export class Daemon implements Backend, AsyncDisposable {
     });
     if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
     this.registration.trigger();
+    this.#watch = new NetworkWatch({
+      clock: this.#clock,
+      unixNow: Date.now,
+      addresses: () => {
+        const { ipv4, globalIpv6 } = localAddresses();
+        return [...ipv4, ...globalIpv6];
+      },
+      changed: (reason) => this.#onNetworkChanged(reason),
+    });
     this.#rehearsal = rehearse({ clock: this.#clock, random, aead: this.#aead });
     options.ready?.({ socket: options.socket, pid: Deno.pid });
   }
 
   async #stop(): Promise<void> {
+    this.#watch?.close();
     await this.registration.stop();
     await this.#ipc?.close();
     for (const service of this.#services) await service.close();
@@ -389,6 +406,13 @@ export class Daemon implements Backend, AsyncDisposable {
       address: this.address,
       endpoint: this.directory.listenAddr(),
     });
+  }
+
+  #onNetworkChanged(reason: string): void {
+    this.#log.info("network changed", { reason });
+    this.#client.reconnect("the network changed");
+    this.tunnels.networkChanged();
+    this.registration.trigger();
   }
 
   async #findBeacon(): Promise<void> {

@@ -5,18 +5,21 @@
  * @module
  */
 
-import { networkInterfaces } from "node:os";
+import { isIP, isIPv4 } from "node:net";
 import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import { flagField, type JsonObject, textField, textListField } from "../protocol/registry.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
+import { isGlobal, type LocalAddresses, localAddresses } from "./local_addresses.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
 import type { StateFiles } from "./state_files.ts";
 import type { Resolution } from "./tunnel/types.ts";
 
 /** LAN addresses of a peer that are tried: each costs a datagram per attempt. */
 const MAX_ALTERNATIVES = 4;
+/** Other public addresses that a peer names for itself, likewise: they may be anybody's. */
+const MAX_OTHERS = 2;
 
 /** This node's entry in the registry, and the operations on it. */
 export class Directory implements DirectoryBackend {
@@ -31,6 +34,9 @@ export class Directory implements DirectoryBackend {
   #networks: number[] = [0];
   /** What clients asked for since the start; restored if a registry loses it. */
   readonly #wanted: { tags?: string[]; hostname?: string; isPublic?: boolean } = {};
+  readonly #fixed: Endpoint | undefined;
+  readonly #isHidden: boolean;
+  readonly #addresses: () => LocalAddresses;
   #observed: Endpoint | undefined;
 
   constructor(options: {
@@ -41,6 +47,12 @@ export class Directory implements DirectoryBackend {
     hostname: string;
     /** Set in the configuration. */
     wanted: { hostname?: string; isPublic?: boolean };
+    /** Our public endpoint, if it is not to be found out. */
+    fixed?: Endpoint | undefined;
+    /** No peer may learn where we are. */
+    isHidden?: boolean;
+    /** Default: the system's. */
+    addresses?: () => LocalAddresses;
   }) {
     this.#registry = options.registry;
     this.#files = options.files;
@@ -49,6 +61,9 @@ export class Directory implements DirectoryBackend {
     this.#isPublic = options.wanted.isPublic ?? options.isPublic;
     this.#hostname = options.hostname;
     Object.assign(this.#wanted, options.wanted);
+    this.#fixed = options.fixed;
+    this.#isHidden = options.isHidden ?? false;
+    this.#addresses = options.addresses ?? localAddresses;
   }
 
   /** Anybody may reach this node. */
@@ -89,6 +104,10 @@ export class Directory implements DirectoryBackend {
    */
   observe(endpoint: Endpoint, admit: () => boolean): boolean {
     const before = this.#observed;
+    if (this.#fixed !== undefined) {
+      this.#observed = endpoint;
+      return false;
+    }
     const isNews = (before?.port ?? this.#port) !== endpoint.port ||
       (before !== undefined && before.host !== endpoint.host);
     if (isNews && !admit()) return false;
@@ -98,13 +117,25 @@ export class Directory implements DirectoryBackend {
 
   /** `host:port` to register: the registry takes the host from its TCP connection and the port from here. */
   listenAddr(): string {
-    return formatEndpoint(this.#observed ?? { host: "127.0.0.1", port: this.#port });
+    return formatEndpoint(this.#fixed ?? this.#observed ?? { host: "127.0.0.1", port: this.#port });
   }
 
-  /** `host:port` of this machine in its local networks. */
+  /** No peer may learn where we are. */
+  get isHidden(): boolean {
+    return this.#isHidden;
+  }
+
+  /**
+   * `host:port` of this machine in its local networks, and its other public addresses: the registry knows only the one
+   * by which we reach it. Older peers ignore what is not in their own network.
+   */
   lanAddrs(): string[] {
-    if (!this.#isWildcard) return [];
-    return localIpv4().map((host) => formatEndpoint({ host, port: this.#port }));
+    if (this.#isHidden) return [];
+    const fixed = this.#fixed === undefined ? [] : [this.#fixed];
+    if (!this.#isWildcard) return fixed.map(formatEndpoint);
+    const { ipv4, globalIpv6 } = this.#addresses();
+    const hosts = [...ipv4, ...globalIpv6.slice(0, MAX_OTHERS)];
+    return [...hosts.map((host) => ({ host, port: this.#port })), ...fixed].map(formatEndpoint);
   }
 
   /** Applies what is configured or was set, and learns what the registry has. */
@@ -122,11 +153,16 @@ export class Directory implements DirectoryBackend {
     const endpoint = usableEndpoint(realAddr);
     // Worth a try only when the peer seems to be behind the same address, in a network we are in (§4.5 RULE: race).
     const isNear = endpoint !== undefined && endpoint.host === this.#observed?.host;
-    const ours = isNear ? new Set(localIpv4().map(subnet)) : new Set();
-    const alternatives = lanAddrs.map(usableEndpoint)
-      .filter((lan): lan is Endpoint => lan !== undefined && ours.has(subnet(lan.host)))
+    const { ipv4, globalIpv6 } = this.#addresses();
+    const ours = new Set(isNear ? ipv4.map(subnet) : []);
+    const named = lanAddrs.map(usableEndpoint).filter((lan) => lan !== undefined);
+    const alternatives = named.filter(({ host }) => ours.has(subnet(host)))
       .slice(0, MAX_ALTERNATIVES);
-    return { endpoint, alternatives };
+    const others = named.filter(({ host, port }) =>
+      isIP(host) !== 0 && isGlobal(host) && (isIPv4(host) || globalIpv6.length > 0) &&
+      !(host === endpoint?.host && port === endpoint.port)
+    ).slice(0, MAX_OTHERS);
+    return { endpoint, alternatives, others };
   }
 
   // ---- DirectoryBackend
@@ -204,13 +240,6 @@ function usableEndpoint(text: string): Endpoint | undefined {
     if (error instanceof PilotError) return undefined;
     throw error;
   }
-}
-
-/** IPv4 addresses of this machine other than loopback. */
-function localIpv4(): string[] {
-  return Object.values(networkInterfaces()).flat()
-    .filter((address) => address !== undefined && address.family === "IPv4" && !address.internal)
-    .map((address) => address!.address);
 }
 
 function subnet(host: string): string {

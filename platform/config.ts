@@ -50,6 +50,10 @@ export interface Config {
   identity?: string;
   /** Fixed public UDP endpoint, `host:port`. */
   endpoint?: string;
+  /** Reach peers through the beacon only, and show our address to none. */
+  relay_only?: boolean;
+  /** Send nothing through the beacon's relay. */
+  no_relay?: boolean;
   /** Accept every handshake request. */
   trust_auto_approve?: boolean;
   /** Switch the echo service off. */
@@ -106,6 +110,8 @@ const FIELDS = {
   identity: text,
   endpoint,
   trust_auto_approve: flag,
+  relay_only: flag,
+  no_relay: flag,
   no_echo: flag,
   no_dataexchange: flag,
   no_eventstream: flag,

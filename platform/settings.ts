@@ -19,6 +19,7 @@ import {
   updateConfigFile,
 } from "./config.ts";
 import { PilotError } from "../protocol/errors.ts";
+import type { PathMode } from "../protocol/path/route.ts";
 import { parseDuration } from "./duration.ts";
 import { parseFingerprint } from "./fingerprint.ts";
 
@@ -133,6 +134,11 @@ export interface DaemonOptions {
   keepaliveMs: number;
   /** Fixed public UDP endpoint, `host:port`; undefined asks the beacon. */
   endpoint: string | undefined;
+  /**
+   * Which ways to peers may be taken; default "auto". "relay-only" shows our address to no peer, "no-relay" sends
+   * nothing through the beacon.
+   */
+  pathMode?: PathMode | undefined;
   /** Least level that is logged. */
   logLevel: LogLevel;
   /** Shape of the log. */
@@ -270,6 +276,7 @@ export function resolveDaemonOptions(
       (keepalive === undefined ? 0 : parseDuration(String(keepalive)))) ||
       DEFAULT_KEEPALIVE_MS, // 0 means "the default", as in existing configs
     endpoint: flags.endpoint ?? config.endpoint,
+    pathMode: flags.pathMode ?? configPathMode(config),
     logLevel: flags.logLevel ?? config.log_level ?? "info",
     logFormat: flags.logFormat ?? config.log_format ?? "text",
     ...registryPins(config, flags),
@@ -277,6 +284,15 @@ export function resolveDaemonOptions(
     aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS),
     mss: flags.mss,
   };
+}
+
+function configPathMode({ relay_only, no_relay }: Config): PathMode | undefined {
+  if (relay_only === true && no_relay === true) {
+    throw new PilotError("invalid_argument", "relay_only and no_relay exclude each other", {
+      hint: "Take one of them out of config.json.",
+    });
+  }
+  return relay_only === true ? "relay-only" : no_relay === true ? "no-relay" : undefined;
 }
 
 /** What must be true of the registry, besides its address. */

@@ -32,6 +32,11 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
     description: "Fixed public UDP endpoint",
     parse: parseEndpointText,
   },
+  {
+    flags: "--relay-only",
+    description: "Reach peers through the beacon only; no peer learns our address",
+  },
+  { flags: "--no-relay", description: "Never go through the beacon's relay" },
   { flags: "--registry-tls", description: "Speak TLS with the registry; needs its fingerprint" },
   {
     flags: "--registry-fingerprint <hex>",
@@ -89,6 +94,7 @@ function daemonFlags(call: Invocation): DaemonFlags {
   return {
     listen: options.text("listen"),
     endpoint: options.text("endpoint"),
+    pathMode: pathMode(options.flag("relay-only") === true, options.flag("relay") === false),
     registryTls: options.flag("registry-tls"),
     registryFingerprint: options.text("registry-fingerprint"),
     registryKey: options.text("registry-key"),
@@ -107,6 +113,15 @@ function daemonFlags(call: Invocation): DaemonFlags {
     aead: options.text("aead") as AeadKind | undefined,
     mss: options.number("mss"),
   };
+}
+
+function pathMode(isRelayOnly: boolean, isNoRelay: boolean): DaemonFlags["pathMode"] {
+  if (isRelayOnly && isNoRelay) {
+    throw new PilotError("invalid_argument", "--relay-only and --no-relay exclude each other", {
+      hint: "Give one of them, or none to take whatever way works.",
+    });
+  }
+  return isRelayOnly ? "relay-only" : isNoRelay ? "no-relay" : undefined;
 }
 
 /** The command line of `daemon run` that repeats what was given to `daemon start`. */
@@ -141,6 +156,7 @@ async function runArguments(call: Invocation): Promise<string[]> {
     if (value !== undefined) args.push(`--${name}=${value}`);
   }
   if (flags.public !== undefined) args.push(flags.public ? "--public" : "--no-public");
+  if (flags.pathMode !== undefined) args.push(`--${flags.pathMode}`);
   if (flags.registryTls) args.push("--registry-tls");
   if (flags.trustAutoApprove) args.push("--trust-auto-approve");
   if (flags.noEcho) args.push("--no-echo");

@@ -171,6 +171,11 @@ export class RegistryClient {
     }
   }
 
+  /** Ends the connection, and lets the next request open another one: this one may lead nowhere any more. */
+  reconnect(reason: string): void {
+    this.#connection?.close(reason);
+  }
+
   /** Ends the connection; requests under way fail with `unavailable`. */
   async close(): Promise<void> {
     this.#closed = true;

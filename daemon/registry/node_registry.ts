@@ -29,6 +29,8 @@ export interface Registration {
   readonly version: string;
   /** `host:port` in the local network. */
   readonly lanAddrs: readonly string[];
+  /** The registry is to show our endpoint to nobody. */
+  readonly isHidden?: boolean;
 }
 
 /** Signs and sends this node's requests. */
@@ -62,7 +64,7 @@ export class NodeRegistry implements DirectoryBackend {
 
   /** Registers, and remembers the number given. */
   async register(registration: Registration): Promise<JsonObject> {
-    const { listenAddr, owner, version, lanAddrs } = registration;
+    const { listenAddr, owner, version, lanAddrs, isHidden } = registration;
     const publicKey = this.#identity.publicKeyBase64;
     const reply = await this.#signed(challenges.register(listenAddr, publicKey), {
       type: "register",
@@ -72,6 +74,7 @@ export class NodeRegistry implements DirectoryBackend {
       version,
       protocol_version: 1,
       lan_addrs: [...lanAddrs],
+      ...(isHidden === true ? { relay_only: true } : {}),
     });
     const node = numberField(reply, "node_id");
     if (node === 0) {

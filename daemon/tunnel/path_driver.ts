@@ -153,9 +153,8 @@ export class PathDriver {
       peer.paths.search(clock.now());
       this.stir(peer);
     };
-    resolve(peer.node).then(({ endpoint, alternatives }) => {
-      if (endpoint !== undefined) peer.paths.add("public", endpoint);
-      for (const lan of alternatives) peer.paths.add("lan", lan);
+    resolve(peer.node).then((found) => {
+      addResolution(peer, found);
       begin();
     }).catch((error) => {
       log("debug", "no new endpoint", { peer_node_id: peer.node, error: String(error) });
@@ -163,6 +162,16 @@ export class PathDriver {
       begin();
     });
   }
+}
+
+/** Adds what the registry says of a peer to its ways. */
+export function addResolution(
+  { paths }: PeerTunnel,
+  { endpoint, alternatives, others }: Resolution,
+): void {
+  if (endpoint !== undefined) paths.add("public", endpoint);
+  for (const lan of alternatives) paths.add("lan", lan);
+  for (const other of others ?? []) paths.add("public", other);
 }
 
 /** A mapping on the way is to be held: not within this machine or a local network, and the beacon's is held anyway. */

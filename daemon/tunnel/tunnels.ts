@@ -30,7 +30,7 @@ import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
 import { KeyExchange } from "./key_exchange.ts";
-import { formatRoute, PathDriver } from "./path_driver.ts";
+import { addResolution, formatRoute, PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
 import { PeerTunnel } from "./peer.ts";
 import { PeerKeys } from "./peer_keys.ts";
@@ -437,8 +437,7 @@ export class Tunnels {
         hint: "Try again in a few seconds.",
       });
     }
-    if (found.endpoint !== undefined) peer.paths.add("public", found.endpoint);
-    for (const lan of found.alternatives) peer.paths.add("lan", lan);
+    addResolution(peer, found);
     this.beacon.requestPunch(node);
     // Looking anew is part of an exchange that nobody prolongs by it.
     if (!isAgain) this.#driver.want(peer);

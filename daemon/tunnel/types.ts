@@ -94,6 +94,8 @@ export interface Resolution {
   readonly endpoint: Endpoint | undefined;
   /** LAN addresses worth trying. */
   readonly alternatives: readonly Endpoint[];
+  /** Other public addresses that it names for itself. */
+  readonly others?: readonly Endpoint[];
 }
 
 /** Injected into the tunnel layer. */

@@ -32,3 +32,62 @@ Deno.test("Directory.observe keeps what it had while news are not admitted, and 
   assert.equal(it.observe({ host: "203.0.113.5", port: 6000 }, () => true), true);
   assert.deepEqual(it.observed, { host: "203.0.113.5", port: 6000 });
 });
+
+/** A directory whose registry answers a resolve with this. */
+function resolving(reply: { realAddr: string; lanAddrs: string[] }, options: {
+  ipv4?: string[];
+  globalIpv6?: string[];
+} = {}): Directory {
+  const it = new Directory({
+    registry: { resolve: () => Promise.resolve(reply) } as unknown as NodeRegistry,
+    files: {} as StateFiles,
+    local: { host: "0.0.0.0", port: 4000 },
+    isPublic: false,
+    hostname: "",
+    wanted: {},
+    addresses: () => ({ ipv4: options.ipv4 ?? [], globalIpv6: options.globalIpv6 ?? [] }),
+  });
+  it.observe({ host: "203.0.113.5", port: 6000 }, () => true);
+  return it;
+}
+
+Deno.test("Directory.resolve tries a peer's LAN address only behind the same public one, in the same network", async () => {
+  const lanAddrs = ["192.168.1.9:4000", "10.0.0.9:4000"];
+  const ipv4 = ["192.168.1.2"];
+  const near = await resolving({ realAddr: "203.0.113.5:7000", lanAddrs }, { ipv4 }).resolve(7);
+  assert.deepEqual(near.alternatives, [{ host: "192.168.1.9", port: 4000 }]);
+  const far = await resolving({ realAddr: "203.0.113.6:7000", lanAddrs }, { ipv4 }).resolve(7);
+  assert.deepEqual(far.alternatives, []);
+});
+
+Deno.test("Directory.resolve takes two other public addresses at most, IPv6 only where there is IPv6", async () => {
+  const reply = {
+    realAddr: "203.0.113.6:7000",
+    lanAddrs: ["203.0.113.6:7000", "[2001:db8::1]:4000", "198.51.100.1:4000", "198.51.100.2:4000"],
+  };
+  const v4 = await resolving(reply).resolve(7);
+  assert.deepEqual(v4.others?.map(({ host }) => host), ["198.51.100.1", "198.51.100.2"]);
+  const v6 = await resolving(reply, { globalIpv6: ["2001:db8::2"] }).resolve(7);
+  assert.deepEqual(v6.others?.map(({ host }) => host), ["2001:db8::1", "198.51.100.1"]);
+});
+
+Deno.test("Directory names no address of a hidden node, and the fixed endpoint of another one", () => {
+  const parts = {
+    registry: {} as NodeRegistry,
+    files: {} as StateFiles,
+    local: { host: "0.0.0.0", port: 4000 },
+    isPublic: false,
+    hostname: "",
+    wanted: {},
+    addresses: () => ({ ipv4: ["192.168.1.2"], globalIpv6: ["2001:db8::2"] }),
+  };
+  assert.deepEqual(new Directory({ ...parts, isHidden: true }).lanAddrs(), []);
+  const fixed = new Directory({ ...parts, fixed: { host: "198.51.100.1", port: 5000 } });
+  assert.deepEqual(fixed.lanAddrs(), [
+    "192.168.1.2:4000",
+    "[2001:db8::2]:4000",
+    "198.51.100.1:5000",
+  ]);
+  assert.equal(fixed.observe({ host: "203.0.113.5", port: 6000 }, () => true), false);
+  assert.equal(fixed.listenAddr(), "198.51.100.1:5000");
+});

@@ -1,0 +1,58 @@
+/**
+ * Notices that this machine is on another network, or was asleep: what was measured and mapped before is worth nothing
+ * then.
+ *
+ * @module
+ */
+
+import { type Clock, TimerSet } from "./clock.ts";
+
+/** How often the addresses are looked at: asking the system costs about 50 us. */
+export const WATCH_MS = 5_000;
+/** A look that comes this much too late by the calendar: the machine slept (monotonic time may not have gone on). */
+export const SLEEP_MS = 10_000;
+
+/** What the watch needs. */
+export interface NetworkWatchDeps {
+  readonly clock: Clock;
+  /** Milliseconds of the calendar. */
+  readonly unixNow: () => number;
+  /** The addresses of this machine. */
+  readonly addresses: () => readonly string[];
+  /** The network is another one, or the machine has slept. */
+  readonly changed: (reason: "addresses" | "sleep") => void;
+}
+
+/** Watches until it is closed. */
+export class NetworkWatch {
+  readonly #deps: NetworkWatchDeps;
+  readonly #timers: TimerSet;
+  #seen: string;
+  #lookedMs: number;
+
+  constructor(deps: NetworkWatchDeps) {
+    this.#deps = deps;
+    this.#timers = new TimerSet(deps.clock);
+    this.#seen = deps.addresses().join(" ");
+    this.#lookedMs = deps.unixNow();
+    this.#timers.after(WATCH_MS, () => this.#look());
+  }
+
+  /** Ends it. */
+  close(): void {
+    this.#timers.close();
+  }
+
+  #look(): void {
+    const { unixNow, addresses, changed } = this.#deps;
+    const seen = addresses().join(" ");
+    const now = unixNow();
+    const hasSlept = now - this.#lookedMs > WATCH_MS + SLEEP_MS;
+    const isElsewhere = seen !== this.#seen;
+    this.#seen = seen;
+    this.#lookedMs = now;
+    this.#timers.after(WATCH_MS, () => this.#look());
+    // Without any address there is nobody to tell; the next one that comes is news.
+    if (hasSlept || (isElsewhere && seen !== "")) changed(hasSlept ? "sleep" : "addresses");
+  }
+}
