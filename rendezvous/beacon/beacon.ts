@@ -82,6 +82,8 @@ export interface BeaconOptions {
   readonly relayBytesPerSecond?: number | undefined;
   /** Key of a registered node; without it nothing can be proven. */
   readonly keyOf?: ((node: number) => Uint8Array | undefined) | undefined;
+  /** Whether two nodes may learn each other's endpoints; default always. */
+  readonly mayMeet?: ((requester: number, target: number) => boolean) | undefined;
   /** 32 bytes for cookies; default random ones. */
   readonly secret?: Uint8Array | undefined;
   /** Our number among the beacons, in Sync; default 0. */
@@ -107,6 +109,7 @@ export class Beacon {
   readonly peers: Peers = new Peers();
   readonly #id: number;
   readonly #keyOf: (node: number) => Uint8Array | undefined;
+  readonly #mayMeet: (requester: number, target: number) => boolean;
   readonly #cookies: Cookies;
   readonly #mappings: Mappings;
   readonly #sources: Sources = new Sources();
@@ -148,6 +151,7 @@ export class Beacon {
     });
     this.#mappings = new Mappings(options.limits);
     this.#keyOf = options.keyOf ?? (() => undefined);
+    this.#mayMeet = options.mayMeet ?? (() => true);
     this.#cookies = new Cookies(options.secret ?? crypto.getRandomValues(new Uint8Array(32)));
     this.#id = options.id ?? 0;
   }
@@ -327,7 +331,8 @@ export class Beacon {
       return this.#ignore();
     }
     const isHere = sameEndpoint(asking.addr, from);
-    if (!isHere && isProven(asking, now)) return this.#ignore();
+    const isMeeting = (isHere || !isProven(asking, now)) && this.#mayMeet(requester, target);
+    if (!isMeeting) return this.#ignore();
     if (!this.#replyRate.take(source.key, now)) return this.#limit();
     if (isHere) renewCredit(asking);
     this.counters.punches++;

@@ -70,6 +70,7 @@ export function beaconBeside(
     relayBytesPerSecond,
     socket,
     keyOf: (node) => keyOf(core, node),
+    mayMeet: (requester, target) => mayMeet(core, requester, target),
     cluster: { peers, id, advertise, listing: id === undefined ? undefined : listing },
   });
   core.inboxWatch = server;
@@ -81,6 +82,18 @@ function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {
   const record = core.directory.known(node);
   if (record === undefined || record.state === "left") return undefined;
   return decodeBase64(record.key);
+}
+
+/**
+ * A punch tells both sides where the other one is, so it follows the rules of resolve, for one side at least: the other
+ * answers. A relay-only node is met by nobody. Who is not registered here is no business of ours.
+ */
+function mayMeet(core: RegistryCore, requester: number, target: number): boolean {
+  const asking = core.directory.known(requester);
+  const wanted = core.directory.known(target);
+  if (asking === undefined || wanted === undefined) return true;
+  if (asking.relayOnly || wanted.relayOnly) return false;
+  return core.mayResolve(asking, wanted) || core.mayResolve(wanted, asking);
 }
 
 /** The listing of the registry in this process. */

@@ -48,6 +48,8 @@ export interface BeaconServerOptions {
   readonly relayBytesPerSecond?: number | undefined;
   /** Key of a registered node; without it no endpoint can be proven, so nobody is woken. */
   readonly keyOf?: ((node: number) => Uint8Array | undefined) | undefined;
+  /** Whether two nodes may learn each other's endpoints; default always. */
+  readonly mayMeet?: ((requester: number, target: number) => boolean) | undefined;
   /** Other beacons. */
   readonly cluster?: ClusterOptions | undefined;
   /** The bound socket; closed by {@linkcode BeaconServer.close}. Default one of `Deno.listenDatagram` on `addr`. */
@@ -81,12 +83,12 @@ export class BeaconServer implements InboxWatch {
    * @throws {PilotError} As `listenOn`, and `invalid_argument` for a peer that is no `host:port`.
    */
   constructor(options: BeaconServerOptions) {
-    const { clock, log, limits, relayBytesPerSecond, keyOf, cluster = {} } = options;
+    const { clock, log, limits, relayBytesPerSecond, keyOf, mayMeet, cluster = {} } = options;
     this.#clock = clock;
     this.#log = log;
     this.#cluster = cluster;
     for (const peer of cluster.peers ?? []) parseEndpoint(peer);
-    this.beacon = new Beacon({ limits, relayBytesPerSecond, keyOf, id: cluster.id });
+    this.beacon = new Beacon({ limits, relayBytesPerSecond, keyOf, mayMeet, id: cluster.id });
     this.#socket = options.socket ?? new PortableBeaconSocket(
       options.addr,
       (error) => log.warn("beacon cannot receive", { error: String(error) }),
