@@ -9,34 +9,40 @@ import { settle } from "./settle.ts";
 
 interface Timer {
   readonly at: number;
-  readonly fn: () => void;
+  /** Order among timers of the same moment. */
+  readonly order: number;
+  /** Undefined once it has fired or was cancelled. */
+  fn: (() => void) | undefined;
 }
 
 /** A {@linkcode Clock} whose time passes only in {@linkcode ManualClock.run}. */
 export class ManualClock implements Clock {
   #now = 1_000_000;
-  readonly #timers = new Set<Timer>();
+  #orders = 0;
+  #pending = 0;
+  /** A binary heap: simulations have thousands of timers. */
+  readonly #heap: Timer[] = [];
 
   now(): number {
     return this.#now;
   }
 
   after(ms: number, fn: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, ms), fn };
-    this.#timers.add(timer);
-    return () => void this.#timers.delete(timer);
+    const timer: Timer = { at: this.#now + Math.max(0, ms), order: this.#orders++, fn };
+    this.#push(timer);
+    this.#pending++;
+    return () => this.#end(timer);
   }
 
   /** Timers that are set. */
   get pending(): number {
-    return this.#timers.size;
+    return this.#pending;
   }
 
   /** When the next timer is due; Infinity when there is none. */
   get nextAt(): number {
-    let next = Infinity;
-    for (const { at } of this.#timers) next = Math.min(next, at);
-    return next;
+    while (this.#heap.length > 0 && this.#heap[0]!.fn === undefined) this.#pop();
+    return this.#heap[0]?.at ?? Infinity;
   }
 
   /** Lets `ms` pass: every timer in order, and after each moment everything that follows from it. */
@@ -78,10 +84,51 @@ export class ManualClock implements Clock {
   #turnTo(at: number): void {
     this.#now = Math.max(this.#now, at);
     // Timers set meanwhile for the same moment are for the next round.
-    const due = [...this.#timers].filter((timer) => timer.at <= this.#now)
-      .sort((a, b) => a.at - b.at);
+    const due: Timer[] = [];
+    while (this.nextAt <= this.#now) due.push(this.#pop());
     for (const timer of due) {
-      if (this.#timers.delete(timer)) timer.fn();
+      const { fn } = timer;
+      this.#end(timer);
+      fn?.();
     }
   }
+
+  #end(timer: Timer): void {
+    if (timer.fn === undefined) return;
+    timer.fn = undefined;
+    this.#pending--;
+  }
+
+  #push(timer: Timer): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (!isBefore(timer, heap[above]!)) break;
+      heap[at] = heap[above]!;
+      at = above;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): Timer {
+    const heap = this.#heap;
+    const first = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (let below = 1; below < heap.length; below = 2 * at + 1) {
+      const right = below + 1;
+      if (right < heap.length && isBefore(heap[right]!, heap[below]!)) below = right;
+      if (!isBefore(heap[below]!, last)) break;
+      heap[at] = heap[below]!;
+      at = below;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.at === b.at ? a.order < b.order : a.at < b.at;
 }

@@ -20,7 +20,7 @@ import { Gate } from "../../../daemon/stream/gate.ts";
 import { StreamHost } from "../../../daemon/stream/host.ts";
 import { Loopback } from "../../../daemon/stream/loopback.ts";
 import { Tunnels } from "../../../daemon/tunnel/tunnels.ts";
-import type { Nat, VirtualSocket } from "./udp.ts";
+import type { Uplink, VirtualSocket } from "./udp.ts";
 import type { World } from "./world.ts";
 
 /** An event or log line. */
@@ -34,7 +34,11 @@ export interface NodeOptions {
   /** Where its socket is bound. */
   readonly endpoint: Endpoint;
   /** Translator in front of it. */
-  readonly nat?: Nat;
+  readonly nat?: Uplink;
+  /** The beacon; default that of the world. */
+  readonly beacon?: Endpoint;
+  /** Called with our endpoint as the beacon sees it. */
+  readonly onObserved?: (endpoint: Endpoint) => void;
   /** Its identity; default a new one, which the directory learns. */
   readonly identity?: Identity;
   /** Its tunnel key; default a new one. */
@@ -127,7 +131,10 @@ export class TestNode {
         this.streams.onPeerRestarted(peer);
       },
       beacon: {
-        observed: (endpoint) => void this.observed.push(endpoint),
+        observed: (endpoint) => {
+          this.observed.push(endpoint);
+          options.onObserved?.(endpoint);
+        },
         proven: () => emit("tunnel.endpoint_proven", {}),
         wake: () => this.woken++,
       },
@@ -169,9 +176,8 @@ export class TestNode {
     if (options.nat === undefined) world.directory.endpoints.set(node, options.endpoint);
     const started = new TestNode(world, node, identity, pair, options);
     started.socket.start((data, from) => started.tunnels.onDatagram(data, from));
-    if (world.beacon !== undefined) {
-      started.tunnels.beacon.setEndpoint(world.beacon.socket.local);
-    }
+    const beacon = options.beacon ?? world.beacon?.socket.local;
+    if (beacon !== undefined) started.tunnels.beacon.setEndpoint(beacon);
     await started.tunnels.setSelf(node, identity);
     return started;
   }

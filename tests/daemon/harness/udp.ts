@@ -58,7 +58,7 @@ export class VirtualNetwork {
   }
 
   /** Opens a socket. */
-  bind(host: string, port: number, nat?: Nat): VirtualSocket {
+  bind(host: string, port: number, nat?: Uplink): VirtualSocket {
     return new VirtualSocket(this, { host, port }, nat);
   }
 
@@ -82,8 +82,16 @@ export class VirtualNetwork {
   }
 }
 
+/** What a socket sends through when it has no address of its own on the network. */
+export interface Uplink {
+  /** Sends out a datagram of a socket; what comes in goes to {@linkcode VirtualSocket.receive}. */
+  send(socket: VirtualSocket, data: Uint8Array, to: Endpoint, mayFragment: boolean): void;
+  /** Takes a socket; the returned function gives it back. */
+  attach?(socket: VirtualSocket): () => void;
+}
+
 /** An address translator: outgoing datagrams open a mapping, and only those addressed may answer. */
-export class Nat {
+export class Nat implements Uplink {
   readonly #net: VirtualNetwork;
   readonly #host: string;
   readonly #isSymmetric: boolean;
@@ -129,17 +137,17 @@ export class VirtualSocket implements UdpSocket {
   /** Buffers taken and not given back; 0 when nothing leaks. */
   borrowed = 0;
   readonly #net: VirtualNetwork;
-  readonly #nat: Nat | undefined;
+  readonly #nat: Uplink | undefined;
   readonly #detach: () => void;
   #onDatagram: Receive | undefined;
 
-  constructor(net: VirtualNetwork, local: Endpoint, nat: Nat | undefined) {
+  constructor(net: VirtualNetwork, local: Endpoint, nat: Uplink | undefined) {
     this.#net = net;
     this.#nat = nat;
     this.local = local;
     this.#detach = nat === undefined
       ? net.attach(local, (data, from) => this.receive(data, from))
-      : () => {};
+      : nat.attach?.(this) ?? (() => {});
   }
 
   /** Exactly what was asked for, so that writing beyond it fails. */

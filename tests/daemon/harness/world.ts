@@ -25,12 +25,13 @@ export type SeenFrame = TunnelFrame & { readonly sent: Sent; readonly isRelayed:
 export class World implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly net: VirtualNetwork = new VirtualNetwork(this.clock);
-  readonly directory = new FakeDirectory();
+  readonly directory: FakeDirectory;
   readonly beacon: TestBeacon | undefined;
   readonly #nodes = new Set<TestNode>();
   #seed = 1;
 
-  constructor(options: { hasBeacon?: boolean } = {}) {
+  constructor(options: { hasBeacon?: boolean; directory?: FakeDirectory } = {}) {
+    this.directory = options.directory ?? new FakeDirectory();
     this.beacon = options.hasBeacon === false ? undefined : new TestBeacon(this.net, BEACON);
   }
 
