@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import type { Conn } from "../../mod.ts";
 import type { Kind } from "./net/internet.ts";
-import type { Daemon } from "./processes.ts";
+import { type Daemon, type Path, pathBetween } from "./processes.ts";
 
 /** From the dial to the first echoed byte. */
 export const FIRST_BYTE_MS = 1_000;
@@ -17,9 +17,6 @@ const DIRECT_MS = 30_000;
 const RELAY_WATCH_MS = 4_000;
 const POLL_MS = 100;
 const ECHO_PORT = 7;
-
-/** A path as both ends see it. */
-export type Path = "direct" | "relay" | "half direct";
 
 /** What was seen of a pair. */
 export interface Row {
@@ -70,7 +67,7 @@ export async function dial(name: string, expected: Path, a: Daemon, b: Daemon): 
     const conn = await a.driver.dial(b.node, ECHO_PORT, { timeoutMs: 15_000 });
     await echo(conn, "first");
     row.firstByteMs = performance.now() - startMs;
-    row.firstPath = await pathOf(a, b);
+    row.firstPath = await pathBetween(a, b);
     if (row.firstPath === "direct") row.directMs = row.firstByteMs;
     if (row.firstByteMs > FIRST_BYTE_MS) row.faults.push("slow");
     return { row, watch: () => watch(row, conn, a, b, startMs) };
@@ -88,7 +85,7 @@ async function watch(row: Row, conn: Conn, a: Daemon, b: Daemon, startMs: number
       const roundMs = performance.now();
       await echo(conn, "more");
       row.longestEchoMs = Math.max(row.longestEchoMs, performance.now() - roundMs);
-      row.lastPath = await pathOf(a, b);
+      row.lastPath = await pathBetween(a, b);
       if (row.lastPath === "direct") row.directMs = performance.now() - startMs;
       else await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
@@ -96,7 +93,7 @@ async function watch(row: Row, conn: Conn, a: Daemon, b: Daemon, startMs: number
     await conn.close();
     const { peers } = await a.pilotctl("peers");
     const seen = peers.find(({ node_id }: { node_id: number }) => node_id === b.node);
-    const inner = await pathOf(a, b);
+    const inner = await pathBetween(a, b);
     row.lastPath = seen.relay ? "relay" : inner;
   } catch {
     row.faults.push("broke off");
@@ -116,12 +113,6 @@ async function echo(conn: Conn, text: string): Promise<void> {
     got += new TextDecoder().decode(chunk);
   }
   assert.equal(got, text);
-}
-
-async function pathOf(a: Daemon, b: Daemon): Promise<Path> {
-  const [there, back] = await Promise.all([a.peer(b), b.peer(a)]);
-  const direct = [there, back].filter((peer) => peer !== undefined && !peer.relay).length;
-  return direct === 2 ? "direct" : direct === 1 ? "half direct" : "relay";
 }
 
 /** The rows as aligned lines. */

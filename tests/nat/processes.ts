@@ -9,6 +9,9 @@ import { connect, type Driver, type IpcPeerInfo } from "../../mod.ts";
 import { cliArgs, eventually } from "../e2e/processes.ts";
 import type { Host, Internet } from "./net/internet.ts";
 
+/** How often a daemon is asked for its paths: it tells nobody by itself. */
+const POLL_MS = 100;
+
 /** The processes of one test; disposing it ends them all and removes their homes. */
 export class Processes implements AsyncDisposable {
   readonly #net: Internet;
@@ -179,4 +182,29 @@ export async function befriend(a: Daemon, b: Daemon): Promise<void> {
   });
   await b.driver.approveHandshake(a.node);
   await a.driver.waitForTrust(b.node, { timeoutMs: 20_000 });
+}
+
+/** A path as both ends see it. */
+export type Path = "direct" | "relay" | "half direct";
+
+/** What two daemons say of the path between them. */
+export async function pathBetween(a: Daemon, b: Daemon): Promise<Path> {
+  const [there, back] = await Promise.all([a.peer(b), b.peer(a)]);
+  const direct = [there, back].filter((peer) => peer !== undefined && !peer.relay).length;
+  return direct === 2 ? "direct" : direct === 1 ? "half direct" : "relay";
+}
+
+/** Waits until both ends have a direct path; how long that took, ms, or undefined when it did not come in time. */
+export async function directWithin(
+  a: Daemon,
+  b: Daemon,
+  timeoutMs: number,
+): Promise<number | undefined> {
+  const startMs = performance.now();
+  for (;;) {
+    const tookMs = performance.now() - startMs;
+    if (await pathBetween(a, b) === "direct") return tookMs;
+    if (tookMs > timeoutMs) return undefined;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
 }

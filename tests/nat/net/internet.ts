@@ -7,7 +7,7 @@
  */
 
 import { Namespaces } from "./namespaces.ts";
-import { fullCone, PORT_RESTRICTED, SYMMETRIC, udpOnlyWith } from "./rules.ts";
+import { fullCone, PORT_RESTRICTED, REMAPPED, SYMMETRIC, udpOnlyWith } from "./rules.ts";
 
 /** How a host is attached. */
 export const KINDS = [
@@ -31,6 +31,8 @@ export interface Host {
   readonly publicAddress: string;
   /** The router that has that address; the host itself when it is public. */
   readonly edge: string;
+  /** The device of the router in the middle that leads there. */
+  readonly link: string;
 }
 
 const RENDEZVOUS_HOST = "198.51.100.2";
@@ -39,6 +41,9 @@ const SECOND_HOST = "192.168.1.11";
 const HOME_GATEWAY = "192.168.1.1";
 const CARRIER_HOST = "100.64.0.2";
 const CARRIER_GATEWAY = "100.64.0.1";
+/** What leaves a limited link at once, and the longest a packet waits for it: about what home routers have. */
+const BURST_BYTES = 16_384;
+const QUEUE_MS = 50;
 
 /** The world; disposing it removes all namespaces. */
 export class Internet implements AsyncDisposable {
@@ -86,8 +91,8 @@ export class Internet implements AsyncDisposable {
     switch (kind) {
       case "public": {
         const namespace = await this.namespaces.add(`host${this.#links}`);
-        const address = await this.#attach(namespace);
-        return { namespace, address, publicAddress: address, edge: namespace };
+        const { address, link } = await this.#attach(namespace);
+        return { namespace, address, publicAddress: address, edge: namespace, link };
       }
       case "full cone":
         return await this.#inside(await this.#home(fullCone(HOST)), HOST);
@@ -115,20 +120,52 @@ export class Internet implements AsyncDisposable {
     }
   }
 
+  /** Limits what reaches a home or host from outside, bits per second. */
+  async limit({ link }: Host, rate: number): Promise<void> {
+    await this.namespaces.exec(this.router, "tc", [
+      ...["qdisc", "add", "dev", link, "root", "tbf"],
+      ...["rate", `${rate}bit`, "burst", `${BURST_BYTES}`, "latency", `${QUEUE_MS}ms`],
+    ]);
+  }
+
+  /** Drops everything between two public addresses until the returned function is called. */
+  async cut(a: Host, b: Host): Promise<() => Promise<void>> {
+    const drop = (from: Host, to: Host) =>
+      `ip saddr ${from.publicAddress} ip daddr ${to.publicAddress} drop`;
+    await this.namespaces.nft(
+      this.router,
+      `table ip cut { chain forward {
+         type filter hook forward priority filter;
+         ${drop(a, b)}
+         ${drop(b, a)}
+       }
+      }
+      `,
+    );
+    return async () => await this.namespaces.nft(this.router, "delete table ip cut");
+  }
+
+  /** Gives all that is behind a port-restricted NAT other ports outside, in the middle of everything. */
+  async remap({ edge }: Host): Promise<void> {
+    await this.namespaces.nft(edge, REMAPPED);
+    await this.namespaces.exec(edge, "conntrack", ["-D", "-p", "udp"]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespaces[Symbol.asyncDispose]();
   }
 
   /** Gives a namespace a public address on its device `wan`. */
-  async #attach(namespace: string): Promise<string> {
+  async #attach(namespace: string): Promise<{ address: string; link: string }> {
     const base = 4 * this.#links++;
     const address = `203.0.113.${base + 2}`;
     const gateway = `203.0.113.${base + 1}`;
+    const link = `link${base}`;
     await this.namespaces.join(
-      { namespace: this.router, device: `link${base}`, address: `${gateway}/30` },
+      { namespace: this.router, device: link, address: `${gateway}/30` },
       { namespace, device: "wan", address: `${address}/30`, gateway },
     );
-    return address;
+    return { address, link };
   }
 
   /** A router with a bridge for what is inside. */
@@ -146,18 +183,19 @@ export class Internet implements AsyncDisposable {
 
   async #home(rules: string, inside?: string): Promise<Home> {
     const namespace = await this.#router(`nat${this.#links}`, rules, inside);
-    const publicAddress = await this.#attach(namespace);
-    return { namespace, publicAddress, edge: namespace };
+    const { address, link } = await this.#attach(namespace);
+    return { namespace, publicAddress: address, edge: namespace, link };
   }
 
-  async #inside({ namespace, publicAddress, edge }: Home, address: string): Promise<Host> {
+  async #inside(home: Home, address: string): Promise<Host> {
+    const { namespace, publicAddress, edge, link } = home;
     const number = address.split(".")[3]!;
     const host = await this.namespaces.add(`host${this.#links}-${number}`);
     await this.namespaces.join(
       { namespace, device: `to${number}`, bridge: "lan" },
       { namespace: host, device: "eth0", address: `${address}/24`, gateway: HOME_GATEWAY },
     );
-    return { namespace: host, address, publicAddress, edge };
+    return { namespace: host, address, publicAddress, edge, link };
   }
 }
 
@@ -165,4 +203,5 @@ interface Home {
   readonly namespace: string;
   readonly publicAddress: string;
   readonly edge: string;
+  readonly link: string;
 }

@@ -100,8 +100,8 @@ export class Namespaces implements AsyncDisposable {
   }
 
   /** Runs a program in a namespace to its end. */
-  async exec(namespace: string, ...command: string[]): Promise<string> {
-    return await run("ip", ["netns", "exec", namespace, ...command]);
+  async exec(namespace: string, command: string, args: readonly string[]): Promise<string> {
+    return await run("ip", ["netns", "exec", namespace, command, ...args]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

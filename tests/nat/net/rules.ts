@@ -69,3 +69,17 @@ table ip beacon_only {
 }
 `;
 }
+
+/**
+ * In the place of {@linkcode PORT_RESTRICTED}'s mapping: UDP leaves from other ports than it did,
+ * which were those of its sockets: none that the system chooses by itself is below 32768.
+ */
+export const REMAPPED = `
+flush chain ip nat postrouting
+table ip nat {
+  chain postrouting {
+    oifname "wan" meta l4proto udp masquerade to :20000-29999
+    oifname "wan" masquerade
+  }
+}
+`;
