@@ -17,6 +17,7 @@ const DIAL_MS = 15_000;
 /** A transfer under way. */
 export class Transfer implements AsyncDisposable {
   readonly #bytes: number;
+  readonly #marker: string | undefined;
   readonly #listener: Listener;
   readonly #out: Conn;
   readonly #sent = createHash("sha256");
@@ -26,15 +27,22 @@ export class Transfer implements AsyncDisposable {
   #arrived = 0;
   #failure: Error | undefined;
 
-  /** Starts sending from a to b. */
-  static async start(a: Daemon, b: Daemon, bytes: number): Promise<Transfer> {
+  /** Starts sending from a to b: random bytes, or one text again and again. */
+  static async start(a: Daemon, b: Daemon, bytes: number, marker?: string): Promise<Transfer> {
     const listener = await b.driver.listen(PORT);
     const accepting = listener.accept();
     const out = await a.driver.dial(b.node, PORT, { timeoutMs: DIAL_MS });
-    return new Transfer(bytes, listener, out, await accepting);
+    return new Transfer(bytes, marker, listener, out, await accepting);
   }
 
-  private constructor(bytes: number, listener: Listener, out: Conn, into: Conn) {
+  private constructor(
+    bytes: number,
+    marker: string | undefined,
+    listener: Listener,
+    out: Conn,
+    into: Conn,
+  ) {
+    this.#marker = marker;
     this.#bytes = bytes;
     this.#listener = listener;
     this.#out = out;
@@ -89,7 +97,10 @@ export class Transfer implements AsyncDisposable {
     const chunk = new Uint8Array(CHUNK_BYTES);
     for (let left = this.#bytes; left > 0; left -= CHUNK_BYTES) {
       const part = chunk.subarray(0, Math.min(left, CHUNK_BYTES));
-      crypto.getRandomValues(part);
+      if (this.#marker === undefined) crypto.getRandomValues(part);
+      else {part.set(
+          new TextEncoder().encode(this.#marker.repeat(part.length)).subarray(0, part.length),
+        );}
       this.#sent.update(part);
       await out.write(part);
     }

@@ -72,6 +72,9 @@ export class Internet implements AsyncDisposable {
           gateway: "198.51.100.1",
         },
       );
+      // A batch of datagrams would cross in one piece, and a capture show the head of the first only.
+      await net.namespaces.ip(net.router, "link set beacon gso_max_segs 1");
+      await net.namespaces.ip(net.rendezvous, "link set wan gso_max_segs 1");
       return net;
     } catch (error) {
       await net[Symbol.asyncDispose]();
