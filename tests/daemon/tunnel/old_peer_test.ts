@@ -1,0 +1,83 @@
+/** Paths to daemons of the existing kind, which answer by the way they last heard us and probe nothing. */
+
+import assert from "node:assert/strict";
+import { OldPeer } from "../harness/old_peer.ts";
+import type { TestNode } from "../harness/node.ts";
+import { Nat, type Sent } from "../harness/udp.ts";
+import { BEACON, datagram, texts, World } from "../harness/world.ts";
+
+function isDirect({ from, to }: Sent): boolean {
+  return from.host !== BEACON.host && to.host !== BEACON.host;
+}
+
+/** A node of ours and an old one, both behind NATs that let in only whom they sent to. */
+async function behindNats(world: World, answersControl: boolean): Promise<[TestNode, OldPeer]> {
+  const one = new Nat(world.net, { host: "198.51.100.1" });
+  const two = new Nat(world.net, { host: "198.51.100.2" });
+  const a = await world.node(5, { nat: one, endpoint: { host: "10.0.0.5", port: 4000 } });
+  const endpoint = { host: "10.0.0.7", port: 4000 };
+  const old = await OldPeer.start(world, 7, { nat: two, endpoint, answersControl });
+  await world.run(100);
+  world.directory.endpoints.set(5, a.observed.at(-1)!);
+  world.directory.endpoints.set(7, old.observed!);
+  return [a, old];
+}
+
+/** Both say something every second; the counts of what did not arrive. */
+async function converse(
+  world: World,
+  a: TestNode,
+  old: OldPeer,
+  seconds: number,
+): Promise<number[]> {
+  const [here, there] = [a.got.length, old.got.length];
+  for (let i = 0; i < seconds; i++) {
+    a.send(datagram(a, old, `to old ${i}`));
+    old.say(a, `from old ${i}`);
+    await world.run(1_000);
+  }
+  return [seconds - (a.got.length - here), seconds - (old.got.length - there)];
+}
+
+for (const answersControl of [true, false]) {
+  const what = answersControl ? "that answers probes" : "that answers no probe";
+  Deno.test(`an old peer ${what} is met by punching and stays direct`, async () => {
+    await using world = new World();
+    const [a, old] = await behindNats(world, answersControl);
+    using _old = old;
+    a.wanted.add(7);
+    await world.clock.finish(a.tunnels.ensure(7));
+    a.send(datagram(a, old, "hello"));
+    await world.clock.until(() => old.got.length === 1, 1_000);
+    await world.run(20_000);
+    assert.deepEqual(await converse(world, a, old, 60), [0, 0]);
+    assert.equal(texts(a).at(-1), "from old 59");
+    if (!answersControl) return;
+    assert.equal(a.tunnels.isRelayed(7), false);
+    assert.equal(old.route?.via, "direct");
+  });
+}
+
+Deno.test("a relayed old peer comes to the direct path when it opens, and back to the relay when it closes", async () => {
+  await using world = new World();
+  world.net.drop = isDirect;
+  const [a, old] = await behindNats(world, true);
+  using _old = old;
+  a.wanted.add(7);
+  await world.clock.finish(a.tunnels.ensure(7));
+  a.send(datagram(a, old, "hello"));
+  await world.clock.until(() => old.got.length === 1, 1_000);
+  await world.clock.until(() => a.tunnels.isRelayed(7), 1_000);
+  assert.deepEqual(await converse(world, a, old, 30), [0, 0]);
+  world.net.drop = () => false;
+  // Datagrams that the old one sends while its choice of path is being made are its own affair.
+  await converse(world, a, old, 30);
+  assert.ok(!a.tunnels.isRelayed(7));
+  assert.equal(old.route?.via, "direct");
+  assert.deepEqual(await converse(world, a, old, 10), [0, 0]);
+  world.net.drop = isDirect;
+  await world.clock.finish(a.control.ping({ network: 0, node: 7 }, { timeoutMs: 10_000 }));
+  await converse(world, a, old, 5);
+  assert.ok(a.tunnels.isRelayed(7));
+  assert.deepEqual(await converse(world, a, old, 30), [0, 0]);
+});
