@@ -10,6 +10,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { formatAddress } from "../protocol/address.ts";
 import { type AeadFactory, KeyPair } from "../protocol/crypto/mod.ts";
+import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, parseEndpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
 import { ensurePrivateDir } from "../platform/files.ts";
@@ -328,6 +329,14 @@ export class Daemon implements Backend, AsyncDisposable {
 
   health(): Json {
     return daemonHealth(this);
+  }
+
+  path(node: number): Json {
+    const report = this.tunnels.describe(node);
+    if (report !== undefined) return { ...report };
+    throw new PilotError("not_found", `There is no tunnel to node ${node}`, {
+      hint: `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
+    });
   }
 
   emit(event: string, data: Json): void {

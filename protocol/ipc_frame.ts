@@ -88,6 +88,8 @@ export const Cmd = {
   PingOk: 0x49,
   HandshakeTarget: 0x4a,
   HandshakeTargetOk: 0x4b,
+  Path: 0x4c,
+  PathOk: 0x4d,
   /** Ours, daemon to client, empty: is anybody there? Dropped like every unknown command. */
   Probe: 0x4f,
 } as const;

@@ -16,6 +16,10 @@ export interface IpcPeerInfo {
   authenticated: boolean;
   /** Traffic goes through the beacon now. */
   relay?: boolean;
+  /** Ours: round trip of the probes on this path, milliseconds; null when it was never probed. */
+  rtt_ms?: number | null;
+  /** Ours: milliseconds for which this path is in use. */
+  since_ms?: number | null;
   /** Ours: largest IP packet that the path has proven to carry, bytes. */
   path_mtu?: number;
   /** Ours: payload bytes of a full stream segment on this path. */

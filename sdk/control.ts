@@ -24,6 +24,7 @@ import {
   type IpcPingReply,
   type IpcTrustedPeer,
 } from "../protocol/ipc.ts";
+import type { PathReport } from "../protocol/path/mod.ts";
 import { type AbortOptions, delay, timeoutError, type WaitOptions } from "./abort.ts";
 import { Networks } from "./networks.ts";
 import { type JsonObject, Requester } from "./requester.ts";
@@ -125,6 +126,23 @@ export class Control {
       signal,
       timeoutMs: timeoutMs + MARGIN_MS,
       payload: encodePing({ address, timeoutMs }),
+    });
+  }
+
+  /**
+   * Which way to a peer is used, which others were tried, and why it is not direct if it is not.
+   *
+   * @param target Whom.
+   * @param options Signal.
+   * @returns The ways at this moment.
+   * @throws {PilotError} `not_found` when there is no tunnel to it; `unavailable` with a daemon without this command.
+   */
+  async path(target: Target, options: AbortOptions = {}): Promise<PathReport> {
+    const { node } = await this.resolveTarget(target, options);
+    const payload = encodeNode(checkNode(node));
+    return await this.#requester.extended(`Path to node ${node}`, Cmd.Path, {
+      ...options,
+      payload,
     });
   }
 

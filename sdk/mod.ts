@@ -18,6 +18,13 @@ export type { FileSource, StreamFile } from "./file_source.ts";
 export { Subscription, type TopicEvent } from "./events.ts";
 export type { Target } from "./target.ts";
 export type { AbortOptions, WaitOptions } from "./abort.ts";
+export type {
+  CandidateKind,
+  CandidateReport,
+  PathMode,
+  PathReason,
+  PathReport,
+} from "../protocol/path/mod.ts";
 export type { Connector, Transport } from "./transport.ts";
 export type {
   IpcConnInfo,

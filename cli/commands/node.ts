@@ -118,14 +118,52 @@ async function peers(call: Invocation): Promise<Outcome> {
     peer.node_id,
     peer.endpoint,
     peer.relay ? "relay" : "direct",
-    peer.encrypted ? "yes" : "no",
+    formatRtt(peer.rtt_ms),
+    formatSince(peer.since_ms),
+    peer.path_mtu ?? "",
     peer.authenticated ? "yes" : "no",
   ]);
-  const headings = ["NODE ID", "ENDPOINT", "PATH", "ENCRYPTED", "AUTHENTICATED"];
+  const headings = ["NODE ID", "ENDPOINT", "PATH", "RTT", "SINCE", "MTU", "AUTHENTICATED"];
   const text = found.length === 0
     ? call.style.dim("No peers")
     : table(headings, rows, call.style) + more(found.length);
   return { data: { peers: found, total: found.length }, text };
+}
+
+async function path(call: Invocation): Promise<Outcome> {
+  const target = call.arg(0, "peer");
+  const report = await (await call.driver()).path(target, { signal: call.signal });
+  const isDirect = report.reason_code === "";
+  const summary = fields([
+    ["Node ID", report.node_id],
+    ["Path", report.route === "none" ? "none" : `${report.route}, ${report.endpoint}`],
+    ["In use", report.since_ms === null ? "" : `for ${formatSince(report.since_ms)}`],
+    ["Round trip", formatRtt(report.rtt_ms)],
+    ["MTU", `${report.path_mtu} bytes, segments of ${report.mss}`],
+    ["Not direct", isDirect ? "" : report.reason],
+    [
+      "Next search",
+      report.next_search_ms === null ? "" : `in ${formatSince(report.next_search_ms)}`,
+    ],
+  ]);
+  const rows = report.candidates.map((candidate) => [
+    candidate.endpoint,
+    candidate.kind,
+    candidate.state.replace("_", " "),
+    formatRtt(candidate.rtt_ms),
+    `${candidate.answered}/${candidate.sent}`,
+    formatSince(candidate.last_answer_ms),
+  ]);
+  const headings = ["CANDIDATE", "KIND", "STATE", "RTT", "ANSWERED", "LAST ANSWER"];
+  return { data: { ...report }, text: `${summary}\n\n${table(headings, rows, call.style)}` };
+}
+
+function formatRtt(ms: number | null | undefined): string {
+  return typeof ms === "number" ? `${ms < 10 ? ms.toFixed(2) : ms.toFixed(0)} ms` : "";
+}
+
+function formatSince(ms: number | null | undefined): string {
+  return typeof ms === "number" ? formatUptime(ms / 1000) : "";
 }
 
 async function connections(call: Invocation): Promise<Outcome> {
@@ -246,8 +284,18 @@ export const nodeGroup: CommandGroup = {
         description: "Only those whose node id or endpoint contains it",
       }],
       examples: ["peers", "peers --search 10.0."],
-      returns: "peers[{node_id, endpoint, encrypted, authenticated, relay}], total",
+      returns:
+        "peers[{node_id, endpoint, encrypted, authenticated, relay, rtt_ms, since_ms, path_mtu, mss}], total",
       run: peers,
+    },
+    {
+      name: "path",
+      summary: "Show how a peer is reached, what was tried, and why not directly",
+      args: "<peer>",
+      examples: ["path alice", "path 42 --json"],
+      returns:
+        "node_id, route, endpoint, kind, since_ms, rtt_ms, heard_ms, mode, reason_code, reason, next_search_ms, path_mtu, mss, candidates[{endpoint, kind, state, rtt_ms, sent, answered, last_sent_ms, last_answer_ms}]",
+      run: path,
     },
     {
       name: "connections",

@@ -101,6 +101,8 @@ export interface Backend {
   info(): Json;
   /** `health` (daemon.md §7.7). */
   health(): Json;
+  /** The ways to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
+  path(node: number): Json;
   /** Reports a lifecycle event (daemon.md §9.4 names), for logs and later webhooks. */
   emit(event: string, data: Json): void;
 }

@@ -41,6 +41,7 @@ const FEATURES: readonly string[] = [
   "ping",
   "lookup",
   "handshake_target",
+  "path",
 ];
 
 /** The byte stream to a client. */

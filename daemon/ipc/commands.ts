@@ -198,6 +198,10 @@ function handshakeTarget(
   );
 }
 
+function path({ backend }: CommandContext, payload: Uint8Array): Reply {
+  return json(Cmd.PathOk, backend.path(need(decodeNode(payload), "path")));
+}
+
 function ping(context: CommandContext, payload: Uint8Array): Promise<Reply> {
   const { address, timeoutMs } = need(decodePing(payload));
   const { backend, signal } = context;
@@ -228,4 +232,5 @@ export const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [Cmd.Lookup, lookup],
   [Cmd.Ping, ping],
   [Cmd.HandshakeTarget, handshakeTarget],
+  [Cmd.Path, path],
 ]);

@@ -6,7 +6,7 @@
  */
 
 import { isIP } from "node:net";
-import { type Endpoint, formatEndpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
+import { type Endpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
 import { ACK, type Packet } from "../../protocol/packet.ts";
 import { isPathProbe, type PathNeeds, pathProbeId, type Route } from "../../protocol/path/mod.ts";
 import type { Clock, TimerSet } from "../clock.ts";
@@ -181,9 +181,4 @@ function needsKeepalive({ paths: { current } }: PeerTunnel): boolean {
   }
   const { host } = current.route.endpoint;
   return isIP(host) === 0 || !isLoopbackIp(parseIp(host));
-}
-
-/** The route as `info` and the log show it. */
-export function formatRoute(route: Route | undefined): string {
-  return route === undefined || route.via === "relay" ? "(relay)" : formatEndpoint(route.endpoint);
 }

@@ -24,13 +24,21 @@ import {
   PROTO_CONTROL,
   PROTO_STREAM,
 } from "../../protocol/packet.ts";
-import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
+import {
+  formatRoute,
+  type PathReport,
+  pathTimes,
+  RELAY_ROUTE,
+  reportPath,
+  type Route,
+  sameRoute,
+} from "../../protocol/path/mod.ts";
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
 import { KeyExchange } from "./key_exchange.ts";
-import { addResolution, formatRoute, PathDriver } from "./path_driver.ts";
+import { addResolution, PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
 import { PeerTunnel } from "./peer.ts";
 import { PeerKeys } from "./peer_keys.ts";
@@ -249,7 +257,17 @@ export class Tunnels {
       relay: peer.viaRelay,
       path_mtu: this.#mtu.pathMtu(peer),
       mss: this.#mtu.segmentBytes(peer),
+      ...pathTimes(peer.paths, this.#clock.now()),
     }));
+  }
+
+  /** The ways to a peer; undefined when there is no tunnel to it. */
+  describe(node: number): PathReport | undefined {
+    const peer = this.#peers.get(node);
+    if (peer === undefined) return undefined;
+    const pathMtu = this.#mtu.pathMtu(peer);
+    const facts = { node, pathMtu, mss: this.#mtu.segmentBytes(peer) };
+    return reportPath(peer.paths, facts, this.#clock.now());
   }
 
   /** Stops all timers and wipes all keys. The socket is closed by its owner. */

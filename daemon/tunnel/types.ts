@@ -82,6 +82,10 @@ export interface PeerInfo {
   authenticated: boolean;
   /** The path goes through the beacon. */
   relay: boolean;
+  /** Round trip of the probes on this path, ms; null when it was never probed. */
+  rtt_ms: number | null;
+  /** Milliseconds for which this path is in use. */
+  since_ms: number | null;
   /** MTU of the path as far as it is proven, bytes with IP headers. */
   path_mtu: number;
   /** Payload bytes of a full stream segment. */

@@ -90,7 +90,8 @@ export class PathManager {
    * asked again; a flag, because packets set it.
    */
   isStirred = false;
-  readonly #mode: PathMode;
+  /** Which ways may be taken. */
+  readonly mode: PathMode;
   readonly #random: (out: Uint8Array) => void;
   readonly #candidates: Candidate[] = [];
   #relay: Candidate | undefined;
@@ -109,7 +110,7 @@ export class PathManager {
   #polledMs = -Infinity;
 
   constructor(options: { mode: PathMode; random: (out: Uint8Array) => void }) {
-    this.#mode = options.mode;
+    this.mode = options.mode;
     this.#random = options.random;
     if (options.mode !== "no-relay") this.#relay = new Candidate("relay", RELAY_ROUTE);
   }
@@ -153,7 +154,7 @@ export class PathManager {
 
   /** Adds a direct way. A name that is no address is taken as it is. */
   add(kind: CandidateKind, endpoint: Endpoint): Candidate | undefined {
-    if (this.#mode === "relay-only" || kind === "relay") return undefined;
+    if (this.mode === "relay-only" || kind === "relay") return undefined;
     const route: Route = { via: "direct", endpoint };
     const known = this.#candidates.find((candidate) => sameRoute(candidate.route, route));
     if (known !== undefined) {
@@ -168,7 +169,7 @@ export class PathManager {
 
   /** Frames may be taken and sent this way at all. */
   admits(route: Route): boolean {
-    return route.via === "relay" ? this.#mode !== "no-relay" : this.#mode !== "relay-only";
+    return route.via === "relay" ? this.mode !== "no-relay" : this.mode !== "relay-only";
   }
 
   /** Notes a frame sent by the path in use, and whether a living peer answers such a frame at once. */
@@ -321,7 +322,7 @@ export class PathManager {
   }
 
   get #canSearch(): boolean {
-    return this.#mode !== "relay-only";
+    return this.mode !== "relay-only";
   }
 
   #traffic(now: number): void {

@@ -8,4 +8,5 @@ export * from "./candidate.ts";
 export * from "./manager.ts";
 export * from "./pmtu.ts";
 export * from "./probe.ts";
+export * from "./report.ts";
 export * from "./route.ts";

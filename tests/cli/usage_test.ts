@@ -11,7 +11,7 @@ const COMMANDS = Object.keys(catalog(root).commands);
 
 /** Issue "CLI": what must be there. */
 const PROMISED =
-  `init config info health peers connections find set-hostname clear-hostname set-tags clear-tags
+  `init config info health peers path connections find set-hostname clear-hostname set-tags clear-tags
   set-public set-private handshake pending approve reject trust untrust ping bench connect send recv listen
   send-message send-file subscribe publish inbox received lookup version context deregister dgram rendezvous`
     .split(/\s+/).concat(

@@ -359,6 +359,10 @@ export class FakeBackend implements Backend {
     return this.infoReply;
   }
 
+  path(node: number): Json {
+    return { node_id: node, route: "direct" };
+  }
+
   health(): Json {
     return { status: "ok", uptime_seconds: 1 };
   }

@@ -85,7 +85,7 @@ Deno.test("a tagged error carries code, message and hint", async () => {
   );
 });
 
-Deno.test("Ping, Lookup and HandshakeTarget are answered", async () => {
+Deno.test("Ping, Lookup, Path and HandshakeTarget are answered", async () => {
   await using rig = await startRig();
   using client = await modern(rig);
   await client.sendTagged(1, Cmd.Ping, hex("0000 00000002 000003e8"));
@@ -95,6 +95,10 @@ Deno.test("Ping, Lookup and HandshakeTarget are answered", async () => {
   });
   await client.sendTagged(2, Cmd.Lookup, hex("00000002"));
   assert.equal((await client.expectTagged(2)).cmd, Cmd.LookupOk);
+  await client.sendTagged(4, Cmd.Path, hex("00000002"));
+  const path = await client.expectTagged(4);
+  assert.equal(path.cmd, Cmd.PathOk);
+  assert.deepEqual(JSON.parse(text(path.payload)), { node_id: 2, route: "direct" });
   await client.sendTagged(3, Cmd.HandshakeTarget, utf8("bob"));
   assert.equal((await client.expectTagged(3)).cmd, Cmd.HandshakeTargetOk);
   assert.deepEqual(
