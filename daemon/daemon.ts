@@ -34,6 +34,7 @@ import { RegistrationLoop } from "./registry/registration.ts";
 import { attachDataExchange } from "./service/data_exchange.ts";
 import { attachEcho } from "./service/echo.ts";
 import { attachEventStream } from "./service/event_stream.ts";
+import { attachNameserver } from "./service/nameserver.ts";
 import type { Service } from "./service/service.ts";
 import { StateFiles } from "./state_files.ts";
 import { Control } from "./stream/control.ts";
@@ -368,6 +369,10 @@ export class Daemon implements Backend, AsyncDisposable {
       this.#services.push(attachDataExchange(this, { inboxDir, receivedDir }));
     }
     if (!options.noEventStream) this.#services.push(attachEventStream(this));
+    if (options.nameserver) {
+      const path = join(options.home, "nameserver.json");
+      this.#services.push(await attachNameserver(this, { clock: this.#clock, path }));
+    }
     this.trust.start();
     this.socket.start((data, from) => {
       this.#isBatch = true;

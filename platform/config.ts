@@ -62,6 +62,8 @@ export interface Config {
   no_dataexchange?: boolean;
   /** Switch the event stream off. */
   no_eventstream?: boolean;
+  /** Serve names on port 53. */
+  nameserver?: boolean;
   /** Registry heartbeat interval: Go duration or seconds. */
   keepalive?: string | number;
 }
@@ -115,6 +117,7 @@ const FIELDS = {
   no_echo: flag,
   no_dataexchange: flag,
   no_eventstream: flag,
+  nameserver: flag,
   keepalive,
 } as const;
 

@@ -130,6 +130,8 @@ export interface DaemonOptions {
   noDataExchange: boolean;
   /** Switch the event stream off. */
   noEventStream: boolean;
+  /** Serve names on port 53; default off. */
+  nameserver: boolean;
   /** Registry heartbeat interval, milliseconds; default 60 000. */
   keepaliveMs: number;
   /** Fixed public UDP endpoint, `host:port`; undefined asks the beacon. */
@@ -272,6 +274,7 @@ export function resolveDaemonOptions(
     noEcho: flags.noEcho ?? config.no_echo ?? false,
     noDataExchange: flags.noDataExchange ?? config.no_dataexchange ?? false,
     noEventStream: flags.noEventStream ?? config.no_eventstream ?? false,
+    nameserver: flags.nameserver ?? config.nameserver ?? false,
     keepaliveMs: (flags.keepaliveMs ??
       (keepalive === undefined ? 0 : parseDuration(String(keepalive)))) ||
       DEFAULT_KEEPALIVE_MS, // 0 means "the default", as in existing configs

@@ -14,6 +14,7 @@ export * from "./frame.ts";
 export * from "./frame_reader.ts";
 export * from "./ip.ts";
 export * from "./ipc.ts";
+export * from "./nameserver.ts";
 export * from "./packet.ts";
 export * from "./path/mod.ts";
 export * from "./ports.ts";

@@ -56,6 +56,7 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
   { flags: "--no-echo", description: "Switch the echo service (port 7) off" },
   { flags: "--no-dataexchange", description: "Switch messages and files (port 1001) off" },
   { flags: "--no-eventstream", description: "Switch the event stream (port 1002) off" },
+  { flags: "--nameserver", description: "Serve names on port 53 (off)" },
   {
     flags: "--keepalive <duration>",
     description: "Registry heartbeat interval (60s)",
@@ -106,6 +107,7 @@ function daemonFlags(call: Invocation): DaemonFlags {
     noEcho: options.flag("echo") === false ? true : undefined,
     noDataExchange: options.flag("dataexchange") === false ? true : undefined,
     noEventStream: options.flag("eventstream") === false ? true : undefined,
+    nameserver: options.flag("nameserver"),
     keepaliveMs: options.number("keepalive"),
     logLevel: options.text("log-level") as LogLevel | undefined,
     logFormat: options.text("log-format") as LogFormat | undefined,
@@ -162,6 +164,7 @@ async function runArguments(call: Invocation): Promise<string[]> {
   if (flags.noEcho) args.push("--no-echo");
   if (flags.noDataExchange) args.push("--no-dataexchange");
   if (flags.noEventStream) args.push("--no-eventstream");
+  if (flags.nameserver) args.push("--nameserver");
   return args;
 }
 
