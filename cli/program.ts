@@ -10,6 +10,7 @@ import { daemonGroup } from "./commands/daemon.ts";
 import { diagnosticsGroup } from "./commands/diagnostics.ts";
 import { eventsGroup } from "./commands/events.ts";
 import { messagesGroup } from "./commands/messages.ts";
+import { namesGroup } from "./commands/names.ts";
 import { nodeGroup } from "./commands/node.ts";
 import { serversGroup } from "./commands/servers.ts";
 import { setupGroup } from "./commands/setup.ts";
@@ -29,6 +30,7 @@ export const GROUPS: readonly CommandGroup[] = [
   trustGroup,
   messagesGroup,
   eventsGroup,
+  namesGroup,
   streamsGroup,
   diagnosticsGroup,
   serversGroup,

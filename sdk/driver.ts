@@ -30,6 +30,7 @@ import { fileSource, streamSource } from "./file_source_deno.ts";
 import { type FileReceipt, sendFile, type SendFileOptions } from "./files.ts";
 import { type MessageReceipt, sendMessage, type SendMessageOptions } from "./messages.ts";
 import { DEFAULT_BACKLOG, Listener } from "./listener.ts";
+import { Names } from "./names.ts";
 import { protocolError } from "./remote_error.ts";
 import type { Session } from "./session.ts";
 import { checkU16, splitTargetPort, type Target } from "./target.ts";
@@ -326,6 +327,16 @@ export class Driver extends Control implements AsyncDisposable {
     options: WaitOptions = {},
   ): Promise<Subscription> {
     return subscribe(this, target, topic, options);
+  }
+
+  /**
+   * Names at an agent that runs a nameserver (`pilotctl daemon start --nameserver`).
+   *
+   * @param target The agent.
+   * @returns The nameserver; nothing is sent before it is asked something.
+   */
+  names(target: Target): Names {
+    return new Names(this, target);
   }
 
   /**

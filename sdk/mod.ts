@@ -16,6 +16,9 @@ export type { MessageReceipt, MessageType, SendMessageOptions } from "./messages
 export type { FileProgress, FileReceipt, SendFileOptions } from "./files.ts";
 export type { FileSource, StreamFile } from "./file_source.ts";
 export { Subscription, type TopicEvent } from "./events.ts";
+export { type NamedService, Names, type NamesDriver, type RegisterNameOptions } from "./names.ts";
+export type { Dialler } from "./messages.ts";
+export type { NameProvider } from "../protocol/nameserver.ts";
 export type { Target } from "./target.ts";
 export type { AbortOptions, WaitOptions } from "./abort.ts";
 export type {

@@ -20,6 +20,8 @@ const PROMISED =
       "daemon stop",
       "daemon status",
       "gateway run",
+      "name query",
+      "name register",
     );
 
 Deno.test("every promised command exists", () => {
