@@ -92,12 +92,12 @@ export class NameStore {
     if (this.#records.revision === this.#saved) return;
     this.#cancel = this.#clock.after(SAVE_DELAY_MS, () => {
       this.#cancel = undefined;
-      this.#save();
+      void this.flush();
     });
   }
 
   /**
-   * Writes what is not written yet.
+   * Writes what is not written yet and plans no other write.
    *
    * @returns When nothing is written any more.
    */
@@ -105,13 +105,17 @@ export class NameStore {
     this.#closed = true;
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#save();
-    await this.#writing;
+    await this.flush();
   }
 
-  /** One write after the other, so that an older state never comes last. */
-  #save(): void {
-    this.#writing = this.#writing.then(() => this.#write());
+  /**
+   * Writes now what is not written yet; a failure is logged and left to the next time.
+   *
+   * @returns When that is done.
+   */
+  flush(): Promise<void> {
+    // One write after the other, so that an older state never comes last.
+    return this.#writing = this.#writing.then(() => this.#write());
   }
 
   async #write(): Promise<void> {
