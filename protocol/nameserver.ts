@@ -8,11 +8,11 @@ import { type Address, formatAddress, MAX_PORT, parseAddress } from "./address.t
 import { decodeText, encodeText } from "./bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "./errors.ts";
 
-/** Longest name, bytes of UTF-8: as in DNS. */
+/** Longest name of a nameserver's record, bytes of UTF-8: as in DNS. */
 export const MAX_NAME_BYTES = 253;
-/** Longest request, bytes: the longest sensible one has about 300 and fits one segment of any path. */
+/** Longest request to a nameserver, bytes: the longest sensible one has about 300 and fits one segment of any path. */
 export const MAX_NAME_REQUEST_BYTES = 512;
-/** Longest reply, bytes: what existing clients read (rendezvous.md §11). */
+/** Longest reply of a nameserver, bytes: what existing clients read (rendezvous.md §11). */
 export const MAX_NAME_REPLY_BYTES = 65_535;
 
 /** What can be registered: A is name to address, N network name to number, S a provider of a service. */
@@ -52,6 +52,9 @@ export type NameReply =
 /** Unicode's White_Space, which differs from JavaScript's `\s` in U+0085 and U+FEFF: names must split alike everywhere. */
 const SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
 
+/** What would steer the terminal of who looks at a name. */
+const CONTROL = /\p{Cc}/u;
+
 const USAGE = {
   query: { A: "QUERY A <name>", N: "QUERY N <name>", S: "QUERY S <net_id> <port>" },
   register: {
@@ -69,6 +72,7 @@ const NAME_TOO_LONG = new DecodeError(
   "too_long",
   `name is longer than ${MAX_NAME_BYTES} bytes`,
 );
+const BAD_NAME = new DecodeError("malformed", "name holds a control character");
 const TOO_FEW = new DecodeError("too_short", "too few fields");
 const REPLY_TOO_LONG = new DecodeError(
   "too_long",
@@ -110,8 +114,7 @@ export function decodeNameRequest(bytes: Uint8Array): Decoded<NameRequest> {
  *
  * @param request The request.
  * @returns Its bytes, without a line end.
- * @throws {PilotError} `invalid_argument` for a name that is empty, too long or holds white space, and for numbers out
- * of range.
+ * @throws {PilotError} `invalid_argument` for what is no name ({@linkcode isName}), and for numbers out of range.
  */
 export function encodeNameRequest(request: NameRequest): Uint8Array {
   if (request.command === "query") {
@@ -180,14 +183,21 @@ export function encodeNameReply(reply: NameReply): Uint8Array {
 }
 
 /**
- * Whether a text can be a name: 1 to {@linkcode MAX_NAME_BYTES} bytes without white space.
+ * Whether a text can be a name: 1 to {@linkcode MAX_NAME_BYTES} bytes without white space and control characters.
  *
  * @param text The text.
  * @returns True when it can.
  */
 export function isName(text: string): boolean {
-  return text !== "" && text.length <= MAX_NAME_BYTES && text.isWellFormed() &&
-    !SPACE.test(text) && encodeText(text).length <= MAX_NAME_BYTES;
+  return text !== "" && text.isWellFormed() && !SPACE.test(text) && nameFault(text) === undefined;
+}
+
+/** What is wrong with a field that is to be a name. */
+function nameFault(field: string): DecodeError | undefined {
+  if (field.length > MAX_NAME_BYTES || encodeText(field).length > MAX_NAME_BYTES) {
+    return NAME_TOO_LONG;
+  }
+  return CONTROL.test(field) ? BAD_NAME : undefined;
 }
 
 function fieldsOf(text: string): string[] {
@@ -196,7 +206,7 @@ function fieldsOf(text: string): string[] {
 
 function nameQuestion(type: "A" | "N", [name]: string[]): Decoded<NameQuestion> {
   if (name === undefined) return usage("query", type);
-  return isName(name) ? { type, name } : NAME_TOO_LONG;
+  return nameFault(name) ?? { type, name };
 }
 
 function serviceQuestion([net, portText]: string[]): Decoded<NameQuestion> {
@@ -211,7 +221,8 @@ function recordOf(type: "A" | "N" | "S", fields: string[]): Decoded<NameRecord> 
   const needed = { A: 2, N: 2, S: 4 };
   if (fields.length < needed[type]) return usage("register", type);
   const [name = "", second, net, portText] = fields;
-  if (!isName(name)) return NAME_TOO_LONG;
+  const fault = nameFault(name);
+  if (fault !== undefined) return fault;
   if (type === "N") {
     const network = numberOf(second);
     return network === undefined ? badNumber("network", second) : { type, name, network };
@@ -279,7 +290,7 @@ function encodeProviders(providers: readonly NameProvider[]): Uint8Array {
 function checkName(name: string): string {
   if (isName(name)) return name;
   throw new PilotError("invalid_argument", `Not a name: "${name}"`, {
-    hint: `A name has 1 to ${MAX_NAME_BYTES} bytes and no white space.`,
+    hint: `A name has 1 to ${MAX_NAME_BYTES} bytes, no white space and no control characters.`,
   });
 }
 

@@ -23,7 +23,7 @@ import type { Conn } from "./conn.ts";
 import { type Dialler, peerName, using } from "./messages.ts";
 import type { Target } from "./target.ts";
 
-/** Longest time for a request when the caller sets none, milliseconds: a first contact may be part of it. */
+/** Longest time for a request to a nameserver when the caller sets none, milliseconds: a first contact may be part of it. */
 const NAME_TIMEOUT_MS = 30_000;
 
 /** What {@linkcode Names} needs of a driver. */
@@ -71,7 +71,7 @@ export class Names {
   /**
    * Asks for the address behind a name.
    *
-   * @param name The name, 1 to 253 bytes without white space; upper and lower case differ.
+   * @param name The name, 1 to 253 bytes without white space and control characters; upper and lower case differ.
    * @param options Signal, limit.
    * @returns The address.
    * @throws {PilotError} `not_found`, `invalid_argument`.

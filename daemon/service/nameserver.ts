@@ -23,12 +23,12 @@ import { NameStore } from "./nameserver_store.ts";
 import { type Service, type ServiceConn, ServicePort } from "./service.ts";
 import { StreamIo } from "./stream_io.ts";
 
-/** Connections at once: each lives for one short exchange. */
+/** Connections to the nameserver at once: each lives for one short exchange. */
 const MAX_NAME_CONNS = 512;
-/** Connections of one peer at once: its programs ask at the same time, but not for long. */
+/** Connections of one peer to the nameserver at once: its programs ask at the same time, but not for long. */
 const MAX_NAME_CONNS_PER_PEER = 32;
-/** Longest wait for the request, and for the client to take the reply, milliseconds: as long as clients wait. */
-const EXCHANGE_MS = 10_000;
+/** Longest wait of the nameserver for the request, and for the client to take the reply, milliseconds: as long as clients wait. */
+const EXCHANGE_TIMEOUT_MS = 10_000;
 /** Pause between two sweeps of expired records, milliseconds (rendezvous.md §11). */
 const SWEEP_MS = 60_000;
 
@@ -97,7 +97,7 @@ class NameConn implements ServiceConn {
  */
 export async function attachNameserver(
   backend: Backend,
-  { clock, path, exchangeMs = EXCHANGE_MS }: NameserverOptions,
+  { clock, path, exchangeMs = EXCHANGE_TIMEOUT_MS }: NameserverOptions,
 ): Promise<Service> {
   const records = new NameRecords();
   const store = new NameStore(path, records, clock);

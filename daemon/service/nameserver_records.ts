@@ -15,11 +15,11 @@ import type {
 
 /** A record is forgotten this long after its last registration, milliseconds (rendezvous.md §11). */
 export const NAME_TTL_MS = 5 * 60_000;
-/** Records of all nodes: about 5 MB on disk at the very most, which are rewritten at a change. */
+/** Records of all nodes in a nameserver: at the very most 10 MB on disk, which a change rewrites. */
 export const MAX_NAME_RECORDS = 16_384;
-/** Records of one node, so that one cannot keep the others out: more names and services than one agent has. */
+/** Records of one node in a nameserver, so that one cannot keep the others out: more names and services than one agent has. */
 export const MAX_NAME_RECORDS_PER_NODE = 64;
-/** Providers of one service: so many of the longest names fit into one reply of 65 535 bytes. */
+/** Providers of one service in a nameserver: so many of the longest names fit into one reply of 65 535 bytes. */
 export const MAX_NAME_PROVIDERS = 200;
 
 /** Who asks for a registration. */

@@ -63,7 +63,15 @@ async function stop(home: string, ...args: string[]) {
 
 Deno.test("daemon start comes back when the socket answers, daemon stop when it is gone", async () => {
   await withDir(async (home) => {
-    const started = await start(home, "--hostname", "good", "--no-echo", "-keepalive", "5s");
+    const started = await start(
+      home,
+      "--hostname",
+      "good",
+      "--no-echo",
+      "--nameserver",
+      "-keepalive",
+      "5s",
+    );
     assert.equal(started.code, 0, JSON.stringify(started.error));
     const pid = at(started.data, "pid");
     assert.deepEqual(started.data, {
@@ -81,6 +89,7 @@ Deno.test("daemon start comes back when the socket answers, daemon stop when it 
     assert.equal(options.home, home);
     assert.equal(options.noEcho, true);
     assert.equal(options.noDataExchange, false);
+    assert.equal(options.nameserver, true);
     assert.equal(options.keepaliveMs, 5000);
     const again = await start(home);
     assert.equal(again.code, EXIT_CODES.already_exists);

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import FakeTimers from "@sinonjs/fake-timers";
 import type { CliDriver } from "../../cli/main.ts";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { run, runJson } from "./support.ts";
 
 const address = { network: 0, node: 5 };
+const REFRESH_MS = 120_000;
 const ADDRESS = "0:0000.0000.0005";
 
 /** A driver whose nameserver notes what it is asked; `calls` are its methods and arguments without options. */
@@ -107,22 +109,42 @@ Deno.test("name passes on what the nameserver refuses", async () => {
   }
 });
 
-Deno.test("name register --keep prints once and stays until it is interrupted", async () => {
-  const { driver, calls } = nameserver();
-  const interruptible = Promise.withResolvers<() => void>();
-  let isOver = false;
-  const running = runPrinted(driver, interruptible.resolve).finally(() => isOver = true);
-  const interrupt = await interruptible.promise;
-  while (calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.equal(isOver, false);
-  interrupt();
-  const { code, stdout } = await running;
-  assert.equal(code, 0);
-  assert.deepEqual(JSON.parse(stdout), { status: "ok", data: { type: "A", name: "me" } });
-  assert.equal(calls.length, 1);
+Deno.test("name register --keep prints once and registers again until it is interrupted", async () => {
+  const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const interruptible = Promise.withResolvers<() => void>();
+    const calls: string[] = [];
+    let connections = 0;
+    const running = run(["name", "register", "ns", "A", "me", "--keep", "--json"], {
+      onInterruptible: interruptible.resolve,
+      host: {
+        connect: () => {
+          connections++;
+          const registerAddress = (name: string) => {
+            // The second time the daemon is just being restarted.
+            if (calls.push(name) !== 2) return Promise.resolve();
+            return Promise.reject(new PilotError("connection_closed", "The daemon has gone"));
+          };
+          const close = () => Promise.resolve();
+          return Promise.resolve(
+            { names: () => ({ registerAddress }), close } as unknown as CliDriver,
+          );
+        },
+      },
+    });
+    const interrupt = await interruptible.promise;
+    await clock.tickAsync(REFRESH_MS - 1);
+    assert.deepEqual([calls.length, connections], [1, 1]);
+    await clock.tickAsync(1);
+    assert.deepEqual([calls.length, connections], [2, 1]);
+    await clock.tickAsync(2 * REFRESH_MS);
+    assert.deepEqual([calls.length, connections], [4, 2]);
+    interrupt();
+    const { code, stdout } = await running;
+    assert.equal(code, 0);
+    assert.deepEqual(JSON.parse(stdout), { status: "ok", data: { type: "A", name: "me" } });
+    assert.equal(clock.countTimers(), 0);
+  } finally {
+    clock.uninstall();
+  }
 });
-
-function runPrinted(driver: Partial<CliDriver>, onInterruptible: (interrupt: () => void) => void) {
-  const args = ["name", "register", "ns", "A", "me", "--keep", "--json"];
-  return run(args, { driver, onInterruptible });
-}

@@ -100,6 +100,8 @@ Deno.test("resolveDaemonOptions takes flags before the config and fills in defau
     assert.equal(options.trustAutoApprove, true);
     assert.equal(options.noEcho, true);
     assert.equal(options.noDataExchange, false);
+    assert.equal(options.nameserver, false);
+    assert.equal(resolveDaemonOptions(settings, { nameserver: true }).nameserver, true);
     assert.equal(options.keepaliveMs, 5000);
     assert.equal(options.listen, ":0");
     assert.equal(options.identity, join(home, "identity.json"));

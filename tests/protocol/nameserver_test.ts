@@ -100,6 +100,8 @@ Deno.test("decodeNameRequest says what is wrong in the words of the reference", 
     ["QUERY S x 1", 'invalid network "x"'],
     ["QUERY S 1 70000", 'invalid port "70000"'],
     [`QUERY A ${"é".repeat(127)}`, `name is longer than ${MAX_NAME_BYTES} bytes`],
+    ["QUERY N a\u001b[2Jb", "name holds a control character"],
+    [`REGISTER A \0 ${ADDRESS}`, "name holds a control character"],
     [Uint8Array.of(0x51, 0xff), "text is not valid UTF-8"],
     [
       "x".repeat(MAX_NAME_REQUEST_BYTES + 1),
@@ -202,7 +204,9 @@ Deno.test("decodeNameReply refuses what is no reply", () => {
 
 Deno.test("encodeNameRequest refuses names and numbers that would become another request", () => {
   const refused: NameRequest[] = [
-    ...["", "a b", "a\nb", "a\u0085b", "\ud800", "n".repeat(MAX_NAME_BYTES + 1)].map((name) => ({
+    ...["", "a b", "a\nb", "a\u0085b", "\ud800", "a\u001b", "n".repeat(MAX_NAME_BYTES + 1)].map((
+      name,
+    ) => ({
       command: "query" as const,
       question: { type: "A" as const, name },
     })),
