@@ -117,8 +117,12 @@ export class Names {
    * @throws {PilotError} `denied` when another node holds the name, `invalid_argument`.
    */
   async registerAddress(name: string, options: RegisterNameOptions = {}): Promise<void> {
-    await this.#register(options, async () => {
-      return { type: "A", name, address: await this.#ownAddress(options) };
+    await this.#register(name, options, async (signal) => {
+      return {
+        type: "A",
+        name,
+        address: options.address ?? await this.#driver.address({ signal }),
+      };
     });
   }
 
@@ -131,7 +135,7 @@ export class Names {
    * @throws {PilotError} `denied` when another node holds the name, `invalid_argument`.
    */
   async registerNetwork(name: string, network: number, options: WaitOptions = {}): Promise<void> {
-    await this.#register(options, () => Promise.resolve({ type: "N", name, network }));
+    await this.#register(name, options, () => ({ type: "N", name, network }));
   }
 
   /**
@@ -143,13 +147,10 @@ export class Names {
    */
   async registerService(service: NamedService, options: RegisterNameOptions = {}): Promise<void> {
     const { name, network, port } = service;
-    await this.#register(options, async () => {
-      return { type: "S", name, network, port, address: await this.#ownAddress(options) };
+    await this.#register(name, options, async (signal) => {
+      const address = options.address ?? await this.#driver.address({ signal });
+      return { type: "S", name, network, port, address };
     });
-  }
-
-  async #ownAddress({ address, signal }: RegisterNameOptions): Promise<Address> {
-    return address ?? await this.#driver.address({ signal });
   }
 
   async #query<K extends "A" | "N" | "S">(
@@ -161,22 +162,33 @@ export class Names {
       ? `providers of port ${question.port} in network ${question.network}`
       : `"${question.name}"`;
     const what = `Asking for ${asked}`;
-    const reply = await this.#exchange({ command: "query", question }, what, options);
+    const reply = await this.#exchange(() => ({ command: "query", question }), what, options);
     if (isKind(reply, kind)) return reply;
     throw unexpected(reply, what);
   }
 
-  async #register(options: WaitOptions, makeRecord: () => Promise<NameRecord>): Promise<void> {
-    const record = await makeRecord();
-    const what = `Registering "${record.name}"`;
-    const reply = await this.#exchange({ command: "register", record }, what, options);
+  async #register(
+    name: string,
+    options: WaitOptions,
+    makeRecord: (signal: AbortSignal) => NameRecord | Promise<NameRecord>,
+  ): Promise<void> {
+    const what = `Registering "${name}"`;
+    const reply = await this.#exchange(
+      async (signal) => ({ command: "register", record: await makeRecord(signal) }),
+      what,
+      options,
+    );
     if (reply.kind !== "ok") throw unexpected(reply, what);
   }
 
-  async #exchange(request: NameRequest, what: string, options: WaitOptions): Promise<NameReply> {
-    const bytes = encodeNameRequest(request);
+  async #exchange(
+    makeRequest: (signal: AbortSignal) => NameRequest | Promise<NameRequest>,
+    what: string,
+    options: WaitOptions,
+  ): Promise<NameReply> {
     const { signal, timeoutMs = NAME_TIMEOUT_MS } = options;
     return await withDeadline({ signal, timeoutMs }, what, async (signal) => {
+      const bytes = encodeNameRequest(await makeRequest(signal));
       const conn = await this.#driver.dial(this.target, PORT_NAMESERVER, { signal });
       return await using(conn, async () => {
         // In one write: servers read once.
