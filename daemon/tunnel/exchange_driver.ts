@@ -97,6 +97,17 @@ export class ExchangeDriver {
     this.#timers.after(PROBE_DELAY_MS * session.probes, () => this.challenge(peer, session));
   }
 
+  /**
+   * Answers a new key from an unknown place, by one small datagram at most: in turn our key, which the holder answers,
+   * and a challenge, which proves him. Either may be lost, so it goes on for as long as he does.
+   */
+  answerStranger(peer: PeerTunnel, session: Session, route: Route): void {
+    const now = this.#clock.now();
+    if (!this.#repliesPerNode.take(peer.node, now) || !this.#replies.take(now)) return;
+    if (session.strangerAnswers++ % 2 === 0) this.send(peer.node, "request", route);
+    else this.#sender.control(peer, session, PROBE_PAYLOAD, route);
+  }
+
   /** Makes the holder of a first key prove itself, if we are the ones who want something. */
   prove(peer: PeerTunnel): void {
     const session = peer.session;

@@ -17,7 +17,7 @@ import type { TunnelSender } from "./sender.ts";
 import { KEEPALIVE_MS, type Resolution, SWEEP_MS, type TunnelDeps } from "./types.ts";
 
 /** Announcements because our own mapping may be gone; the beacon answers each with a datagram. */
-export const ANNOUNCE_RATE = { perSecond: 0.5, burst: 2 } as const;
+export const ANNOUNCE_RATE = { perSecond: 1, burst: 2 } as const;
 /** Searches for direct ways, all peers together: each asks the registry and makes two hosts punch. */
 export const SEARCH_RATE = { perSecond: 20, burst: 100 } as const;
 /** How long after a request for punches the beacon's command may concern the peer asked for. */

@@ -32,6 +32,8 @@ export class Session {
   readonly origin: Route;
   /** Challenges sent while this is a candidate beside a live session. */
   probes = 0;
+  /** Answers to its PILAs from places where the peer was never seen. */
+  strangerAnswers = 0;
   readonly #aead: Aead;
   readonly #nonces: NonceSequence;
   readonly #windows = new ReplayWindows();

@@ -27,9 +27,7 @@ import {
 import {
   formatRoute,
   type PathReport,
-  pathTimes,
   RELAY_ROUTE,
-  reportPath,
   type Route,
   sameRoute,
 } from "../../protocol/path/mod.ts";
@@ -41,6 +39,7 @@ import { KeyExchange } from "./key_exchange.ts";
 import { addResolution, PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
 import { PeerTunnel } from "./peer.ts";
+import { describePaths, describePeer } from "./peer_info.ts";
 import { PeerKeys } from "./peer_keys.ts";
 import { TunnelSender } from "./sender.ts";
 import type { Session } from "./session.ts";
@@ -249,25 +248,14 @@ export class Tunnels {
 
   /** The peers as `info` shows them. */
   list(): PeerInfo[] {
-    return [...this.#peers.values()].map((peer) => ({
-      node_id: peer.node,
-      endpoint: formatRoute(peer.paths.current?.route),
-      encrypted: peer.session !== undefined,
-      authenticated: peer.live !== undefined,
-      relay: peer.viaRelay,
-      path_mtu: this.#mtu.pathMtu(peer),
-      mss: this.#mtu.segmentBytes(peer),
-      ...pathTimes(peer.paths, this.#clock.now()),
-    }));
+    const now = this.#clock.now();
+    return [...this.#peers.values()].map((peer) => describePeer(peer, this.#mtu, now));
   }
 
   /** The ways to a peer; undefined when there is no tunnel to it. */
   describe(node: number): PathReport | undefined {
     const peer = this.#peers.get(node);
-    if (peer === undefined) return undefined;
-    const pathMtu = this.#mtu.pathMtu(peer);
-    const facts = { node, pathMtu, mss: this.#mtu.segmentBytes(peer) };
-    return reportPath(peer.paths, facts, this.#clock.now());
+    return peer && describePaths(peer, this.#mtu, this.#clock.now());
   }
 
   /** Stops all timers and wipes all keys. The socket is closed by its owner. */
@@ -382,7 +370,12 @@ export class Tunnels {
   #onPila(pila: PilaFields, route: Route): void {
     const node = pila.sender;
     const peer = this.#peers.get(node);
-    if (peer?.find(pila.x25519) !== undefined) {
+    const known = peer?.find(pila.x25519);
+    if (peer !== undefined && known !== undefined) {
+      if (this.#isStrange(peer, known, route)) {
+        this.#driver.answerStranger(peer, known, route);
+        return;
+      }
       // Nothing new, and perhaps a replay: no state changes, and an answer only on request, at a limited rate.
       if (pila.request) this.#driver.reply(node, "response", route);
       return;
@@ -414,10 +407,20 @@ export class Tunnels {
       return;
     }
     peer.addCandidate(session);
+    if (this.#isStrange(peer, session, route)) {
+      this.#driver.answerStranger(peer, session, route);
+      return;
+    }
     this.#driver.send(node, "response", route);
     if (peer.live !== undefined) this.#driver.challenge(peer, session);
     // A datagram is not answered, and without an answer the key would stay unproven.
     else if (!this.#sender.flush(peer)) this.#driver.prove(peer);
+  }
+
+  /** A new key beside a live session, from where the peer was never seen: either it has moved, or somebody replays. */
+  #isStrange(peer: PeerTunnel, session: Session, route: Route): boolean {
+    return peer.live !== undefined && peer.candidates.includes(session) &&
+      !peer.paths.candidates.some((candidate) => sameRoute(candidate.route, route));
   }
 
   async #resolve(node: number, isAgain: boolean = false): Promise<void> {

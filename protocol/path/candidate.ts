@@ -35,27 +35,28 @@ const MAX_NEEDED = 4;
 
 /** A way to a peer. */
 export class Candidate {
+  /** Where its frames go. */
   readonly route: Route;
   /** The route as the list of one that senders take. */
   readonly routes: readonly Route[];
   /** Where it comes from. */
   kind: CandidateKind;
   /** The last authentic frame by it, ms; -Infinity before the first. */
-  heardMs = -Infinity;
+  heardMs: number = -Infinity;
   /** The last answer to a probe, ms. */
-  answeredMs = -Infinity;
+  answeredMs: number = -Infinity;
   /** The last probe, ms. */
-  probedMs = -Infinity;
+  probedMs: number = -Infinity;
   /** Probes sent. */
-  sent = 0;
+  sent: number = 0;
   /** Probes answered. */
-  answered = 0;
+  answered: number = 0;
   /** Times that it broke while it was in use, lately. */
-  failures = 0;
+  failures: number = 0;
   /** The first probe since the last answer, ms. */
-  unansweredMs = Infinity;
+  unansweredMs: number = Infinity;
   /** Bursts in a row without any answer. */
-  vainBursts = 0;
+  vainBursts: number = 0;
   readonly #outstanding: { readonly id: number; readonly sentMs: number }[] = [];
   readonly #rtts: number[] = [];
   #answerMs: number | undefined;
@@ -65,6 +66,12 @@ export class Candidate {
   #burstMs = 0;
   #burstAt = 0;
 
+  /**
+   * A way that nothing is known of yet.
+   *
+   * @param kind Where it comes from.
+   * @param route Where its frames go.
+   */
   constructor(kind: CandidateKind, route: Route) {
     this.kind = kind;
     this.route = route;

@@ -11,6 +11,7 @@
 
 import type { Endpoint } from "../ip.ts";
 import { Candidate, type CandidateKind } from "./candidate.ts";
+import { SearchSchedule } from "./search.ts";
 import { encodePathProbe, PATH_ANSWER_BYTES, pathProbeId } from "./probe.ts";
 import { type PathMode, RELAY_ROUTE, type Route, sameRoute } from "./route.ts";
 
@@ -34,27 +35,24 @@ export const OBSERVED_PAUSE_MS = 250;
 export const MAX_OBSERVED_PAUSE_MS = 30_000;
 /** Pause between two questions to the path in use because the peer comes another way. */
 export const CURRENT_PAUSE_MS = 1_000;
-/** Pauses between searches for a direct way while relayed; the last repeats while there is traffic. */
-export const SEARCH_PAUSES_MS: readonly number[] = [1_000, 3_000, 5_000, 10_000, 15_000];
-/** Traffic within this time makes a search urgent. */
-export const SEARCH_ACTIVE_MS = 30_000;
-/** Pause between searches of an idle pair at first; doubles. */
-export const SEARCH_IDLE_MS = 60_000;
-/** Longest such pause. */
-export const MAX_SEARCH_IDLE_MS = 600_000;
 /** A direct path is left for another that works as well only when it is this much faster: share, and ms. */
 export const FASTER = { share: 0.75, ms: 1 } as const;
+/** Pause before a direct way is looked for after one has just broken. */
+export const AFTER_FAILURE_MS = 1_000;
 /** A path in use for this long without breaking has made good its failures. */
 export const FORGIVE_MS = 60_000;
 
 /** A probe to send: a control packet with this payload, by this route only. */
 export interface PathProbe {
+  /** The route to be tried. */
   readonly route: Route;
+  /** Payload of the control packet. */
   readonly payload: Uint8Array;
 }
 
 /** What there is to do. */
 export interface PathWork {
+  /** Probes to send now. */
   readonly probes: readonly PathProbe[];
   /** Look for a direct way: ask the registry for the peer's endpoint and the beacon for punches. */
   readonly search: boolean;
@@ -78,18 +76,18 @@ const NOTHING: PathWork = { probes: [], search: false, announce: false, changed:
 /** All ways to one peer. */
 export class PathManager {
   /** The last authentic frame, ms; -Infinity before the first. */
-  heardMs = -Infinity;
+  heardMs: number = -Infinity;
   /** The last frame sent, ms. */
-  sentMs = -Infinity;
+  sentMs: number = -Infinity;
   /** The path in use was taken because the one before broke. */
-  isRepaired = false;
+  isRepaired: boolean = false;
   /** When the path in use was taken, ms. */
-  sinceMs = -Infinity;
+  sinceMs: number = -Infinity;
   /**
    * Something may be due earlier than {@linkcode PathManager.deadline} said last. The owner resets it when it has
    * asked again; a flag, because packets set it.
    */
-  isStirred = false;
+  isStirred: boolean = false;
   /** Which ways may be taken. */
   readonly mode: PathMode;
   readonly #random: (out: Uint8Array) => void;
@@ -101,14 +99,16 @@ export class PathManager {
   #isSuspect = false;
   /** The peer comes by the relay, and the path in use has not answered since: it may know better. */
   #isDisputed = false;
-  /** The last frame that was no control packet, ms, either way. */
-  #trafficMs = -Infinity;
   #isQuietAsked = true;
-  #searchMs = Infinity;
-  #searches = 0;
+  readonly #searches = new SearchSchedule();
   #announce = false;
   #polledMs = -Infinity;
 
+  /**
+   * Knows no way yet.
+   *
+   * @param options Which ways may be taken, and where ids of probes come from.
+   */
   constructor(options: { mode: PathMode; random: (out: Uint8Array) => void }) {
     this.mode = options.mode;
     this.#random = options.random;
@@ -143,7 +143,7 @@ export class PathManager {
 
   /** The next time at which {@linkcode PathManager.poll} may have something, ms. */
   get deadline(): number {
-    let next = this.#searchMs;
+    let next = this.#searches.nextMs;
     for (const candidate of this.candidates) next = Math.min(next, candidate.probeMs);
     const current = this.#current;
     if (current === undefined) return next;
@@ -238,10 +238,10 @@ export class PathManager {
       if (!current.isRelay && now - this.sinceMs > FORGIVE_MS && this.#unansweredMs === Infinity) {
         current.failures = 0;
       }
-      if (!current.isRelay && !current.isFailing(now)) this.#searchMs = Infinity;
+      if (!current.isRelay && !current.isFailing(now)) this.#searches.stop();
     }
     const changed = this.#choose(now);
-    const search = this.#isSearchDue(now, needs);
+    const search = this.#searches.take(now, needs.isWanted || needs.hasConns);
     const probes: PathProbe[] = [];
     for (const candidate of this.candidates) {
       while (candidate.probeMs <= now) {
@@ -280,14 +280,6 @@ export class PathManager {
     this.isStirred = true;
   }
 
-  /** Looks for a direct way as soon as possible, if there is need. */
-  hurry(now: number): void {
-    this.#searches = 0;
-    if (this.#current === undefined || !this.#current.isRelay || !this.#canSearch) return;
-    this.#searchMs = now;
-    this.isStirred = true;
-  }
-
   /** The peer's process is a new one, and came this way first. True when frames take another way now. */
   restarted(route: Route, now: number): boolean {
     const before = this.#current;
@@ -305,7 +297,8 @@ export class PathManager {
     for (const candidate of this.candidates) candidate.reset();
     this.check(now);
     this.#relay?.probe(CHECK_PROBES_MS, now);
-    this.hurry(now);
+    if (this.isRelayed && this.#canSearch) this.#searches.begin(now);
+    this.isStirred = true;
   }
 
   /**
@@ -318,7 +311,7 @@ export class PathManager {
 
   /** When the next search for a direct way is, ms; Infinity when none is planned. */
   get nextSearchMs(): number {
-    return this.#searchMs;
+    return this.#searches.nextMs;
   }
 
   get #canSearch(): boolean {
@@ -326,13 +319,7 @@ export class PathManager {
   }
 
   #traffic(now: number): void {
-    // The first word after a long silence: a search that was put off becomes urgent.
-    if (now - this.#trafficMs > SEARCH_ACTIVE_MS && this.#searchMs !== Infinity) {
-      this.#searches = Math.min(this.#searches, SEARCH_PAUSES_MS.length);
-      this.#searchMs = Math.min(this.#searchMs, now);
-      this.isStirred = true;
-    }
-    this.#trafficMs = now;
+    if (this.#searches.onTraffic(now)) this.isStirred = true;
   }
 
   #heardElsewhere(route: Route, now: number): boolean {
@@ -407,7 +394,7 @@ export class PathManager {
       const other = best ?? this.#proofOfRelay(current);
       if (other === undefined) {
         if (this.#relay !== undefined) this.#ask(this.#relay, CHECK_PROBES_MS, now);
-        if (this.#searchMs === Infinity && this.#canSearch) this.#searchMs = now;
+        if (this.#searches.nextMs === Infinity && this.#canSearch) this.#searches.begin(now);
         return false;
       }
       current.broke();
@@ -447,15 +434,11 @@ export class PathManager {
     this.#isSuspect = this.#isDisputed = false;
     this.isStirred = true;
     if (candidate.isRelay) {
-      this.#searches = 0;
-      this.#searchMs = !this.#canSearch
-        ? Infinity
-        : wasRelayed === undefined
-        ? now
-        : now + SEARCH_PAUSES_MS[0]!;
+      if (!this.#canSearch) return;
+      this.#searches.begin(wasRelayed === undefined ? now : now + AFTER_FAILURE_MS);
       return;
     }
-    this.#searchMs = Infinity;
+    this.#searches.stop();
     this.#relay?.rest();
     // Of several ways that work the fastest is wanted, which takes the round trip of each, and of this one.
     const others = this.#candidates.filter((other) => other !== candidate);
@@ -463,23 +446,6 @@ export class PathManager {
     for (const other of this.#candidates) {
       if (other.probeMs === Infinity) other.probe(SEARCH_PROBES_MS, now);
     }
-  }
-
-  #isSearchDue(now: number, { isWanted, hasConns }: PathNeeds): boolean {
-    if (now < this.#searchMs) return false;
-    if (!isWanted && !hasConns) {
-      this.#searchMs = now + MAX_SEARCH_IDLE_MS;
-      return false;
-    }
-    const isActive = now - this.#trafficMs < SEARCH_ACTIVE_MS;
-    const n = this.#searches++;
-    const last = SEARCH_PAUSES_MS.length - 1;
-    const idleMs = SEARCH_IDLE_MS * 2 ** Math.min(8, Math.max(0, n - last));
-    this.#searchMs = now +
-      (isActive || n < last
-        ? SEARCH_PAUSES_MS[Math.min(n, last)]!
-        : Math.min(idleMs, MAX_SEARCH_IDLE_MS));
-    return true;
   }
 
   /** Makes room: for what never answered and nobody but a frame speaks for first. */

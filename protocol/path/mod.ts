@@ -10,3 +10,4 @@ export * from "./pmtu.ts";
 export * from "./probe.ts";
 export * from "./report.ts";
 export * from "./route.ts";
+export * from "./search.ts";

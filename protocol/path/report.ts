@@ -73,8 +73,11 @@ export interface PathReport {
 
 /** What a {@linkcode PathManager} does not know itself. */
 export interface PathFacts {
+  /** Number of the peer. */
   readonly node: number;
+  /** See {@linkcode PathReport}. */
   readonly pathMtu: number;
+  /** See {@linkcode PathReport}. */
   readonly mss: number;
 }
 
