@@ -41,7 +41,12 @@ export const FIRST_BYTE_WITHIN_MS = 1_000;
 const QUIET_MS = 2_000;
 const RUN_MS = DIRECT_WITHIN_MS + QUIET_MS;
 const STEP_MS = 50;
-const SAY_EVERY_MS = 500;
+/** Often enough that something is always under way while the path changes. */
+const SAY_EVERY_MS = 100;
+/** For pairs whose path need not change. */
+const SAY_RELAYED_EVERY_MS = 1_000;
+/** Nothing is said in the end, so that everything arrives, ms. */
+const LISTEN_MS = 1_000;
 /** More than any frame without application data. */
 const SAY_BYTES = 700;
 
@@ -107,12 +112,18 @@ class Run {
     }, (error) => this.#error = String(error));
   }
 
+  step(ms: number): void {
+    const everyMs = this.#pairing.best === "relay" ? SAY_RELAYED_EVERY_MS : SAY_EVERY_MS;
+    if (ms % everyMs === 0 && ms < RUN_MS - LISTEN_MS) this.say();
+    this.#look();
+  }
+
   say(): void {
     this.#talk?.dialer.say(SAY_BYTES);
     this.#talk?.acceptor.say(SAY_BYTES);
   }
 
-  look(): void {
+  #look(): void {
     const way = wayBetween(...this.#agents);
     if (way === "none" || way === "relay") this.#directMs = undefined;
     else this.#directMs ??= this.#topology.now - this.#startMs;
@@ -169,10 +180,7 @@ export async function runPairings(pairings: readonly Pairing[]): Promise<Outcome
   const runs = pairings.map((pairing, i) => new Run(topology, pairing, placed[i]!));
   for (let ms = 0; ms < RUN_MS; ms += STEP_MS) {
     await topology.run(STEP_MS);
-    for (const run of runs) run.look();
-    if (ms > 0 && ms % SAY_EVERY_MS === 0 && ms < RUN_MS - 1_000) {
-      for (const run of runs) run.say();
-    }
+    for (const run of runs) run.step(ms);
   }
   return runs.map((run) => run.outcome());
 }
