@@ -14,6 +14,8 @@ import { Topology } from "./topology.ts";
 
 /** Largest answer to a stranger, bytes: that of a key. */
 const SMALL_BYTES = 200;
+/** Frames from this size on carry data of the conversation. */
+const DATA_BYTES = 500;
 
 /** Two agents in conversation, and somebody who sees and forges everything. */
 class Scene implements AsyncDisposable {
@@ -33,6 +35,7 @@ class Scene implements AsyncDisposable {
     this.stranger = { host: topology.address(), port: 666 };
     topology.internet.core.attach(this.stranger.host, (datagram) => void this.got.push(datagram));
     this.#before = this.#paths();
+    this.forgetRelayed();
   }
 
   static async open(): Promise<Scene> {
@@ -73,7 +76,7 @@ class Scene implements AsyncDisposable {
     let diverted = 0;
     core.drop = ({ from, to, data }) => {
       const isOurs = from.host === this.both.a.host.address && name(to) === name(this.target) &&
-        data.length > 500 && diverted < 10;
+        data.length >= DATA_BYTES && diverted < 10;
       if (isOurs) {
         diverted++;
         forward(data);
@@ -85,6 +88,11 @@ class Scene implements AsyncDisposable {
     return diverted;
   }
 
+  /** What the relay was used for so far does not count. */
+  forgetRelayed(): void {
+    this.topology.beacon.relayed.length = 0;
+  }
+
   /** The conversation goes on as if nothing had happened; the stranger got so many small datagrams at most. */
   async check(maxAnswers: number): Promise<void> {
     await this.both.speak(5_000);
@@ -93,6 +101,11 @@ class Scene implements AsyncDisposable {
     const { got } = this;
     assert.ok(got.length <= maxAnswers, `the stranger got ${got.length} datagrams`);
     for (const { data } of got) assert.ok(data.length <= SMALL_BYTES, `${data.length} bytes`);
+    const agents = [this.both.a, this.both.b].map(({ host }) => host.address);
+    const relayed = this.topology.beacon.relayed.filter(({ from, bytes }) =>
+      bytes >= DATA_BYTES && agents.includes(from.host)
+    );
+    assert.deepEqual(relayed, [], "data took the relay");
     await this.both.settle();
   }
 
@@ -169,6 +182,7 @@ requirement("a frame held back and sent through the relay moves nothing for good
   });
   assert.ok(diverted > 0);
   await scene.both.until("direct", 10_000);
+  scene.forgetRelayed();
   await scene.check(0);
 });
 

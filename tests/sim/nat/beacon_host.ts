@@ -20,6 +20,9 @@ export const BEACON_V6: Endpoint = { host: "2001:db8:ffff::1", port: PORT };
 /** A frame that the beacon was asked to relay. */
 export interface Relayed {
   readonly at: number;
+  /** Where it came from. */
+  readonly from: Endpoint;
+  /** As the request says; anybody may say anything. */
   readonly sender: number;
   readonly dest: number;
   /** Of the frame inside. */
@@ -60,7 +63,7 @@ export class BeaconHost {
   #receive({ data, from, to }: Datagram): void {
     if (this.isDown || to.port !== PORT) return;
     const { beacon } = this;
-    this.#note(data);
+    this.#note(data, from);
     this.#send(beacon.receive(data, from, this.#now));
     for (const proof of beacon.takeProofs()) {
       verifySignature(proof.publicKey, proof.message, proof.signature).then((isValid) => {
@@ -70,11 +73,11 @@ export class BeaconHost {
     }
   }
 
-  #note(data: Uint8Array): void {
+  #note(data: Uint8Array, from: Endpoint): void {
     const message = decodeBeacon(data);
     if (message instanceof DecodeError || message.type !== "relay") return;
     const { sender, dest, frame } = message;
-    this.relayed.push({ at: this.#now, sender, dest, bytes: frame.length });
+    this.relayed.push({ at: this.#now, from, sender, dest, bytes: frame.length });
   }
 
   #send(outgoing: readonly Outgoing[]): void {
