@@ -161,6 +161,62 @@ requirement(
   },
 );
 
+for (const kind of [KINDS.port, KINDS.cgnat]) {
+  requirement(`both ${kind.name} boxes are flushed at once: 5 s later all goes on`, async () => {
+    await using topology = new Topology();
+    const both = await couple(topology, { from: kind });
+    for (const { site } of [both.a, both.b]) site.boxes[0]!.flush();
+    await both.speak(40_000);
+    assert.ok(both.longestGapMs <= 5_000, `${both.longestGapMs} ms of silence`);
+    assert.equal(both.way, "direct");
+    await both.settle();
+  });
+}
+
+requirement("an agent that was off the network for 10 s goes on 5 s later", async () => {
+  await using topology = new Topology();
+  const both = await couple(topology);
+  const { segment } = both.b.host;
+  segment.drop = () => true;
+  await both.speak(10_000);
+  segment.drop = () => false;
+  for (const talker of [both.talk.dialer, both.talk.acceptor]) talker.lastByteMs = topology.now;
+  both.forgetGaps();
+  await both.speak(30_000);
+  assert.ok(both.longestGapMs <= 5_000, `${both.longestGapMs} ms of silence`);
+  assert.equal(both.way, "direct");
+  await both.settle();
+});
+
+requirement(
+  "an agent leaves the LAN of its peer and comes back: 5 s later all goes on",
+  async () => {
+    await using topology = new Topology();
+    const site = topology.site(KINDS.port);
+    const both = await couple(topology, { from: site, to: site, way: "lan" });
+    let outside = 0;
+    topology.internet.tap(({ segment, data }) => {
+      if (segment === topology.internet.core.name && data.length > 1_000) outside++;
+    });
+    await both.speak(5_000);
+    assert.equal(outside, 0, "data left the LAN");
+    const { lan } = topology.site(KINDS.port);
+    for (
+      const { place, way } of [
+        { place: { segment: lan, address: "192.168.1.55" }, way: "direct" },
+        { place: { segment: site.lan, address: "192.168.1.56" }, way: "lan" },
+      ] as const
+    ) {
+      both.b.host.move(place);
+      both.forgetGaps();
+      await both.speak(40_000);
+      assert.ok(both.longestGapMs <= 5_000, `${both.longestGapMs} ms of silence`);
+      assert.equal(both.way, way);
+    }
+    await both.settle();
+  },
+);
+
 requirement("peers that talk directly do not notice that the beacon is gone", async () => {
   await using topology = new Topology();
   const both = await couple(topology, { from: shortLived(KINDS.port) });
