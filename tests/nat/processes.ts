@@ -78,7 +78,8 @@ export class Processes implements AsyncDisposable {
   spawn(namespace: string, home: string, args: readonly string[]): Deno.ChildProcess {
     const child = new Deno.Command("ip", {
       args: ["netns", "exec", namespace, Deno.execPath(), ...cliArgs(...args)],
-      env: { PILOT_HOME: this.path(home), NO_COLOR: "1" },
+      // Deno's own question for updates would show in captures.
+      env: { PILOT_HOME: this.path(home), NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",
@@ -194,16 +195,29 @@ export async function pathBetween(a: Daemon, b: Daemon): Promise<Path> {
   return direct === 2 ? "direct" : direct === 1 ? "half direct" : "relay";
 }
 
+/** How {@linkcode directWithin} waits. */
+export interface DirectOptions {
+  /** Longest wait, ms. */
+  readonly timeoutMs: number;
+  /** Ports of a that b must see; any by default. */
+  readonly ports?: { readonly from: number; readonly to: number };
+}
+
 /** Waits until both ends have a direct path; how long that took, ms, or undefined when it did not come in time. */
 export async function directWithin(
   a: Daemon,
   b: Daemon,
-  timeoutMs: number,
+  { timeoutMs, ports }: DirectOptions,
 ): Promise<number | undefined> {
   const startMs = performance.now();
+  const isSeen = async () => {
+    if (ports === undefined) return true;
+    const port = Number((await b.peer(a))?.endpoint.split(":").at(-1));
+    return port >= ports.from && port <= ports.to;
+  };
   for (;;) {
     const tookMs = performance.now() - startMs;
-    if (await pathBetween(a, b) === "direct") return tookMs;
+    if (await pathBetween(a, b) === "direct" && await isSeen()) return tookMs;
     if (tookMs > timeoutMs) return undefined;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }

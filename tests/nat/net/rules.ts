@@ -70,15 +70,15 @@ table ip beacon_only {
 `;
 }
 
-/**
- * In the place of {@linkcode PORT_RESTRICTED}'s mapping: UDP leaves from other ports than it did,
- * which were those of its sockets: none that the system chooses by itself is below 32768.
- */
+/** UDP ports of {@linkcode REMAPPED}: those that a system gives a socket by itself begin at 32768. */
+export const REMAPPED_PORTS = { from: 20_000, to: 29_999 } as const;
+
+/** In the place of {@linkcode PORT_RESTRICTED}'s mapping: UDP leaves from other ports than it did. */
 export const REMAPPED = `
 flush chain ip nat postrouting
 table ip nat {
   chain postrouting {
-    oifname "wan" meta l4proto udp masquerade to :20000-29999
+    oifname "wan" meta l4proto udp masquerade to :${REMAPPED_PORTS.from}-${REMAPPED_PORTS.to}
     oifname "wan" masquerade
   }
 }
