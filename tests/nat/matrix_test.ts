@@ -1,6 +1,7 @@
 /** Every kind of NAT against every other: real daemons behind real nft rules. Needs root. */
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { type Host, Internet, type Kind, KINDS } from "./net/internet.ts";
 import { whyNot } from "./net/namespaces.ts";
 import { dial, type Dialled, expectedPath, type Row, table } from "./matrix.ts";
@@ -97,6 +98,8 @@ Deno.test({
     }
     console.log(table(rows));
     const short = rows.flatMap(({ name, faults }) => faults.map((fault) => `${name}: ${fault}`));
-    assert.deepEqual(short.sort(), [...KNOWN_SHORT].sort());
+    const isAsKnown = isDeepStrictEqual(short.sort(), [...KNOWN_SHORT].sort());
+    // A quiet run shows nothing but this.
+    assert.ok(isAsKnown, `known to fall short: ${KNOWN_SHORT.join("; ")}\n${table(rows)}`);
   },
 });

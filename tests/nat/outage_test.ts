@@ -1,6 +1,7 @@
 /** Paths that fail in the middle of a transfer: cut, moved to another port, or left without a beacon. Needs root. */
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { type Host, Internet } from "./net/internet.ts";
 import { whyNot } from "./net/namespaces.ts";
 import { REMAPPED_PORTS } from "./net/rules.ts";
@@ -47,19 +48,23 @@ function test(name: string, fn: (world: World) => Promise<void>): void {
       await befriend(a, b);
       await net.limit(hosts[1], RATE);
       const faults: string[] = [];
+      const report: string[] = [];
       const judge = (what: string, figure: number | undefined, limitMs: number) => {
         const shown = figure === undefined ? "not in time" : `${Math.round(figure)} ms`;
-        console.log(`${what}: ${shown} (at most ${limitMs} ms)`);
-        if (figure === undefined || figure > limitMs) faults.push(what);
+        report.push(`${what}: ${shown} (at most ${limitMs} ms)`);
+        if (figure === undefined || figure > limitMs) faults.push(`${name}: ${what}`);
       };
       const fault = (what: string | undefined) => {
         if (what === undefined) return;
-        console.log(what);
-        faults.push(what);
+        report.push(what);
+        faults.push(`${name}: ${what}`);
       };
       await fn({ net, processes, hosts, a, b, judge, fault });
+      console.log(report.join("\n"));
       const known = KNOWN_SHORT.filter((row) => row.startsWith(`${name}: `));
-      assert.deepEqual(faults.map((what) => `${name}: ${what}`), known);
+      const isAsKnown = isDeepStrictEqual(faults, known);
+      // A quiet run shows nothing but this.
+      assert.ok(isAsKnown, [`known to fall short: ${known.join("; ")}`, ...report].join("\n"));
     },
   });
 }

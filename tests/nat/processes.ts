@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { connect, type Driver, type IpcPeerInfo } from "../../mod.ts";
 import { cliArgs, eventually } from "../e2e/processes.ts";
 import type { Host, Internet } from "./net/internet.ts";
+import { PREFIX } from "./net/leftovers.ts";
 
 /** How often a daemon is asked for its paths: it tells nobody by itself. */
 const POLL_MS = 100;
@@ -23,7 +24,7 @@ export class Processes implements AsyncDisposable {
 
   constructor(net: Internet) {
     this.#net = net;
-    this.#dir = Deno.makeTempDirSync({ prefix: "pilot-nat-" });
+    this.#dir = Deno.makeTempDirSync({ prefix: PREFIX });
   }
 
   /** A path in the directory of this test. */

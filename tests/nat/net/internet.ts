@@ -6,6 +6,7 @@
  * @module
  */
 
+import { removeLeftovers } from "./leftovers.ts";
 import { Namespaces } from "./namespaces.ts";
 import { fullCone, PORT_RESTRICTED, REMAPPED, SYMMETRIC, udpOnlyWith } from "./rules.ts";
 
@@ -58,7 +59,7 @@ export class Internet implements AsyncDisposable {
 
   /** Makes the router and the host of the rendezvous. */
   static async create(): Promise<Internet> {
-    await Namespaces.removeLeftovers();
+    await removeLeftovers();
     const net = new Internet();
     try {
       net.router = await net.namespaces.add("internet", { forwards: true });

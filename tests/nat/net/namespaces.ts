@@ -1,15 +1,11 @@
 /**
- * Network namespaces of one test: made, joined, given rules, and removed. Names hold our pid, so that a later run finds
- * what a killed one left behind.
+ * Network namespaces of one test: made, joined, given rules, and removed.
  *
  * @module
  */
 
-import { existsSync } from "node:fs";
 import { isInstalled, isRoot, run } from "../../../scripts/bench/host/run.ts";
-
-const PREFIX = "pilotnat";
-const LEFTOVER = /^pilotnat(\d+)-/;
+import { PREFIX } from "./leftovers.ts";
 
 /** Programs without which there is nothing to test, with the Debian package of each. */
 const TOOLS: Readonly<Record<string, string>> = {
@@ -38,27 +34,8 @@ export async function whyNot(): Promise<string> {
 
 /** Namespaces and what is in them. */
 export class Namespaces implements AsyncDisposable {
-  readonly #prefix = `${PREFIX}${Deno.pid}-${crypto.randomUUID().slice(0, 6)}`;
+  readonly #prefix = `${PREFIX}${crypto.randomUUID().slice(0, 6)}`;
   readonly #names: string[] = [];
-
-  /** Removes what runs that have ended left behind, their processes too. */
-  static async removeLeftovers(): Promise<void> {
-    const list = await run("ip", ["netns", "list"]);
-    for (const [name = ""] of list.split("\n").map((line) => line.split(" "))) {
-      const pid = LEFTOVER.exec(name)?.[1];
-      if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-      const inside = await run("ip", ["netns", "pids", name]).catch(() => "");
-      for (const process of inside.split("\n").filter((line) => line !== "")) {
-        try {
-          Deno.kill(Number(process), "SIGKILL");
-        } catch {
-          // It has ended meanwhile.
-        }
-      }
-      // Another test file may be removing it as well.
-      await run("ip", ["netns", "del", name]).catch(() => {});
-    }
-  }
 
   /** Makes one; `forwards` for a router. */
   async add(suffix: string, options: { forwards?: boolean } = {}): Promise<string> {
