@@ -260,3 +260,14 @@ export class PeerTunnel {
     return sessions;
   }
 }
+
+/** Whom to forget when there is no room: of those never proven the longest unused, and never a proven one for a stranger. */
+export function leastWorth(peers: Iterable<PeerTunnel>): PeerTunnel | undefined {
+  let oldest: PeerTunnel | undefined;
+  for (const peer of peers) {
+    if (peer.live === undefined && (oldest === undefined || peer.usedMs < oldest.usedMs)) {
+      oldest = peer;
+    }
+  }
+  return oldest;
+}

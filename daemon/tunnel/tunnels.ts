@@ -34,11 +34,12 @@ import {
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
+import { noAddress, noOwnAddress, noRoom, tooManyExchanges } from "./failures.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
 import { KeyExchange } from "./key_exchange.ts";
 import { addResolution, PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
-import { PeerTunnel } from "./peer.ts";
+import { leastWorth, PeerTunnel } from "./peer.ts";
 import { describePaths, describePeer } from "./peer_info.ts";
 import { PeerKeys } from "./peer_keys.ts";
 import { TunnelSender } from "./sender.ts";
@@ -171,9 +172,7 @@ export class Tunnels {
    */
   async ensure(node: number): Promise<void> {
     if (this.#sender.self === 0) {
-      throw new PilotError("unavailable", "This daemon has no address yet", {
-        hint: "It is still trying to reach the registry; see `pilotctl info`.",
-      });
+      throw noOwnAddress();
     }
     const peer = this.#peers.get(node);
     const now = this.#clock.now();
@@ -437,9 +436,7 @@ export class Tunnels {
     if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
     const peer = this.#peer(node);
     if (peer === undefined) {
-      throw new PilotError("limit_exceeded", `No room for a tunnel to node ${node}`, {
-        hint: `At most ${MAX_PEERS} peers are connected at a time.`,
-      });
+      throw noRoom(node);
     }
     if (peer.live !== undefined) {
       // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.
@@ -449,14 +446,10 @@ export class Tunnels {
       return;
     }
     if (found.endpoint === undefined && this.beacon.endpoint === undefined) {
-      throw new PilotError("connection_failed", `Node ${node} has no real address`, {
-        hint: "It must be online and registered; try again later.",
-      });
+      throw noAddress(node);
     }
     if (peer.cancelTimer === undefined && this.#driver.isFull) {
-      throw new PilotError("limit_exceeded", `Too many pending key exchanges (node ${node})`, {
-        hint: "Try again in a few seconds.",
-      });
+      throw tooManyExchanges(node);
     }
     addResolution(peer, found);
     this.beacon.requestPunch(node);
@@ -483,16 +476,11 @@ export class Tunnels {
     return peer;
   }
 
-  /** Makes room by dropping the longest-unused tunnel that was never proven; a proven one never goes for a stranger. */
+  /** Makes room; false when there is none to make. */
   #evict(): boolean {
-    let oldest: PeerTunnel | undefined;
-    for (const peer of this.#peers.values()) {
-      if (peer.live === undefined && (oldest === undefined || peer.usedMs < oldest.usedMs)) {
-        oldest = peer;
-      }
-    }
-    if (oldest !== undefined) this.remove(oldest.node);
-    return oldest !== undefined;
+    const victim = leastWorth(this.#peers.values());
+    if (victim !== undefined) this.remove(victim.node);
+    return victim !== undefined;
   }
 
   #scheduleSweep(): void {
@@ -504,12 +492,7 @@ export class Tunnels {
 
   #sweep(peer: PeerTunnel, now: number): void {
     peer.expire(now);
-    const isWanted = this.#deps.isWanted(peer.node);
-    if (!isWanted && now - peer.usedMs > IDLE_PEER_MS) {
-      this.remove(peer.node);
-      return;
-    }
-    if (peer.live === undefined || !isWanted) return;
-    this.#paths.keepAlive(peer, now);
+    if (this.#deps.isWanted(peer.node)) this.#paths.keepAlive(peer, now);
+    else if (now - peer.usedMs > IDLE_PEER_MS) this.remove(peer.node);
   }
 }

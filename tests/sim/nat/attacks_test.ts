@@ -9,7 +9,6 @@ import { BEACON_V4 } from "./beacon_host.ts";
 import { Couple, couple } from "./conversation.ts";
 import { type Datagram, name } from "./internet.ts";
 import { KINDS } from "./kinds.ts";
-import { requirement } from "./requirement.ts";
 import { Topology } from "./topology.ts";
 
 /** Largest answer to a stranger, bytes: that of a key. */
@@ -120,7 +119,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-requirement("a punch command from a stranger is not obeyed", async () => {
+Deno.test("a punch command from a stranger is not obeyed", async () => {
   await using scene = await Scene.open();
   const { host, port } = scene.stranger;
   const command = encodeBeacon({ type: "punch_command", ip: parseIp(host), port });
@@ -128,7 +127,7 @@ requirement("a punch command from a stranger is not obeyed", async () => {
   await scene.check(0);
 });
 
-requirement(
+Deno.test(
   "punch commands with the beacon's forged address make an agent send little",
   async () => {
     await using scene = await Scene.open();
@@ -139,7 +138,7 @@ requirement(
   },
 );
 
-requirement("a relay delivery from a stranger is dropped, whatever is in it", async () => {
+Deno.test("a relay delivery from a stranger is dropped, whatever is in it", async () => {
   await using scene = await Scene.open();
   const sender = scene.both.a.node.node;
   const deliver = (frame: Uint8Array) =>
@@ -149,7 +148,7 @@ requirement("a relay delivery from a stranger is dropped, whatever is in it", as
   await scene.check(0);
 });
 
-requirement("a frame replayed through the relay moves nothing", async () => {
+Deno.test("a frame replayed through the relay moves nothing", async () => {
   await using scene = await Scene.open();
   const { a, b } = scene.both;
   for (const type of ["pila", "pils"] as const) {
@@ -172,7 +171,7 @@ requirement("a frame replayed through the relay moves nothing", async () => {
   await scene.check(2);
 });
 
-requirement("a frame held back and sent through the relay moves nothing for good", async () => {
+Deno.test("a frame held back and sent through the relay moves nothing for good", async () => {
   await using scene = await Scene.open();
   const dest = scene.both.b.node.node;
   const diverted = await scene.divert((frame) => {
@@ -186,7 +185,7 @@ requirement("a frame held back and sent through the relay moves nothing for good
   await scene.check(0);
 });
 
-requirement(
+Deno.test(
   "a replayed key from a stranger's address draws one small answer and moves nothing",
   async () => {
     await using scene = await Scene.open();
@@ -195,7 +194,7 @@ requirement(
   },
 );
 
-requirement("many replayed keys draw few answers", async () => {
+Deno.test("many replayed keys draw few answers", async () => {
   await using scene = await Scene.open();
   const pila = scene.frame("pila");
   for (let i = 0; i < 50; i++) {
@@ -205,7 +204,7 @@ requirement("many replayed keys draw few answers", async () => {
   await scene.check(3);
 });
 
-requirement(
+Deno.test(
   "the key of an earlier process, replayed by a stranger, draws one small answer",
   async () => {
     await using scene = await Scene.open();
@@ -224,7 +223,7 @@ requirement(
   },
 );
 
-requirement(
+Deno.test(
   "a replayed frame from a stranger's address draws no answer and moves nothing",
   async () => {
     await using scene = await Scene.open();
@@ -233,7 +232,7 @@ requirement(
   },
 );
 
-requirement(
+Deno.test(
   "a frame replayed to a process that does not know its key draws one small answer",
   async () => {
     await using scene = await Scene.open();
@@ -247,7 +246,7 @@ requirement(
   },
 );
 
-requirement("frames held back and sent from a stranger's address draw no data there", async () => {
+Deno.test("frames held back and sent from a stranger's address draw no data there", async () => {
   await using scene = await Scene.open();
   const diverted = await scene.divert((data) => scene.send(data));
   assert.ok(diverted > 0);

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { connect, Couple, couple, strangers } from "./conversation.ts";
 import { type Kind, KINDS } from "./kinds.ts";
-import { requirement } from "./requirement.ts";
 import { Topology } from "./topology.ts";
 import type { Agent } from "./topology.ts";
 
@@ -23,7 +22,7 @@ function cut(topology: Topology, a: Agent, b: Agent): () => void {
 
 // A relayed pair looks for a direct path all the time, so that its hours cost more.
 for (const [kind, hours] of [[KINDS.port, 24], [KINDS.symmetric, 4]] as const) {
-  requirement(
+  Deno.test(
     `an agent idle for ${hours} h behind a ${kind.name} box that forgets after 30 s is reached within a second`,
     async () => {
       await using topology = new Topology();
@@ -49,7 +48,7 @@ for (const [kind, hours] of [[KINDS.port, 24], [KINDS.symmetric, 4]] as const) {
 for (const side of ["a", "b"] as const) {
   const who = side === "a" ? "caller" : "called";
   for (const kind of [KINDS.port, KINDS.address, KINDS.cgnat]) {
-    requirement(
+    Deno.test(
       `mappings of the ${who}'s ${kind.name} box are flushed: 5 s later all goes on`,
       async () => {
         await using topology = new Topology();
@@ -63,7 +62,7 @@ for (const side of ["a", "b"] as const) {
     );
   }
 
-  requirement(
+  Deno.test(
     `the ${who}'s symmetric box is flushed while relaying: 5 s later all goes on`,
     async () => {
       await using topology = new Topology();
@@ -75,7 +74,7 @@ for (const side of ["a", "b"] as const) {
     },
   );
 
-  requirement(`the ${who}'s box gets another public address: 5 s later all goes on`, async () => {
+  Deno.test(`the ${who}'s box gets another public address: 5 s later all goes on`, async () => {
     await using topology = new Topology();
     const both = await couple(topology);
     both[side].site.boxes[0]!.move(topology.address());
@@ -85,7 +84,7 @@ for (const side of ["a", "b"] as const) {
     await both.settle();
   });
 
-  requirement(`the ${who} moves into another network: 5 s later all goes on`, async () => {
+  Deno.test(`the ${who} moves into another network: 5 s later all goes on`, async () => {
     await using topology = new Topology();
     const both = await couple(topology);
     const { lan } = topology.site(KINDS.port);
@@ -96,7 +95,7 @@ for (const side of ["a", "b"] as const) {
     await both.settle();
   });
 
-  requirement(`the ${who}, public, gets another address: 5 s later all goes on`, async () => {
+  Deno.test(`the ${who}, public, gets another address: 5 s later all goes on`, async () => {
     await using topology = new Topology();
     const both = await couple(topology, { from: KINDS.public });
     both[side].host.move({ segment: topology.internet.core, address: topology.address() });
@@ -107,7 +106,7 @@ for (const side of ["a", "b"] as const) {
   });
 }
 
-requirement(
+Deno.test(
   "a direct path that breaks is replaced by the relay in 3 s, and used again when it is whole",
   async () => {
     await using topology = new Topology();
@@ -126,7 +125,7 @@ requirement(
   },
 );
 
-requirement(
+Deno.test(
   "a direct path that breaks in one direction is replaced by the relay in 3 s",
   async () => {
     await using topology = new Topology();
@@ -140,7 +139,7 @@ requirement(
   },
 );
 
-requirement(
+Deno.test(
   "a bulk transfer survives a cut, the relay and the way back without a wrong byte",
   async () => {
     await using topology = new Topology();
@@ -162,7 +161,7 @@ requirement(
 );
 
 for (const kind of [KINDS.port, KINDS.cgnat]) {
-  requirement(`both ${kind.name} boxes are flushed at once: 5 s later all goes on`, async () => {
+  Deno.test(`both ${kind.name} boxes are flushed at once: 5 s later all goes on`, async () => {
     await using topology = new Topology();
     const both = await couple(topology, { from: kind });
     for (const { site } of [both.a, both.b]) site.boxes[0]!.flush();
@@ -173,7 +172,7 @@ for (const kind of [KINDS.port, KINDS.cgnat]) {
   });
 }
 
-requirement("an agent that was off the network for 10 s goes on 5 s later", async () => {
+Deno.test("an agent that was off the network for 10 s goes on 5 s later", async () => {
   await using topology = new Topology();
   const both = await couple(topology);
   const { segment } = both.b.host;
@@ -188,7 +187,7 @@ requirement("an agent that was off the network for 10 s goes on 5 s later", asyn
   await both.settle();
 });
 
-requirement(
+Deno.test(
   "an agent leaves the LAN of its peer and comes back: 5 s later all goes on",
   async () => {
     await using topology = new Topology();
@@ -217,7 +216,7 @@ requirement(
   },
 );
 
-requirement("peers that talk directly do not notice that the beacon is gone", async () => {
+Deno.test("peers that talk directly do not notice that the beacon is gone", async () => {
   await using topology = new Topology();
   const both = await couple(topology, { from: shortLived(KINDS.port) });
   topology.beacon.isDown = true;
@@ -232,7 +231,7 @@ requirement("peers that talk directly do not notice that the beacon is gone", as
   await both.settle();
 });
 
-requirement("relayed peers talk on within 30 s after the beacon was restarted", async () => {
+Deno.test("relayed peers talk on within 30 s after the beacon was restarted", async () => {
   await using topology = new Topology();
   const both = await couple(topology, { from: KINDS.symmetric, way: "relay" });
   topology.beacon.restart();
@@ -242,7 +241,7 @@ requirement("relayed peers talk on within 30 s after the beacon was restarted", 
 });
 
 for (const kind of [KINDS.port, KINDS.symmetric]) {
-  requirement(`two agents behind ${kind.name} boxes call each other at once`, async () => {
+  Deno.test(`two agents behind ${kind.name} boxes call each other at once`, async () => {
     await using topology = new Topology();
     const [a, b] = await strangers(topology, kind);
     const startMs = topology.now;
@@ -264,7 +263,7 @@ for (const kind of [KINDS.port, KINDS.symmetric]) {
   });
 }
 
-requirement(
+Deno.test(
   "agents behind every pair of boxes get through a network that loses 3 percent",
   async () => {
     await using topology = new Topology({ seed: 3 });

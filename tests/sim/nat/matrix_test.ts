@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { crossPairings, runPairings, sharedPairings, table } from "./matrix.ts";
-import { KNOWN_SHORT } from "./requirement.ts";
 
 Deno.test("two agents talk at once and find the best path whatever networks they are in", async () => {
   const only = Deno.env.get("PILOT_SIM_PAIR");
@@ -13,10 +12,5 @@ Deno.test("two agents talk at once and find the best path whatever networks they
   // deno-lint-ignore no-console -- only when asked for
   if (Deno.env.get("PILOT_SIM_PRINT") !== undefined) console.log(text);
   const short = outcomes.filter(({ faults }) => faults.length > 0);
-  const names = pairings.map(({ name }) => name);
-  assert.deepEqual(
-    short.map(({ name }) => name),
-    KNOWN_SHORT.filter((name) => names.includes(name)),
-    `Not as required:\n${table(short)}`,
-  );
+  assert.equal(short.length, 0, `Not as required:\n${table(short)}`);
 });
