@@ -283,7 +283,7 @@ export function resolveDaemonOptions(
     logLevel: flags.logLevel ?? config.log_level ?? "info",
     logFormat: flags.logFormat ?? config.log_format ?? "text",
     ...registryPins(config, flags),
-    udp: flags.udp ?? envChoice("PILOT_UDP", UDP_KINDS),
+    udp: udpKind(flags.udp),
     aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS),
     mss: flags.mss,
   };
@@ -323,6 +323,17 @@ function registryPins(
     registryFingerprint: fingerprint === "" ? undefined : parseFingerprint(fingerprint),
     registryKey: key === "" ? undefined : key,
   };
+}
+
+/**
+ * The form of UDP socket that is wanted.
+ *
+ * @param flag As given on the command line; default the environment's `PILOT_UDP`, then "auto".
+ * @returns The form.
+ * @throws {PilotError} `invalid_argument` when `PILOT_UDP` is none.
+ */
+export function udpKind(flag: UdpKind | undefined): UdpKind {
+  return flag ?? envChoice("PILOT_UDP", UDP_KINDS);
 }
 
 /** A variable that must be one of `kinds`; "auto" when it is not set. */

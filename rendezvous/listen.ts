@@ -8,9 +8,9 @@ import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 
 /** All interfaces, IPv4 included. */
-const ANY_V6 = "::";
+export const ANY_V6 = "::";
 /** All interfaces of a machine without IPv6. */
-const ANY_V4 = "0.0.0.0";
+export const ANY_V4 = "0.0.0.0";
 
 /**
  * Opens a socket on a listen address.
@@ -46,9 +46,11 @@ function flagOf(role: string): string {
   return role === "HTTP server" ? "--http" : `--${role}-addr`;
 }
 
-function listenError(role: string, at: Endpoint, cause: unknown): PilotError {
+/** What went wrong with a socket, in the words of the one who chose its address. */
+export function listenError(role: string, at: Endpoint, cause: unknown): PilotError {
   const where = formatEndpoint(at);
-  if (cause instanceof Deno.errors.AddrInUse) {
+  const code = cause instanceof PilotError ? cause.code : undefined;
+  if (cause instanceof Deno.errors.AddrInUse || code === "already_exists") {
     return new PilotError(
       "already_exists",
       `Port ${at.port} is already in use, the ${role} cannot listen on ${where}`,

@@ -128,7 +128,7 @@ export class Rendezvous implements AsyncDisposable {
         tls,
         limits: limits?.registry,
       });
-      beacon = beaconBeside(core, {
+      beacon = await beaconBeside(core, {
         addr: options.beaconAddr,
         settings: options.beacon,
         limits: limits?.beacon,
@@ -137,6 +137,7 @@ export class Rendezvous implements AsyncDisposable {
         pid: process.pid,
         registry: registry.addr,
         beacon: beacon.addr,
+        udp: beacon.socketKind,
         http: http?.addr,
         store: options.store,
         registryKey: signer.publicKey,

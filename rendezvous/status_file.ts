@@ -31,6 +31,7 @@ export function publicFacts(facts: RendezvousFacts): JsonObject {
     started: facts.started,
     registry: facts.registry,
     beacon: facts.beacon,
+    udp: facts.udp,
     http: facts.http ?? null,
     store: facts.store ?? null,
     registry_key: facts.registryKey,

@@ -30,6 +30,8 @@ export interface RendezvousFacts {
   readonly registry: string;
   /** Where the beacon listens, `host:port`. */
   readonly beacon: string;
+  /** Form of the beacon's UDP socket. */
+  readonly udp: string;
   /** Where health and metrics are served, `host:port`. */
   readonly http: string | undefined;
   /** Directory of the store; undefined for one in memory. */

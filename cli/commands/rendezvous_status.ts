@@ -45,6 +45,7 @@ function describe(call: Invocation, data: Record<string, unknown>): string {
     ["Uptime", uptime === undefined ? undefined : formatUptime(uptime)],
     ["Registry", data.registry],
     ["Beacon", data.beacon],
+    ["UDP socket", data.udp],
     ["HTTP", data.http],
     ["Nodes", total === undefined ? online : `${online ?? "?"} online, ${total} known`],
     ["Trust pairs", data.trust_links],
@@ -69,7 +70,7 @@ export const rendezvousStatusCommand: CommandSpec = {
   ],
   examples: ["rendezvous status", "rendezvous status --http 127.0.0.1:9100 --json"],
   returns:
-    "running, healthy, reason, pid, version, started, uptime_seconds, registry, beacon, http, " +
+    "running, healthy, reason, pid, version, started, uptime_seconds, registry, beacon, udp, http, " +
     "nodes_online, nodes_total, trust_links, connections, beacon_nodes, store, store_bytes, registry_key, " +
     "tls_fingerprint",
   run: status,

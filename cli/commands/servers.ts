@@ -10,6 +10,7 @@ import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
 import type { LogFormat, LogLevel } from "../../platform/config.ts";
 import { oneOf, parseEndpointText, parsePort, parsePositive } from "../parse.ts";
+import type { UdpKind } from "../../platform/settings.ts";
 import type { RendezvousRoleOptions } from "../roles.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
 import { rendezvousStatusCommand } from "./rendezvous_status.ts";
@@ -71,6 +72,7 @@ function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"
     registry: options.text("beacon-registry"),
     advertise: options.text("beacon-advertise"),
     relayBytesPerSecond: options.number("relay-rate"),
+    udp: options.text("udp") as UdpKind | undefined,
   };
   return Object.values(beacon).every((value) => value === undefined) ? {} : { beacon };
 }
@@ -137,6 +139,11 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--relay-rate <bytes>",
       description: "Bytes per second relayed for one source address (60000000)",
       parse: parsePositive,
+    },
+    {
+      flags: "--udp <kind>",
+      description: "UDP socket of the beacon: auto, portable or linux (auto)",
+      parse: oneOf("auto", "portable", "linux"),
     },
     { flags: "--store <dir>", description: "Directory of the store (<home>/rendezvous)" },
     { flags: "--memory", description: "Keep everything in memory, nothing survives the end" },

@@ -6,12 +6,13 @@
 
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { formatEndpoint } from "../../protocol/ip.ts";
+import { formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
+import { type UdpKind, udpKind } from "../../platform/settings.ts";
 import type { RegistryCore } from "../registry/core.ts";
 import { type BeaconListing, isUnspecified, TcpBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
-import type { BeaconSocket } from "./socket.ts";
+import { openBeaconSocket } from "./socket.ts";
 
 /** How the beacon of a rendezvous is set up. */
 export interface BeaconSettings {
@@ -28,8 +29,8 @@ export interface BeaconSettings {
   readonly advertise?: string | undefined;
   /** Relayed bytes per second of one source address; default 60 MB/s. */
   readonly relayBytesPerSecond?: number | undefined;
-  /** The bound socket, where it is not to be one of the runtime. */
-  readonly socket?: BeaconSocket | undefined;
+  /** Form of the UDP socket; default as `PILOT_UDP` says, then the fastest that works here. */
+  readonly udp?: UdpKind | undefined;
 }
 
 /**
@@ -40,15 +41,15 @@ export interface BeaconSettings {
  * @returns The listening beacon, told by the registry what waits.
  * @throws {PilotError} As {@linkcode BeaconServer}, and `invalid_argument` for settings that make no sense.
  */
-export function beaconBeside(
+export async function beaconBeside(
   core: RegistryCore,
   { addr, settings = {}, limits }: {
     readonly addr: string;
     readonly settings?: BeaconSettings | undefined;
     readonly limits?: MappingLimits | undefined;
   },
-): BeaconServer {
-  const { peers, id, registry, advertise, relayBytesPerSecond, socket } = settings;
+): Promise<BeaconServer> {
+  const { peers, id, registry, advertise, relayBytesPerSecond, udp } = settings;
   if (id !== undefined && !(Number.isInteger(id) && id >= 1 && id <= 0xffffffff)) {
     throw new PilotError("invalid_argument", `A beacon's number is 1 to 4294967295, not ${id}`);
   }
@@ -62,8 +63,9 @@ export function beaconBeside(
     throw new PilotError("invalid_argument", `Not a number of bytes per second: ${rate}`);
   }
   const listing = registry === undefined ? localListing(core) : new TcpBeaconListing(registry);
+  for (const peer of peers ?? []) parseEndpoint(peer);
+  const socket = await openBeaconSocket(addr, udpKind(udp));
   const server = new BeaconServer({
-    addr,
     clock: core.clock,
     log: core.log,
     limits,

@@ -71,7 +71,3 @@ export const SYNC_TTL_MS = 30_000;
 export const LISTING_INTERVAL_MS = 30_000;
 /** Longest time for that, milliseconds. */
 export const LISTING_TIMEOUT_MS = 10_000;
-/** Datagrams that wait to be sent; more are dropped, as a full interface queue would. */
-export const MAX_QUEUED_SENDS = 1_024;
-/** Pause after a failed receive, milliseconds, so that a broken socket does not spin. */
-export const RECEIVE_RETRY_MS = 100;

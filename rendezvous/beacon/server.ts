@@ -22,7 +22,10 @@ import type { BeaconHealth } from "./health.ts";
 import { LISTING_INTERVAL_MS, MAPPING_SWEEP_MS, SYNC_INTERVAL_MS } from "./limits.ts";
 import { type BeaconListing, isUnspecified, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
-import { type BeaconSocket, PortableBeaconSocket } from "./socket.ts";
+import type { BeaconSocket } from "./socket.ts";
+
+/** What every IPv6 path carries in one piece, and the largest datagram of newer daemons (daemon.md §2.11). */
+const MAX_WHOLE_BYTES = 1_232;
 
 /** How a beacon works together with others (rendezvous.md §10). */
 export interface ClusterOptions {
@@ -38,8 +41,6 @@ export interface ClusterOptions {
 
 /** What a beacon server is made of. */
 export interface BeaconServerOptions {
-  /** Listen address, see `listenOn`. Not used when there is a `socket`. */
-  readonly addr: string;
   readonly clock: Clock;
   readonly log: Logger;
   /** Bounds of the table of nodes, other than the defaults. */
@@ -52,8 +53,8 @@ export interface BeaconServerOptions {
   readonly mayMeet?: ((requester: number, target: number) => boolean) | undefined;
   /** Other beacons. */
   readonly cluster?: ClusterOptions | undefined;
-  /** The bound socket; closed by {@linkcode BeaconServer.close}. Default one of `Deno.listenDatagram` on `addr`. */
-  readonly socket?: BeaconSocket | undefined;
+  /** The bound socket; closed by {@linkcode BeaconServer.close}. */
+  readonly socket: BeaconSocket;
 }
 
 /** A listening beacon. */
@@ -79,23 +80,23 @@ export class BeaconServer implements InboxWatch {
   /**
    * Starts listening.
    *
-   * @param options Parts.
-   * @throws {PilotError} As `listenOn`, and `invalid_argument` for a peer that is no `host:port`.
+   * @param options Parts; peers are `host:port` each.
    */
   constructor(options: BeaconServerOptions) {
     const { clock, log, limits, relayBytesPerSecond, keyOf, mayMeet, cluster = {} } = options;
     this.#clock = clock;
     this.#log = log;
     this.#cluster = cluster;
-    for (const peer of cluster.peers ?? []) parseEndpoint(peer);
     this.beacon = new Beacon({ limits, relayBytesPerSecond, keyOf, mayMeet, id: cluster.id });
-    this.#socket = options.socket ?? new PortableBeaconSocket(
-      options.addr,
-      (error) => log.warn("beacon cannot receive", { error: String(error) }),
-    );
+    this.#socket = options.socket;
     this.addr = formatEndpoint(this.#socket.local);
     this.#sweepDue = clock.monotonicMs() + MAPPING_SWEEP_MS;
     this.#socket.start((datagram, from) => this.#onDatagram(datagram, from));
+  }
+
+  /** Form of its socket. */
+  get socketKind(): string {
+    return this.#socket.kind;
   }
 
   /** State for operators. */
@@ -157,7 +158,8 @@ export class BeaconServer implements InboxWatch {
     for (const { bytes, to } of outgoing) {
       const buffer = this.#socket.acquire(bytes.length);
       buffer.set(bytes);
-      this.#socket.send(buffer, bytes.length, to);
+      // Frames of the oldest daemons are larger than a packet; all others must not be cut.
+      this.#socket.send(buffer, bytes.length, to, bytes.length > MAX_WHOLE_BYTES);
     }
   }
 

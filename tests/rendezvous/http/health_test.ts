@@ -29,7 +29,14 @@ Deno.test("health is 503 with the reason while the store refuses writes, and 200
     connections: () => 0,
     storeBytes: () => Promise.resolve(undefined),
     facts: {
-      ...{ pid: 1, registry: "127.0.0.1:1", beacon: "127.0.0.1:2", started: 0, registryKey: "k" },
+      ...{
+        pid: 1,
+        registry: "127.0.0.1:1",
+        beacon: "127.0.0.1:2",
+        udp: "portable",
+        started: 0,
+        registryKey: "k",
+      },
       ...{ http: undefined, store: undefined, tlsFingerprint: undefined },
     },
   });
