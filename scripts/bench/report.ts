@@ -27,6 +27,10 @@ export interface Figures {
   rss_mb?: number;
   /** Processor time others took meanwhile, percent of the whole machine: above some 10 the speeds are too low. */
   others_percent?: number;
+  /** Processor time of the beacon in one round of `ops_s`, seconds. */
+  beacon_cpu_s?: number;
+  /** Most resident memory of the rendezvous, 10^6 bytes. */
+  beacon_rss_mb?: number;
   /** Share of the datagrams that arrived, 0..1. */
   delivered?: number;
   /** Share of the link, 0..1. */
@@ -138,6 +142,8 @@ const HEADINGS: Readonly<Record<keyof Figures, string>> = {
   rss_mb: "RSS MB",
   others_percent: "others %",
   delivered: "delivered",
+  beacon_cpu_s: "beacon CPU s",
+  beacon_rss_mb: "beacon RSS MB",
   share: "share",
   lost: "lost",
   dropped: "dropped",
