@@ -9,7 +9,6 @@ export { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 export type { BeaconSettings } from "./beacon/beside_registry.ts";
 export type { BeaconCounters, BeaconHealth } from "./beacon/health.ts";
 export type { MappingLimits } from "./beacon/mappings.ts";
-export type { BeaconSocket } from "./beacon/socket.ts";
 export { type ImportOptions, type ImportResult, importSnapshot } from "./registry/import/import.ts";
 export type { ServerLimits } from "./registry/server.ts";
 export { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
