@@ -1,6 +1,7 @@
 /** Paths that fail in the middle of a transfer: cut, moved to another port, or left without a beacon. Needs root. */
 
 import assert from "node:assert/strict";
+import { eventually } from "../e2e/processes.ts";
 import { type Host, Internet } from "./net/internet.ts";
 import { whyNot } from "./net/namespaces.ts";
 import { REMAPPED_PORTS } from "./net/rules.ts";
@@ -90,6 +91,25 @@ test("NAT gives other ports", async ({ net, hosts, a, b, judge, fault }) => {
   judge("data goes on", transfer.longestGapMs(changedMs), 5_000);
   judge("direct again", await direct, DIRECT_MS);
   fault(await transfer.failure());
+});
+
+test("host carried to another network", async ({ net, hosts, a, b, judge, fault }) => {
+  await using transfer = await Transfer.start(a, b, 10 * MB);
+  judge("direct at first", await directWithin(a, b, { timeoutMs: DIRECT_MS }), DIRECT_MS);
+  await transfer.more(2 * MB, STUCK_MS);
+  const carriedMs = performance.now();
+  const { publicAddress } = await net.carry(hosts[0]);
+  const direct = directWithin(a, b, { timeoutMs: DIRECT_MS, from: publicAddress });
+  await transfer.more(3 * MB, STUCK_MS);
+  judge("data goes on", transfer.longestGapMs(carriedMs), 5_000);
+  judge("direct again", await direct, DIRECT_MS);
+  fault(await transfer.failure());
+  await eventually("the registry knows the new endpoint", async () => {
+    // Anybody sees the endpoint of a public node.
+    await a.driver.setVisibility(true);
+    const { real_addr } = await b.driver.lookup(a.node);
+    return String(real_addr).startsWith(`${publicAddress}:`);
+  });
 });
 
 test("beacon killed", async ({ processes, a, b, judge, fault }) => {

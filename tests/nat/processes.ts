@@ -202,19 +202,21 @@ export interface DirectOptions {
   readonly timeoutMs: number;
   /** Ports of a that b must see; any by default. */
   readonly ports?: { readonly from: number; readonly to: number };
+  /** Address of a that b must see; any by default. */
+  readonly from?: string;
 }
 
 /** Waits until both ends have a direct path; how long that took, ms, or undefined when it did not come in time. */
 export async function directWithin(
   a: Daemon,
   b: Daemon,
-  { timeoutMs, ports }: DirectOptions,
+  { timeoutMs, ports, from }: DirectOptions,
 ): Promise<number | undefined> {
   const startMs = performance.now();
   const isSeen = async () => {
-    if (ports === undefined) return true;
-    const port = Number((await b.peer(a))?.endpoint.split(":").at(-1));
-    return port >= ports.from && port <= ports.to;
+    const [host, port] = (await b.peer(a))?.endpoint.split(":") ?? [];
+    const isPort = ports === undefined || (Number(port) >= ports.from && Number(port) <= ports.to);
+    return isPort && (from === undefined || host === from);
   };
   for (;;) {
     const tookMs = performance.now() - startMs;

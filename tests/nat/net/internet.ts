@@ -155,6 +155,15 @@ export class Internet implements AsyncDisposable {
     await this.namespaces.exec(edge, "conntrack", ["-D", "-p", "udp"]);
   }
 
+  /** Takes a host behind a NAT to another home, as a laptop is carried away: another address inside and outside. */
+  async carry(host: Host): Promise<Host> {
+    const home = await this.#home(PORT_RESTRICTED);
+    await this.namespaces.ip(host.namespace, "link del eth0");
+    await this.#plugIn(home, host.namespace, SECOND_HOST);
+    const { publicAddress, edge, link } = home;
+    return { namespace: host.namespace, address: SECOND_HOST, publicAddress, edge, link };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespaces[Symbol.asyncDispose]();
   }
@@ -192,14 +201,17 @@ export class Internet implements AsyncDisposable {
   }
 
   async #inside(home: Home, address: string): Promise<Host> {
-    const { namespace, publicAddress, edge, link } = home;
-    const number = address.split(".")[3]!;
-    const host = await this.namespaces.add(`host${this.#links}-${number}`);
+    const { publicAddress, edge, link } = home;
+    const host = await this.namespaces.add(`host${this.#links}-${address.split(".")[3]}`);
+    await this.#plugIn(home, host, address);
+    return { namespace: host, address, publicAddress, edge, link };
+  }
+
+  async #plugIn({ namespace }: Home, host: string, address: string): Promise<void> {
     await this.namespaces.join(
-      { namespace, device: `to${number}`, bridge: "lan" },
+      { namespace, device: `to${address.split(".")[3]}`, bridge: "lan" },
       { namespace: host, device: "eth0", address: `${address}/24`, gateway: HOME_GATEWAY },
     );
-    return { namespace: host, address, publicAddress, edge, link };
   }
 }
 
