@@ -71,6 +71,10 @@ export const WRITE_MS = 5_000;
 export const MAX_PARTIAL_BYTES = 64 * 1024 * 1024;
 /** Bytes read from a connection at a time; most requests have fewer than 300. */
 export const READ_BYTES = 2_048;
+/** Requests of one connection that are answered before all others get their turn: about 1 ms of checking signatures. */
+export const REQUESTS_PER_TURN = 8;
+/** So many within this time, milliseconds, are without pause; 400 a second and fewer are never held up. */
+export const TURN_WINDOW_MS = 20;
 /** The rate guard looks at connections older than this, milliseconds. */
 export const RATE_GUARD_AFTER_MS = 5_000;
 /** Lifetime average, requests a second, above which each request waits {@linkcode RATE_DELAY_MS}. */
