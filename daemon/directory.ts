@@ -11,7 +11,7 @@ import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import { flagField, type JsonObject, textField, textListField } from "../protocol/registry.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
-import { isGlobal, type LocalAddresses, localAddresses } from "./local_addresses.ts";
+import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
 import type { StateFiles } from "./state_files.ts";
 import type { Resolution } from "./tunnel/types.ts";

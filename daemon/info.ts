@@ -38,6 +38,7 @@ export function daemonInfo(daemon: Daemon): Json {
     registry_connected: daemon.isRegistryConnected,
     beacon_addr: options.beacon,
     endpoint: formatEndpoint(directory.observed ?? socket.local),
+    endpoint_proven: tunnels.beacon.isProven,
     socket_kind: socket.kind,
     udp: { ...socket.stats },
     aead: daemon.aead,

@@ -17,7 +17,7 @@ import {
   textListField,
 } from "../../protocol/registry.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
-import type { RegistryClient } from "./client.ts";
+import type { RegistryClient } from "../../platform/registry_client.ts";
 
 /** What a node tells the registry about itself. */
 export interface Registration {

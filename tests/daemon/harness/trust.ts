@@ -8,7 +8,7 @@ import { encodeBase64, type Identity } from "../../../protocol/crypto/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import type { JsonObject } from "../../../protocol/registry.ts";
 import { encodeHandshake, type HandshakeMessage, TrustState } from "../../../protocol/trust/mod.ts";
-import { RegistryClient } from "../../../daemon/registry/client.ts";
+import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import { TrustService } from "../../../daemon/trust/service.ts";
 import { pair } from "./directory.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RegistryClient } from "../../../daemon/registry/client.ts";
+import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import {
   decodeBase64,

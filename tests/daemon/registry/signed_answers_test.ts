@@ -1,7 +1,7 @@
 /** A daemon that pins the registry's key, and somebody on the path between them. */
 
 import assert from "node:assert/strict";
-import { RegistryClient } from "../../../daemon/registry/client.ts";
+import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import { encodeBase64, Identity } from "../../../protocol/crypto/mod.ts";
 import type { JsonObject } from "../../../protocol/registry.ts";

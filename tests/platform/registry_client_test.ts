@@ -4,10 +4,10 @@ import {
   MAX_OUTSTANDING,
   RegistryClient,
   REPLY_TIMEOUT_MS,
-} from "../../../daemon/registry/client.ts";
-import { encodeJsonFrame, type JsonObject } from "../../../protocol/registry.ts";
-import { ManualClock } from "../harness/clock.ts";
-import { RegistryServer } from "../harness/registry_server.ts";
+} from "../../platform/registry_client.ts";
+import { encodeJsonFrame, type JsonObject } from "../../protocol/registry.ts";
+import { ManualClock } from "../daemon/harness/clock.ts";
+import { RegistryServer } from "../daemon/harness/registry_server.ts";
 
 async function withClient(
   body: (parts: { server: RegistryServer; client: RegistryClient; clock: ManualClock }) => Promise<

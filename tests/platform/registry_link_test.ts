@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
-import { CONNECT_TIMEOUT_MS, RegistryClient } from "../../../daemon/registry/client.ts";
-import type { Rendezvous } from "../../../rendezvous/mod.ts";
-import { start, withDirectory } from "../../rendezvous/support/server.ts";
-import { testCertificate, writePair } from "../../rendezvous/support/tls.ts";
-import { ManualClock } from "../harness/clock.ts";
-import { RegistryServer } from "../harness/registry_server.ts";
+import { CONNECT_TIMEOUT_MS, RegistryClient } from "../../platform/registry_client.ts";
+import type { Rendezvous } from "../../rendezvous/mod.ts";
+import { start, withDirectory } from "../rendezvous/support/server.ts";
+import { testCertificate, writePair } from "../rendezvous/support/tls.ts";
+import { ManualClock } from "../daemon/harness/clock.ts";
+import { RegistryServer } from "../daemon/harness/registry_server.ts";
 
 const LOOKUP = { type: "lookup", node_id: 7 };
 

@@ -5,18 +5,13 @@
  * @module
  */
 
-import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
-import { isUsablePublicKey } from "../../protocol/crypto/verify.ts";
-import { DecodeError, type ErrorCode, PilotError } from "../../protocol/errors.ts";
-import { parseEndpoint } from "../../protocol/ip.ts";
-import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../../protocol/registry.ts";
-import {
-  answerProblem,
-  SIGN_NONCE_BYTES,
-  SIGNED_REQUESTS,
-} from "../../protocol/registry_signed.ts";
-import type { Clock } from "../clock.ts";
-import { openLink, type RegistryLink } from "./connect.ts";
+import { decodeBase64, encodeBase64 } from "../protocol/crypto/base64.ts";
+import { isUsablePublicKey } from "../protocol/crypto/verify.ts";
+import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
+import { parseEndpoint } from "../protocol/ip.ts";
+import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../protocol/registry.ts";
+import { answerProblem, SIGN_NONCE_BYTES, SIGNED_REQUESTS } from "../protocol/registry_signed.ts";
+import { openLink, type RegistryLink } from "./registry_link.ts";
 
 /** Longest wait for a TCP connection (rendezvous.md §1.6). */
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -110,24 +105,36 @@ class Connection {
   }
 }
 
+/** One-shot timers, injected so that tests can turn the time by hand. */
+export interface RegistryTimers {
+  /** Calls `fn` once after `ms`; the returned function cancels it. */
+  after(ms: number, fn: () => void): () => void;
+}
+
 /** Whom a {@linkcode RegistryClient} asks, and how it knows him. */
 export interface RegistryClientOptions {
   /** `host:port`. */
   readonly address: string;
-  readonly clock: Clock;
+  readonly clock: RegistryTimers;
   /** Speak TLS, with the certificate that has this fingerprint: SHA-256, 64 lowercase hex digits. */
   readonly fingerprint?: string | undefined;
   /** The registry's key, base64: answers to {@linkcode SIGNED_REQUESTS} must then be signed with it. */
   readonly pinnedKey?: string | undefined;
+  /** Longest wait for a connection, milliseconds; default {@linkcode CONNECT_TIMEOUT_MS}. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Longest wait for a reply, milliseconds; default {@linkcode REPLY_TIMEOUT_MS}. */
+  readonly replyTimeoutMs?: number | undefined;
 }
 
 /** Asks one registry. */
 export class RegistryClient {
   /** `host:port` of the registry. */
   readonly address: string;
-  readonly #clock: Clock;
+  readonly #clock: RegistryTimers;
   readonly #fingerprint: string | undefined;
   readonly #pinnedKey: Uint8Array | undefined;
+  readonly #connectTimeoutMs: number;
+  readonly #replyTimeoutMs: number;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   /** Gives up the connection attempt that runs. */
@@ -139,6 +146,8 @@ export class RegistryClient {
     this.address = options.address;
     this.#clock = options.clock;
     this.#fingerprint = options.fingerprint;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
     this.#pinnedKey = options.pinnedKey === undefined ? undefined : pinned(options.pinnedKey);
   }
 
@@ -200,8 +209,8 @@ export class RegistryClient {
     const frame = encodeJsonFrame(sent);
     const reply = await new Promise<JsonObject>((resolve, reject) => {
       const cancelTimeout = this.#clock.after(
-        REPLY_TIMEOUT_MS,
-        () => connection.close(`no answer in ${REPLY_TIMEOUT_MS} ms`),
+        this.#replyTimeoutMs,
+        () => connection.close(`no answer in ${this.#replyTimeoutMs} ms`),
       );
       connection.send(frame, { resolve, reject, cancelTimeout });
     });
@@ -238,7 +247,7 @@ export class RegistryClient {
     const to = parseEndpoint(this.address);
     const controller = new AbortController();
     this.#giveUp = controller;
-    const cancel = this.#clock.after(CONNECT_TIMEOUT_MS, () => controller.abort());
+    const cancel = this.#clock.after(this.#connectTimeoutMs, () => controller.abort());
     try {
       const { signal } = controller;
       const conn = await openLink({ to, fingerprint: this.#fingerprint, signal });

@@ -6,9 +6,9 @@
 
 import { createHash } from "node:crypto";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { TlsStream } from "../../platform/tls_stream.ts";
-import { PilotError } from "../../protocol/errors.ts";
-import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+import { TlsStream } from "./tls_stream.ts";
+import { PilotError } from "../protocol/errors.ts";
+import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 
 /** A stream of bytes to the registry and back. */
 export interface RegistryLink {
