@@ -16,13 +16,14 @@ export interface RendezvousRoleOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory. */
   store: string | undefined;
-  /** Other beacons (`host:port`; a number and a registry to find them), and the relay's rate by source. */
+  /** Other beacons (`host:port`; a number and a registry to find them), the relay's rate by source, the probe port. */
   beacon?: {
     peers?: readonly string[] | undefined;
     id?: number | undefined;
     registry?: string | undefined;
     advertise?: string | undefined;
     relayBytesPerSecond?: number | undefined;
+    probePort?: number | undefined;
   };
   /** Global admin token; without one every admin request is refused. */
   adminToken?: string | undefined;

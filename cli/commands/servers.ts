@@ -72,6 +72,7 @@ function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"
     registry: options.text("beacon-registry"),
     advertise: options.text("beacon-advertise"),
     relayBytesPerSecond: options.number("relay-rate"),
+    probePort: options.number("beacon-probe-port"),
     udp: options.text("udp") as UdpKind | undefined,
   };
   return Object.values(beacon).every((value) => value === undefined) ? {} : { beacon };
@@ -139,6 +140,12 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--relay-rate <bytes>",
       description: "Bytes per second relayed for one source address (60000000)",
       parse: parsePositive,
+    },
+    {
+      flags: "--beacon-probe-port <port>",
+      description:
+        "UDP port that tells netcheck its endpoint a second time (beacon port + 1), 0: none",
+      parse: parsePort,
     },
     {
       flags: "--udp <kind>",

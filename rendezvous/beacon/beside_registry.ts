@@ -12,7 +12,9 @@ import type { RegistryCore } from "../registry/core.ts";
 import { type BeaconListing, isUnspecified, TcpBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
-import { openBeaconSocket } from "./socket.ts";
+import { type BeaconSocket, openBeaconSocket } from "./socket.ts";
+
+const MAX_PORT = 65_535;
 
 /** How the beacon of a rendezvous is set up. */
 export interface BeaconSettings {
@@ -31,6 +33,8 @@ export interface BeaconSettings {
   readonly relayBytesPerSecond?: number | undefined;
   /** Form of the UDP socket; default as `PILOT_UDP` says, then the fastest that works here. */
   readonly udp?: UdpKind | undefined;
+  /** UDP port that only tells askers their endpoint, on the beacon's host; default the beacon's plus 1, 0 for none. */
+  readonly probePort?: number | undefined;
 }
 
 /**
@@ -71,6 +75,7 @@ export async function beaconBeside(
     limits,
     relayBytesPerSecond,
     socket,
+    probe: await openProbe(core, { addr, beaconPort: socket.local.port, port: settings.probePort }),
     keyOf: (node) => keyOf(core, node),
     mayMeet: (requester, target) => mayMeet(core, requester, target),
     cluster: { peers, id, advertise, listing: id === undefined ? undefined : listing },
@@ -78,6 +83,30 @@ export async function beaconBeside(
   core.inboxWatch = server;
   server.tick(); // finds the other beacons
   return server;
+}
+
+/** A convenience for those who look for faults: without it the rest works as well. */
+async function openProbe(
+  core: RegistryCore,
+  { addr, beaconPort, port = beaconPort + 1 }: {
+    readonly addr: string;
+    readonly beaconPort: number;
+    readonly port?: number | undefined;
+  },
+): Promise<BeaconSocket | undefined> {
+  if (port === 0 || port > MAX_PORT) return undefined;
+  const { host } = parseEndpoint(addr, { allowEmptyHost: true });
+  const at = formatEndpoint({ host, port });
+  try {
+    return await openBeaconSocket(at, "portable"); // a few datagrams a day
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    core.log.warn("no probe port: netcheck cannot tell the kind of NAT by this beacon alone", {
+      reason,
+      hint: "--beacon-probe-port names another port, 0 none",
+    });
+    return undefined;
+  }
 }
 
 function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {

@@ -49,6 +49,10 @@ export const UNPROVEN_BURST = 524_288;
 export const REPLIES_PER_SECOND = 1_000;
 /** Answers to one silent source at once: a whole NAT of agents that come back together. */
 export const REPLIES_BURST = 5_000;
+/** Answers of the probe port per second to one source address: a person who runs netcheck, and colleagues behind the same NAT. */
+export const PROBE_REPLIES_PER_SECOND = 20;
+/** Such answers at once to a source that was silent. */
+export const PROBE_REPLIES_BURST = 100;
 /** Source addresses whose rate is remembered, in each table; the least recently seen is forgotten. */
 export const MAX_SOURCES = 65_536;
 /** Source addresses whose parsed form is kept, about 200 bytes each. */

@@ -22,6 +22,7 @@ import type { BeaconHealth } from "./health.ts";
 import { LISTING_INTERVAL_MS, MAPPING_SWEEP_MS, SYNC_INTERVAL_MS } from "./limits.ts";
 import { type BeaconListing, isUnspecified, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
+import { ProbePort } from "./probe_port.ts";
 import type { BeaconSocket } from "./socket.ts";
 
 /** What every IPv6 path carries in one piece, and the largest datagram of newer daemons (daemon.md §2.11). */
@@ -55,6 +56,8 @@ export interface BeaconServerOptions {
   readonly cluster?: ClusterOptions | undefined;
   /** The bound socket; closed by {@linkcode BeaconServer.close}. */
   readonly socket: BeaconSocket;
+  /** The bound socket of the probe port; closed likewise. Without it there is none. */
+  readonly probe?: BeaconSocket | undefined;
 }
 
 /** A listening beacon. */
@@ -66,6 +69,7 @@ export class BeaconServer implements InboxWatch {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #socket: BeaconSocket;
+  readonly #probe: ProbePort | undefined;
   readonly #cluster: ClusterOptions;
   readonly #ending = new AbortController();
   readonly #tasks: Set<Promise<void>> = new Set();
@@ -89,6 +93,7 @@ export class BeaconServer implements InboxWatch {
     this.#cluster = cluster;
     this.beacon = new Beacon({ limits, relayBytesPerSecond, keyOf, mayMeet, id: cluster.id });
     this.#socket = options.socket;
+    this.#probe = options.probe && new ProbePort(options.probe, clock);
     this.addr = formatEndpoint(this.#socket.local);
     this.#sweepDue = clock.monotonicMs() + MAPPING_SWEEP_MS;
     this.#socket.start((datagram, from) => this.#onDatagram(datagram, from));
@@ -135,7 +140,7 @@ export class BeaconServer implements InboxWatch {
   async close(): Promise<void> {
     this.#ending.abort();
     clearTimeout(this.#wakeTimer);
-    await this.#socket.close();
+    await Promise.all([this.#socket.close(), this.#probe?.close()]);
     await Promise.all(this.#tasks);
   }
 

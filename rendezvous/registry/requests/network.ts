@@ -21,9 +21,10 @@ export const beaconRegister: Handler = (core, request) => {
   return { beacon_id: id };
 };
 
-/** `beacon_list`. */
+/** `beacon_list`. Ours is `time`, Unix milliseconds: the cheapest question by which a client can compare clocks. */
 export const beaconList: Handler = (core) => ({
   beacons: core.beacons.list(core.clock.monotonicMs()),
+  time: core.clock.unixMs(),
 });
 
 /**
