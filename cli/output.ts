@@ -204,6 +204,18 @@ export function formatUptime(seconds: number): string {
 }
 
 /**
+ * A short time for people.
+ *
+ * @param ms Milliseconds.
+ * @returns For example `0.35 ms`, `12 ms`, `3.2 s`; empty when there is none.
+ */
+export function formatMillis(ms: number | null | undefined): string {
+  if (typeof ms !== "number") return "";
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(0)} ms`;
+}
+
+/**
  * Rounds for JSON output, so that figures do not pretend to more than was measured.
  *
  * @param value The figure.

@@ -14,6 +14,7 @@ import { type Outcome, round } from "../output.ts";
 import { parseDuration, parseMegabytes, parsePositive } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import { sleepUnless, within } from "../wait.ts";
+import { netcheckCommand } from "./netcheck.ts";
 
 const PING_COUNT = 4;
 const PING_INTERVAL_MS = 1000;
@@ -234,5 +235,6 @@ export const diagnosticsGroup: CommandGroup = {
         "target, sent_bytes, recv_bytes, send_duration_ms, total_duration_ms, send_mbps and total_mbps (MiB/s), send_mb_s and total_mb_s (MB/s)",
       run: bench,
     },
+    netcheckCommand,
   ],
 };

@@ -1,0 +1,34 @@
+/**
+ * What several views of one socket tell about the NAT in front of it (RFC 4787 §4.1).
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../../protocol/ip.ts";
+import type { NatMapping } from "./report.ts";
+
+/** Our endpoint as one server sees it. */
+export interface View {
+  readonly server: Endpoint;
+  readonly seen: Endpoint;
+}
+
+/**
+ * How a NAT maps a socket.
+ *
+ * @param views What servers saw, all of the same socket.
+ * @returns The mapping; "unknown" for fewer than two views.
+ */
+export function natMapping(views: readonly View[]): Exclude<NatMapping, "none"> {
+  const [first] = views;
+  if (first === undefined || views.length < 2) return "unknown";
+  const isSame = (a: Endpoint, b: Endpoint) => a.host === b.host && a.port === b.port;
+  const isOneAddress = views.every(({ server }) => server.host === first.server.host);
+  if (views.every(({ seen }) => isSame(seen, first.seen))) {
+    return isOneAddress ? "not_port_dependent" : "endpoint_independent";
+  }
+  const byPort = views.some((a) =>
+    views.some((b) => a.server.host === b.server.host && !isSame(a.seen, b.seen))
+  );
+  return byPort ? "address_and_port_dependent" : "address_dependent";
+}

@@ -1,0 +1,135 @@
+/**
+ * The registry as `netcheck` and `doctor` see it, without a daemon.
+ *
+ * @module
+ */
+
+import { isIP } from "node:net";
+import { PilotError } from "../../protocol/errors.ts";
+import { type Endpoint, parseEndpoint } from "../../protocol/ip.ts";
+import { type JsonObject, objectListField, textField } from "../../protocol/registry.ts";
+import { RegistryClient } from "../../platform/registry_client.ts";
+import type { DaemonOptions } from "../../platform/settings.ts";
+import { round } from "../output.ts";
+import type { RegistryReport } from "./report.ts";
+import type { TimeLeft } from "./time_left.ts";
+
+/** Longest wait for a connection, and for an answer, milliseconds. */
+const REGISTRY_TIMEOUT_MS = 1_500;
+/** A node number that nobody has to have: the answer counts, not what it says. */
+const SOME_NODE = 1;
+
+/** Where the registry is and how it is known. */
+export type RegistryPlace = Pick<
+  DaemonOptions,
+  "registry" | "registryTls" | "registryFingerprint" | "registryKey"
+>;
+
+/** The registry's state, and the beacons it lists. */
+export interface RegistryFindings {
+  readonly report: RegistryReport;
+  /** IP literals only: names that strangers may have written are not looked up. */
+  readonly beacons: readonly Endpoint[];
+}
+
+/**
+ * Connects, compares the clocks, and checks the key when one is pinned.
+ *
+ * @param place Where, and the pins.
+ * @param time Longest time for all of it.
+ * @returns What was found; failures are part of it.
+ */
+export async function checkRegistry(
+  place: RegistryPlace,
+  time: TimeLeft,
+): Promise<RegistryFindings> {
+  const base = { address: place.registry, tls: place.registryTls === true };
+  let client: RegistryClient | undefined;
+  const deadline = setTimeout(() => void client?.close(), time.ms());
+  try {
+    client = openClient(place);
+    const connected = await timed(client, { type: "beacon_list" });
+    const answered = await timed(client, { type: "beacon_list" });
+    if (place.registryKey !== undefined) await askSigned(client);
+    const { time } = answered.reply;
+    const report: RegistryReport = {
+      ...base,
+      reachable: true,
+      connect_ms: round(connected.ms, 2),
+      rtt_ms: round(answered.ms, 2),
+      skew_ms: typeof time === "number" ? round(time - answered.middle, 0) : null,
+      error_code: null,
+      error: null,
+    };
+    return { report, beacons: listed(answered.reply) };
+  } catch (thrown) {
+    const error = PilotError.from(thrown, "unavailable");
+    const report: RegistryReport = {
+      ...base,
+      reachable: false,
+      connect_ms: null,
+      rtt_ms: null,
+      skew_ms: null,
+      error_code: error.code,
+      error: error.message,
+    };
+    return { report, beacons: [] };
+  } finally {
+    clearTimeout(deadline);
+    await client?.close();
+  }
+}
+
+function openClient(place: RegistryPlace): RegistryClient {
+  return new RegistryClient({
+    address: place.registry,
+    clock: {
+      after(ms, fn) {
+        const timer = setTimeout(fn, ms);
+        return () => clearTimeout(timer);
+      },
+    },
+    fingerprint: place.registryTls === true ? place.registryFingerprint : undefined,
+    pinnedKey: place.registryKey,
+    connectTimeoutMs: REGISTRY_TIMEOUT_MS,
+    replyTimeoutMs: REGISTRY_TIMEOUT_MS,
+  });
+}
+
+async function timed(client: RegistryClient, request: JsonObject) {
+  const startMs = performance.now();
+  const startUnixMs = Date.now();
+  const reply = await client.request(request).catch((error) => {
+    // A registry that serves no such request is one that answers.
+    if (error instanceof PilotError && isAnswer(error)) return {} as JsonObject;
+    throw error;
+  });
+  const ms = performance.now() - startMs;
+  return { reply, ms, middle: startUnixMs + ms / 2 };
+}
+
+function isAnswer({ code }: PilotError): boolean {
+  return code !== "unavailable" && code !== "untrusted";
+}
+
+/** The client checks the signature, that of a refusal, too. */
+async function askSigned(client: RegistryClient): Promise<void> {
+  try {
+    await client.request({ type: "lookup", node_id: SOME_NODE });
+  } catch (error) {
+    if (!(error instanceof PilotError) || !isAnswer(error)) throw error;
+  }
+}
+
+function listed(reply: JsonObject): Endpoint[] {
+  const found: Endpoint[] = [];
+  for (const entry of objectListField(reply, "beacons")) {
+    try {
+      const endpoint = parseEndpoint(textField(entry, "addr"));
+      if (isIP(endpoint.host) !== 0 && endpoint.port !== 0) found.push(endpoint);
+    } catch (error) {
+      if (!(error instanceof PilotError)) throw error; // anybody may have written it there
+    }
+  }
+  return found;
+}

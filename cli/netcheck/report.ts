@@ -1,0 +1,114 @@
+/**
+ * What `netcheck` finds out: the shape of its `--json` (docs/TROUBLESHOOTING.md).
+ *
+ * @module
+ */
+
+/** The registry over TCP or TLS. */
+export interface RegistryReport {
+  /** `host:port`. */
+  readonly address: string;
+  /** It answered, and its certificate is the pinned one. */
+  readonly reachable: boolean;
+  readonly tls: boolean;
+  /** Connection, TLS and the first answer, milliseconds. */
+  readonly connect_ms: number | null;
+  /** One question and its answer, milliseconds. */
+  readonly rtt_ms: number | null;
+  /** By how much the registry's clock is ahead of ours, milliseconds; null where it does not tell its time. */
+  readonly skew_ms: number | null;
+  /** Code of the failure. */
+  readonly error_code: string | null;
+  readonly error: string | null;
+}
+
+/** The beacon over UDP, by the better of the two kinds of IP. */
+export interface BeaconReport {
+  /** `host:port`. */
+  readonly address: string;
+  readonly reachable: boolean;
+  readonly rtt_min_ms: number | null;
+  readonly rtt_median_ms: number | null;
+  readonly sent: number;
+  readonly answered: number;
+  /** Why nothing could be sent. */
+  readonly error: string | null;
+}
+
+/** One kind of IP. */
+export interface FamilyReport {
+  /** This machine's addresses: IPv4 other than loopback, global IPv6. */
+  readonly local: readonly string[];
+  /** The beacon's address of this kind, `ip:port`; null when it has none. */
+  readonly beacon: string | null;
+  /** Whether the beacon answered; null when it was not asked. */
+  readonly reachable: boolean | null;
+  /** Our endpoint as the beacon sees it. */
+  readonly reflexive: string | null;
+}
+
+/**
+ * How a NAT maps one local port for several destinations (RFC 4787 §4.1). "not_port_dependent": two ports of one server
+ * saw the same, and no second address was there to ask.
+ */
+export type NatMapping =
+  | "none"
+  | "endpoint_independent"
+  | "not_port_dependent"
+  | "address_dependent"
+  | "address_and_port_dependent"
+  | "unknown";
+
+/** Our endpoint as one server sees it. */
+export interface Sighting {
+  /** Who: `ip:port`. */
+  readonly server: string;
+  /** What it saw, `ip:port`; null when it did not answer. */
+  readonly endpoint: string | null;
+}
+
+/** The NAT between us and the beacon. */
+export interface NatReport {
+  /** The beacon sees an address that is none of ours. */
+  readonly behind: boolean | null;
+  readonly mapping: NatMapping;
+  /** The outer port is the local one. */
+  readonly port_preserved: boolean | null;
+  readonly seen: readonly Sighting[];
+}
+
+/** The largest datagram that reaches the beacon. */
+export interface MtuReport {
+  /** With IP and UDP headers; null when it is not known. */
+  readonly bytes: number | null;
+  /** Why it is not known, or that there may be more. */
+  readonly note: string | null;
+}
+
+/** What a running daemon says about itself. */
+export interface DaemonReport {
+  readonly version: string | null;
+  readonly registration: string | null;
+  readonly registry: string | null;
+  readonly beacon: string | null;
+  /** Its endpoint as others see it. */
+  readonly endpoint: string | null;
+  /** The beacon has its proof for that. */
+  readonly endpoint_proven: boolean | null;
+  readonly socket_kind: string | null;
+}
+
+/** All of it. */
+export interface NetcheckReport {
+  /** The beacon answers over UDP: agents can be reached. */
+  readonly udp: boolean;
+  readonly registry: RegistryReport;
+  readonly beacon: BeaconReport;
+  readonly ipv4: FamilyReport;
+  readonly ipv6: FamilyReport;
+  readonly nat: NatReport;
+  readonly mtu: MtuReport;
+  /** Null when none runs. */
+  readonly daemon: DaemonReport | null;
+  readonly duration_ms: number;
+}
