@@ -67,6 +67,13 @@ Deno.test("beacon_list shows announced beacons for a minute", () =>
     assert.deepEqual(await list(), []);
   }));
 
+Deno.test("beacon_list tells the registry's time", () =>
+  withServer(async ({ client, clock }) => {
+    assert.equal((await client.ok({ type: "beacon_list" }))["time"], clock.unixMs());
+    clock.advance(1234);
+    assert.equal((await client.ok({ type: "beacon_list" }))["time"], clock.unixMs());
+  }));
+
 Deno.test("beacon_register is bounded", () =>
   withServer(async ({ client, clock }) => {
     const announce = (id: number) => ({ type: "beacon_register", beacon_id: id, addr: "h:1" });
