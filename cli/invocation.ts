@@ -6,6 +6,7 @@
 
 import type { Command } from "commander";
 import type { Driver } from "../sdk/mod.ts";
+import type { RawConfig } from "../platform/config.ts";
 import type { Env, Settings } from "../platform/settings.ts";
 import { CommandFailure, usageError } from "./errors.ts";
 import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
@@ -94,20 +95,27 @@ export class Invocation implements AsyncDisposable {
 
   /** Where everything is. Reads the config file at the first call. */
   async settings(): Promise<Settings> {
-    if (this.#settings === undefined) {
-      const { resolveSettings } = await import("../platform/settings.ts");
-      this.#settings = resolveSettings({
-        flags: {
-          home: this.options.text("home"),
-          config: this.options.text("config"),
-          socket: this.options.text("socket"),
-          registry: this.options.text("registry"),
-          beacon: this.options.text("beacon"),
-        },
-        env: this.host.env,
-      });
-    }
-    return this.#settings;
+    return this.#settings ??= await this.#resolveSettings();
+  }
+
+  /** The same without what the config file says: for a file that cannot be used. */
+  async settingsWithoutConfig(): Promise<Settings> {
+    return await this.#resolveSettings({});
+  }
+
+  async #resolveSettings(rawConfig?: RawConfig): Promise<Settings> {
+    const { resolveSettings } = await import("../platform/settings.ts");
+    return resolveSettings({
+      flags: {
+        home: this.options.text("home"),
+        config: this.options.text("config"),
+        socket: this.options.text("socket"),
+        registry: this.options.text("registry"),
+        beacon: this.options.text("beacon"),
+      },
+      env: this.host.env,
+      ...(rawConfig === undefined ? {} : { rawConfig }),
+    });
   }
 
   /** The connection to the daemon, opened at the first call and closed with the command. */

@@ -192,6 +192,16 @@ function typedValue(key: string, value: string): unknown {
 }
 
 /**
+ * Keys that mean nothing to us: misspelt, or another implementation's.
+ *
+ * @param raw A parsed config file.
+ * @returns Their names.
+ */
+export function unknownConfigKeys(raw: RawConfig): string[] {
+  return Object.keys(raw).filter((key) => !(canonicalKey(key) in FIELDS));
+}
+
+/**
  * Turns the text of `config --set key=value` into the value to store.
  *
  * @param key A known key, in either spelling.

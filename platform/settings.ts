@@ -56,6 +56,8 @@ export interface SettingInput {
   flags?: SettingFlags;
   /** The environment; default the process's own. */
   env?: Env;
+  /** In place of the config file's content, for those who look into why that cannot be used. */
+  rawConfig?: RawConfig;
 }
 
 /** Resolved places. All paths are absolute. */
@@ -201,7 +203,7 @@ export function resolveSettings(input: SettingInput = {}): Settings {
   const configPath = flags.config === undefined
     ? join(home, "config.json")
     : absolute(flags.config, userHome);
-  const rawConfig = readRawConfig(configPath);
+  const rawConfig = input.rawConfig ?? readRawConfig(configPath);
   const config = parseConfig(rawConfig, configPath);
   const [socket, socketSource] = pick(
     flags.socket,

@@ -1,5 +1,5 @@
 /**
- * `ping` and `bench` (services-cli.md §4).
+ * `ping` and `bench` (services-cli.md §4); `netcheck` and `doctor` have files of their own.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import { type Outcome, round } from "../output.ts";
 import { parseDuration, parseMegabytes, parsePositive } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import { sleepUnless, within } from "../wait.ts";
+import { doctorCommand } from "./doctor.ts";
 import { netcheckCommand } from "./netcheck.ts";
 
 const PING_COUNT = 4;
@@ -236,5 +237,6 @@ export const diagnosticsGroup: CommandGroup = {
       run: bench,
     },
     netcheckCommand,
+    doctorCommand,
   ],
 };

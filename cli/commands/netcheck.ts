@@ -32,7 +32,7 @@ const MAPPINGS: Readonly<Record<NatMapping, string>> = {
 const SKEW_MS = 1_000;
 
 async function run(call: Invocation): Promise<Outcome> {
-  const report = await gatherNetcheck(call);
+  const report = await gather(call);
   const text = netcheckText(report);
   if (report.udp) return { data: { ...report }, text };
   const { beacon, registry } = report;
@@ -50,14 +50,7 @@ async function run(call: Invocation): Promise<Outcome> {
   });
 }
 
-/**
- * Runs the check with the settings of a call, and asks the daemon beside it.
- *
- * @param call The running command.
- * @returns What was found.
- * @throws {PilotError} `invalid_argument` for settings that make no sense, `aborted`.
- */
-export async function gatherNetcheck(call: Invocation): Promise<NetcheckReport> {
+async function gather(call: Invocation): Promise<NetcheckReport> {
   const [{ netcheck }, { resolveDaemonOptions }, settings] = await Promise.all([
     import("../netcheck/netcheck.ts"),
     import("../../platform/settings.ts"),

@@ -80,6 +80,31 @@ export async function checkRegistry(
   }
 }
 
+/**
+ * Asks when a node's key expires; anybody may.
+ *
+ * @param place The registry.
+ * @param node The node.
+ * @param time Longest time.
+ * @returns The date as the registry writes it; undefined for a key that does not expire.
+ * @throws {PilotError} As `RegistryClient.request`.
+ */
+export async function keyExpiry(
+  place: RegistryPlace,
+  node: number,
+  time: TimeLeft,
+): Promise<string | undefined> {
+  const client = openClient(place);
+  const deadline = setTimeout(() => void client.close(), time.ms());
+  try {
+    const { expires_at } = await client.request({ type: "get_key_info", node_id: node });
+    return typeof expires_at === "string" && expires_at !== "" ? expires_at : undefined;
+  } finally {
+    clearTimeout(deadline);
+    await client.close();
+  }
+}
+
 function openClient(place: RegistryPlace): RegistryClient {
   return new RegistryClient({
     address: place.registry,

@@ -6,15 +6,12 @@
 
 import { join } from "node:path";
 import { ensurePrivateDir, writeFileAtomic } from "../../platform/files.ts";
+import { INBOX_MAX_BYTES, INBOX_MAX_FILES } from "../../platform/mailbox_limits.ts";
 import { encodeJson } from "../../protocol/bytes.ts";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { listFiles, type StoredFile } from "./directory.ts";
 import { NameStamp } from "./stored_name.ts";
 
-/** Messages kept (services-cli.md §11.1). */
-export const INBOX_MAX_FILES = 10_000;
-/** Bytes kept (services-cli.md §11.1). */
-export const INBOX_MAX_BYTES = 256 * 1024 * 1024;
 /** Part that is left after the oldest were removed, so that not every message causes a sweep. */
 const KEPT_SHARE = 0.9;
 /** Messages from this size on are written one after the other: their JSON takes several times their size in memory. */

@@ -8,15 +8,12 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { ensurePrivateDir, writeFileAtomic } from "../../platform/files.ts";
+import { DISK_RESERVE_BYTES, RECEIVED_MAX_BYTES } from "../../platform/mailbox_limits.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { listFiles } from "./directory.ts";
 import { PartialFile, type PartialFileKey } from "./partial_file.ts";
 import { NameStamp, sanitizeFileName, stampFileName } from "./stored_name.ts";
 
-/** Bytes of all received files, unfinished ones included (services-cli.md §11.1). */
-export const RECEIVED_MAX_BYTES = 2 * 1024 * 1024 * 1024;
-/** Disk space that is left alone (services-cli.md §11.1). */
-export const DISK_RESERVE_BYTES = 16 * 1024 * 1024;
 /** An unfinished file nobody went on with for this long is removed, milliseconds. */
 const PARTIAL_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 /** Directory of unfinished files, within that of the finished ones so that a rename finishes them. */

@@ -1,0 +1,148 @@
+/**
+ * Checks of the network, from what `netcheck` found.
+ *
+ * @module
+ */
+
+import { isLoopbackIp, parseEndpoint, parseIp } from "../../protocol/ip.ts";
+import { isIP } from "node:net";
+import { keyExpiry } from "../netcheck/registry.ts";
+import { TimeLeft } from "../netcheck/time_left.ts";
+import { formatMillis } from "../output.ts";
+import { type Check, fail, ok, skip, warn } from "./check.ts";
+
+/** Handshakes older than this are refused, milliseconds (daemon.md §5; `HANDSHAKE_MAX_AGE_S`). */
+const SKEW_FAIL_MS = 300_000;
+/** From here on it is worth a word. */
+const SKEW_WARN_MS = 30_000;
+/** Longest question for the key's age, milliseconds. */
+const EXPIRY_MS = 1_500;
+/** A key that expires sooner should be looked after, milliseconds. */
+const EXPIRY_WARN_MS = 14 * 24 * 60 * 60 * 1000;
+
+const NO_NETWORK = skip("the configuration cannot be used");
+
+const registry: Check = {
+  id: "registry",
+  title: "Registry",
+  run({ network, options }) {
+    if (network === undefined || options === undefined) return NO_NETWORK;
+    const { address, reachable, error, error_code, rtt_ms, tls } = network.registry;
+    if (error_code === "untrusted") {
+      return fail(
+        error ?? `${address} is not the pinned registry`,
+        "Ask its operator for the fingerprint and the key (pilotctl rendezvous status on the server). " +
+          "If they have not changed, somebody else answers there.",
+      );
+    }
+    if (!reachable) {
+      return fail(
+        error ?? `${address} does not answer`,
+        "Check that the rendezvous runs and that --registry, PILOT_REGISTRY or config.json names it.",
+      );
+    }
+    const pins = [
+      ...(tls ? ["certificate pinned"] : []),
+      ...(options.registryKey === undefined ? [] : ["key pinned"]),
+    ];
+    const detail = `${address} answers in ${formatMillis(rtt_ms)}`;
+    if (pins.length > 0) return ok(`${detail}, ${pins.join(", ")}`);
+    if (isLocal(address)) return ok(detail);
+    return warn(
+      `${detail}, but anybody on the way can answer in its place: nothing is pinned`,
+      "Give the daemon --registry-key (and --registry-fingerprint where the registry speaks TLS).",
+    );
+  },
+};
+
+function isLocal(address: string): boolean {
+  const { host } = parseEndpoint(address);
+  return host === "localhost" || (isIP(host) !== 0 && isLoopbackIp(parseIp(host)));
+}
+
+const udp: Check = {
+  id: "udp",
+  title: "Beacon over UDP",
+  run({ network, info }) {
+    if (network === undefined) return NO_NETWORK;
+    const { beacon, ipv4, ipv6 } = network;
+    if (!network.udp) {
+      return fail(
+        beacon.error ?? `${beacon.address} does not answer ${beacon.sent} datagrams`,
+        "Check that the beacon runs at this address and that firewalls let UDP through: without it no peer is reached.",
+      );
+    }
+    const seen = ipv4.reflexive ?? ipv6.reflexive;
+    const detail = `${beacon.address} answers in ${
+      formatMillis(beacon.rtt_median_ms)
+    }, we are ${seen}`;
+    if (beacon.answered < beacon.sent) {
+      return warn(
+        `${detail}; ${beacon.sent - beacon.answered} of ${beacon.sent} datagrams were lost`,
+        "The network or the beacon is overloaded: run pilotctl netcheck again.",
+      );
+    }
+    if (info?.endpoint_proven !== false || info.registration !== "registered") return ok(detail);
+    return warn(
+      `${detail}; the daemon's endpoint is not proven to it`,
+      "Right after a start it takes a few seconds. A beacon apart from its registry cannot do it: requests are then " +
+        "polled for instead of told.",
+    );
+  },
+};
+
+const nat: Check = {
+  id: "nat",
+  title: "NAT",
+  run({ network }) {
+    if (network === undefined) return NO_NETWORK;
+    const { behind, mapping } = network.nat;
+    if (behind === null) return skip("the beacon does not answer");
+    if (!behind) return ok("none between here and the beacon");
+    if (mapping !== "address_dependent" && mapping !== "address_and_port_dependent") {
+      return ok(`there is one; mapping: ${mapping.replaceAll("_", " ")}`);
+    }
+    return warn(
+      `The NAT gives each destination another port (${mapping.replaceAll("_", " ")})`,
+      "Peers behind such NATs are reached through the relay. Forward a UDP port and start the daemon with --listen and " +
+        "--endpoint, or use IPv6.",
+    );
+  },
+};
+
+const clock: Check = {
+  id: "clock",
+  title: "Clock",
+  run({ network }) {
+    const skew = network?.registry.skew_ms ?? null;
+    if (skew === null) return skip("the registry does not tell its time");
+    const off = Math.abs(skew);
+    if (off < SKEW_WARN_MS) return ok(`agrees with the registry's within ${formatMillis(off)}`);
+    const detail = `${Math.round(off / 1000)} s ${skew > 0 ? "behind" : "ahead of"} the registry's`;
+    const fix = "Set the clock, and keep it right: NTP.";
+    if (off < SKEW_FAIL_MS) return warn(detail, fix);
+    return fail(`${detail}: handshakes are refused as too old`, fix);
+  },
+};
+
+const expiry: Check = {
+  id: "key_expiry",
+  title: "Expiry of the key",
+  async run({ network, options, info }) {
+    const node = info?.node_id;
+    if (typeof node !== "number" || node === 0) return skip("no registered daemon answers");
+    if (options === undefined || network?.registry.reachable !== true) {
+      return skip("the registry does not answer");
+    }
+    const time = new TimeLeft(EXPIRY_MS, new AbortController().signal);
+    const expires = await keyExpiry(options, node, time);
+    if (expires === undefined) return ok("does not expire");
+    const left = Date.parse(expires) - Date.now();
+    const fix = "Rotate or extend it with the administrator of the network.";
+    if (left <= 0) return fail(`expired at ${expires}`, fix);
+    return left < EXPIRY_WARN_MS ? warn(`expires at ${expires}`, fix) : ok(`expires at ${expires}`);
+  },
+};
+
+/** In the order of the report. */
+export const NETWORK_CHECKS: readonly Check[] = [registry, udp, nat, clock, expiry];
