@@ -14,6 +14,7 @@ import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
 import { type BeaconSocket, openBeaconSocket } from "./socket.ts";
 
+/** Ports have 16 bits, and one that follows the last does not exist. */
 const MAX_PORT = 65_535;
 
 /** How the beacon of a rendezvous is set up. */

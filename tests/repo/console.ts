@@ -4,6 +4,35 @@
  * @module
  */
 
+import { chmodSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ROOT } from "./sources.ts";
+
+/** Where Deno keeps what it has downloaded: it must not be looked for in the home of a tour. */
+function denoDir(): string {
+  const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).outputSync();
+  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
+}
+
+/**
+ * Puts `pilotctl` into the home directory of a tour.
+ *
+ * @param home The directory.
+ * @returns The environment of a shell that has it on its path.
+ */
+export function installIn(home: string): Record<string, string> {
+  const path = join(home, "pilotctl");
+  const args = `run --quiet --allow-all "${join(ROOT, "cli.ts")}"`;
+  writeFileSync(path, `#!/bin/sh\nexec "${Deno.execPath()}" ${args} "$@"\n`);
+  chmodSync(path, 0o755);
+  return {
+    HOME: home,
+    DENO_DIR: denoDir(),
+    PATH: `${home}:${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`,
+    NO_COLOR: "1",
+  };
+}
+
 /** A command of a `console` block. */
 export interface ConsoleStep {
   /** The command line. */

@@ -1,22 +1,11 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
-import { consoleSteps, shapeOf, Shell } from "./console.ts";
+import { consoleSteps, installIn, shapeOf, Shell } from "./console.ts";
 import { ROOT } from "./sources.ts";
 
 const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-
-/** Where Deno keeps what it has downloaded: it must not be looked for in the home of the tour. */
-function denoDir(): string {
-  const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).outputSync();
-  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
-}
-
-function script(path: string, args: string): void {
-  writeFileSync(path, `#!/bin/sh\nexec "${Deno.execPath()}" ${args} "$@"\n`);
-  chmodSync(path, 0o755);
-}
 
 /** A tour that failed half-way has not stopped them. */
 function stopDaemons(home: string): void {
@@ -32,16 +21,10 @@ Deno.test({
   timeout: 120_000,
   async fn() {
     const home = await Deno.makeTempDir({ prefix: "tour-" });
-    script(join(home, "pilotctl"), `run --quiet --allow-all "${join(ROOT, "cli.ts")}"`);
     const [, example] = readme.match(/^```ts\n([^]*?)^```$/m)!;
     writeFileSync(join(home, "hello.ts"), example!);
     try {
-      await using shell = new Shell(ROOT, {
-        HOME: home,
-        DENO_DIR: denoDir(),
-        PATH: `${home}:${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`,
-        NO_COLOR: "1",
-      });
+      await using shell = new Shell(ROOT, installIn(home));
       for (const { command, output } of consoleSteps(readme)) {
         const isRendezvous = command.startsWith("pilotctl rendezvous");
         // Another test may have the usual ports, and the example is not in the repository.
@@ -65,7 +48,14 @@ Deno.test({
   },
 });
 
-for (const name of ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"]) {
+const DOCUMENTS = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "docs/ARCHITECTURE.md",
+  "docs/TROUBLESHOOTING.md",
+];
+
+for (const name of DOCUMENTS) {
   const text = readFileSync(join(ROOT, name), "utf8");
 
   Deno.test(`${name} links to files that exist`, () => {
