@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { cliArgs, eventually } from "../e2e/processes.ts";
 import { challenges } from "../../protocol/registry.ts";
-import { RawClient, registered, split, TestNode } from "./support/client.ts";
+import { RawClient, registered, split, type TestNode } from "./support/client.ts";
 import { withDirectory } from "./support/server.ts";
 
 const HOSTILE = fileURLToPath(new URL("./flood/hostile.ts", import.meta.url));
