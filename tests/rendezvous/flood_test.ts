@@ -1,6 +1,6 @@
 /**
  * A rendezvous under attack: a hostile process floods it with connections, half frames, huge lengths, garbage and
- * forgeries while honest clients do their work. Lasts PILOT_FLOOD_SECONDS (default 8, in CI 60).
+ * forgeries while honest clients do their work. `deno task test:flood` does so for a minute.
  */
 
 import assert from "node:assert/strict";
@@ -13,10 +13,18 @@ import { withDirectory } from "./support/server.ts";
 
 const HOSTILE = fileURLToPath(new URL("./flood/hostile.ts", import.meta.url));
 const SECONDS = Number(Deno.env.get("PILOT_FLOOD_SECONDS") || "8");
-/** Within which 99 of 100 lookups of honest clients must be answered, whatever goes on. */
-const P99_MS = 250;
-/** What the server's memory may grow by under attack: all its bounded tables together are smaller. */
-const MAX_GROWTH_MB = 150;
+/**
+ * Within which 99 of 100 lookups of honest clients must be answered, whatever goes on. Among other tests, which need
+ * the processor too, only that nobody is kept out.
+ */
+const P99_MS = Deno.env.get("PILOT_FLOOD_SECONDS") ? 250 : 2_000;
+/**
+ * What the server's memory may grow by under attack: 64 MiB of begun requests, 2,048 connections, the beacon's mappings,
+ * and as much again that V8 has not collected yet.
+ */
+const MAX_GROWTH_MB = 300;
+/** And in the last quarter of the time beyond the three before: it fills up, it does not go on. */
+const MAX_LATE_GROWTH = 1.2;
 const ADMIN = "the admin token of this test";
 const CLIENTS = 4;
 const NODES = 20;
@@ -44,7 +52,7 @@ async function attack(directory: string): Promise<void> {
     victim: honest.victim,
   };
   const report: string[] = [`quiet: ${summary(await honest.work(ready.registry, 1_000))}`];
-  let peakMb = quietMb;
+  const samplesMb: number[] = [];
   // First from elsewhere; then from the address of honest clients, those of which that are connected already.
   const connected = await honest.connect(ready.registry);
   for (const from of ["127.0.0.66", "127.0.0.1"]) {
@@ -56,7 +64,7 @@ async function attack(directory: string): Promise<void> {
       isElsewhere ? ready.registry : undefined,
       SECONDS * 500,
       connected,
-      () => peakMb = Math.max(peakMb, residentMb(ready.pid)),
+      () => void samplesMb.push(residentMb(ready.pid)),
     );
     const done = await hostile.end();
     report.push(`from ${from}: ${summary(times)}; ${JSON.stringify(done)}`);
@@ -66,9 +74,17 @@ async function attack(directory: string): Promise<void> {
   await eventually("the server lets go of the attackers' connections", () => {
     return Promise.resolve(descriptors(ready.pid) < 200);
   });
-  report.push(`memory: ${quietMb} MB, at most ${peakMb} MB, then ${residentMb(ready.pid)} MB`);
+  const quarter = Math.ceil(samplesMb.length / 4);
+  const peaksMb = [0, 1, 2, 3].map((n) =>
+    Math.max(...samplesMb.slice(n * quarter, (n + 1) * quarter))
+  );
+  report.push(
+    `memory: ${quietMb} MB, at most ${peaksMb.join(", ")} MB in each quarter of the time`,
+  );
   console.log(report.join("\n"));
-  assert.ok(peakMb - quietMb < MAX_GROWTH_MB, report.join("\n"));
+  const earlyMb = Math.max(...peaksMb.slice(0, 3));
+  assert.ok(Math.max(...peaksMb) - quietMb < MAX_GROWTH_MB, report.join("\n"));
+  if (SECONDS >= 60) assert.ok(peaksMb[3]! <= earlyMb * MAX_LATE_GROWTH, report.join("\n"));
   // A last change of an honest client is written after everything else.
   await honest.another(client);
   assert.deepEqual(without(dump(store), honest.newcomers), before);
