@@ -150,6 +150,8 @@ export interface IpcInfo {
   tags?: string[];
   /** Ours: process id of the daemon. */
   pid?: number;
+  /** The beacon has the daemon's proof for its endpoint. */
+  endpoint_proven?: boolean;
   /** Ours: the UDP socket in use. */
   socket_kind?: string;
   /** Ours: the AES-256-GCM in use. */

@@ -4,11 +4,7 @@
  * @module
  */
 
-import {
-  type DaemonOptions,
-  resolveDaemonOptions,
-  type Settings,
-} from "../../platform/settings.ts";
+import type { DaemonOptions, Settings } from "../../platform/settings.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
 import type { Check, CheckResult, CheckStatus, Patient } from "../doctor/check.ts";
@@ -38,7 +34,7 @@ async function run(call: Invocation): Promise<Outcome> {
   const checks = await Promise.all(
     [...HOME_CHECKS, ...DAEMON_CHECKS, ...NETWORK_CHECKS].map((check) => look(check, patient)),
   );
-  call.signal.throwIfAborted();
+  if (call.signal.aborted) throw new PilotError("aborted", "Interrupted");
   const count = (status: CheckStatus) => checks.filter((check) => check.status === status).length;
   const failed = count("fail");
   const data = { healthy: failed === 0, failed, warnings: count("warn"), checks };

@@ -5,6 +5,7 @@
  */
 
 import type { UdpKind } from "../../platform/settings.ts";
+import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
 import type { Invocation } from "../invocation.ts";
 import type {
@@ -61,7 +62,7 @@ async function gather(call: Invocation): Promise<NetcheckReport> {
     netcheck({ ...options, signal: call.signal }),
     probeInfo(call, settings.socket),
   ]);
-  call.signal.throwIfAborted();
+  if (call.signal.aborted) throw new PilotError("aborted", "Interrupted");
   return { ...report, daemon: info === undefined ? null : daemonReport(info) };
 }
 

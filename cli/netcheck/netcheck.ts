@@ -14,6 +14,7 @@ import {
   parseEndpoint,
   parseIp,
 } from "../../protocol/ip.ts";
+import { PilotError } from "../../protocol/errors.ts";
 import { type LocalAddresses, localAddresses } from "../../platform/local_addresses.ts";
 import { openUdpSocket } from "../../platform/net/open.ts";
 import type { UdpKind } from "../../platform/settings.ts";
@@ -21,7 +22,7 @@ import { round } from "../output.ts";
 import { beaconMtu } from "./mtu.ts";
 import { natMapping, type View } from "./nat.ts";
 import { type Answer, type ProbeSocket, UdpProber } from "./prober.ts";
-import { checkRegistry, type RegistryPlace } from "./registry.ts";
+import { checkRegistry, notReachable, type RegistryPlace } from "./registry.ts";
 import type {
   BeaconReport,
   FamilyReport,
@@ -97,7 +98,11 @@ export async function netcheck(
 ): Promise<Omit<NetcheckReport, "daemon">> {
   const startMs = performance.now();
   const time = new TimeLeft(NETCHECK_MS, options.signal);
-  const registry = checkRegistry(options, time);
+  // It ends by itself in that time, unless the system takes longer to give up a connection.
+  const registry = time.within(
+    checkRegistry(options, time),
+    notReachable(options, new PilotError("unavailable", "The registry did not answer in time")),
+  );
   const others = registry.then(({ beacons }) => beacons);
   const { endpoints, error } = await resolveBeacon(options.beacon, time.part(LOOKUP_MS));
   const check = async (beacon: Endpoint | undefined) =>

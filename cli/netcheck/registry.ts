@@ -43,7 +43,6 @@ export async function checkRegistry(
   place: RegistryPlace,
   time: TimeLeft,
 ): Promise<RegistryFindings> {
-  const base = { address: place.registry, tls: place.registryTls === true };
   let client: RegistryClient | undefined;
   const deadline = setTimeout(() => void client?.close(), time.ms());
   try {
@@ -53,7 +52,8 @@ export async function checkRegistry(
     if (place.registryKey !== undefined) await askSigned(client);
     const { time } = answered.reply;
     const report: RegistryReport = {
-      ...base,
+      address: place.registry,
+      tls: place.registryTls === true,
       reachable: true,
       connect_ms: round(connected.ms, 2),
       rtt_ms: round(answered.ms, 2),
@@ -63,21 +63,33 @@ export async function checkRegistry(
     };
     return { report, beacons: listed(answered.reply) };
   } catch (thrown) {
-    const error = PilotError.from(thrown, "unavailable");
-    const report: RegistryReport = {
-      ...base,
+    return notReachable(place, PilotError.from(thrown, "unavailable"));
+  } finally {
+    clearTimeout(deadline);
+    await client?.close();
+  }
+}
+
+/**
+ * The findings about a registry that does not answer.
+ *
+ * @param place Where it should be.
+ * @param error What was tried in vain.
+ */
+export function notReachable(place: RegistryPlace, error: PilotError): RegistryFindings {
+  return {
+    report: {
+      address: place.registry,
+      tls: place.registryTls === true,
       reachable: false,
       connect_ms: null,
       rtt_ms: null,
       skew_ms: null,
       error_code: error.code,
       error: error.message,
-    };
-    return { report, beacons: [] };
-  } finally {
-    clearTimeout(deadline);
-    await client?.close();
-  }
+    },
+    beacons: [],
+  };
 }
 
 /**

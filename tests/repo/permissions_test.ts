@@ -62,6 +62,12 @@ Deno.test({
     assert.ok(success);
     const { data } = JSON.parse(new TextDecoder().decode(stdout));
     assert.equal(data.identity, true);
+    const network = await program("ctl", ["netcheck"], env).output();
+    assert.equal(network.code, 0);
+    const doctor = await program("ctl", ["doctor"], env).output();
+    const { data: { checks } } = JSON.parse(new TextDecoder().decode(doctor.stdout));
+    const failed = checks.filter(({ status }: { status: string }) => status === "fail");
+    assert.deepEqual(failed.map(({ id }: { id: string }) => id), []);
     const gateway = await start("gateway", ["gateway", "run"], env);
     assert.equal(await gateway.stop(), 0);
   },

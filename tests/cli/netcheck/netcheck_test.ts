@@ -176,3 +176,21 @@ Deno.test("netcheck does not take a registry with another key for the pinned one
     assert.equal(at(data, "registry", "error_code"), "untrusted");
   });
 });
+
+Deno.test("netcheck ends soon after Ctrl-C", async () => {
+  using registry = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await withDir(async (dir) => {
+    const { code, error } = await runJson([
+      ...["netcheck", "--home", dir, "--registry", `127.0.0.1:${registry.addr.port}`],
+      ...["--beacon", `127.0.0.1:${deadPort()}`],
+    ], {
+      onInterruptible: (interrupt) =>
+        void registry.accept().then((conn) => {
+          conn.close();
+          interrupt();
+        }),
+    });
+    assert.equal(code, 130);
+    assert.equal(error?.code, "aborted");
+  });
+});
