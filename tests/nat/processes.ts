@@ -76,14 +76,19 @@ export class Processes implements AsyncDisposable {
   }
 
   /** Starts a program of ours in a namespace. */
-  spawn(namespace: string, home: string, args: readonly string[]): Deno.ChildProcess {
+  spawn(
+    namespace: string,
+    home: string,
+    args: readonly string[],
+    stderr: "inherit" | "piped" = "inherit",
+  ): Deno.ChildProcess {
     const child = new Deno.Command("ip", {
       args: ["netns", "exec", namespace, Deno.execPath(), ...cliArgs(...args)],
       // Deno's own question for updates would show in captures.
       env: { PILOT_HOME: this.path(home), NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",
       stdout: "piped",
-      stderr: "inherit",
+      stderr,
     }).spawn();
     this.#children.add(child);
     return child;
