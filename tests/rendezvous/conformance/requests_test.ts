@@ -1,0 +1,26 @@
+/** Every request of rendezvous.md §4.1-§4.7, in raw bytes and both modes: see runner.ts for the ways tried. */
+
+import assert from "node:assert/strict";
+import { HANDLERS } from "../../../rendezvous/registry/requests/mod.ts";
+import { tryAll } from "./runner.ts";
+import { NETWORK_SUBJECTS } from "./subjects/networks.ts";
+import { NODE_SUBJECTS } from "./subjects/nodes.ts";
+import { TRUST_SUBJECTS } from "./subjects/trust.ts";
+
+const SUBJECTS = [...NODE_SUBJECTS, ...TRUST_SUBJECTS, ...NETWORK_SUBJECTS];
+
+for (const subject of SUBJECTS) {
+  for (const strict of [true, false]) {
+    Deno.test(`${subject.type} is answered as §4 says (${strict ? "strict" : "lax"})`, () =>
+      tryAll(subject, strict));
+  }
+}
+
+Deno.test("every request that the server knows is tried", () => {
+  // Registration and the list of nodes have tests of their own in register_test.ts.
+  const apart = ["register", "list_nodes"];
+  assert.deepEqual(
+    [...SUBJECTS.map(({ type }) => type), ...apart].sort(),
+    [...HANDLERS.keys()].sort(),
+  );
+});

@@ -1,0 +1,143 @@
+/**
+ * Tries a request in every way: good, unsigned, wrongly signed, by a stranger, with fields that make no sense, in both
+ * modes, by a strict and by a lax server.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
+import { type Fields, MASKED, type Subject } from "./subject.ts";
+import { ADMIN, inWorld, MODES, NETWORK_ADMIN, type World } from "./world.ts";
+
+const UNSIGNED = "signature required for authenticated node";
+const NO_ROLE = "rbac: node_id required for role-based authorization";
+
+interface Attempt {
+  readonly what: string;
+  readonly request: Fields;
+  readonly error: string | RegExp;
+}
+
+/** Tries one subject. */
+export async function tryAll(subject: Subject, strict: boolean): Promise<void> {
+  await inWorld(strict, async (world) => {
+    await subject.before?.(world);
+    for (const attempt of await attempts(subject, world, strict)) {
+      for (const mode of MODES) {
+        const where = `${subject.type}, ${attempt.what}, ${mode}, ${strict ? "strict" : "lax"}`;
+        const reply = await world.call(mode, attempt.request);
+        assert.deepEqual(Object.keys(reply).sort(), ["error", "type"], where);
+        assert.equal(reply.type, "error", where);
+        if (typeof attempt.error === "string") assert.equal(reply.error, attempt.error, where);
+        else assert.match(String(reply.error), attempt.error, where);
+      }
+    }
+  });
+  for (const good of goodOnes(subject, strict)) {
+    for (const mode of MODES) {
+      await inWorld(strict, async (world) => {
+        await subject.before?.(world);
+        const where = `${subject.type}, ${good.what}, ${mode}, ${strict ? "strict" : "lax"}`;
+        const request = {
+          type: subject.type,
+          ...subject.fields(world),
+          ...await good.proof(world),
+        };
+        const reply = await world.call(mode, request);
+        assert.deepEqual(reply, { type: `${subject.type}_ok`, ...subject.reply(world) }, where);
+      });
+    }
+  }
+}
+
+/** The ways in which it succeeds. */
+function goodOnes(
+  { auth }: Subject,
+  strict: boolean,
+): { what: string; proof: (world: World) => Promise<Fields> }[] {
+  const none = () => Promise.resolve({});
+  const token = (admin_token: string) => () => Promise.resolve({ admin_token });
+  switch (auth.kind) {
+    case "none":
+      return [{ what: "good", proof: none }];
+    case "admin":
+      return [{ what: "by the admin", proof: token(ADMIN) }];
+    case "node": {
+      const signed = async (world: World) => ({
+        signature: await auth.by(world).sign(auth.challenge(world)),
+      });
+      return [
+        { what: "signed", proof: signed },
+        ...(auth.isAdminEnough ? [{ what: "by the admin", proof: token(ADMIN) }] : []),
+        ...(auth.isOpenWhenLax && !strict ? [{ what: "unsigned", proof: none }] : []),
+      ];
+    }
+    case "role": {
+      const signed = async (world: World) => ({
+        signature: await world.owner.sign(auth.challenge(world, world.owner.id)),
+      });
+      const nobody = { node_id: undefined };
+      return [
+        { what: "signed by the owner", proof: signed },
+        { what: "by the admin", proof: () => Promise.resolve({ ...nobody, admin_token: ADMIN }) },
+        {
+          what: "by the network's admin",
+          proof: () => Promise.resolve({ ...nobody, admin_token: NETWORK_ADMIN }),
+        },
+        ...(strict ? [] : [{ what: "claimed by the owner", proof: none }]),
+      ];
+    }
+  }
+}
+
+/** What must be refused. */
+async function attempts(subject: Subject, world: World, strict: boolean): Promise<Attempt[]> {
+  const { auth } = subject;
+  const good = { type: subject.type, ...subject.fields(world) };
+  const list: Attempt[] = [];
+  const add = (what: string, fields: Fields, error: string | RegExp) =>
+    list.push({ what, request: { ...good, ...fields }, error });
+  const noise = encodeBase64(crypto.getRandomValues(new Uint8Array(64)));
+  if (auth.kind === "node" && (strict || !auth.isOpenWhenLax)) {
+    const by = auth.by(world);
+    const challenge = auth.challenge(world);
+    const other = new TextEncoder().encode("heartbeat:0");
+    add("unsigned", {}, UNSIGNED);
+    add("signature that is no base64", { signature: "!!" }, /^invalid signature encoding: /);
+    add("signature of noise", { signature: noise }, MASKED);
+    add("short signature", { signature: encodeBase64(new Uint8Array(10)) }, MASKED);
+    add("signature of something else", { signature: await by.sign(other) }, MASKED);
+    add("stranger's signature", { signature: await world.open.sign(challenge) }, MASKED);
+    add("wrong admin token", { signature: noise, admin_token: "wrong" }, MASKED);
+    if (!auth.isAdminEnough) add("admin token", { admin_token: ADMIN }, UNSIGNED);
+  } else if (auth.kind === "role") {
+    const { owner, member, stranger } = world;
+    const sign = async (node: typeof owner, as: typeof owner) => ({
+      node_id: as.id,
+      signature: await node.sign(auth.challenge(world, as.id)),
+    });
+    add("nobody", { node_id: undefined }, NO_ROLE);
+    add("nobody with a wrong token", { node_id: undefined, admin_token: "wrong" }, NO_ROLE);
+    add("a mere member", await sign(member, member), MASKED);
+    add("no member", await sign(stranger, stranger), MASKED);
+    if (strict) {
+      add("claimed by the owner", { node_id: owner.id }, UNSIGNED);
+      add("signed by a member for the owner", await sign(member, owner), MASKED);
+      add("signature of noise", { node_id: owner.id, signature: noise }, MASKED);
+    }
+  } else if (auth.kind === "admin") {
+    add("without token", {}, "invalid admin token");
+    add("wrong token", { admin_token: "wrong" }, "invalid admin token");
+    add("token of the network", { admin_token: NETWORK_ADMIN }, "invalid admin token");
+  }
+  for (const refusal of subject.refusals ?? []) {
+    if (refusal.strict !== undefined && refusal.strict !== strict) continue;
+    const error = typeof refusal.error === "string" ? refusal.error : refusal.error(world);
+    const proof = refusal.challenge !== undefined && auth.kind === "node"
+      ? { signature: await auth.by(world).sign(refusal.challenge(world)) }
+      : await goodOnes(subject, strict)[0]!.proof(world);
+    add(refusal.what, { ...proof, ...refusal.fields(world) }, error);
+  }
+  return list;
+}
