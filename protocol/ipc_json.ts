@@ -140,6 +140,12 @@ export interface IpcInfo {
   registration_error?: string;
   /** Ours: `host:port` of the registry. */
   registry?: string;
+  /** Ours: the registry is spoken to over TLS, with a pinned certificate. */
+  registry_tls?: boolean;
+  /** Ours: the registry's answers must be signed with a pinned key. */
+  registry_signed?: boolean;
+  /** Ours: which ways to peers may be taken, `auto`, `relay-only` or `no-relay`. */
+  path_mode?: string;
   /** `host:port` of the beacon. */
   beacon_addr?: string;
   /** `host:port` of the tunnel, as the beacon sees it. */

@@ -38,6 +38,7 @@ function infoText(state: Info, call: Invocation): string {
     ["Visible", extra.public === undefined ? "" : extra.public ? "public" : "private"],
     ["Registration", registrationText(extra)],
     ["Email", state.email],
+    ["Paths", extra.path_mode === "auto" ? "" : extra.path_mode],
     ["Uptime", formatUptime(state.uptime_secs)],
     ["Connections", state.connections],
     ["Ports", state.ports],
@@ -61,7 +62,11 @@ function infoText(state: Info, call: Invocation): string {
 function registrationText(info: Record<string, unknown>): string {
   if (info.registration === undefined) return "";
   const error = info.registration_error === undefined ? "" : ` (${info.registration_error})`;
-  return `${info.registration} at ${info.registry}${error}`;
+  const guards = [
+    info.registry_tls ? "TLS, certificate pinned" : "plain TCP",
+    info.registry_signed ? "answers signed" : "",
+  ].filter((guard) => guard !== "").join(", ");
+  return `${info.registration} at ${info.registry} (${guards})${error}`;
 }
 
 function connectionTable(state: Info, call: Invocation): string {
