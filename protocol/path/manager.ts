@@ -418,9 +418,7 @@ export class PathManager {
     let best: Candidate | undefined;
     for (const candidate of this.#candidates) {
       if (!candidate.isConfirmed(now) || candidate.isFailing(now)) continue;
-      if (best === undefined || (candidate.rttMs ?? Infinity) < (best.rttMs ?? Infinity)) {
-        best = candidate;
-      }
+      if (best === undefined || cost(candidate) < cost(best)) best = candidate;
     }
     return best;
   }
@@ -468,6 +466,11 @@ function worth(candidate: Candidate): number {
 function isLikelier(a: Candidate, b: Candidate): boolean {
   if (a.answeredMs !== b.answeredMs) return a.answeredMs > b.answeredMs;
   return a.kind === "public" && b.kind !== "public";
+}
+
+/** Round trip, less what the local network may be slower and is preferred nevertheless. */
+function cost({ rttMs, kind }: Candidate): number {
+  return (rttMs ?? Infinity) - (kind === "lan" ? FASTER.ms : 0);
 }
 
 function isFaster(other: Candidate, current: Candidate): boolean {
