@@ -44,6 +44,7 @@ export class BeaconLink {
   readonly #punches: TokenBucket;
   readonly #timers: TimerSet;
   readonly #proof: BeaconProof;
+  readonly #isHidden: boolean;
   #endpoint: Endpoint | undefined;
   /** Our endpoint as the beacon said last. */
   #observed: Endpoint | undefined;
@@ -54,8 +55,11 @@ export class BeaconLink {
       clock: Clock;
       send: (data: Uint8Array, to: Endpoint) => void;
       events: BeaconEvents;
+      /** Peers are neither shown where we are nor met there: no punches, neither asked for nor sent. */
+      isHidden?: boolean;
     },
   ) {
+    this.#isHidden = options.isHidden ?? false;
     this.#clock = options.clock;
     this.#timers = new TimerSet(options.clock);
     this.#send = options.send;
@@ -111,9 +115,9 @@ export class BeaconLink {
     }
   }
 
-  /** Asks the beacon to make both sides punch. */
+  /** Asks the beacon to make both sides punch, which tells the peer where we are; not when hidden. */
   requestPunch(target: number): void {
-    if (this.#endpoint !== undefined && this.#node !== 0) {
+    if (!this.#isHidden && this.#endpoint !== undefined && this.#node !== 0) {
       this.#send(
         encodeBeacon({ type: "punch_request", requester: this.#node, target }),
         this.#endpoint,
@@ -167,7 +171,7 @@ export class BeaconLink {
   #punch(ip: Uint8Array, port: number): void {
     const beacon = this.#endpoint;
     if (
-      beacon === undefined || port === 0 || !isPunchable(ip, beacon) ||
+      this.#isHidden || beacon === undefined || port === 0 || !isPunchable(ip, beacon) ||
       !this.#punches.take(this.#clock.now())
     ) return;
     const endpoint = { host: formatIp(ip), port };

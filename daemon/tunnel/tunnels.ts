@@ -107,6 +107,7 @@ export class Tunnels {
     this.beacon = new BeaconLink({
       clock,
       send: (data, endpoint) => this.#sender.raw(data, { via: "direct", endpoint }, 0),
+      isHidden: deps.pathMode === "relay-only",
       events: {
         ...deps.beacon,
         punch: (endpoint) => {
@@ -441,7 +442,8 @@ export class Tunnels {
     if (peer.live !== undefined) {
       // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.
       if (found.endpoint !== undefined && peer.isDoubtful(this.#clock.now())) {
-        this.#driver.send(node, "request", { via: "direct", endpoint: found.endpoint });
+        const route: Route = { via: "direct", endpoint: found.endpoint };
+        if (peer.paths.admits(route)) this.#driver.send(node, "request", route);
       }
       return;
     }

@@ -13,6 +13,7 @@ import {
   PROTO_DATAGRAM,
   PROTO_STREAM,
 } from "../../../protocol/packet.ts";
+import type { PathMode } from "../../../protocol/path/mod.ts";
 import type { Datagram } from "../../../daemon/stream/conn.ts";
 import { Control } from "../../../daemon/stream/control.ts";
 import { Datagrams } from "../../../daemon/stream/datagrams.ts";
@@ -47,6 +48,8 @@ export interface NodeOptions {
   readonly forbidsFragments?: boolean;
   /** Everybody may come; default true. */
   readonly isPublic?: boolean;
+  /** Ways that it may take; default all. */
+  readonly pathMode?: PathMode;
 }
 
 /** A packet that reached the node, payload copied. */
@@ -130,6 +133,7 @@ export class TestNode {
         this.restarted.push(peer);
         this.streams.onPeerRestarted(peer);
       },
+      pathMode: options.pathMode,
       beacon: {
         observed: (endpoint) => {
           this.observed.push(endpoint);
