@@ -119,12 +119,15 @@ export class Candidate {
 
   /**
    * Probes go unanswered. A path by which we still hear the peer may yet be dead in our direction, for which it takes
-   * more of them.
+   * more of them, and a peer that answers probes at all.
+   *
+   * @param now Milliseconds.
+   * @param hasAnswers The peer has answered a probe before, by whichever way.
    */
-  isFailing(now: number): boolean {
+  isFailing(now: number, hasAnswers: boolean): boolean {
     if (now < this.failsMs) return false;
     return this.heardMs < this.unansweredMs ||
-      (this.#unanswered >= DEAF_PROBES && now - this.unansweredMs >= DEAF_MS);
+      (hasAnswers && this.#unanswered >= DEAF_PROBES && now - this.unansweredMs >= DEAF_MS);
   }
 
   /** Sends probes at these times after `now`, ms; the first usually 0. Replaces what was still to be sent. */

@@ -37,6 +37,8 @@ export const MAX_OBSERVED_PAUSE_MS = 30_000;
 export const CURRENT_PAUSE_MS = 1_000;
 /** A direct path is left for another that works as well only when it is this much faster: share, and ms. */
 export const FASTER = { share: 0.75, ms: 1 } as const;
+/** Pause between two such changes: round trips that vary must not make a pair go to and fro. */
+export const FASTER_PAUSE_MS = 30_000;
 /** Pause before a direct way is looked for after one has just broken. */
 export const AFTER_FAILURE_MS = 1_000;
 /** A path in use for this long without breaking has made good its failures. */
@@ -99,6 +101,10 @@ export class PathManager {
   #isSuspect = false;
   /** The peer comes by the relay, and the path in use has not answered since: it may know better. */
   #isDisputed = false;
+  /** The peer has answered a probe; some of the oldest never do. */
+  #hasAnswers = false;
+  /** When a way was last left for a faster one. */
+  #fasterMs = -Infinity;
   #isQuietAsked = true;
   readonly #searches = new SearchSchedule();
   #announce = false;
@@ -216,6 +222,7 @@ export class PathManager {
     for (const candidate of this.candidates) {
       // Relayed answers to direct probes say nothing about the way back, nor the other way round.
       if (candidate.route.via !== route.via || !candidate.take(id, now)) continue;
+      this.#hasAnswers = true;
       const isInUse = candidate === this.#current;
       if (isInUse) {
         this.#unansweredMs = Infinity;
@@ -238,7 +245,7 @@ export class PathManager {
       if (!current.isRelay && now - this.sinceMs > FORGIVE_MS && this.#unansweredMs === Infinity) {
         current.failures = 0;
       }
-      if (!current.isRelay && !current.isFailing(now)) this.#searches.stop();
+      if (!current.isRelay && !current.isFailing(now, this.#hasAnswers)) this.#searches.stop();
     }
     const changed = this.#choose(now);
     const search = this.#searches.take(now, needs.isWanted || needs.hasConns);
@@ -384,12 +391,12 @@ export class PathManager {
     if (current === undefined) return false;
     const best = this.#best(now);
     if (current.isRelay) {
-      if (current.isFailing(now)) this.#announce = true;
+      if (current.isFailing(now, this.#hasAnswers)) this.#announce = true;
       if (best === undefined) return false;
       this.#use(best, now);
       return true;
     }
-    if (current.isFailing(now)) {
+    if (current.isFailing(now, this.#hasAnswers)) {
       this.#announce = true;
       const other = best ?? this.#proofOfRelay(current);
       if (other === undefined) {
@@ -403,6 +410,8 @@ export class PathManager {
       return true;
     }
     if (best === undefined || best === current || !isFaster(best, current)) return false;
+    if (now - this.#fasterMs < FASTER_PAUSE_MS) return false;
+    this.#fasterMs = now;
     this.#use(best, now);
     return true;
   }
@@ -417,7 +426,7 @@ export class PathManager {
   #best(now: number): Candidate | undefined {
     let best: Candidate | undefined;
     for (const candidate of this.#candidates) {
-      if (!candidate.isConfirmed(now) || candidate.isFailing(now)) continue;
+      if (!candidate.isConfirmed(now) || candidate.isFailing(now, this.#hasAnswers)) continue;
       if (best === undefined || cost(candidate) < cost(best)) best = candidate;
     }
     return best;
