@@ -11,6 +11,7 @@ import { diagnosticsGroup } from "./commands/diagnostics.ts";
 import { eventsGroup } from "./commands/events.ts";
 import { messagesGroup } from "./commands/messages.ts";
 import { namesGroup } from "./commands/names.ts";
+import { networksGroup } from "./commands/networks.ts";
 import { nodeGroup } from "./commands/node.ts";
 import { serversGroup } from "./commands/servers.ts";
 import { setupGroup } from "./commands/setup.ts";
@@ -30,6 +31,7 @@ export const GROUPS: readonly CommandGroup[] = [
   trustGroup,
   messagesGroup,
   eventsGroup,
+  networksGroup,
   namesGroup,
   streamsGroup,
   diagnosticsGroup,

@@ -29,6 +29,7 @@ import { openUdpSocket } from "../platform/net/open.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
 import { rehearse } from "./rehearsal.ts";
 import { RegistryClient } from "../platform/registry_client.ts";
+import { Invites } from "./registry/invites.ts";
 import { NodeRegistry } from "./registry/node_registry.ts";
 import { RegistrationLoop } from "./registry/registration.ts";
 import { attachDataExchange } from "./service/data_exchange.ts";
@@ -85,6 +86,7 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #aead: AeadFactory;
   readonly #closeAead: () => void;
   readonly #loopback: Loopback;
+  readonly #invites: Invites;
   readonly #control: Control;
   readonly #datagrams: Datagrams;
   readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
@@ -167,7 +169,10 @@ export class Daemon implements Backend, AsyncDisposable {
           if (this.directory.observe(endpoint, admit)) this.registration.trigger();
         },
         proven: () => this.emit("tunnel.endpoint_proven", {}),
-        wake: () => this.trust.wake(),
+        wake: () => {
+          this.trust.wake();
+          this.#invites.look();
+        },
       },
       emit,
       log,
@@ -222,6 +227,11 @@ export class Daemon implements Backend, AsyncDisposable {
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
       unbind: (port) => this.streams.unbind(port),
       emit,
+      log,
+    });
+    this.#invites = new Invites({
+      poll: () => registry.network("poll_invites", {}),
+      invited: (invite) => this.emit("network.invited", invite),
       log,
     });
     this.registration = new RegistrationLoop({
@@ -341,7 +351,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   emit(event: string, data: Json): void {
-    const isNews = /^(node|handshake|trust|tunnel)\./.test(event);
+    const isNews = /^(node|handshake|trust|tunnel|network)\./.test(event);
     if (isNews) this.#log.info(event, data);
     // What an attacker causes must be seen, but must not fill the disk.
     else if (event.startsWith("security.") && this.#warnings.take(this.#clock.now())) {
@@ -405,6 +415,7 @@ export class Daemon implements Backend, AsyncDisposable {
     // Its requests under way must not wait for a registry that does not answer.
     await this.#client.close();
     await this.trust.stop();
+    await this.#invites.stop();
     this.tunnels.close();
     this.#loopback.close();
     await this.socket.close();
@@ -416,6 +427,7 @@ export class Daemon implements Backend, AsyncDisposable {
     await this.tunnels.setSelf(this.node, this.#registry.identity);
     await this.directory.onRegistered();
     await this.trust.onRegistered();
+    this.#invites.look();
     this.emit(isFirst ? "node.registered" : "node.reregistered", {
       address: this.address,
       endpoint: this.directory.listenAddr(),

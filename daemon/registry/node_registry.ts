@@ -17,6 +17,7 @@ import {
   textListField,
 } from "../../protocol/registry.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
+import { networkRequest } from "./network_requests.ts";
 import type { RegistryClient } from "../../platform/registry_client.ts";
 
 /** What a node tells the registry about itself. */
@@ -232,8 +233,11 @@ export class NodeRegistry implements DirectoryBackend {
     return this.#signed(challenges.deregister(node_id), { type: "deregister", node_id });
   }
 
-  network(type: string, fields: JsonObject): Promise<JsonObject> {
-    return this.#client.request({ ...fields, type });
+  async network(type: string, fields: JsonObject): Promise<JsonObject> {
+    const { request, challenge } = networkRequest(this.#self(), type, fields);
+    return challenge === undefined
+      ? await this.#client.request(request)
+      : await this.#signed(challenge, request);
   }
 
   async #resolveHostname(hostname: string, extra: JsonObject): Promise<JsonObject> {

@@ -20,6 +20,8 @@ const PROMISED =
       "daemon stop",
       "daemon status",
       "gateway run",
+      ...["list", "join", "leave", "members", "invite", "invites", "accept", "decline"]
+        .map((name) => `network ${name}`),
       "name query",
       "name register",
     );

@@ -1,0 +1,100 @@
+/** Networks end to end: a registry, two daemons, and the SDK that programs use. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Daemon } from "../../daemon/daemon.ts";
+import { connect } from "../../mod.ts";
+import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
+import { Rendezvous } from "../../rendezvous/mod.ts";
+import { RawClient } from "../rendezvous/support/client.ts";
+
+const ADMIN = "the admin token of this test";
+const JOIN_TOKEN = "the join token of this test";
+
+async function startDaemon(dir: string, name: string, rendezvous: Rendezvous): Promise<Daemon> {
+  const settings = resolveSettings({
+    flags: {
+      home: join(dir, name),
+      registry: rendezvous.registryAddr,
+      beacon: rendezvous.beaconAddr,
+      socket: join(dir, `${name}.sock`),
+    },
+    env: () => undefined,
+  });
+  return await Daemon.start({
+    ...resolveDaemonOptions(settings, { listen: "127.0.0.1:0" }),
+    udp: "portable",
+  });
+}
+
+/** Events of a daemon by name, each with what it said. */
+function events(daemon: Daemon): (name: string) => Promise<Record<string, unknown>> {
+  const seen = new Map<string, PromiseWithResolvers<Record<string, unknown>>>();
+  const of = (name: string) => {
+    const found = seen.get(name) ?? Promise.withResolvers();
+    seen.set(name, found);
+    return found;
+  };
+  const emit = daemon.emit.bind(daemon);
+  daemon.emit = (event, data) => {
+    emit(event, data);
+    of(event).resolve(data);
+  };
+  return (name) => of(name).promise;
+}
+
+Deno.test("agents join, invite, accept, list and leave, and an invitation is told at once", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "pilot-networks-" });
+  try {
+    await using rendezvous = await Rendezvous.start({
+      registryAddr: "127.0.0.1:0",
+      beaconAddr: "127.0.0.1:0",
+      store: undefined,
+      adminToken: ADMIN,
+    });
+    await using alice = await startDaemon(dir, "alice", rendezvous);
+    const a = events(alice);
+    await using bob = await startDaemon(dir, "bob", rendezvous);
+    const b = events(bob);
+    for (const event of [a, b]) {
+      await event("node.registered");
+      await event("tunnel.endpoint_proven");
+    }
+    using admin = await RawClient.open(rendezvous.registryAddr);
+    const create = { type: "create_network", admin_token: ADMIN, node_id: alice.node };
+    const rule = { join_rule: "token", token: JOIN_TOKEN };
+    const plain = Number((await admin.ok({ ...create, name: "plain", ...rule })).network_id);
+    const club = Number(
+      (await admin.ok({ ...create, name: "club", join_rule: "invite", enterprise: true }))
+        .network_id,
+    );
+    await using one = await connect({ socket: join(dir, "alice.sock") });
+    await using two = await connect({ socket: join(dir, "bob.sock") });
+
+    await assert.rejects(() => two.networks.join(plain, "wrong"), /invalid token/);
+    const joined = await two.networks.join(plain, JOIN_TOKEN);
+    assert.equal(joined.network_id, plain);
+    assert.deepEqual(
+      (await one.networks.members(plain)).map(({ node_id }) => node_id),
+      [alice.node, bob.node],
+    );
+
+    await one.networks.invite(club, bob.node);
+    assert.deepEqual(await b("network.invited"), { network_id: club, inviter_id: alice.node });
+    assert.deepEqual(
+      (await two.networks.invites()).map(({ network_id }) => network_id),
+      [club],
+    );
+    assert.equal((await two.networks.respond(club, true)).accepted, true);
+    const networks = await two.networks.list();
+    assert.deepEqual(networks.map(({ name }) => name).sort(), ["backbone", "club", "plain"]);
+
+    await two.networks.leave(plain);
+    assert.deepEqual(
+      (await one.networks.members(plain)).map(({ node_id }) => node_id),
+      [alice.node],
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
