@@ -2,30 +2,14 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { Daemon } from "../../daemon/daemon.ts";
+import type { Daemon } from "../../daemon/daemon.ts";
 import { connect } from "../../mod.ts";
-import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
 import { Rendezvous } from "../../rendezvous/mod.ts";
 import { RawClient } from "../rendezvous/support/client.ts";
+import { startDaemon } from "./in_process.ts";
 
 const ADMIN = "the admin token of this test";
 const JOIN_TOKEN = "the join token of this test";
-
-async function startDaemon(dir: string, name: string, rendezvous: Rendezvous): Promise<Daemon> {
-  const settings = resolveSettings({
-    flags: {
-      home: join(dir, name),
-      registry: rendezvous.registryAddr,
-      beacon: rendezvous.beaconAddr,
-      socket: join(dir, `${name}.sock`),
-    },
-    env: () => undefined,
-  });
-  return await Daemon.start({
-    ...resolveDaemonOptions(settings, { listen: "127.0.0.1:0" }),
-    udp: "portable",
-  });
-}
 
 /** Events of a daemon by name, each with what it said. */
 function events(daemon: Daemon): (name: string) => Promise<Record<string, unknown>> {

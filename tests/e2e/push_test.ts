@@ -2,13 +2,9 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { Daemon } from "../../daemon/daemon.ts";
-import {
-  type DaemonOptions,
-  resolveDaemonOptions,
-  resolveSettings,
-} from "../../platform/settings.ts";
+import type { Daemon } from "../../daemon/daemon.ts";
 import { Rendezvous } from "../../rendezvous/mod.ts";
+import { startDaemon } from "./in_process.ts";
 
 /** Longer than any test: a poll at an interval cannot be why something arrives. */
 const NEVER_MS = 10 * 60_000;
@@ -43,24 +39,6 @@ class Watched {
   }
 }
 
-async function startDaemon(dir: string, name: string, rendezvous: Rendezvous): Promise<Daemon> {
-  const settings = resolveSettings({
-    flags: {
-      home: join(dir, name),
-      registry: rendezvous.registryAddr,
-      beacon: rendezvous.beaconAddr,
-      socket: join(dir, `${name}.sock`),
-    },
-    env: () => undefined,
-  });
-  const options: DaemonOptions = {
-    ...resolveDaemonOptions(settings, { listen: "127.0.0.1:0" }),
-    udp: "portable",
-    pollMs: NEVER_MS,
-  };
-  return await Daemon.start(options);
-}
-
 Deno.test("two private agents that never met trust each other in under a second, without polling", async () => {
   const dir = await Deno.makeTempDir({ prefix: "pilot-push-" });
   try {
@@ -69,9 +47,9 @@ Deno.test("two private agents that never met trust each other in under a second,
       beaconAddr: "127.0.0.1:0",
       store: join(dir, "store"),
     });
-    await using alice = await startDaemon(dir, "alice", rendezvous);
+    await using alice = await startDaemon(dir, "alice", rendezvous, { pollMs: NEVER_MS });
     const a = new Watched(alice);
-    await using bob = await startDaemon(dir, "bob", rendezvous);
+    await using bob = await startDaemon(dir, "bob", rendezvous, { pollMs: NEVER_MS });
     const b = new Watched(bob);
     for (const watched of [a, b]) {
       await watched.event("node.registered");

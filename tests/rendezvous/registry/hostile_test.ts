@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
 import { pass, start, TestClock, withServer } from "../support/server.ts";
+import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";
 
 const encoder = new TextEncoder();
 
@@ -181,29 +182,8 @@ Deno.test("a client that does not read is dropped and holds up nobody", async ()
   const clock = new TestClock();
   await using server = await start({ clock });
   const slow = await Deno.connect(split(server.registryAddr));
-  // Its answer repeats the name, so that few of them fill every buffer on the way.
-  const frame = jsonFrame(
-    JSON.stringify({ type: "resolve_hostname", hostname: "x".repeat(10_000) }),
-  );
-  const chunk = new Uint8Array(frame.length * 100);
-  for (let i = 0; i < 100; i++) chunk.set(frame, i * frame.length);
-  let blocked = false;
-  const writing = (async () => {
-    try {
-      for (;;) await slow.write(chunk);
-    } catch {
-      blocked = true; // the server has ended the connection: what this test waits for
-    }
-  })();
-  const deadline = Date.now() + 20_000;
-  while (!blocked && Date.now() < deadline) {
-    using other = await RawClient.open(server.registryAddr);
-    await other.ok({ type: "list_networks" });
-    await pass(server, clock, 6_000);
-  }
-  assert.ok(blocked, "the connection is still open");
-  await writing;
-  slow.close();
+  const open = () => RawClient.open(server.registryAddr);
+  await assertSlowReaderIsDropped({ server, clock, slow, open });
 });
 
 Deno.test("connections above the limits are closed at once", async () => {

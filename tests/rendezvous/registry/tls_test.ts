@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { encodeBinaryFrame, encodeBinaryLookup } from "../../../protocol/registry.ts";
 import { jsonFrame, RawClient, registered } from "../support/client.ts";
 import { pass, start, TestClock, withDirectory } from "../support/server.ts";
+import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
 
 Deno.test("a generated certificate is kept in the store, and its fingerprint survives restarts", () =>
@@ -105,26 +106,6 @@ Deno.test("a TLS client that does not read is dropped and holds up nobody", () =
     const clock = new TestClock();
     await using server = await start({ clock, tls: await writePair(directory, pair) });
     const slow = await connectChecked(server.registryAddr, pair.cert);
-    // Its answer repeats the name, so that few of them fill every buffer on the way.
-    const hostname = "x".repeat(10_000);
-    const frame = jsonFrame(JSON.stringify({ type: "resolve_hostname", hostname }));
-    const chunk = new Uint8Array(frame.length * 100);
-    for (let i = 0; i < 100; i++) chunk.set(frame, i * frame.length);
-    let blocked = false;
-    const writing = (async () => {
-      try {
-        for (;;) await slow.write(chunk);
-      } catch {
-        blocked = true; // the server has ended the connection: what this test waits for
-      }
-    })();
-    const deadline = Date.now() + 20_000;
-    while (!blocked && Date.now() < deadline) {
-      using other = new RawClient(await connectChecked(server.registryAddr, pair.cert));
-      await other.ok({ type: "list_networks" });
-      await pass(server, clock, 6_000);
-    }
-    assert.ok(blocked, "the connection is still open");
-    await writing;
-    slow.close();
+    const open = async () => new RawClient(await connectChecked(server.registryAddr, pair.cert));
+    await assertSlowReaderIsDropped({ server, clock, slow, open });
   }));
