@@ -64,11 +64,16 @@ async function attack(directory: string): Promise<void> {
       isElsewhere ? ready.registry : undefined,
       SECONDS * 500,
       connected,
-      () => void samplesMb.push(residentMb(ready.pid)),
+      async () => {
+        samplesMb.push(residentMb(ready.pid));
+        await honest.another(client);
+      },
     );
-    const done = await hostile.end();
+    const done = await hostile.end() as Record<string, number>;
     report.push(`from ${from}: ${summary(times)}; ${JSON.stringify(done)}`);
     assert.ok(percentile(times, 0.99) < P99_MS, report.join("\n"));
+    assert.ok((done["forgery"] ?? 0) > 1_000, report.join("\n"));
+    assert.equal(done["granted"], undefined, "nothing is granted to a liar");
   }
   for (const each of connected) each.close();
   await eventually("the server lets go of the attackers' connections", () => {
@@ -196,15 +201,16 @@ class Honest {
   }
 
   /**
-   * Looks nodes up for a time on the connections given, and on new ones if there is an address for them.
+   * Looks nodes up for a time on the connections given, and on new ones if there is an address for them; does `each` now
+   * and then.
    *
-   * @returns How long each lookup took, connecting included, ms.
+   * @returns How long each of these took, connecting included, ms.
    */
   async work(
     registry: string | undefined,
     ms: number,
     clients: readonly RawClient[] = [],
-    each: () => void = () => {},
+    each: () => Promise<void> = () => Promise.resolve(),
   ): Promise<number[]> {
     const times: number[] = [];
     const endMs = performance.now() + ms;
@@ -234,14 +240,13 @@ class Honest {
         await pause(50);
       }
     };
-    const registrations = async () => {
-      const [client] = clients;
-      while (client !== undefined && performance.now() < endMs) {
+    const now = async () => {
+      while (performance.now() < endMs) {
         await pause(500);
-        each();
+        await timed(each);
       }
     };
-    await Promise.all([...runs, newOnes(), registrations()]);
+    await Promise.all([...runs, newOnes(), now()]);
     return times;
   }
 }

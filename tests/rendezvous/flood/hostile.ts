@@ -105,12 +105,24 @@ async function babble(config: HostileConfig): Promise<void> {
   }
 }
 
+/** Counts what was granted to a liar: nothing, if all is well. */
+function watchReplies(socket: Socket): void {
+  let tail = "";
+  socket.on("data", (data) => {
+    const text = tail + new TextDecoder("latin1").decode(data as Uint8Array);
+    for (const _ of text.matchAll(/"type":"[a-z_]+_ok"/g)) count("granted");
+    // What is cut in two by the end of the data is found in the next; what was counted is not kept.
+    tail = text.slice(Math.max(text.lastIndexOf('"type"'), text.length - 64)).replace(/_ok"/g, "");
+  });
+}
+
 /** Says well-formed lies as fast as they are refused. */
 async function lie(config: HostileConfig, stranger: Identity): Promise<void> {
   while (!isOver) {
     const socket = open(config);
     let isClosed = false;
     const closed = gone(socket).then(() => void (isClosed = true));
+    watchReplies(socket);
     const lies = await forgeries(config.victim, stranger);
     while (!isClosed && !isOver) {
       for (const body of lies) {
