@@ -43,7 +43,9 @@ async function run(call: Invocation): Promise<Outcome> {
   throw call.failure("unavailable", failure, {
     data: { ...report },
     text,
-    hint: registry.reachable
+    hint: beacon.error !== null
+      ? "Check --beacon, PILOT_BEACON or config.json, and this machine's name service and network."
+      : registry.reachable
       ? "Without it there are neither direct paths nor the relay. Check that the beacon runs at this address and that " +
         "firewalls let UDP out to its port and the answers in."
       : "The registry does not answer either: check this machine's network, --registry and --beacon, and that the " +
