@@ -97,12 +97,12 @@ export interface DaemonReady {
 /** Forms of the daemon's UDP socket; "auto" is the fastest that works. */
 export type UdpKind = "auto" | "portable" | "linux";
 /** Forms of the daemon's AES-256-GCM; "auto" is the fastest that works. */
-export type AeadKind = "auto" | "libcrypto" | "node" | "noble";
+export type AeadKind = "auto" | "libcrypto" | "wasm" | "node" | "noble";
 
 /** Values of {@linkcode UdpKind}. */
 export const UDP_KINDS: readonly UdpKind[] = ["auto", "portable", "linux"];
 /** Values of {@linkcode AeadKind}. */
-export const AEAD_KINDS: readonly AeadKind[] = ["auto", "libcrypto", "node", "noble"];
+export const AEAD_KINDS: readonly AeadKind[] = ["auto", "libcrypto", "wasm", "node", "noble"];
 
 /** Everything that decides how a daemon runs; made by `resolveDaemonOptions`. Paths are absolute. */
 export interface DaemonOptions {

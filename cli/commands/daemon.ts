@@ -79,8 +79,8 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: "--aead <kind>",
-    description: "AES-256-GCM: auto, libcrypto, node or noble (auto)",
-    parse: oneOf("auto", "libcrypto", "node", "noble"),
+    description: "AES-256-GCM: auto, libcrypto, wasm, node or noble (auto)",
+    parse: oneOf("auto", "libcrypto", "wasm", "node", "noble"),
   },
   {
     flags: "--mss <bytes>",

@@ -7,6 +7,7 @@
 export * from "./aead.ts";
 export * from "./aead_noble.ts";
 export * from "./aead_node.ts";
+export * from "./aead_wasm.ts";
 export * from "./base64.ts";
 export * from "./hkdf.ts";
 export * from "./identity.ts";

@@ -8,8 +8,10 @@
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   auto: [],
   linux: ["--udp", "linux", "--aead", "libcrypto"],
-  portable: ["--udp", "portable", "--aead", "node"],
+  portable: ["--udp", "portable", "--aead", "wasm"],
+  "portable-node": ["--udp", "portable", "--aead", "node"],
   "portable-libcrypto": ["--udp", "portable", "--aead", "libcrypto"],
+  "linux-wasm": ["--udp", "linux", "--aead", "wasm"],
   "linux-node": ["--udp", "linux", "--aead", "node"],
   noble: ["--udp", "portable", "--aead", "noble"],
 };

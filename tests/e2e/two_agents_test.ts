@@ -28,6 +28,7 @@ Deno.test("two daemons talk: everything an agent does works end to end", async (
   await t.step("socket and cipher are those that the environment asks for", async () => {
     const ciphers: Record<string, string> = {
       libcrypto: "libcrypto",
+      wasm: "WebAssembly",
       node: "node:crypto",
       noble: "@noble/ciphers",
     };

@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { gcm } from "@noble/ciphers/aes.js";
-import { AEAD_KEY_BYTES, AEAD_TAG_BYTES, type AeadFactory } from "../../../protocol/crypto/aead.ts";
+import {
+  type Aead,
+  AEAD_KEY_BYTES,
+  AEAD_NONCE_BYTES,
+  AEAD_TAG_BYTES,
+  type AeadFactory,
+} from "../../../protocol/crypto/aead.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { bytes, hex, range } from "../hex.ts";
 
@@ -25,8 +31,24 @@ function sealed(factory: AeadFactory, plaintext: Uint8Array, offset: number) {
 }
 
 /** Registers the suite under the name of the implementation. */
-export function testAead(name: string, factory: AeadFactory): void {
-  Deno.test(`${name} seals as NIST's AES-256-GCM test case 16 says`, () => {
+export function testAead(name: string, implementation: AeadFactory): void {
+  /** A test whose ciphers are destroyed after it. */
+  function test(what: string, run: (factory: AeadFactory) => void): void {
+    Deno.test(`${name} ${what}`, () => {
+      const made: Aead[] = [];
+      try {
+        run((key) => {
+          const aead = implementation(key);
+          made.push(aead);
+          return aead;
+        });
+      } finally {
+        for (const aead of made) aead.destroy();
+      }
+    });
+  }
+
+  test("seals as NIST's AES-256-GCM test case 16 says", (factory) => {
     const key = bytes(
       "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
     );
@@ -51,7 +73,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     );
   });
 
-  Deno.test(`${name} agrees with noble and restores the plaintext for any input`, () => {
+  test("agrees with noble and restores the plaintext for any input", (factory) => {
     const blob = (max: number) => fc.uint8Array({ maxLength: max });
     const fixed = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
     fc.assert(
@@ -82,7 +104,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     );
   });
 
-  Deno.test(`${name} touches nothing outside the range`, () => {
+  test("touches nothing outside the range", (factory) => {
     const plaintext = range(1, 33);
     const buf = sealed(factory, plaintext, 7);
     const outside = [...buf.subarray(0, 7), ...buf.subarray(7 + 33 + 16)];
@@ -92,7 +114,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     assert.deepEqual(after, Array(7 + 9).fill(0xee));
   });
 
-  Deno.test(`${name} works when nonce and aad are views of the sealed buffer`, () => {
+  test("works when nonce and aad are views of the sealed buffer", (factory) => {
     const frame = new Uint8Array(20 + 40 + 16);
     frame.set(bytes("50494c53"), 0);
     frame.set(AAD, 4);
@@ -110,7 +132,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     assert.deepEqual(frame.slice(20, 60), range(9, 40));
   });
 
-  Deno.test(`${name} works on a buffer that is a view into a larger one`, () => {
+  test("works on a buffer that is a view into a larger one", (factory) => {
     const backing = new Uint8Array(200).fill(0xee);
     const buf = backing.subarray(50, 150);
     buf.set(range(0, 20), 10);
@@ -124,7 +146,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     assert.deepEqual(backing.slice(60, 80), range(0, 20));
   });
 
-  Deno.test(`${name} refuses every single flipped bit and releases no plaintext`, () => {
+  test("refuses every single flipped bit and releases no plaintext", (factory) => {
     const plaintext = new TextEncoder().encode("attack at dawn");
     const good = sealed(factory, plaintext, 0);
     const length = plaintext.length + AEAD_TAG_BYTES;
@@ -137,7 +159,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     }
   });
 
-  Deno.test(`${name} refuses another key, nonce, aad, or a shortened message`, () => {
+  test("refuses another key, nonce, aad, or a shortened message", (factory) => {
     const good = sealed(factory, range(0, 50), 0);
     const aead = factory(KEY);
     const cases: [string, () => boolean][] = [
@@ -163,12 +185,12 @@ export function testAead(name: string, factory: AeadFactory): void {
     assert.equal(aead.open(NONCE, AAD, good.slice(), 0, 66), true);
   });
 
-  Deno.test(`${name} seals and opens an empty plaintext`, () => {
+  test("seals and opens an empty plaintext", (factory) => {
     const buf = sealed(factory, new Uint8Array(0), 0);
     assert.equal(factory(KEY).open(NONCE, AAD, buf, 0, 16), true);
   });
 
-  Deno.test(`${name} throws invalid_argument when key, nonce or range do not fit`, () => {
+  test("throws invalid_argument when key, nonce or range do not fit", (factory) => {
     const aead = factory(KEY);
     const buf = new Uint8Array(64);
     const bad = hasCode("invalid_argument");
@@ -189,7 +211,7 @@ export function testAead(name: string, factory: AeadFactory): void {
     assert.deepEqual(buf, new Uint8Array(64));
   });
 
-  Deno.test(`${name} copies its key and throws invalid_state once destroyed`, () => {
+  test("copies its key and throws invalid_state once destroyed", (factory) => {
     const key = KEY.slice();
     const aead = factory(key);
     key.fill(0);
@@ -205,5 +227,81 @@ export function testAead(name: string, factory: AeadFactory): void {
       () => aead.open(NONCE, AAD, buf, 0, 24),
       hasCode("invalid_state"),
     );
+  });
+
+  test("agrees with noble on a sequence of nonces with gaps, repeats, forgeries and any lengths", (factory) => {
+    const step = fc.record({
+      // Mostly the next one, as between two daemons; sometimes late ones, jumps, and the ends of 32 bits.
+      move: fc.oneof(
+        { weight: 6, arbitrary: fc.constant(1) },
+        fc.integer({ min: -20, max: 100 }),
+        fc.constantFrom(2 ** 32, -(2 ** 32), 2 ** 31),
+      ),
+      length: fc.oneof(fc.nat(80), fc.nat(1500), fc.constantFrom(0, 15, 16, 17, 1400)),
+      isForged: fc.boolean(),
+      hasOtherPrefix: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.boolean()),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 1, maxLength: 60 }),
+        fc.constantFrom(0, 2 ** 32 - 10, 2 ** 40),
+        fc.constantFrom(0, 6),
+        (steps, start, prefix) => {
+          const aead = factory(KEY);
+          let counter = start;
+          for (const { move, length, isForged, hasOtherPrefix } of steps) {
+            counter = Math.max(0, counter + move);
+            const nonce = new Uint8Array(AEAD_NONCE_BYTES);
+            const view = new DataView(nonce.buffer);
+            view.setUint32(0, hasOtherPrefix ? 7 : prefix);
+            view.setBigUint64(4, BigInt(counter));
+            const plaintext = new Uint8Array(length).fill(length);
+            const expected = new Uint8Array(gcm(KEY, nonce, AAD).encrypt(plaintext));
+            const buf = new Uint8Array(length + AEAD_TAG_BYTES);
+            buf.set(plaintext);
+            aead.seal(nonce, AAD, buf, 0, length);
+            assert.deepEqual(buf, expected);
+            if (isForged) {
+              const forged = buf.slice();
+              forged[length >> 1]! ^= 4;
+              assert.equal(aead.open(nonce, AAD, forged, 0, forged.length), false);
+            }
+            assert.equal(aead.open(nonce, AAD, buf, 0, buf.length), true);
+            assert.deepEqual(buf.subarray(0, length), plaintext);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test("keeps two keys apart that take turns", (factory) => {
+    const keys = [KEY, range(1, AEAD_KEY_BYTES)];
+    const aeads = keys.map((key) => factory(key));
+    for (let i = 0; i < 20; i++) {
+      const nonce = range(i, AEAD_NONCE_BYTES);
+      const buf = new Uint8Array(100 + AEAD_TAG_BYTES).fill(i, 0, 100);
+      const plaintext = buf.slice(0, 100);
+      aeads[i % 2]!.seal(nonce, AAD, buf, 0, 100);
+      assert.deepEqual(buf, new Uint8Array(gcm(keys[i % 2]!, nonce, AAD).encrypt(plaintext)));
+      assert.equal(aeads[(i + 1) % 2]!.open(nonce, AAD, buf.slice(), 0, buf.length), false);
+    }
+    aeads[0]!.destroy();
+    const buf = sealed(factory, range(0, 40), 0);
+    assert.equal(factory(KEY).open(NONCE, AAD, buf, 0, 56), true);
+  });
+
+  test("seals and opens what is larger than any datagram", (factory) => {
+    const plaintext = new Uint8Array(70_000).fill(3);
+    const aad = new Uint8Array(1000).fill(4);
+    for (const [text, data] of [[plaintext, AAD], [plaintext.subarray(0, 10), aad]] as const) {
+      const buf = new Uint8Array(text.length + AEAD_TAG_BYTES);
+      buf.set(text);
+      const aead = factory(KEY);
+      aead.seal(NONCE, data, buf, 0, text.length);
+      assert.deepEqual(buf, new Uint8Array(gcm(KEY, NONCE, data).encrypt(text)));
+      assert.equal(aead.open(NONCE, data, buf, 0, buf.length), true);
+      assert.deepEqual(buf.subarray(0, text.length), text);
+    }
   });
 }

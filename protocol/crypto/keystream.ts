@@ -1,0 +1,213 @@
+/**
+ * The key stream of AES-256-GCM for several packets at once: nonces count up, so the next ones are known beforehand, and
+ * one call of the cipher does what would cost a call for each packet.
+ *
+ * @module
+ */
+
+import { createCipheriv } from "node:crypto";
+import { PilotError } from "../errors.ts";
+import { AEAD_NONCE_BYTES } from "./aead.ts";
+
+/** Bytes of an AES block. */
+export const AES_BLOCK_BYTES = 16;
+const BLOCK_WORDS = AES_BLOCK_BYTES / 4;
+/** Packets computed ahead at most: 1400 B take 2.4 us alone, 0.75 us beside seven others, hardly less beside more. */
+const MAX_AHEAD = 8;
+/** Nonces that may be left out, by loss or reordering, before the next ones are no longer taken for a sequence. */
+const MAX_GAP = 64;
+
+/** AES-256 on blocks that have nothing to do with one another, by `node:crypto`. */
+export class BlockCipher {
+  readonly #cipher: ReturnType<typeof createCipheriv>;
+  #isDestroyed = false;
+
+  /**
+   * Expands a key.
+   *
+   * @param key 32 bytes, not kept.
+   */
+  constructor(key: Uint8Array) {
+    this.#cipher = createCipheriv("aes-256-ecb", key, null);
+    this.#cipher.setAutoPadding(false);
+  }
+
+  /**
+   * Encrypts whole blocks.
+   *
+   * @param blocks A multiple of 16 bytes, left as it is.
+   * @returns As many bytes.
+   * @throws {PilotError} `internal` when the runtime's cipher holds some of them back.
+   */
+  encrypt(blocks: Uint8Array): Uint8Array {
+    const encrypted = this.#cipher.update(blocks);
+    if (encrypted.length !== blocks.length) {
+      throw new PilotError("internal", `AES gave ${encrypted.length} bytes for ${blocks.length}`);
+    }
+    // A plain view: the methods of a Buffer take several times as long.
+    return new Uint8Array(encrypted.buffer, encrypted.byteOffset, encrypted.length);
+  }
+
+  /** Gives the key schedule back. May be called more than once. */
+  destroy(): void {
+    if (this.#isDestroyed) return;
+    this.#isDestroyed = true;
+    this.#cipher.final();
+  }
+}
+
+/**
+ * Key stream of consecutive nonces. A packet's part is the block that masks its tag (the counter 1 of SP 800-38D §7.1)
+ * and those of its text behind it.
+ */
+export class Keystream {
+  readonly #cipher: BlockCipher;
+  readonly #first = new Uint8Array(AEAD_NONCE_BYTES);
+  readonly #nonce = new Uint8Array(AEAD_NONCE_BYTES);
+  readonly #words = new Uint32Array(this.#nonce.buffer);
+  #bytes: Uint8Array = new Uint8Array(0);
+  /** Counter blocks of the last refill: only the nonces in them change. */
+  #counters = new Uint8Array(0);
+  /** The same for one packet, of the longest so far. */
+  #single = new Uint8Array(0);
+  /** Packets in `#bytes`. */
+  #count = 0;
+  /** Blocks of each. */
+  #perPacket = 0;
+  /** Most blocks that a packet wanted since the last refill. */
+  #wanted = 0;
+
+  /**
+   * Makes an empty one.
+   *
+   * @param cipher Under the key.
+   */
+  constructor(cipher: BlockCipher) {
+    this.#cipher = cipher;
+  }
+
+  /** What was computed; {@linkcode Keystream.find} gives places in it. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /**
+   * Looks for a packet's part.
+   *
+   * @param nonce 12 bytes.
+   * @param blocks Blocks of the part, one more than the text has.
+   * @returns Where in {@linkcode Keystream.bytes} it begins; -1 when it was not computed.
+   */
+  find(nonce: Uint8Array, blocks: number): number {
+    if (blocks > this.#wanted) this.#wanted = blocks;
+    const index = this.#indexOf(nonce);
+    const isThere = index >= 0 && index < this.#count && blocks <= this.#perPacket;
+    return isThere ? index * this.#perPacket * AES_BLOCK_BYTES : -1;
+  }
+
+  /**
+   * Computes a packet's part and nothing else.
+   *
+   * @param nonce 12 bytes.
+   * @param blocks Blocks of the part.
+   * @returns Its bytes.
+   */
+  once(nonce: Uint8Array, blocks: number): Uint8Array {
+    const bytes = blocks * AES_BLOCK_BYTES;
+    if (bytes > this.#single.length) this.#single = newCounters(bytes, blocks);
+    this.#nonce.set(nonce);
+    this.#writeNonce(new Uint32Array(this.#single.buffer), 0, blocks);
+    return this.#cipher.encrypt(this.#single.subarray(0, bytes));
+  }
+
+  /**
+   * Computes what comes next.
+   *
+   * @param nonce The first, whose part will be found at 0.
+   * @param blocks Blocks that a packet needs at least.
+   */
+  refill(nonce: Uint8Array, blocks: number): void {
+    const used = this.#indexOf(nonce);
+    // Twice as many whenever all were used: a packet now and then costs no more than itself.
+    const isSequence = this.#count > 0 && used >= 0 && used < this.#count + MAX_GAP;
+    if (!isSequence) this.#count = 1;
+    else if (used === this.#count) this.#count = Math.min(MAX_AHEAD, this.#count * 2);
+    const perPacket = Math.max(blocks, this.#wanted);
+    this.#wanted = 0;
+    const bytes = this.#count * perPacket * AES_BLOCK_BYTES;
+    if (perPacket !== this.#perPacket || bytes > this.#counters.length) {
+      this.#counters = newCounters(bytes, perPacket);
+    }
+    this.#perPacket = perPacket;
+    this.#first.set(nonce);
+    this.#nonce.set(nonce);
+    const words = new Uint32Array(this.#counters.buffer);
+    for (let packet = 0; packet < this.#count; packet++) {
+      this.#writeNonce(words, packet * perPacket, perPacket);
+      incrementNonce(this.#nonce);
+    }
+    this.#bytes.fill(0);
+    this.#bytes = this.#cipher.encrypt(this.#counters.subarray(0, bytes));
+  }
+
+  /**
+   * Computes what comes after an authentic packet, when that is not there yet. Packets that come late change nothing.
+   *
+   * @param nonce The packet's.
+   * @param blocks Blocks of its part.
+   * @param wasFound Whether its part was.
+   */
+  follow(nonce: Uint8Array, blocks: number, wasFound: boolean): void {
+    const index = this.#indexOf(nonce);
+    if (wasFound ? index < this.#count - 1 : index < 0) return;
+    const next = nonce.slice();
+    incrementNonce(next);
+    this.refill(next, blocks);
+  }
+
+  /** Forgets all. */
+  wipe(): void {
+    this.#bytes.fill(0);
+    this.#count = 0;
+  }
+
+  /** How far behind the first a nonce is; NaN when they differ in more than the last 32 bits. */
+  #indexOf(nonce: Uint8Array): number {
+    const first = this.#first;
+    for (let i = 0; i < 8; i++) if (first[i] !== nonce[i]) return NaN;
+    return lastWord(nonce) - lastWord(first);
+  }
+
+  #writeNonce(words: Uint32Array, block: number, count: number): void {
+    const a = this.#words[0]!, b = this.#words[1]!, c = this.#words[2]!;
+    const end = (block + count) * BLOCK_WORDS;
+    for (let at = block * BLOCK_WORDS; at < end; at += BLOCK_WORDS) {
+      words[at] = a;
+      words[at + 1] = b;
+      words[at + 2] = c;
+    }
+  }
+}
+
+/** Blocks with the block counters of one packet after the other, still without nonces. */
+function newCounters(bytes: number, perPacket: number): Uint8Array<ArrayBuffer> {
+  const counters = new Uint8Array(bytes);
+  const view = new DataView(counters.buffer);
+  for (let block = 0; block * AES_BLOCK_BYTES < bytes; block++) {
+    view.setUint32(block * AES_BLOCK_BYTES + AEAD_NONCE_BYTES, 1 + block % perPacket);
+  }
+  return counters;
+}
+
+function lastWord(nonce: Uint8Array): number {
+  return (nonce[8]! << 24 | nonce[9]! << 16 | nonce[10]! << 8 | nonce[11]!) >>> 0;
+}
+
+/** The counter of a nonce is its last 8 bytes (daemon.md §2.5). */
+function incrementNonce(nonce: Uint8Array): void {
+  for (let i = AEAD_NONCE_BYTES - 1; i >= 4; i--) {
+    const byte = (nonce[i]! + 1) & 0xff;
+    nonce[i] = byte;
+    if (byte !== 0) return;
+  }
+}
