@@ -196,7 +196,8 @@ export class Daemon implements Backend, AsyncDisposable {
       emit,
     });
     this.#control = new Control({ clock, self, ensure, send });
-    this.#datagrams = new Datagrams({ self, gate, ensure, send, emit });
+    const isReady = (node: number) => this.tunnels.isReady(node);
+    this.#datagrams = new Datagrams({ self, gate, ensure, isReady, send, emit });
     this.#loopback = new Loopback({
       clock,
       deliver: (packet) => this.#onPacket(packet, "direct"),
@@ -206,6 +207,7 @@ export class Daemon implements Backend, AsyncDisposable {
       unbind: (port) => this.streams.unbind(port),
       dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
       sendDatagram: (address, port, data) => this.#datagrams.send(address, port, data),
+      trySendDatagram: (address, port, data) => this.#datagrams.trySend(address, port, data),
       onDatagram: (handler) => this.#datagrams.onDatagram(handler),
       ping: (address, pingOptions) => this.#control.ping(address, pingOptions),
     };

@@ -138,7 +138,7 @@ export interface IpcTagged {
  * @returns 5 bytes.
  */
 export function encodeTag(id: number, cmd: number): Uint8Array {
-  return concatBytes(u32(id), Uint8Array.of(cmd));
+  return Uint8Array.of(id >>> 24, id >>> 16, id >>> 8, id, cmd);
 }
 
 /**

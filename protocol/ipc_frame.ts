@@ -140,7 +140,10 @@ export function encodeIpcFrame(
     );
   }
   const out = new Uint8Array(4 + length);
-  new DataView(out.buffer).setUint32(0, length);
+  out[0] = length >>> 24;
+  out[1] = length >>> 16;
+  out[2] = length >>> 8;
+  out[3] = length;
   out[4] = cmd;
   let offset = IPC_HEADER_BYTES;
   for (const part of parts) {

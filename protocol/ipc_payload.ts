@@ -25,6 +25,8 @@ const NO_NODE = short("missing node_id");
 const BAD_TAGS = new DecodeError("malformed", "set_tags: invalid JSON");
 
 const ERROR_CODE = 1;
+/** Address and both ports. */
+const RECV_FROM_HEADER_BYTES = ADDRESS_BYTES + 4;
 
 function addressAt(view: DataView, offset: number): Address {
   return { network: view.getUint16(offset), node: view.getUint32(offset + 2) };
@@ -32,6 +34,18 @@ function addressAt(view: DataView, offset: number): Address {
 
 function u16(value: number): Uint8Array {
   return Uint8Array.of(value >>> 8, value);
+}
+
+// By hand where it is done for every datagram: a view, or an array for each field, costs more than the copy of its data.
+function writeU16(out: Uint8Array, offset: number, value: number): void {
+  out[offset] = value >>> 8;
+  out[offset + 1] = value;
+}
+
+function writeAddress(out: Uint8Array, offset: number, { network, node }: Address): void {
+  writeU16(out, offset, network);
+  writeU16(out, offset + 2, node >>> 16);
+  writeU16(out, offset + 4, node);
 }
 
 /**
@@ -69,7 +83,10 @@ export interface IpcTarget {
  * @returns 8 bytes.
  */
 export function encodeDial(target: IpcTarget): Uint8Array {
-  return concatBytes(encodeAddress(target.address), u16(target.port));
+  const out = new Uint8Array(ADDRESS_BYTES + 2);
+  writeAddress(out, 0, target.address);
+  writeU16(out, ADDRESS_BYTES, target.port);
+  return out;
 }
 
 /**
@@ -184,7 +201,8 @@ export interface IpcDatagram extends IpcTarget {
 }
 
 /**
- * Encodes SendTo and SendToConfirm.
+ * Encodes SendTo and SendToConfirm. To spare a copy, give `encodeDial(target)` and the content to `encodeIpcFrame` as
+ * two parts.
  *
  * @param datagram Destination and content.
  * @returns 8 bytes and the content.
@@ -218,18 +236,27 @@ export interface IpcRecvFrom {
 }
 
 /**
- * Encodes RecvFrom.
+ * Encodes RecvFrom. To spare a copy, give `encodeRecvFromHeader` and the content to `encodeIpcFrame` as two parts.
  *
  * @param datagram The received datagram.
  * @returns 10 bytes and the content.
  */
 export function encodeRecvFrom(datagram: IpcRecvFrom): Uint8Array {
-  return concatBytes(
-    encodeAddress(datagram.source),
-    u16(datagram.sourcePort),
-    u16(datagram.port),
-    datagram.data,
-  );
+  return concatBytes(encodeRecvFromHeader(datagram), datagram.data);
+}
+
+/**
+ * Encodes what stands before the content in RecvFrom.
+ *
+ * @param datagram The received datagram.
+ * @returns 10 bytes.
+ */
+export function encodeRecvFromHeader(datagram: Omit<IpcRecvFrom, "data">): Uint8Array {
+  const out = new Uint8Array(RECV_FROM_HEADER_BYTES);
+  writeAddress(out, 0, datagram.source);
+  writeU16(out, ADDRESS_BYTES, datagram.sourcePort);
+  writeU16(out, ADDRESS_BYTES + 2, datagram.port);
+  return out;
 }
 
 /**
@@ -239,13 +266,13 @@ export function encodeRecvFrom(datagram: IpcRecvFrom): Uint8Array {
  * @returns The datagram, its data a view of `payload`; or a {@linkcode DecodeError}.
  */
 export function decodeRecvFrom(payload: Uint8Array): Decoded<IpcRecvFrom> {
-  if (payload.length < 10) return NO_RECV_FROM;
+  if (payload.length < RECV_FROM_HEADER_BYTES) return NO_RECV_FROM;
   const view = viewOf(payload);
   return {
     source: addressAt(view, 0),
     sourcePort: view.getUint16(6),
     port: view.getUint16(8),
-    data: payload.subarray(10),
+    data: payload.subarray(RECV_FROM_HEADER_BYTES),
   };
 }
 

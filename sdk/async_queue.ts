@@ -12,11 +12,21 @@ interface Waiter<T> {
   reject(error: PilotError): void;
 }
 
+/** Sizes of items. */
+export interface Weight<T> {
+  /** Bytes an item takes. */
+  bytesOf(item: T): number;
+  /** Most bytes kept for a slow taker. */
+  readonly limitBytes: number;
+}
+
 /** First in, first out; waiting takers are served in order. */
 export class AsyncQueue<T> {
   readonly #limit: number;
   readonly #what: string;
+  readonly #weight: Weight<T> | undefined;
   readonly #items: T[] = [];
+  #bytes = 0;
   readonly #waiters = new Set<Waiter<T>>();
   #ended = false;
   #error: PilotError | undefined;
@@ -24,10 +34,12 @@ export class AsyncQueue<T> {
   /**
    * @param limit Most items kept for a slow taker.
    * @param what Names the wait in abort errors.
+   * @param weight Where items may be large: their sizes, and the most bytes kept.
    */
-  constructor(limit: number, what: string) {
+  constructor(limit: number, what: string, weight?: Weight<T>) {
     this.#limit = limit;
     this.#what = what;
+    this.#weight = weight;
   }
 
   /**
@@ -44,6 +56,11 @@ export class AsyncQueue<T> {
       return true;
     }
     if (this.#items.length >= this.#limit) return false;
+    if (this.#weight !== undefined) {
+      const bytes = this.#bytes + this.#weight.bytesOf(item);
+      if (bytes > this.#weight.limitBytes) return false;
+      this.#bytes = bytes;
+    }
     this.#items.push(item);
     return true;
   }
@@ -70,6 +87,7 @@ export class AsyncQueue<T> {
    * @returns What was there.
    */
   drain(): T[] {
+    this.#bytes = 0;
     return this.#items.splice(0);
   }
 
@@ -83,7 +101,7 @@ export class AsyncQueue<T> {
   next(signal?: AbortSignal): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(abortError(signal, this.#what));
-      if (this.#items.length > 0) return resolve(this.#items.shift());
+      if (this.#items.length > 0) return resolve(this.#take());
       if (this.#ended) {
         return this.#error === undefined ? resolve(undefined) : reject(this.#error);
       }
@@ -103,5 +121,11 @@ export class AsyncQueue<T> {
       });
       this.#waiters.add(waiter);
     });
+  }
+
+  #take(): T | undefined {
+    const item = this.#items.shift();
+    if (item !== undefined && this.#weight !== undefined) this.#bytes -= this.#weight.bytesOf(item);
+    return item;
   }
 }

@@ -8,6 +8,7 @@ import { type Decoded, DecodeError, type ErrorCode, PilotError } from "../protoc
 import { Cmd, decodeIpcError } from "../protocol/ipc.ts";
 import { abortError, timeoutError, watchAbort } from "./abort.ts";
 import type { WaitOptions } from "./abort.ts";
+import type { Deadlines, Timed } from "./deadlines.ts";
 import { errorFromJson, errorFromText, protocolError } from "./remote_error.ts";
 
 /** Longest wait for the answer of an ordinary request, milliseconds. */
@@ -21,6 +22,8 @@ export interface Request<T> extends WaitOptions {
   expect: number;
   /** The payload. */
   payload?: Uint8Array;
+  /** More of the payload, behind it: spares a copy of bulk. */
+  data?: Uint8Array;
   /** Names the request in errors. */
   what: string;
   /** Code for failures an old daemon reports by a text that does not tell. */
@@ -43,6 +46,8 @@ export interface ReplySink {
 
 /** What a {@linkcode Call} needs of its session. */
 export interface CallHost {
+  /** Time limits. */
+  readonly deadlines: Deadlines;
   /** Why the conversation ended, once it has. */
   readonly lost: PilotError | undefined;
   /** The place of a call is free again. */
@@ -52,14 +57,14 @@ export interface CallHost {
 }
 
 /** One request under way. */
-export class Call<T> implements ReplySink {
+export class Call<T> implements ReplySink, Timed {
   readonly request: Request<T>;
   id: number | undefined;
   readonly #host: CallHost;
   readonly #resolve: (value: T) => void;
   readonly #reject: (error: PilotError) => void;
   readonly #unwatch: () => void;
-  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #timeoutMs: number;
   #settled = false;
   #begun = false;
 
@@ -74,14 +79,16 @@ export class Call<T> implements ReplySink {
     this.#resolve = resolve;
     this.#reject = reject;
     const { signal, what, timeoutMs = REQUEST_TIMEOUT_MS } = request;
+    this.#timeoutMs = timeoutMs;
     this.#unwatch = watchAbort(
       signal,
       () => this.#giveUp(abortError(signal!, what)),
     );
-    this.#timer = setTimeout(
-      () => this.#giveUp(timeoutError(what, timeoutMs)),
-      timeoutMs,
-    );
+    host.deadlines.start(this, timeoutMs);
+  }
+
+  onTimeout(): void {
+    this.#giveUp(timeoutError(this.request.what, this.#timeoutMs));
   }
 
   /** Whether the request is still wanted and may be sent now. */
@@ -134,7 +141,7 @@ export class Call<T> implements ReplySink {
   #settle(act: () => void): void {
     if (this.#settled) return;
     this.#settled = true;
-    clearTimeout(this.#timer);
+    this.#host.deadlines.stop(this, this.#timeoutMs);
     this.#unwatch();
     act();
   }

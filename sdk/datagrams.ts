@@ -9,8 +9,10 @@ import type { PilotError } from "../protocol/errors.ts";
 import type { AbortOptions } from "./abort.ts";
 import { AsyncQueue } from "./async_queue.ts";
 
-/** Datagrams kept for a slow receiver; newer ones are dropped, as a network would. */
-const MAX_QUEUED_DATAGRAMS = 256;
+/** Datagrams kept for a slow receiver; newer ones are dropped, as a network would. One read may bring hundreds. */
+const MAX_QUEUED_DATAGRAMS = 2048;
+/** Bytes of them: a few reads from the daemon. */
+const MAX_QUEUED_BYTES = 2 * 1024 * 1024;
 
 /** One received datagram (daemon.md §3.10). */
 export interface Datagram {
@@ -24,7 +26,7 @@ export interface Datagram {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** Datagrams that arrived since it was made by `Driver.datagrams`, at most 256 waiting. */
+/** Datagrams that arrived since it was made by `Driver.datagrams`, at most 2,048 of 2 MiB waiting. */
 export class DatagramReceiver implements AsyncIterable<Datagram>, AsyncDisposable {
   /** Only datagrams to this port; undefined takes all. */
   readonly port: number | undefined;
@@ -42,6 +44,7 @@ export class DatagramReceiver implements AsyncIterable<Datagram>, AsyncDisposabl
     this.#queue = new AsyncQueue(
       MAX_QUEUED_DATAGRAMS,
       "Waiting for a datagram",
+      { bytesOf: ({ data }) => data.length, limitBytes: MAX_QUEUED_BYTES },
     );
     this.#onClose = onClose;
   }

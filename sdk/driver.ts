@@ -17,7 +17,6 @@ import {
   encodeDial,
   encodeHello,
   encodePort,
-  encodeSendTo,
   type IpcHelloOk,
 } from "../protocol/ipc.ts";
 import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
@@ -211,7 +210,7 @@ export class Driver extends Control implements AsyncDisposable {
    *
    * @param target Whom; an address with node 4294967295 means all members of its network.
    * @param port Destination port.
-   * @param data Content, at least 1 byte.
+   * @param data Content, at least 1 byte; not to be changed before the promise settles.
    * @param options Signal.
    * @returns When the daemon has sent it (old daemons: when they have it).
    * @throws {PilotError} `not_found`, `untrusted`, `invalid_argument`.
@@ -224,9 +223,9 @@ export class Driver extends Control implements AsyncDisposable {
   ): Promise<void> {
     checkU16(port, "port");
     const address = await this.resolveTarget(target, options);
-    const payload = encodeSendTo({ address, port, data });
+    const payload = encodeDial({ address, port });
     if (!this.#session.tagged) {
-      this.#session.send(Cmd.SendTo, payload);
+      this.#session.send(Cmd.SendTo, payload, data);
       return await this.#session.flushed();
     }
     await this.#session.request({
@@ -234,6 +233,7 @@ export class Driver extends Control implements AsyncDisposable {
       cmd: Cmd.SendToConfirm,
       expect: Cmd.SendToConfirmOk,
       payload,
+      data,
       signal: options.signal,
       decode: () => true,
     });

@@ -22,6 +22,7 @@ export class Outbox {
   readonly #onError: (error: unknown) => void;
   readonly #waiters: Waiter[] = [];
   #frames: Uint8Array[] = [];
+  #joined: Uint8Array | undefined;
   #pushed = 0;
   #written = 0;
   #running = false;
@@ -81,8 +82,11 @@ export class Outbox {
         this.#frames = [];
         for (let i = 0; i < frames.length && !this.#stopped;) {
           const end = joinEnd(frames, i);
+          // One buffer is enough, as writes do not overlap.
           await this.#transport.write(
-            end === i + 1 ? frames[i]! : join(frames, i, end),
+            end === i + 1
+              ? frames[i]!
+              : join(frames, i, end, this.#joined ??= new Uint8Array(JOIN_LIMIT_BYTES)),
           );
           if (!this.#stopped) this.#written += end - i;
           this.#wake();
@@ -120,14 +124,12 @@ function join(
   frames: readonly Uint8Array[],
   start: number,
   end: number,
+  out: Uint8Array,
 ): Uint8Array {
-  let bytes = 0;
-  for (let i = start; i < end; i++) bytes += frames[i]!.length;
-  const out = new Uint8Array(bytes);
   let offset = 0;
   for (let i = start; i < end; i++) {
     out.set(frames[i]!, offset);
     offset += frames[i]!.length;
   }
-  return out;
+  return out.subarray(0, offset);
 }

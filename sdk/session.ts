@@ -21,13 +21,15 @@ import {
 } from "../protocol/ipc.ts";
 import { abortError } from "./abort.ts";
 import { Call, type CallHost, errorText, type ReplySink, type Request } from "./call.ts";
+import { Deadlines } from "./deadlines.ts";
 import { Orphans } from "./orphans.ts";
 import { Outbox } from "./outbox.ts";
 import { errorFromJson, protocolError } from "./remote_error.ts";
 import type { Transport } from "./transport.ts";
 
 /** Requests under way at once in tagged mode; the rest waits here. Half of what the daemon allows a client. */
-const MAX_IN_FLIGHT = 512; /** Largest payload of a request: a frame less its command and tag. */
+const MAX_IN_FLIGHT = 512;
+/** Largest payload of a request: a frame less its command and tag. */
 const MAX_REQUEST_BYTES = IPC_MAX_FRAME_BYTES - 1 - TAG_HEADER_BYTES;
 
 /** Receives what the daemon pushes for one connection. All calls are made from the read loop. */
@@ -54,6 +56,8 @@ export interface SessionHandler {
 
 /** The conversation. Made by {@linkcode connect}; the driver and its connections share it. */
 export class Session implements CallHost {
+  /** Time limits of the calls under way. */
+  readonly deadlines: Deadlines = new Deadlines();
   readonly #transport: Transport;
   readonly #outbox: Outbox;
   readonly #reader = new IpcFrameReader();
@@ -130,7 +134,8 @@ export class Session implements CallHost {
       const { what, signal } = request;
       if (this.#lost !== undefined) return reject(this.#lost);
       if (signal?.aborted) return reject(abortError(signal, what));
-      if ((request.payload?.length ?? 0) > MAX_REQUEST_BYTES) {
+      const bytes = (request.payload?.length ?? 0) + (request.data?.length ?? 0);
+      if (bytes > MAX_REQUEST_BYTES) {
         return reject(tooLong(what));
       }
       const call = new Call(this, request, resolve, reject);
@@ -157,14 +162,14 @@ export class Session implements CallHost {
 
   #start<T>(call: Call<T>): void {
     if (!call.begin()) return;
-    const { cmd, expect, payload, immediate } = call.request;
+    const { cmd, expect, payload = NOTHING, data = NOTHING, immediate } = call.request;
     if (!immediate) this.#inFlight++;
     if (cmd === Cmd.Dial) this.#dialing++;
     if (this.#tagged) {
-      call.id = this.sendTagged(call, cmd, payload ?? NOTHING);
+      call.id = this.sendTagged(call, cmd, payload, data);
     } else {
       this.#untagged = { expect, sink: call };
-      this.#outbox.push(encodeIpcFrame(cmd, payload ?? NOTHING));
+      this.#outbox.push(encodeIpcFrame(cmd, payload, data));
     }
   }
 

@@ -33,7 +33,14 @@ export interface NetworkBackend {
    * @throws {PilotError} `not_found`, `untrusted`, `invalid_argument` (empty, too long, broadcast on the backbone).
    */
   sendDatagram(address: Address, port: number, data: Uint8Array): Promise<void>;
-  /** Sets who gets every datagram that passed the trust gate. */
+  /**
+   * Sends one datagram if there is a tunnel already; false when there is none, and `sendDatagram` must be called.
+   *
+   * @param data Only looked at during the call.
+   * @throws {PilotError} `invalid_argument` like `sendDatagram`.
+   */
+  trySendDatagram(address: Address, port: number, data: Uint8Array): boolean;
+  /** Sets who gets every datagram that passed the trust gate; its data is a view that lives as long as the call. */
   onDatagram(handler: (datagram: Datagram) => void): void;
   /** Round trip over the tunnel by a control packet, milliseconds. */
   ping(

@@ -259,7 +259,7 @@ export class ClientSession {
   #execute(
     payload: Uint8Array,
     request: RequestState,
-  ): Reply | Promise<Reply | undefined> {
+  ): Reply | undefined | Promise<Reply | undefined> {
     const { cmd } = request;
     if (cmd === Cmd.SendTo || cmd === Cmd.SendToConfirm) {
       return sendDatagram(this.#host.backend, payload, {

@@ -4,12 +4,13 @@
  * @module
  */
 
+import { EMPTY } from "../../protocol/bytes.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, decodeSendTo } from "../../protocol/ipc.ts";
 import type { Backend } from "./backend.ts";
 import type { Reply } from "./commands.ts";
 import { MAX_DATAGRAM_BYTES_IN_FLIGHT } from "./limits.ts";
-import { need, prefixed } from "./replies.ts";
+import { commandError, need, prefixed } from "./replies.ts";
 
 /** How to send a datagram. */
 export interface SendDatagramOptions {
@@ -25,7 +26,7 @@ export interface SendDatagramOptions {
 }
 
 /**
- * Hands a datagram to the tunnel. The backend gets datagrams in the order of the calls.
+ * Hands a datagram to the tunnel, at once when there is one. Datagrams that wait for a tunnel may be overtaken.
  *
  * @param backend The daemon.
  * @param payload Address, port and data.
@@ -37,9 +38,15 @@ export function sendDatagram(
   backend: Backend,
   payload: Uint8Array,
   options: SendDatagramOptions,
-): Promise<Reply | undefined> {
+): Reply | undefined | Promise<Reply | undefined> {
   const { address, port, data } = need(decodeSendTo(payload));
   const { budget } = options;
+  const reply = replyTo(options);
+  try {
+    if (backend.network.trySendDatagram(address, port, data)) return reply;
+  } catch (thrown) {
+    throw commandError("sendto", thrown);
+  }
   const run = (): Promise<void> => {
     if (!budget.take(data.length, MAX_DATAGRAM_BYTES_IN_FLIGHT)) {
       throw new PilotError(
@@ -47,15 +54,17 @@ export function sendDatagram(
         "too many datagrams wait for a tunnel",
       );
     }
-    // A copy: the read buffer is used again, and the tunnel may have to be set up first.
+    // A copy: the read buffer is used again, and the tunnel has to be set up first.
     return backend.network.sendDatagram(address, port, data.slice())
       .finally(() => budget.give(data.length));
   };
-  const sent = prefixed("sendto", run);
-  if (options.confirm) return sent.then(() => reply(Cmd.SendToConfirmOk));
-  return options.tagged ? sent.then(() => reply(Cmd.SendTo)) : sent.then(() => undefined);
+  return prefixed("sendto", run).then(() => reply);
 }
 
-function reply(cmd: number): Reply {
-  return { cmd, payload: new Uint8Array(0) };
+const CONFIRMED: Reply = { cmd: Cmd.SendToConfirmOk, payload: EMPTY };
+const SENT: Reply = { cmd: Cmd.SendTo, payload: EMPTY };
+
+function replyTo({ confirm, tagged }: SendDatagramOptions): Reply | undefined {
+  if (confirm) return CONFIRMED;
+  return tagged ? SENT : undefined;
 }

@@ -60,9 +60,20 @@ export async function prefixed<T>(
   try {
     return await run();
   } catch (thrown) {
-    const error = PilotError.from(thrown, "internal");
-    throw new CommandError(error, `${prefix}: ${error.message}`);
+    throw commandError(prefix, thrown);
   }
+}
+
+/**
+ * The failure of a command, with a prefix before its text.
+ *
+ * @param prefix For example `sendto`.
+ * @param thrown What went wrong.
+ * @returns What to throw.
+ */
+export function commandError(prefix: string, thrown: unknown): CommandError {
+  const error = PilotError.from(thrown, "internal");
+  return new CommandError(error, `${prefix}: ${error.message}`);
 }
 
 /**

@@ -49,7 +49,7 @@ export class RequestState {
 /** Carries out a request; throws or rejects with {@linkcode PilotError} or {@linkcode CommandError}. */
 export type Execute = (
   request: RequestState,
-) => Reply | Promise<Reply | undefined>;
+) => Reply | undefined | Promise<Reply | undefined>;
 
 /** The requests of one client. */
 export class Requests {

@@ -6,7 +6,7 @@
 
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { Cmd, encodeIpcFrame, encodeRecvFrom } from "../../protocol/ipc.ts";
+import { Cmd, encodeIpcFrame, encodeRecvFromHeader } from "../../protocol/ipc.ts";
 import type { Datagram } from "../stream/conn.ts";
 import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
@@ -181,7 +181,7 @@ export class IpcServer {
   }
 
   #deliver(datagram: Datagram): void {
-    const frame = encodeIpcFrame(Cmd.RecvFrom, encodeRecvFrom(datagram));
+    const frame = encodeIpcFrame(Cmd.RecvFrom, encodeRecvFromHeader(datagram), datagram.data);
     const owner = this.#ports.get(datagram.port);
     if (owner !== undefined) return owner.out.pushDatagram(frame);
     for (const session of this.#sessions.keys()) {

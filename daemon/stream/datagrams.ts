@@ -22,6 +22,8 @@ export interface DatagramDeps {
   readonly self: () => number;
   readonly gate: Gate;
   readonly ensure: (node: number) => Promise<void>;
+  /** `ensure` has nothing to do. */
+  readonly isReady: (node: number) => boolean;
   readonly send: (packet: Packet) => void;
   readonly emit: (event: string, data: Record<string, unknown>) => void;
 }
@@ -36,7 +38,7 @@ export class Datagrams {
     this.#deps = deps;
   }
 
-  /** Sets who gets incoming datagrams. */
+  /** Sets who gets incoming datagrams; their data is a view that lives as long as the call. */
   onDatagram(handler: (datagram: Datagram) => void): void {
     this.#handler = handler;
   }
@@ -47,30 +49,34 @@ export class Datagrams {
    * @throws {PilotError} `invalid_argument` for an empty or too long payload or a broadcast; as `ensure`.
    */
   async send(address: Address, port: number, data: Uint8Array): Promise<void> {
-    if (data.length === 0 || data.length > MAX_DATAGRAM_BYTES) {
-      throw new PilotError(
-        "invalid_argument",
-        `A datagram carries 1 to ${MAX_DATAGRAM_BYTES} bytes, not ${data.length}`,
-        { hint: "Use a stream for more." },
-      );
-    }
-    if (address.node === BROADCAST_NODE) {
-      throw new PilotError(
-        "invalid_argument",
-        address.network === 0
-          ? "broadcast on backbone network is not permitted"
-          : "broadcast is not available",
-      );
-    }
-    const self = this.#deps.self();
-    if (address.node !== self) await this.#deps.ensure(address.node);
+    check(address, data);
+    if (address.node !== this.#deps.self()) await this.#deps.ensure(address.node);
+    this.#post(address, port, data);
+  }
+
+  /**
+   * Sends one datagram if that can be done at once, which spares a copy and a promise.
+   *
+   * @param data Only looked at during the call.
+   * @returns False when there is no tunnel to the peer yet, or it is this node: `send` will do.
+   * @throws {PilotError} `invalid_argument` like `send`.
+   */
+  trySend(address: Address, port: number, data: Uint8Array): boolean {
+    check(address, data);
+    // What a node sends to itself waits for its turn.
+    if (address.node === this.#deps.self() || !this.#deps.isReady(address.node)) return false;
+    this.#post(address, port, data);
+    return true;
+  }
+
+  #post(address: Address, port: number, data: Uint8Array): void {
     const srcPort = this.#nextPort;
     this.#nextPort = srcPort >= EPHEMERAL_LAST ? EPHEMERAL_FIRST : srcPort + 1;
     this.#deps.send({
       flags: 0,
       protocol: PROTO_DATAGRAM,
       srcNetwork: address.network,
-      srcNode: self,
+      srcNode: this.#deps.self(),
       dstNetwork: address.network,
       dstNode: address.node,
       srcPort,
@@ -99,7 +105,25 @@ export class Datagrams {
       source,
       sourcePort: packet.srcPort,
       port: packet.dstPort,
-      data: packet.payload.slice(),
+      data: packet.payload,
     });
+  }
+}
+
+function check(address: Address, data: Uint8Array): void {
+  if (data.length === 0 || data.length > MAX_DATAGRAM_BYTES) {
+    throw new PilotError(
+      "invalid_argument",
+      `A datagram carries 1 to ${MAX_DATAGRAM_BYTES} bytes, not ${data.length}`,
+      { hint: "Use a stream for more." },
+    );
+  }
+  if (address.node === BROADCAST_NODE) {
+    throw new PilotError(
+      "invalid_argument",
+      address.network === 0
+        ? "broadcast on backbone network is not permitted"
+        : "broadcast is not available",
+    );
   }
 }

@@ -172,20 +172,22 @@ export class Tunnels {
    * @throws {PilotError} `not_found`, `untrusted`, `unavailable`, `limit_exceeded`, `connection_failed`.
    */
   async ensure(node: number): Promise<void> {
-    if (this.#sender.self === 0) {
-      throw noOwnAddress();
-    }
-    const peer = this.#peers.get(node);
-    const now = this.#clock.now();
-    const isAlive = peer?.live !== undefined && !peer.isDoubtful(now) &&
-      now - peer.heardMs < IDLE_PEER_MS;
-    if (isAlive) return;
+    if (this.#sender.self === 0) throw noOwnAddress();
+    if (this.isReady(node)) return;
     let resolving = this.#resolving.get(node);
     if (resolving === undefined) {
       resolving = this.#resolve(node).finally(() => this.#resolving.delete(node));
       this.#resolving.set(node, resolving);
     }
     await resolving;
+  }
+
+  /** A peer is known, was heard lately, and packets for it can be sealed: {@linkcode Tunnels.ensure} has nothing to do. */
+  isReady(node: number): boolean {
+    if (this.#sender.self === 0) return false;
+    const peer = this.#peers.get(node);
+    const now = this.#clock.now();
+    return peer?.live !== undefined && !peer.isDoubtful(now) && now - peer.heardMs < IDLE_PEER_MS;
   }
 
   /** Seals and sends a packet, or queues it behind the key exchange. False when there is no way to the peer. */
@@ -436,9 +438,7 @@ export class Tunnels {
     }
     if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
     const peer = this.#peer(node);
-    if (peer === undefined) {
-      throw noRoom(node);
-    }
+    if (peer === undefined) throw noRoom(node);
     if (peer.live !== undefined) {
       // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.
       if (found.endpoint !== undefined && peer.isDoubtful(this.#clock.now())) {
@@ -447,12 +447,8 @@ export class Tunnels {
       }
       return;
     }
-    if (found.endpoint === undefined && this.beacon.endpoint === undefined) {
-      throw noAddress(node);
-    }
-    if (peer.cancelTimer === undefined && this.#driver.isFull) {
-      throw tooManyExchanges(node);
-    }
+    if (found.endpoint === undefined && this.beacon.endpoint === undefined) throw noAddress(node);
+    if (peer.cancelTimer === undefined && this.#driver.isFull) throw tooManyExchanges(node);
     addResolution(peer, found);
     this.beacon.requestPunch(node);
     // Looking anew is part of an exchange that nobody prolongs by it.

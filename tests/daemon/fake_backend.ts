@@ -234,6 +234,8 @@ export class FakeBackend implements Backend {
     | ((port: number, options: DialOptions) => Promise<void> | void)
     | undefined;
   sendHook: (() => Promise<void>) | undefined;
+  /** Datagrams can be sent at once. */
+  hasTunnel = false;
   #nextId = 1;
   #nextPort = 49152;
   #onDatagram: (datagram: Datagram) => void = () => {};
@@ -315,6 +317,11 @@ export class FakeBackend implements Backend {
     sendDatagram: async (address, port, data) => {
       this.sentDatagrams.push({ address, port, data });
       await this.sendHook?.();
+    },
+    trySendDatagram: (address, port, data) => {
+      // The view may be reused after the call.
+      if (this.hasTunnel) this.sentDatagrams.push({ address, port, data: data.slice() });
+      return this.hasTunnel;
     },
     onDatagram: (handler) => void (this.#onDatagram = handler),
     ping: () => Promise.resolve({ rttMs: 1.5, relayed: false }),

@@ -200,11 +200,11 @@ Deno.test("Driver sends away connections to a port nobody listens on", async () 
   assert.equal(decodeConn((await client.expect(Cmd.Close)).payload), 5);
 });
 
-Deno.test("DatagramReceiver keeps 256 datagrams and counts what it drops", async () => {
+Deno.test("DatagramReceiver keeps 2048 datagrams and counts what it drops", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const receiver = driver.datagrams();
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 2_092; i++) {
     client.push(
       Cmd.RecvFrom,
       encodeRecvFrom({
@@ -216,7 +216,7 @@ Deno.test("DatagramReceiver keeps 256 datagrams and counts what it drops", async
     );
   }
   await until("all arrived", () => receiver.dropped === 44);
-  for (let i = 0; i < 256; i++) {
+  for (let i = 0; i < 2_048; i++) {
     assert.deepEqual((await receiver.receive())?.data, encodeConn(i));
   }
   const waiting = receiver.receive();

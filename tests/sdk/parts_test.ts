@@ -115,6 +115,19 @@ Deno.test("AsyncQueue gives items in order, up to its limit", async () => {
   await rejectsWith(queue.next(), "connection_closed");
 });
 
+Deno.test("AsyncQueue keeps no more bytes than it may, and counts those that were taken", async () => {
+  const weight = { bytesOf: (item: number) => item, limitBytes: 10 };
+  const queue = new AsyncQueue<number>(100, "waiting", weight);
+  assert.equal(queue.push(7), true);
+  assert.equal(queue.push(4), false);
+  assert.equal(queue.push(3), true);
+  assert.equal(queue.push(1), false);
+  assert.equal(await queue.next(), 7);
+  assert.equal(queue.push(7), true);
+  assert.deepEqual(queue.drain(), [3, 7]);
+  assert.equal(queue.push(10), true);
+});
+
 Deno.test("Outbox writes frames in order whatever their sizes", async () => {
   await fc.assert(
     fc.asyncProperty(

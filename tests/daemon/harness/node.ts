@@ -164,8 +164,11 @@ export class TestNode {
       emit,
     });
     this.control = new Control({ clock, self, ensure, send });
-    this.datagrams = new Datagrams({ self, gate: this.gate, ensure, send, emit });
-    this.datagrams.onDatagram((datagram) => void this.got.push(datagram));
+    const isReady = (peer: number) => this.tunnels.isReady(peer);
+    this.datagrams = new Datagrams({ self, gate: this.gate, ensure, isReady, send, emit });
+    this.datagrams.onDatagram((datagram) =>
+      void this.got.push({ ...datagram, data: datagram.data.slice() })
+    );
     this.#loopback = new Loopback({
       clock,
       deliver: (packet) => this.#onPacket(packet, "direct"),

@@ -317,9 +317,10 @@ Deno.test("datagrams go to all clients, or only to the one that bound the port",
   await one.expect(Cmd.HealthOk);
 });
 
-Deno.test("SendTo keeps order; only SendToConfirm is answered", async () => {
+async function testSendTo(hasTunnel: boolean): Promise<void> {
   await using rig = await startRig();
   using client = await rig.connect();
+  rig.backend.hasTunnel = hasTunnel;
   for (let n = 0; n < 50; n++) {
     await client.send(Cmd.SendTo, hex("0000 00000002 0046"), Uint8Array.of(n));
   }
@@ -333,10 +334,15 @@ Deno.test("SendTo keeps order; only SendToConfirm is answered", async () => {
     rig.backend.sentDatagrams.map(({ data }) => data[0]),
     Array.from({ length: 51 }, (_, n) => n),
   );
+  rig.backend.hasTunnel = false;
   rig.backend.sendHook = () => Promise.reject(new PilotError("untrusted", "node 2 is not trusted"));
   await client.send(Cmd.SendTo, hex("0000 00000002 0046"), utf8("x"));
   assert.equal(await client.expectError(), "sendto: node 2 is not trusted");
-});
+}
+
+Deno.test("SendTo keeps order; only SendToConfirm is answered", () => testSendTo(false));
+
+Deno.test("SendTo over a tunnel that is there keeps order too", () => testSendTo(true));
 
 Deno.test("a failing SendTo is not taken for the answer to a waiting request", async () => {
   await using rig = await startRig();

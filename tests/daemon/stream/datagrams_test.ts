@@ -38,6 +38,38 @@ Deno.test("Datagrams.send accepts 1 byte to the limit and the largest arrives, r
   assert.ok(world.net.log.every(({ data }) => data.length <= 65_507), "fits UDP over IPv4");
 });
 
+Deno.test("Datagrams.trySend sends where a tunnel is, from a buffer that is used again at once", async () => {
+  await using world = new World();
+  const a = await world.node(5);
+  const b = await world.node(7);
+  const to = { network: 0, node: 7 };
+  const data = bytes("one");
+  assert.equal(a.datagrams.trySend(to, 2000, data), false, "no tunnel yet");
+  assert.equal(a.datagrams.trySend({ network: 0, node: 5 }, 2000, data), false, "itself");
+  await world.clock.finish(a.datagrams.send(to, 2000, data));
+  await world.run(100);
+  assert.equal(a.datagrams.trySend(to, 2000, data), true);
+  data.set(bytes("two"));
+  assert.equal(a.datagrams.trySend(to, 2000, data), true);
+  data.fill(0);
+  await world.run(100);
+  assert.deepEqual(texts(b), ["one", "one", "two"]);
+});
+
+Deno.test("Datagrams.trySend refuses what send refuses", async () => {
+  await using world = new World();
+  const a = await world.node(5);
+  const to = { network: 0, node: 7 };
+  for (const length of [0, MAX_DATAGRAM_BYTES + 1]) {
+    assert.throws(() => a.datagrams.trySend(to, 1, new Uint8Array(length)), {
+      code: "invalid_argument",
+    });
+  }
+  assert.throws(() => a.datagrams.trySend({ network: 0, node: BROADCAST_NODE }, 1, bytes("x")), {
+    code: "invalid_argument",
+  });
+});
+
 Deno.test("Datagrams.send refuses broadcasts", async () => {
   await using world = new World();
   const a = await world.node(5);
