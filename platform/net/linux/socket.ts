@@ -48,6 +48,7 @@ import {
   UDP_SEGMENT,
   UDP_SOCKET_TYPE,
 } from "./libc.ts";
+import { Moderation, MODERATION_MS } from "../moderation.ts";
 import { ReceiveRing } from "./receive_ring.ts";
 import { SendBatch } from "./send_batch.ts";
 import { SendSlots } from "./slots.ts";
@@ -86,6 +87,7 @@ export class LinuxUdpSocket implements UdpSocket {
     this.#isFlushDue = false;
     this.#flush();
   };
+  readonly #moderation = new Moderation();
   #isFlushDue = false;
   #overflow: Uint8Array<ArrayBuffer> | undefined;
   #isClosed = false;
@@ -273,6 +275,7 @@ export class LinuxUdpSocket implements UdpSocket {
 
   async #receive(onDatagram: DatagramHandler, onBatchEnd: BatchEndHandler): Promise<void> {
     const entries = pollEntries(this.#fd, POLLIN, this.#wakeFd);
+    const wake = entries.slice(POLL_ENTRY_BYTES);
     const isEnded = () => this.#isClosed;
     let datagrams = 0;
     let idleTurns = 0;
@@ -298,14 +301,16 @@ export class LinuxUdpSocket implements UdpSocket {
         if (++errors >= ERRORS_BEFORE_PAUSE) await pause(ERROR_PAUSE_MS);
         continue;
       }
-      if (idleTurns++ < IDLE_TURNS) await nextTurn();
+      if (idleTurns++ === 0 && this.#moderation.drained(performance.now(), this.stats)) {
+        await this.#wait(wake, MODERATION_MS);
+      } else if (idleTurns <= IDLE_TURNS) await nextTurn();
       else await this.#wait(entries);
     }
   }
 
-  async #wait(entries: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #wait(entries: Uint8Array<ArrayBuffer>, timeoutMs: number = WAIT_MS): Promise<void> {
     const entryCount = BigInt(entries.length / POLL_ENTRY_BYTES);
-    const result = await this.#libc.pollAside(entries, entryCount, WAIT_MS);
+    const result = await this.#libc.pollAside(entries, entryCount, timeoutMs);
     if (result !== -1) return;
     // The reason lies in another thread; whatever it is, it must not become a loop without a pause.
     countError(this.stats, "poll");
