@@ -126,7 +126,7 @@ class EvpAead implements Aead {
     length: number,
   ): void {
     const contexts = this.#contexts;
-    checkAeadCall(contexts.isFreed, nonce, buf, offset, offset + length + AEAD_TAG_BYTES);
+    checkAeadCall(contexts.isFreed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     const calls = this.#calls;
     const context = contexts.seal;
     const scratch = this.#scratch;
@@ -158,7 +158,7 @@ class EvpAead implements Aead {
     length: number,
   ): boolean {
     const contexts = this.#contexts;
-    checkAeadCall(contexts.isFreed, nonce, buf, offset, offset + length);
+    checkAeadCall(contexts.isFreed, nonce, buf, offset, length);
     if (length < AEAD_TAG_BYTES) return false;
     const calls = this.#calls;
     const context = contexts.open;

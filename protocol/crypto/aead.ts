@@ -91,7 +91,8 @@ export function copyAeadKey(key: Uint8Array): Uint8Array {
  * @param nonce Must have 12 bytes.
  * @param buf The buffer.
  * @param offset First byte used.
- * @param end One past the last byte used.
+ * @param length Bytes used.
+ * @param room Bytes used behind them.
  * @throws {PilotError} `invalid_state` or `invalid_argument`.
  */
 export function checkAeadCall(
@@ -99,7 +100,8 @@ export function checkAeadCall(
   nonce: Uint8Array,
   buf: Uint8Array,
   offset: number,
-  end: number,
+  length: number,
+  room: number = 0,
 ): void {
   if (destroyed) {
     throw new PilotError("invalid_state", "AES-256-GCM key was wiped");
@@ -110,10 +112,12 @@ export function checkAeadCall(
       `AES-256-GCM nonce has ${nonce.length} bytes, not ${AEAD_NONCE_BYTES}`,
     );
   }
-  if (!(offset >= 0 && offset <= end && end <= buf.length)) {
+  const isRange = Number.isSafeInteger(offset) && Number.isSafeInteger(length) &&
+    offset >= 0 && length >= 0 && offset + length + room <= buf.length;
+  if (!isRange) {
     throw new PilotError(
       "invalid_argument",
-      `AES-256-GCM range ${offset}..${end} is outside a buffer of ${buf.length} bytes`,
+      `AES-256-GCM cannot use ${length} + ${room} bytes at ${offset} of a buffer of ${buf.length}`,
     );
   }
 }

@@ -24,7 +24,7 @@ class NobleAead implements Aead {
     length: number,
   ): void {
     const end = offset + length;
-    checkAeadCall(this.#destroyed, nonce, buf, offset, end + AEAD_TAG_BYTES);
+    checkAeadCall(this.#destroyed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     const cipher = gcm(this.#key, nonce, aad);
     buf.set(cipher.encrypt(buf.subarray(offset, end)), offset);
   }
@@ -37,7 +37,7 @@ class NobleAead implements Aead {
     length: number,
   ): boolean {
     const end = offset + length;
-    checkAeadCall(this.#destroyed, nonce, buf, offset, end);
+    checkAeadCall(this.#destroyed, nonce, buf, offset, length);
     if (length < AEAD_TAG_BYTES) return false;
     let plaintext: Uint8Array;
     try {

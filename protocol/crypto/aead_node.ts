@@ -27,7 +27,7 @@ class NodeAead implements Aead {
     length: number,
   ): void {
     const end = offset + length;
-    checkAeadCall(this.#destroyed, nonce, buf, offset, end + AEAD_TAG_BYTES);
+    checkAeadCall(this.#destroyed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce);
     cipher.setAAD(aad);
     buf.set(cipher.update(buf.subarray(offset, end)), offset);
@@ -42,7 +42,7 @@ class NodeAead implements Aead {
     offset: number,
     length: number,
   ): boolean {
-    checkAeadCall(this.#destroyed, nonce, buf, offset, offset + length);
+    checkAeadCall(this.#destroyed, nonce, buf, offset, length);
     if (length < AEAD_TAG_BYTES) return false;
     const end = offset + length - AEAD_TAG_BYTES;
     const decipher = createDecipheriv(ALGORITHM, this.#key, nonce);

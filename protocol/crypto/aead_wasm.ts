@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Aead, AEAD_TAG_BYTES, checkAeadCall, copyAeadKey } from "./aead.ts";
+import { type Aead, AEAD_TAG_BYTES, checkAeadCall } from "./aead.ts";
 import { nodeAead } from "./aead_node.ts";
 import {
   GhashMachine,
@@ -32,11 +32,9 @@ class WasmAead implements Aead {
   #isDestroyed = false;
 
   constructor(key: Uint8Array) {
-    const own = copyAeadKey(key);
     this.#machine = machine ??= new GhashMachine();
-    this.#cipher = new BlockCipher(own);
-    this.#large = nodeAead(own);
-    own.fill(0);
+    this.#large = nodeAead(key);
+    this.#cipher = new BlockCipher(key);
     const hashKey = this.#cipher.encrypt(new Uint8Array(AES_BLOCK_BYTES));
     this.#tables = ghashTables(hashKey);
     hashKey.fill(0);
@@ -52,16 +50,12 @@ class WasmAead implements Aead {
     length: number,
   ): void {
     const end = offset + length;
-    checkAeadCall(this.#isDestroyed, nonce, buf, offset, end + AEAD_TAG_BYTES);
+    checkAeadCall(this.#isDestroyed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     if (isLarge(aad, length)) return this.#large.seal(nonce, aad, buf, offset, length);
     const machine = this.#machine;
     const keystream = this.#sealing;
     const blocks = partBlocks(length);
-    let at = keystream.find(nonce, blocks);
-    if (at < 0) {
-      keystream.refill(nonce, blocks);
-      at = 0;
-    }
+    const at = keystream.take(nonce, blocks);
     const { bytes } = keystream;
     machine.put(aad, buf.subarray(offset, end));
     machine.mask(bytes.subarray(at + AES_BLOCK_BYTES, at + blocks * AES_BLOCK_BYTES));
@@ -77,7 +71,7 @@ class WasmAead implements Aead {
     offset: number,
     length: number,
   ): boolean {
-    checkAeadCall(this.#isDestroyed, nonce, buf, offset, offset + length);
+    checkAeadCall(this.#isDestroyed, nonce, buf, offset, length);
     if (length < AEAD_TAG_BYTES) return false;
     const textBytes = length - AEAD_TAG_BYTES;
     if (isLarge(aad, textBytes)) return this.#large.open(nonce, aad, buf, offset, length);
@@ -95,21 +89,25 @@ class WasmAead implements Aead {
     for (let i = 0; i < AEAD_TAG_BYTES; i++) {
       difference |= hash[i]! ^ bytes[at + i]! ^ buf[end + i]!;
     }
-    if (difference !== 0) return false;
-    machine.mask(bytes.subarray(at + AES_BLOCK_BYTES, at + blocks * AES_BLOCK_BYTES));
-    machine.take(buf, offset);
-    keystream.follow(nonce, blocks, found >= 0);
-    return true;
+    const isAuthentic = difference === 0;
+    if (isAuthentic) {
+      machine.mask(bytes.subarray(at + AES_BLOCK_BYTES, at + blocks * AES_BLOCK_BYTES));
+      // While the nonce is still there: it may lie where the text goes.
+      keystream.follow(nonce, blocks, found >= 0);
+      machine.take(buf, offset);
+    }
+    if (found < 0) bytes.fill(0);
+    return isAuthentic;
   }
 
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#cipher.destroy();
     this.#large.destroy();
     this.#machine.forget(this.#tables);
     this.#sealing.wipe();
     this.#opening.wipe();
+    this.#cipher.destroy();
   }
 }
 

@@ -123,13 +123,13 @@ export class GhashMachine {
   }
 
   /**
-   * Wipes tables that will not be used again, here and where they are.
+   * Wipes tables that will not be used again, and all of the memory: behind the message of another key there may be the
+   * rest of a longer one of this.
    *
    * @param tables What {@linkcode ghashTables} gave.
    */
   forget(tables: GhashTables): void {
     tables.fill(0);
-    if (this.#tables !== tables) return;
     this.#tables = undefined;
     this.#memory.fill(0);
   }
@@ -147,22 +147,36 @@ function writeBits(memory: Uint8Array, at: number, bytes: number): void {
   memory[at + 7] = bytes << 3;
 }
 
-// An element of GF(2^128) as a number: the first bit of the block, the coefficient of x^0, is the highest of 128.
-const REDUCTION = 0xe1n << 120n;
+/**
+ * An element of GF(2^128): the first bit of the block, the coefficient of x^0, is the highest of the first of four words.
+ * Words and no BigInt, as those stay in memory and take a time that depends on the secret.
+ */
+type Element = Uint32Array<ArrayBuffer>;
+const ELEMENT_WORDS = GHASH_BLOCK_BYTES / 4;
+/** x^128 = 1 + x + x^2 + x^7. */
+const REDUCTION = 0xe1000000;
 
-/** The product with x. */
-function timesX(element: bigint): bigint {
-  return element & 1n ? element >> 1n ^ REDUCTION : element >> 1n;
+/** Multiplies by x, in place. */
+function timesX(element: Element): void {
+  const overflow = -(element[3]! & 1);
+  for (let i = 3; i > 0; i--) element[i] = element[i]! >>> 1 | element[i - 1]! << 31;
+  element[0] = element[0]! >>> 1 ^ overflow & REDUCTION;
 }
 
-function product(a: bigint, b: bigint): bigint {
-  let sum = 0n;
-  for (let bit = 127n; bit >= 0n; bit--, b = timesX(b)) if (a >> bit & 1n) sum ^= b;
+function product(a: Element, b: Element): Element {
+  const sum = new Uint32Array(ELEMENT_WORDS);
+  const shifted = b.slice();
+  for (let bit = 0; bit < 128; bit++) {
+    const mask = -(a[bit >>> 5]! >>> (31 - (bit & 31)) & 1);
+    for (let i = 0; i < ELEMENT_WORDS; i++) sum[i]! ^= shifted[i]! & mask;
+    timesX(shifted);
+  }
+  shifted.fill(0);
   return sum;
 }
 
 /**
- * Makes the tables of a hash key, once for a key: some 0.1 ms.
+ * Makes the tables of a hash key, once for a key: some 0.02 ms.
  *
  * @param hashKey 16 bytes: a block of zeros, encrypted.
  * @returns For each power of the key, the highest first, and each nibble of a byte, the high one first: row i holds byte
@@ -170,22 +184,27 @@ function product(a: bigint, b: bigint): bigint {
  */
 export function ghashTables(hashKey: Uint8Array): GhashTables {
   const tables = new Uint8Array(GHASH_LANES * GHASH_TABLE_BYTES);
-  const key = BigInt(`0x${hashKey.toHex()}`);
-  let power = key;
-  for (let lane = GHASH_LANES - 1; lane >= 0; lane--, power = product(power, key)) {
-    let shifted = power;
-    for (let bit = 0; bit < 8; bit++, shifted = timesX(shifted)) {
+  const view = new DataView(hashKey.buffer, hashKey.byteOffset, GHASH_BLOCK_BYTES);
+  const key = Uint32Array.from({ length: ELEMENT_WORDS }, (_, i) => view.getUint32(4 * i));
+  let power = key.slice();
+  for (let lane = GHASH_LANES - 1; lane >= 0; lane--) {
+    const next = product(power, key);
+    for (let bit = 0; bit < 8; bit++, timesX(power)) {
       const half = lane * GHASH_TABLE_BYTES + (bit >> 2) * 256;
-      addMultiples(tables.subarray(half, half + 256), 8 >> (bit & 3), shifted);
+      addMultiples(tables.subarray(half, half + 256), 8 >> (bit & 3), power);
     }
+    power.fill(0);
+    power = next;
   }
+  power.fill(0);
+  key.fill(0);
   return tables;
 }
 
 /** Adds an element to all entries whose number has a certain bit. */
-function addMultiples(half: Uint8Array, bit: number, element: bigint): void {
+function addMultiples(half: Uint8Array, bit: number, element: Element): void {
   for (let row = 0; row < 16; row++) {
-    const byte = Number(element >> BigInt(8 * (15 - row)) & 0xffn);
+    const byte = element[row >> 2]! >>> (24 - 8 * (row & 3)) & 0xff;
     for (let entry = 0; entry < 16; entry++) if (entry & bit) half[row * 16 + entry]! ^= byte;
   }
 }

@@ -14,12 +14,18 @@ export const AES_BLOCK_BYTES = 16;
 const BLOCK_WORDS = AES_BLOCK_BYTES / 4;
 /** Packets computed ahead at most: 1400 B take 2.4 us alone, 0.75 us beside seven others, hardly less beside more. */
 const MAX_AHEAD = 8;
+/**
+ * Bytes computed for more than one packet: a call for 32 KB costs hardly more for each byte than one for 512 KB, and
+ * little is for nothing and in memory when the packets of a peer become small, or cease.
+ */
+const MAX_AHEAD_BYTES = 32_768;
 /** Nonces that may be left out, by loss or reordering, before the next ones are no longer taken for a sequence. */
 const MAX_GAP = 64;
 
 /** AES-256 on blocks that have nothing to do with one another, by `node:crypto`. */
 export class BlockCipher {
   readonly #cipher: ReturnType<typeof createCipheriv>;
+  #isUsable = true;
   #isDestroyed = false;
 
   /**
@@ -37,13 +43,18 @@ export class BlockCipher {
    *
    * @param blocks A multiple of 16 bytes, left as it is.
    * @returns As many bytes.
-   * @throws {PilotError} `internal` when the runtime's cipher holds some of them back.
+   * @throws {PilotError} `internal` when the runtime's cipher holds some of them back, `invalid_state` ever after, and
+   * after `destroy`.
    */
   encrypt(blocks: Uint8Array): Uint8Array {
+    if (!this.#isUsable) throw new PilotError("invalid_state", "AES is no longer to be used");
+    // What a call held back would come with the next one, as the key stream of another nonce.
+    this.#isUsable = false;
     const encrypted = this.#cipher.update(blocks);
     if (encrypted.length !== blocks.length) {
       throw new PilotError("internal", `AES gave ${encrypted.length} bytes for ${blocks.length}`);
     }
+    this.#isUsable = true;
     // A plain view: the methods of a Buffer take several times as long.
     return new Uint8Array(encrypted.buffer, encrypted.byteOffset, encrypted.length);
   }
@@ -52,9 +63,13 @@ export class BlockCipher {
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
+    this.#isUsable = false;
     this.#cipher.final();
   }
 }
+
+/** Counter blocks of one packet, as many as the longest so far had. One for all keys: they are no secret. */
+let single: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 /**
  * Key stream of consecutive nonces. A packet's part is the block that masks its tag (the counter 1 of SP 800-38D §7.1)
@@ -67,9 +82,7 @@ export class Keystream {
   readonly #words = new Uint32Array(this.#nonce.buffer);
   #bytes: Uint8Array = new Uint8Array(0);
   /** Counter blocks of the last refill: only the nonces in them change. */
-  #counters = new Uint8Array(0);
-  /** The same for one packet, of the longest so far. */
-  #single = new Uint8Array(0);
+  #counters: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   /** Packets in `#bytes`. */
   #count = 0;
   /** Blocks of each. */
@@ -92,17 +105,31 @@ export class Keystream {
   }
 
   /**
-   * Looks for a packet's part.
+   * Looks for a packet's part. Changes nothing, so anybody may make us ask.
    *
    * @param nonce 12 bytes.
    * @param blocks Blocks of the part, one more than the text has.
    * @returns Where in {@linkcode Keystream.bytes} it begins; -1 when it was not computed.
    */
   find(nonce: Uint8Array, blocks: number): number {
-    if (blocks > this.#wanted) this.#wanted = blocks;
     const index = this.#indexOf(nonce);
     const isThere = index >= 0 && index < this.#count && blocks <= this.#perPacket;
     return isThere ? index * this.#perPacket * AES_BLOCK_BYTES : -1;
+  }
+
+  /**
+   * Finds a packet's part, which is computed when it is not there, with those of the next ones.
+   *
+   * @param nonce 12 bytes, of a packet of ours.
+   * @param blocks Blocks of the part.
+   * @returns Where in {@linkcode Keystream.bytes} it begins.
+   */
+  take(nonce: Uint8Array, blocks: number): number {
+    this.#want(blocks);
+    const at = this.find(nonce, blocks);
+    if (at >= 0) return at;
+    this.#refill(nonce);
+    return 0;
   }
 
   /**
@@ -114,40 +141,10 @@ export class Keystream {
    */
   once(nonce: Uint8Array, blocks: number): Uint8Array {
     const bytes = blocks * AES_BLOCK_BYTES;
-    if (bytes > this.#single.length) this.#single = newCounters(bytes, blocks);
+    if (bytes > single.length) single = newCounters(bytes, blocks);
     this.#nonce.set(nonce);
-    this.#writeNonce(new Uint32Array(this.#single.buffer), 0, blocks);
-    return this.#cipher.encrypt(this.#single.subarray(0, bytes));
-  }
-
-  /**
-   * Computes what comes next.
-   *
-   * @param nonce The first, whose part will be found at 0.
-   * @param blocks Blocks that a packet needs at least.
-   */
-  refill(nonce: Uint8Array, blocks: number): void {
-    const used = this.#indexOf(nonce);
-    // Twice as many whenever all were used: a packet now and then costs no more than itself.
-    const isSequence = this.#count > 0 && used >= 0 && used < this.#count + MAX_GAP;
-    if (!isSequence) this.#count = 1;
-    else if (used === this.#count) this.#count = Math.min(MAX_AHEAD, this.#count * 2);
-    const perPacket = Math.max(blocks, this.#wanted);
-    this.#wanted = 0;
-    const bytes = this.#count * perPacket * AES_BLOCK_BYTES;
-    if (perPacket !== this.#perPacket || bytes > this.#counters.length) {
-      this.#counters = newCounters(bytes, perPacket);
-    }
-    this.#perPacket = perPacket;
-    this.#first.set(nonce);
-    this.#nonce.set(nonce);
-    const words = new Uint32Array(this.#counters.buffer);
-    for (let packet = 0; packet < this.#count; packet++) {
-      this.#writeNonce(words, packet * perPacket, perPacket);
-      incrementNonce(this.#nonce);
-    }
-    this.#bytes.fill(0);
-    this.#bytes = this.#cipher.encrypt(this.#counters.subarray(0, bytes));
+    this.#writeNonce(new Uint32Array(single.buffer), 0, blocks);
+    return this.#cipher.encrypt(single.subarray(0, bytes));
   }
 
   /**
@@ -158,11 +155,12 @@ export class Keystream {
    * @param wasFound Whether its part was.
    */
   follow(nonce: Uint8Array, blocks: number, wasFound: boolean): void {
+    this.#want(blocks);
     const index = this.#indexOf(nonce);
     if (wasFound ? index < this.#count - 1 : index < 0) return;
     const next = nonce.slice();
     incrementNonce(next);
-    this.refill(next, blocks);
+    this.#refill(next);
   }
 
   /** Forgets all. */
@@ -171,11 +169,51 @@ export class Keystream {
     this.#count = 0;
   }
 
-  /** How far behind the first a nonce is; NaN when they differ in more than the last 32 bits. */
+  #want(blocks: number): void {
+    if (blocks > this.#wanted) this.#wanted = blocks;
+  }
+
+  /** Computes the parts of a nonce, to be found at 0, and of those that come next, each as long as any lately. */
+  #refill(nonce: Uint8Array): void {
+    const perPacket = this.#wanted;
+    const count = Math.min(this.#nextCount(nonce), partsAhead(perPacket));
+    const bytes = count * perPacket * AES_BLOCK_BYTES;
+    // Nothing is there until the cipher has given it: what is wiped here would let text through as it is.
+    this.wipe();
+    if (perPacket !== this.#perPacket || bytes > this.#counters.length) {
+      this.#counters = newCounters(bytes, perPacket);
+      this.#perPacket = perPacket;
+    }
+    this.#first.set(nonce);
+    this.#nonce.set(this.#first);
+    const words = new Uint32Array(this.#counters.buffer);
+    for (let packet = 0; packet < count; packet++) {
+      this.#writeNonce(words, packet * perPacket, perPacket);
+      incrementNonce(this.#nonce);
+    }
+    this.#bytes = this.#cipher.encrypt(this.#counters.subarray(0, bytes));
+    this.#count = count;
+    this.#wanted = 0;
+  }
+
+  /**
+   * Twice as many whenever all were there to be used, half when nonces were left out behind them: a packet now and then
+   * costs no more than itself.
+   */
+  #nextCount(nonce: Uint8Array): number {
+    const count = this.#count;
+    const used = this.#indexOf(nonce);
+    const isSequence = count > 0 && used >= 0 && used < count + MAX_GAP;
+    if (!isSequence) return 1;
+    if (used === count) return Math.min(MAX_AHEAD, count * 2);
+    return used > count ? Math.max(1, count >> 1) : count;
+  }
+
+  /** How far behind the first a nonce is; NaN when their prefixes differ, inexact only where it is beyond 2^53. */
   #indexOf(nonce: Uint8Array): number {
     const first = this.#first;
-    for (let i = 0; i < 8; i++) if (first[i] !== nonce[i]) return NaN;
-    return lastWord(nonce) - lastWord(first);
+    for (let i = 0; i < 4; i++) if (first[i] !== nonce[i]) return NaN;
+    return (word(nonce, 4) - word(first, 4)) * 0x1_0000_0000 + word(nonce, 8) - word(first, 8);
   }
 
   #writeNonce(words: Uint32Array, block: number, count: number): void {
@@ -189,6 +227,11 @@ export class Keystream {
   }
 }
 
+/** Packets that fit into {@linkcode MAX_AHEAD_BYTES}; one always does. */
+function partsAhead(perPacket: number): number {
+  return Math.max(1, Math.floor(MAX_AHEAD_BYTES / (perPacket * AES_BLOCK_BYTES)));
+}
+
 /** Blocks with the block counters of one packet after the other, still without nonces. */
 function newCounters(bytes: number, perPacket: number): Uint8Array<ArrayBuffer> {
   const counters = new Uint8Array(bytes);
@@ -199,8 +242,8 @@ function newCounters(bytes: number, perPacket: number): Uint8Array<ArrayBuffer> 
   return counters;
 }
 
-function lastWord(nonce: Uint8Array): number {
-  return (nonce[8]! << 24 | nonce[9]! << 16 | nonce[10]! << 8 | nonce[11]!) >>> 0;
+function word(nonce: Uint8Array, at: number): number {
+  return (nonce[at]! << 24 | nonce[at + 1]! << 16 | nonce[at + 2]! << 8 | nonce[at + 3]!) >>> 0;
 }
 
 /** The counter of a nonce is its last 8 bytes (daemon.md §2.5). */

@@ -202,11 +202,15 @@ export function testAead(name: string, implementation: AeadFactory): void {
       assert.throws(() => aead.seal(nonce, AAD, buf, 0, 8), bad);
       assert.throws(() => aead.open(nonce, AAD, buf, 0, 24), bad);
     }
-    for (const [at, length] of [[0, 49], [-1, 8], [60, 1], [NaN, 8], [0, NaN]]) {
-      assert.throws(() => aead.seal(NONCE, AAD, buf, at!, length!), bad);
+    // A text of less than nothing would have its tag before it.
+    const negative = [[20, -1], [20, -15], [20, -16], [20, -20], [-16, 16]] as const;
+    const fractions = [[0.5, 8], [0, 8.5], [0.5, 8.5], [0, Infinity], [-Infinity, 8]] as const;
+    const outside = [[-1, 8], [NaN, 8], [0, NaN], ...negative, ...fractions] as const;
+    for (const [at, length] of [[0, 49], [60, 1], ...outside] as const) {
+      assert.throws(() => aead.seal(NONCE, AAD, buf, at, length), bad, `seal ${at}, ${length}`);
     }
-    for (const [at, length] of [[0, 65], [-1, 20], [60, 20], [NaN, 20]]) {
-      assert.throws(() => aead.open(NONCE, AAD, buf, at!, length!), bad);
+    for (const [at, length] of [[0, 65], [60, 20], [-1, 20], [0.5, 20.5], ...outside] as const) {
+      assert.throws(() => aead.open(NONCE, AAD, buf, at, length), bad, `open ${at}, ${length}`);
     }
     assert.deepEqual(buf, new Uint8Array(64));
   });
@@ -233,9 +237,9 @@ export function testAead(name: string, implementation: AeadFactory): void {
     const step = fc.record({
       // Mostly the next one, as between two daemons; sometimes late ones, jumps, and the ends of 32 bits.
       move: fc.oneof(
-        { weight: 6, arbitrary: fc.constant(1) },
-        fc.integer({ min: -20, max: 100 }),
-        fc.constantFrom(2 ** 32, -(2 ** 32), 2 ** 31),
+        { weight: 6, arbitrary: fc.constant(1n) },
+        fc.bigInt({ min: -20n, max: 100n }),
+        fc.constantFrom(2n ** 32n, -(2n ** 32n), 2n ** 31n, 2n ** 53n),
       ),
       length: fc.oneof(fc.nat(80), fc.nat(1500), fc.constantFrom(0, 15, 16, 17, 1400)),
       isForged: fc.boolean(),
@@ -244,17 +248,17 @@ export function testAead(name: string, implementation: AeadFactory): void {
     fc.assert(
       fc.property(
         fc.array(step, { minLength: 1, maxLength: 60 }),
-        fc.constantFrom(0, 2 ** 32 - 10, 2 ** 40),
+        fc.constantFrom(0n, 2n ** 32n - 10n, 2n ** 40n, 2n ** 64n - 10n),
         fc.constantFrom(0, 6),
         (steps, start, prefix) => {
           const aead = factory(KEY);
           let counter = start;
           for (const { move, length, isForged, hasOtherPrefix } of steps) {
-            counter = Math.max(0, counter + move);
+            counter = BigInt.asUintN(64, counter + move);
             const nonce = new Uint8Array(AEAD_NONCE_BYTES);
             const view = new DataView(nonce.buffer);
             view.setUint32(0, hasOtherPrefix ? 7 : prefix);
-            view.setBigUint64(4, BigInt(counter));
+            view.setBigUint64(4, counter);
             const plaintext = new Uint8Array(length).fill(length);
             const expected = new Uint8Array(gcm(KEY, nonce, AAD).encrypt(plaintext));
             const buf = new Uint8Array(length + AEAD_TAG_BYTES);
@@ -289,6 +293,94 @@ export function testAead(name: string, implementation: AeadFactory): void {
     aeads[0]!.destroy();
     const buf = sealed(factory, range(0, 40), 0);
     assert.equal(factory(KEY).open(NONCE, AAD, buf, 0, 56), true);
+  });
+
+  test("keeps many keys apart of which some are destroyed in between", (factory) => {
+    const keys = Array.from({ length: 12 }, (_, i) => new Uint8Array(AEAD_KEY_BYTES).fill(i));
+    const aeads = new Map(keys.map((key) => [key, factory(key)]));
+    const nonce = new Uint8Array(AEAD_NONCE_BYTES);
+    for (let round = 1; aeads.size > 0; round++) {
+      nonce[AEAD_NONCE_BYTES - 1] = round;
+      for (const [key, aead] of aeads) {
+        const length = 7 * round;
+        const buf = new Uint8Array(length + AEAD_TAG_BYTES).fill(round, 0, length);
+        const expected = new Uint8Array(gcm(key, nonce, AAD).encrypt(buf.slice(0, length)));
+        aead.seal(nonce, AAD, buf, 0, length);
+        assert.deepEqual(buf, expected);
+        assert.equal(aead.open(nonce, AAD, buf, 0, buf.length), true);
+      }
+      const [first, last] = [keys.shift()!, keys.pop()!];
+      for (const key of [last, first, last]) aeads.get(key)!.destroy();
+      aeads.delete(first);
+      aeads.delete(last);
+    }
+  });
+
+  test("takes nonce and aad as they were when they lie in the text itself", (factory) => {
+    const aead = factory(KEY);
+    for (let counter = 1; counter <= 20; counter++) {
+      const frame = range(counter, 64 + AEAD_TAG_BYTES);
+      const nonce = frame.slice(20, 32);
+      const aad = frame.slice(10, 14);
+      const text = frame.slice(0, 64);
+      const expected = new Uint8Array(gcm(KEY, nonce, aad).encrypt(text));
+      aead.seal(frame.subarray(20, 32), frame.subarray(10, 14), frame, 0, 64);
+      assert.deepEqual(frame, expected);
+      // What was sealed over them is no longer the nonce.
+      assert.equal(aead.open(frame.subarray(20, 32), frame.subarray(10, 14), frame, 0, 80), false);
+      assert.equal(aead.open(nonce, aad, expected, 0, 80), true);
+      assert.deepEqual(expected.subarray(0, 64), text);
+    }
+  });
+
+  test("seals and opens at the very end of a buffer, and nothing at all", (factory) => {
+    const aead = factory(KEY);
+    const buf = new Uint8Array(40).fill(0xee);
+    aead.seal(NONCE, AAD, buf, 24, 0);
+    assert.deepEqual(buf.slice(24), new Uint8Array(gcm(KEY, NONCE, AAD).encrypt(bytes(""))));
+    assert.deepEqual(buf.slice(0, 24), new Uint8Array(24).fill(0xee));
+    assert.equal(aead.open(NONCE, AAD, buf, 24, 16), true);
+    assert.equal(aead.open(NONCE, AAD, buf, 40, 0), false);
+    assert.throws(() => aead.seal(NONCE, AAD, buf, 40, 0), hasCode("invalid_argument"));
+    const nothing = new Uint8Array(0);
+    assert.equal(aead.open(NONCE, AAD, nothing, 0, 0), false);
+    assert.throws(() => aead.seal(NONCE, AAD, nothing, 0, 0), hasCode("invalid_argument"));
+    const moved = new Uint8Array(64);
+    moved.buffer.transfer();
+    assert.throws(() => aead.seal(NONCE, AAD, moved, 0, 8), hasCode("invalid_argument"));
+    assert.throws(() => aead.open(NONCE, AAD, moved, 0, 24), hasCode("invalid_argument"));
+  });
+
+  test("works on resizable memory, and refuses what was cut off it", (factory) => {
+    const aead = factory(KEY);
+    const memory = new ArrayBuffer(64, { maxByteLength: 1024 });
+    const buf = new Uint8Array(memory);
+    buf.set(range(0, 30));
+    aead.seal(NONCE, AAD, buf, 0, 30);
+    memory.resize(46);
+    assert.equal(aead.open(NONCE, AAD, buf, 0, 46), true);
+    assert.deepEqual(buf.slice(0, 30), range(0, 30));
+    memory.resize(45);
+    assert.throws(() => aead.open(NONCE, AAD, buf, 0, 46), hasCode("invalid_argument"));
+    assert.throws(() => aead.seal(NONCE, AAD, buf, 0, 30), hasCode("invalid_argument"));
+    memory.resize(1024);
+    aead.seal(NONCE, AAD, buf, 1000, 8);
+    assert.equal(aead.open(NONCE, AAD, buf, 1000, 24), true);
+  });
+
+  test("works on memory that is shared with other threads", (factory) => {
+    const aead = factory(KEY);
+    const [buf, nonce, aad] = [64, NONCE.length, AAD.length].map((length) =>
+      new Uint8Array(new SharedArrayBuffer(length))
+    ) as [Uint8Array, Uint8Array, Uint8Array];
+    nonce.set(NONCE);
+    aad.set(AAD);
+    buf.set(range(0, 30));
+    aead.seal(nonce, aad, buf, 0, 30);
+    const expected = new Uint8Array(gcm(KEY, NONCE, AAD).encrypt(range(0, 30)));
+    assert.deepEqual(new Uint8Array(buf.slice(0, 46)), expected);
+    assert.equal(aead.open(nonce, aad, buf, 0, 46), true);
+    assert.deepEqual(new Uint8Array(buf.slice(0, 30)), range(0, 30));
   });
 
   test("seals and opens what is larger than any datagram", (factory) => {
