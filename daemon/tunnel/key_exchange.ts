@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { AeadFactory } from "../../protocol/crypto/aead.ts";
+import type { Aead, AeadFactory } from "../../protocol/crypto/aead.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { type Identity, verifySignature } from "../../protocol/crypto/identity.ts";
 import { KeyPair } from "../../protocol/crypto/key_agreement.ts";
@@ -62,6 +62,7 @@ export class KeyExchange {
   readonly #expected: KeyedRateLimit<number>;
   readonly #verifying = new Map<number, Verification>();
   readonly #nonces = new Map<string, NonceSequence>();
+  #isClosed = false;
   #pila:
     | { plain: Uint8Array; request: Uint8Array; response: Uint8Array }
     | undefined;
@@ -111,6 +112,11 @@ export class KeyExchange {
   /** Our PILA frame. */
   pila(kind: "plain" | "request" | "response"): Uint8Array | undefined {
     return this.#pila?.[kind];
+  }
+
+  /** Derives no more sessions: whoever waits for a verification finds us "busy". */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** A PILA of this node is being verified. */
@@ -174,11 +180,11 @@ export class KeyExchange {
       if (verdict !== "ok") return await refuse(verdict);
       const key = await deriving;
       if (key === undefined) return "weak key";
-      const aead = this.#aead(key);
-      key.fill(0);
+      // The cipher's library may be unloaded by now.
+      if (this.#isClosed) return await refuse("busy" as const);
       const session = new Session({
         peerKey: x25519,
-        aead,
+        aead: this.#aeadOf(key),
         nonces: this.#noncesFor(x25519),
         origin: route,
         now: this.#clock.now(),
@@ -186,6 +192,14 @@ export class KeyExchange {
       return { node, session, early: verification.early };
     } finally {
       this.#verifying.delete(node);
+    }
+  }
+
+  #aeadOf(key: Uint8Array): Aead {
+    try {
+      return this.#aead(key);
+    } finally {
+      key.fill(0);
     }
   }
 

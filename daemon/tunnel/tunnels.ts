@@ -264,6 +264,7 @@ export class Tunnels {
   close(): void {
     this.#closed = true;
     this.beacon.close();
+    this.#kex.close();
     for (const node of [...this.#peers.keys()]) this.remove(node);
     this.#timers.close();
   }
@@ -386,6 +387,7 @@ export class Tunnels {
     const source = route.via === "relay" ? `relay ${node}` : route.endpoint.host;
     if (!this.#kex.admits(source, node, isExpected)) return;
     this.#kex.verify(pila, route, isExpected).then((verified) => {
+      if (this.#closed && typeof verified !== "string") verified.session.destroy();
       if (this.#closed || verified === "busy") return;
       if (typeof verified === "string") {
         // Anybody can cause this, so it must not fill the log.

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { nodeAead } from "../../protocol/crypto/aead_node.ts";
+import { wasmAead } from "../../protocol/crypto/aead_wasm.ts";
 import { systemClock } from "../../daemon/clock.ts";
 import { DIALS, rehearse } from "../../daemon/rehearsal.ts";
 
@@ -9,6 +10,13 @@ const random = (out: Uint8Array) => void crypto.getRandomValues(out as Uint8Arra
 
 Deno.test("rehearse plays every contact through", async () => {
   assert.equal(await rehearse({ clock: systemClock, random, aead: nodeAead }), DIALS);
+});
+
+Deno.test("rehearse leaves no key behind wherever it ends", async () => {
+  for (const limitMs of [0, 1, 3, 10, 30]) {
+    const contacts = await rehearse({ clock: systemClock, random, aead: wasmAead, limitMs });
+    assert.ok(contacts <= DIALS);
+  }
 });
 
 Deno.test("rehearse ends quietly when the cipher does not work", async () => {
