@@ -241,7 +241,11 @@ export function testAead(name: string, implementation: AeadFactory): void {
         fc.bigInt({ min: -20n, max: 100n }),
         fc.constantFrom(2n ** 32n, -(2n ** 32n), 2n ** 31n, 2n ** 53n),
       ),
-      length: fc.oneof(fc.nat(80), fc.nat(1500), fc.constantFrom(0, 15, 16, 17, 1400)),
+      length: fc.oneof(
+        fc.nat(80),
+        fc.nat(1500),
+        fc.constantFrom(0, 15, 16, 17, 1400, 9000, 65_536),
+      ),
       isForged: fc.boolean(),
       hasOtherPrefix: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.boolean()),
     });
