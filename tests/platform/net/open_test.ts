@@ -4,7 +4,13 @@ import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 
 // Decided while FFI is permitted: the self-test runs once per process.
-const isLinux = linuxSocketProblem() === "";
+const problem = linuxSocketProblem();
+const isLinux = problem === "";
+
+Deno.test("the Linux socket is not done without because it gets its batches wrong", () => {
+  // Where it does not work its tests are left out; this is the one reason that would be a fault of ours.
+  assert.doesNotMatch(problem, /came back/);
+});
 
 Deno.test("openUdpSocket auto takes the Linux socket where it works", async () => {
   const socket = await openUdpSocket({ host: "", port: 0 });

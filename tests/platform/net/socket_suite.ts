@@ -1,6 +1,7 @@
 /** The cases that every form of the UDP socket must pass. */
 
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { openUdpSocket } from "../../../platform/net/open.ts";
@@ -191,6 +192,43 @@ export function testUdpSocket(kind: UdpKind): void {
     await Promise.all([a.close(), ...peers.map((peer) => peer.socket.close())]);
   });
 
+  Deno.test(`${kind} socket brings any burst whole, in order and to the right ones`, async () => {
+    const a = await open();
+    const peers = [new Peer(await open()), new Peer(await open())];
+    const runs = fc.array(
+      fc.record({
+        to: fc.array(fc.nat(1), { minLength: 1, maxLength: 3 }),
+        size: fc.integer({ min: 1, max: 1400 }),
+        count: fc.integer({ min: 1, max: 8 }),
+        last: fc.integer({ min: 0, max: 1400 }),
+      }),
+      { minLength: 1, maxLength: 6 },
+    );
+    const property = fc.asyncProperty(runs, async (runs) => {
+      const sent: Uint8Array[][] = [[], []];
+      let seed = 0;
+      for (const { to, size, count, last } of runs) {
+        for (let i = 0; i <= count; i++) {
+          const peer = to[i % to.length]!;
+          const data = pattern(i < count ? size : Math.min(last, size), seed++);
+          sent[peer]!.push(data);
+          send(a, data, peers[peer]!.socket.local);
+        }
+      }
+      for (const [i, peer] of peers.entries()) {
+        const got = await peer.take(sent[i]!.length);
+        assert.deepEqual(got.map(({ data }) => data), sent[i]);
+        assert.deepEqual(peer.got, [], "and no more");
+      }
+    });
+    try {
+      // What a failed run left under way would be taken for the next one's.
+      await fc.assert(property, { endOnFailure: true });
+    } finally {
+      await Promise.all([a.close(), ...peers.map((peer) => peer.socket.close())]);
+    }
+  });
+
   pair("sends more in one task than it has buffers, without mixing any up", async (a, b) => {
     // As much as the kernel's default receive buffers hold, which the Linux form at least doubles.
     const count = kind === "portable" ? 200 : 520;
@@ -265,6 +303,16 @@ export function testUdpSocket(kind: UdpKind): void {
     }
     send(b.socket, pattern(4, 4), a.socket.local);
     assert.deepEqual((await a.take(1))[0]!.data, pattern(4, 4));
+  });
+
+  pair("sends nothing to port 0 and, where that can be had, to all of a network", async (a, b) => {
+    const nowhere = [{ host: "127.0.0.1", port: 0 }];
+    // Deno's sockets may broadcast, and cannot be told otherwise.
+    if (kind === "linux") nowhere.push({ host: "127.255.255.255", port: 9 });
+    for (const to of nowhere) send(a.socket, pattern(9, 1), to);
+    send(a.socket, pattern(9, 2), b.socket.local);
+    assert.deepEqual((await b.take(1))[0]!.data, pattern(9, 2));
+    await until(() => a.socket.stats.dropped === nowhere.length, "the drops are counted");
   });
 
   pair("drops datagrams for what is not an address, and goes on", async (a, b) => {
