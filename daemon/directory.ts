@@ -8,7 +8,8 @@
 import { isIP, isIPv4 } from "node:net";
 import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
+import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
+import { isEndpointOfOne } from "../protocol/path/mod.ts";
 import { flagField, type JsonObject, textField, textListField } from "../protocol/registry.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
 import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
@@ -156,7 +157,7 @@ export class Directory implements DirectoryBackend {
     const { ipv4, globalIpv6 } = this.#addresses();
     const ours = new Set(isNear ? ipv4.map(subnet) : []);
     const named = lanAddrs.map(usableEndpoint).filter((lan) => lan !== undefined);
-    const alternatives = named.filter(({ host }) => ours.has(subnet(host)))
+    const alternatives = named.filter(({ host }) => ours.has(subnet(host)) && isHostOfSubnet(host))
       .slice(0, MAX_ALTERNATIVES);
     const others = named.filter(({ host, port }) =>
       isIP(host) !== 0 && isGlobal(host) && (isIPv4(host) || globalIpv6.length > 0) &&
@@ -230,12 +231,14 @@ export class Directory implements DirectoryBackend {
   }
 }
 
-/** The registry's word for an address, if datagrams can be sent there. */
+/** The registry's word for an address, as sockets write it, if one host may be there. */
 function usableEndpoint(text: string): Endpoint | undefined {
   if (text === "") return undefined;
   try {
-    const endpoint = parseEndpoint(text);
-    return endpoint.port === 0 ? undefined : endpoint;
+    const { host, port } = parseEndpoint(text);
+    if (!isEndpointOfOne({ host, port })) return undefined;
+    // A zone is one of the peer's own machine, so that parseIp() is right not to take it.
+    return { host: isIP(host) === 0 ? host : formatIp(parseIp(host)), port };
   } catch (error) {
     if (error instanceof PilotError) return undefined;
     throw error;
@@ -244,4 +247,9 @@ function usableEndpoint(text: string): Endpoint | undefined {
 
 function subnet(host: string): string {
   return host.slice(0, host.lastIndexOf("."));
+}
+
+/** Not all of the network: some forms of socket may send there. */
+function isHostOfSubnet(host: string): boolean {
+  return !/\.(?:0|255)$/.test(host);
 }

@@ -133,6 +133,20 @@ export function isLoopbackIp(ip: Uint8Array): boolean {
     bytes.subarray(0, 15).every((byte) => byte === 0);
 }
 
+/**
+ * Is the address that of one host, and not unspecified (0.0.0.0/8, ::), a group's (224.0.0.0/4, ff00::/8), or
+ * reserved (240.0.0.0/4, where the broadcast to everybody is)?
+ *
+ * @param ip 4 or 16 bytes.
+ * @returns True for one host's; false for those and for any other length.
+ */
+export function isUnicastIp(ip: Uint8Array): boolean {
+  const bytes = reduceIp(ip);
+  const first = bytes[0] ?? 0;
+  if (bytes.length === 4) return first > 0 && first < 224;
+  return bytes.length === 16 && first !== 0xff && bytes.some((byte) => byte !== 0);
+}
+
 /** A host, by name or address text, and a port. */
 export interface Endpoint {
   /** Host name or IP address, IPv6 without brackets. */

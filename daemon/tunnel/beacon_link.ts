@@ -9,7 +9,7 @@ import { type BeaconMessage, decodeBeacon, encodeBeacon } from "../../protocol/b
 import type { Identity } from "../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { encodePunch } from "../../protocol/frame.ts";
-import { type Endpoint, formatIp, isPrivateIp, parseIp } from "../../protocol/ip.ts";
+import { type Endpoint, formatIp, isPrivateIp, isUnicastIp, parseIp } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
 import { BeaconProof } from "./beacon_proof.ts";
@@ -190,9 +190,5 @@ export class BeaconLink {
 
 /** A beacon on the Internet has no business sending us to private addresses (§2.11 RULE); nobody sends us to groups. */
 function isPunchable(ip: Uint8Array, beacon: Endpoint): boolean {
-  const first = ip[0] ?? 0;
-  const unspecified = ip.every((byte) => byte === 0);
-  const multicast = ip.length === 4 ? first >= 224 : first === 0xff;
-  if (unspecified || multicast) return false;
-  return !isPrivateIp(ip) || isPrivateIp(parseIp(beacon.host));
+  return isUnicastIp(ip) && (!isPrivateIp(ip) || isPrivateIp(parseIp(beacon.host)));
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isIP } from "node:net";
+import { type Endpoint, isUnicastIp, parseIp } from "../ip.ts";
 import type { Route } from "./route.ts";
 
 /**
@@ -32,6 +34,15 @@ const DEAF_MS = 1_000;
 const ANSWER_DECAY = 0.95;
 /** Answers in a row that a path must give after it broke in use, at most. */
 const MAX_NEEDED = 4;
+
+/**
+ * Whether one host may be there: it has a port, and the address is no group's and not everybody's. A name that is no
+ * address is taken as it is; a zone (`fe80::1%eth0`) is the sockets' business.
+ */
+export function isEndpointOfOne({ host, port }: Endpoint): boolean {
+  if (port === 0) return false;
+  return isIP(host) === 0 || isUnicastIp(parseIp(host.split("%", 1)[0]!));
+}
 
 /** A way to a peer. */
 export class Candidate {

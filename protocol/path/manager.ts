@@ -10,7 +10,7 @@
  */
 
 import type { Endpoint } from "../ip.ts";
-import { Candidate, type CandidateKind } from "./candidate.ts";
+import { Candidate, type CandidateKind, isEndpointOfOne } from "./candidate.ts";
 import { SearchSchedule } from "./search.ts";
 import { encodePathProbe, PATH_ANSWER_BYTES, pathProbeId } from "./probe.ts";
 import { type PathMode, RELAY_ROUTE, type Route, sameRoute } from "./route.ts";
@@ -158,7 +158,7 @@ export class PathManager {
     return this.#isQuietAsked ? next : Math.min(next, this.heardMs + PATH_QUIET_MS);
   }
 
-  /** Adds a direct way. A name that is no address is taken as it is. */
+  /** Adds a direct way, if one host may be there. A name that is no address is taken as it is. */
   add(kind: CandidateKind, endpoint: Endpoint): Candidate | undefined {
     if (this.mode === "relay-only" || kind === "relay") return undefined;
     const route: Route = { via: "direct", endpoint };
@@ -167,6 +167,7 @@ export class PathManager {
       if (kind !== "observed") known.kind = kind;
       return known;
     }
+    if (!isEndpointOfOne(endpoint)) return undefined;
     if (this.#candidates.length >= MAX_CANDIDATES) this.#evict();
     const candidate = new Candidate(kind, route);
     this.#candidates.push(candidate);

@@ -71,6 +71,29 @@ Deno.test("Directory.resolve takes two other public addresses at most, IPv6 only
   assert.deepEqual(v6.others?.map(({ host }) => host), ["2001:db8::1", "198.51.100.1"]);
 });
 
+Deno.test("Directory.resolve takes no address of a peer where not one host is, and none twice", async () => {
+  const named = ["0.0.0.0:4000", "224.0.0.1:4000", "239.255.255.250:1900", "255.255.255.255:4000"];
+  named.push("[ff02::1]:4000", "[::]:4000", "[::ffff:224.0.0.1]:4000", "198.51.100.1:0");
+  named.push("[fe80::1%eth0]:4000", "127.0.0.1:4000", "[::1]:4000", "192.168.1.255:4000");
+  named.push("[fe80::1]:4000", "198.51.100.1:99999", "nonsense");
+  const all = { ipv4: ["192.168.1.2"], globalIpv6: ["2001:db8::2"] };
+  const none = { alternatives: [], others: [] };
+  for (const lan of named) {
+    const reply = { realAddr: "203.0.113.5:7000", lanAddrs: [lan] };
+    const { alternatives, others } = await resolving(reply, all).resolve(7);
+    assert.deepEqual({ alternatives, others }, none, lan);
+  }
+  for (const realAddr of named.slice(0, 9)) {
+    const { endpoint } = await resolving({ realAddr, lanAddrs: [] }, all).resolve(7);
+    assert.equal(endpoint, undefined, realAddr);
+  }
+  const reply = { realAddr: "[::ffff:198.51.100.7]:7000", lanAddrs: ["198.51.100.7:7000"] };
+  reply.lanAddrs.push("[2001:DB8:0::1]:4000");
+  const { endpoint, others } = await resolving(reply, all).resolve(7);
+  assert.deepEqual(endpoint, { host: "198.51.100.7", port: 7000 });
+  assert.deepEqual(others, [{ host: "2001:db8::1", port: 4000 }]);
+});
+
 Deno.test("Directory names no address of a hidden node, and the fixed endpoint of another one", () => {
   const parts = {
     registry: {} as NodeRegistry,

@@ -5,6 +5,7 @@ import {
   formatIp,
   isLoopbackIp,
   isPrivateIp,
+  isUnicastIp,
   parseEndpoint,
   parseIp,
   reduceIp,
@@ -70,6 +71,20 @@ Deno.test("parseIp refuses what is not an address", () => {
     throwsPilot(() => parseIp(text), "invalid_argument");
   }
   throwsPilot(() => formatIp(new Uint8Array(5)), "invalid_argument");
+});
+
+Deno.test("isUnicastIp knows the addresses of one host from all others", () => {
+  const one = ["1.0.0.0", "10.0.0.1", "127.0.0.1", "223.255.255.255", "::1", "fe80::1", "fd00::1"];
+  one.push("2001:db8::1", "100::", "::ffff:192.0.2.1");
+  const many = ["0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.250", "240.0.0.1"];
+  many.push("255.255.255.255", "::", "ff02::1", "ff05::1:3", "::ffff:224.0.0.1", "::ffff:0.0.0.0");
+  for (const text of one) assert.ok(isUnicastIp(parseIp(text)), text);
+  for (const text of many) assert.ok(!isUnicastIp(parseIp(text)), text);
+  // As a datagram has it: not reduced.
+  assert.ok(!isUnicastIp(hex("00000000000000000000ffffe0000001")));
+  assert.ok(isUnicastIp(hex("00000000000000000000ffffc0000201")));
+  assert.ok(!isUnicastIp(new Uint8Array(0)));
+  assert.ok(!isUnicastIp(new Uint8Array(5).fill(9)));
 });
 
 Deno.test("isPrivateIp and isLoopbackIp know the special ranges", () => {

@@ -142,6 +142,10 @@ Deno.test("nobody makes us send to groups, to nowhere or, from a public beacon, 
   }
   world.beacon!.send(punch("192.0.2.50", 0), a.endpoint);
   await world.run(1_000);
+  // IPv4 as IPv6 writes it.
+  const mapped = Uint8Array.of(4, 16, ...new Uint8Array(10), 0xff, 0xff, 224, 0, 0, 1, 0x0f, 0xa0);
+  world.beacon!.send(mapped, a.endpoint);
+  await world.run(1_000);
   assert.deepEqual(punched(world, a), []);
 });
 
