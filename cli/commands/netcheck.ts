@@ -8,12 +8,14 @@ import type { UdpKind } from "../../platform/settings.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
 import type { Invocation } from "../invocation.ts";
-import type {
-  DaemonReport,
-  FamilyReport,
-  NatMapping,
-  NatReport,
-  NetcheckReport,
+import {
+  type DaemonReport,
+  type FamilyReport,
+  type NatMapping,
+  type NatReport,
+  type NetcheckReport,
+  registryAdvice,
+  type RegistryReport,
 } from "../netcheck/report.ts";
 import { fields, formatMillis, type Outcome } from "../output.ts";
 import { oneOf } from "../parse.ts";
@@ -92,7 +94,7 @@ function netcheckText(report: NetcheckReport): string {
         ? `${registry.address}, ${registry.tls ? "TLS" : "TCP"}, ${
           formatMillis(registry.rtt_ms)
         } (${formatMillis(registry.connect_ms)} to connect)`
-        : `${registry.address} not reachable: ${registry.error}`,
+        : registryFault(registry),
     ],
     [
       "Beacon",
@@ -108,7 +110,13 @@ function netcheckText(report: NetcheckReport): string {
     ["MTU", mtu.bytes === null ? `unknown: ${mtu.note}` : mtuText(mtu.bytes, mtu.note)],
     ["Clock", skewText(registry.skew_ms)],
     ["Daemon", daemon === null ? "not running" : daemonText(daemon)],
+    // A failure ends with what to do by itself.
+    ["Next step", report.udp ? registryAdvice(registry) : undefined],
   ]);
+}
+
+function registryFault({ address, error }: RegistryReport): string {
+  return error?.includes(address) ? error : `${address} not reachable: ${error}`;
 }
 
 function familyText({ local, beacon, reachable, reflexive }: FamilyReport): string {

@@ -7,6 +7,7 @@
 import { isLoopbackIp, parseEndpoint, parseIp } from "../../protocol/ip.ts";
 import { isIP } from "node:net";
 import { keyExpiry } from "../netcheck/registry.ts";
+import { registryAdvice } from "../netcheck/report.ts";
 import { TimeLeft } from "../netcheck/time_left.ts";
 import { formatMillis } from "../output.ts";
 import { type Check, fail, ok, skip, warn } from "./check.ts";
@@ -27,19 +28,11 @@ const registry: Check = {
   title: "Registry",
   run({ network, options }) {
     if (network === undefined || options === undefined) return NO_NETWORK;
-    const { address, reachable, error, error_code, rtt_ms, tls } = network.registry;
-    if (error_code === "untrusted") {
-      return fail(
-        error ?? `${address} is not the pinned registry`,
-        "Ask its operator for the fingerprint and the key (pilotctl rendezvous status on the server). " +
-          "If they have not changed, somebody else answers there.",
-      );
-    }
-    if (!reachable) {
-      return fail(
-        error ?? `${address} does not answer`,
-        "Check that the rendezvous runs and that --registry, PILOT_REGISTRY or config.json names it.",
-      );
+    const { address, error, error_code, rtt_ms, tls } = network.registry;
+    const advice = registryAdvice(network.registry);
+    if (advice !== undefined) {
+      const what = error_code === "untrusted" ? "is not the pinned registry" : "does not answer";
+      return fail(error ?? `${address} ${what}`, advice);
     }
     const pins = [
       ...(tls ? ["certificate pinned"] : []),

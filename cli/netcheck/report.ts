@@ -112,3 +112,19 @@ export interface NetcheckReport {
   readonly daemon: DaemonReport | null;
   readonly duration_ms: number;
 }
+
+/**
+ * What to do about a registry that does not answer as it should.
+ *
+ * @param report What was found.
+ * @returns A sentence or two for people; undefined when all is well.
+ */
+export function registryAdvice({ reachable, error_code }: RegistryReport): string | undefined {
+  if (error_code === "untrusted") {
+    return "Ask its operator for the fingerprint and the key (pilotctl rendezvous status on the server). " +
+      "If they have not changed, somebody else answers there.";
+  }
+  return reachable
+    ? undefined
+    : "Check that the rendezvous runs and that --registry, PILOT_REGISTRY or config.json names it.";
+}
