@@ -64,7 +64,11 @@ export class Directory implements DirectoryBackend {
     Object.assign(this.#wanted, options.wanted);
     this.#fixed = options.fixed;
     this.#isHidden = options.isHidden ?? false;
-    this.#addresses = options.addresses ?? localAddresses;
+    const addresses = options.addresses ?? localAddresses;
+    // A socket of IPv4 neither receives nor sends at the machine's other addresses.
+    this.#addresses = options.local.host.includes(":")
+      ? addresses
+      : () => ({ ...addresses(), globalIpv6: [] });
   }
 
   /** Anybody may reach this node. */

@@ -37,11 +37,12 @@ Deno.test("Directory.observe keeps what it had while news are not admitted, and 
 function resolving(reply: { realAddr: string; lanAddrs: string[] }, options: {
   ipv4?: string[];
   globalIpv6?: string[];
+  listen?: string;
 } = {}): Directory {
   const it = new Directory({
     registry: { resolve: () => Promise.resolve(reply) } as unknown as NodeRegistry,
     files: {} as StateFiles,
-    local: { host: "0.0.0.0", port: 4000 },
+    local: { host: options.listen ?? "::", port: 4000 },
     isPublic: false,
     hostname: "",
     wanted: {},
@@ -69,6 +70,10 @@ Deno.test("Directory.resolve takes two other public addresses at most, IPv6 only
   assert.deepEqual(v4.others?.map(({ host }) => host), ["198.51.100.1", "198.51.100.2"]);
   const v6 = await resolving(reply, { globalIpv6: ["2001:db8::2"] }).resolve(7);
   assert.deepEqual(v6.others?.map(({ host }) => host), ["2001:db8::1", "198.51.100.1"]);
+  for (const listen of ["0.0.0.0", "192.168.1.2"]) {
+    const deaf = await resolving(reply, { globalIpv6: ["2001:db8::2"], listen }).resolve(7);
+    assert.deepEqual(deaf.others, v4.others, listen);
+  }
 });
 
 Deno.test("Directory.resolve takes no address of a peer where not one host is, and none twice", async () => {
@@ -98,7 +103,7 @@ Deno.test("Directory names no address of a hidden node, and the fixed endpoint o
   const parts = {
     registry: {} as NodeRegistry,
     files: {} as StateFiles,
-    local: { host: "0.0.0.0", port: 4000 },
+    local: { host: "::", port: 4000 },
     isPublic: false,
     hostname: "",
     wanted: {},
@@ -113,4 +118,20 @@ Deno.test("Directory names no address of a hidden node, and the fixed endpoint o
   ]);
   assert.equal(fixed.observe({ host: "203.0.113.5", port: 6000 }, () => true), false);
   assert.equal(fixed.listenAddr(), "198.51.100.1:5000");
+});
+
+Deno.test("Directory names no IPv6 address where its socket has only IPv4", () => {
+  const named = (host: string) =>
+    new Directory({
+      registry: {} as NodeRegistry,
+      files: {} as StateFiles,
+      local: { host, port: 4000 },
+      isPublic: false,
+      hostname: "",
+      wanted: {},
+      addresses: () => ({ ipv4: ["192.168.1.2"], globalIpv6: ["2001:db8::2"] }),
+    }).lanAddrs();
+  assert.deepEqual(named("0.0.0.0"), ["192.168.1.2:4000"]);
+  assert.deepEqual(named("::"), ["192.168.1.2:4000", "[2001:db8::2]:4000"]);
+  assert.deepEqual(named("192.168.1.2"), []);
 });

@@ -3,33 +3,9 @@
 import assert from "node:assert/strict";
 import { type Host, Internet } from "./net/internet.ts";
 import { whyNot } from "./net/namespaces.ts";
-import type { Seen } from "./net/probe.ts";
+import { ask, reflector } from "./net/probes.ts";
 
 const SKIP_REASON = await whyNot();
-const PROBE = new URL("net/probe.ts", import.meta.url).pathname;
-
-function probe(namespace: string, ...args: string[]): Deno.Command {
-  const run = ["run", "-q", "-A", "--no-config", "--unstable-net", PROBE, ...args];
-  return new Deno.Command("ip", {
-    args: ["netns", "exec", namespace, Deno.execPath(), ...run],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  });
-}
-
-async function reflector({ namespace, address }: Host): Promise<AsyncDisposable> {
-  const child = probe(namespace, "reflect", address).spawn();
-  const reader = child.stdout.getReader();
-  assert.ok(!(await reader.read()).done, "the reflector runs");
-  return {
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.status;
-      await reader.cancel();
-    },
-  };
-}
 
 Deno.test({
   name: SKIP_REASON === ""
@@ -40,11 +16,10 @@ Deno.test({
   async fn() {
     await using net = await Internet.create();
     const [one, two] = await net.pair("public");
-    await using _one = await reflector(one);
-    await using _two = await reflector(two);
+    await using _one = await reflector(one.namespace, one.address);
+    await using _two = await reflector(two.namespace, two.address);
     const look = async (host: Host) => {
-      const { stdout } = await probe(host.namespace, "ask", one.address, two.address).output();
-      const { mapped, unasked }: Seen = JSON.parse(new TextDecoder().decode(stdout));
+      const { mapped, unasked } = await ask(host.namespace, one.address, two.address);
       const [first, second] = mapped;
       const hosts = new Set(mapped.map((seen) => seen?.split(":")[0]));
       const isAnswered = first !== null && second !== null;

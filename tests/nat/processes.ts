@@ -32,9 +32,8 @@ export class Processes implements AsyncDisposable {
     return join(this.#dir, ...parts);
   }
 
-  /** Starts the rendezvous; again on the same store. */
-  async startRendezvous(): Promise<void> {
-    const host = this.#net.rendezvousHost;
+  /** Starts the rendezvous on an address, or an empty text for all; again on the same store. */
+  async startRendezvous(host: string = this.#net.rendezvousHost): Promise<void> {
     const child = this.spawn(this.#net.rendezvous, "rendezvous", [
       ...["rendezvous", "--registry-addr", `${host}:9000`, "--beacon-addr", `${host}:9001`],
       ...["--store", this.path("rendezvous"), "--log-level", "error", "--json"],

@@ -1,6 +1,6 @@
 /**
  * Asks from behind a NAT what others see of it. `reflect <ip>` answers every datagram on port 3478 with the address it
- * came from, after an unasked datagram from another port; `ask <ip> <ip>` asks two of them and prints what they say.
+ * came from, after an unasked datagram from another port; `ask <ip>...` asks them and prints what they say.
  *
  * @module
  */
@@ -37,7 +37,7 @@ async function reflect(hostname: string): Promise<void> {
 }
 
 async function ask(hosts: readonly string[]): Promise<Seen> {
-  const socket = udp("0.0.0.0", 0);
+  const socket = udp(hosts[0]!.includes(":") ? "::" : "0.0.0.0", 0);
   const mapped: (string | null)[] = hosts.map(() => null);
   let unasked = false;
   const timer = setTimeout(() => socket.close(), ANSWER_MS);

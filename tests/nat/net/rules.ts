@@ -22,6 +22,26 @@ table ip filter {
 }
 `;
 
+/**
+ * What stands before homes with IPv6: addresses pass as they are, and in comes only what was asked for. Neighbours are
+ * found by ICMPv6, so that is let in.
+ */
+export const IPV6_FIREWALL = `
+table ip6 filter {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    meta l4proto ipv6-icmp accept
+    iifname != "wan" accept
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "lan" accept
+  }
+}
+`;
+
 /** Addresses the mapping by what is inside only, lets in what comes from where something was sent. */
 export const PORT_RESTRICTED = `${FIREWALL}
 table ip nat {
