@@ -86,6 +86,9 @@ export class Metrics {
     for (const [name, type, help] of SUCCESSES) {
       this.#counters(name, help, [], () => [[{}, counters.succeeded(type)]]);
     }
+    const { invites } = counters;
+    this.#counters("invites_accepted", "Invitations accepted.", [], () => [[{}, invites.accepted]]);
+    this.#counters("invites_rejected", "Invitations declined.", [], () => [[{}, invites.rejected]]);
     this.#counters(
       "rbac_operations",
       "Changes of roles in networks.",

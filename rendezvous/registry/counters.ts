@@ -25,6 +25,8 @@ export interface RequestCounts {
 
 /** Counts by type of request. Holds one entry per type that is served, at most. */
 export class RequestCounters {
+  /** Invitations answered: the one request means two things, which its type alone does not tell. */
+  readonly invites: { accepted: number; rejected: number } = { accepted: 0, rejected: 0 };
   readonly #byType: Map<string, RequestCounts> = new Map();
 
   /** Counts by type, in no order. */

@@ -5,7 +5,13 @@ import { challenges } from "../../../protocol/registry.ts";
 import { isFromHere } from "../../../rendezvous/http/server.ts";
 import { RequestCounters } from "../../../rendezvous/registry/counters.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
-import { RawClient, registered } from "../support/client.ts";
+import {
+  createNetwork,
+  inviteRequest,
+  respondRequest,
+  WITH_ADMIN,
+} from "../registry/networks/support.ts";
+import { RawClient, registered, type TestNode } from "../support/client.ts";
 import { start, TestClock } from "../support/server.ts";
 
 async function get(
@@ -96,6 +102,30 @@ Deno.test("GET /metrics counts requests by type, and unknown types as one", () =
     const families = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name);
     assert.equal(new Set(families).size, families.length);
   }));
+
+Deno.test("GET /metrics counts invitations by what became of them, refused answers not at all", async () => {
+  await using server = await start({ ...WITH_ADMIN, http: "127.0.0.1:0" });
+  using client = await RawClient.open(server.registryAddr);
+  const owner = await registered(client);
+  const guests = [await registered(client), await registered(client), await registered(client)];
+  const rules = { join_rule: "invite", enterprise: true };
+  const network = await createNetwork(client, owner, rules);
+  const counts = async () => {
+    const { text } = await get(server, "/metrics");
+    const names = ["sent_total", "accepted_total", "rejected_total", "pending"];
+    return names.map((name) => sample(text, `pilot_invites_${name}`));
+  };
+  assert.deepEqual(await counts(), [0, 0, 0, 0]);
+  for (const { id } of guests) await client.ok(await inviteRequest(owner, network, id));
+  const [first, second, third] = guests as [TestNode, TestNode, TestNode];
+  await client.ok(await respondRequest(first, network, true));
+  await client.ok(await respondRequest(second, network, true));
+  assert.deepEqual(await counts(), [3, 2, 0, 1]);
+  await client.ok(await respondRequest(third, network, false));
+  await client.fails(await respondRequest(third, network, false));
+  await client.fails(await respondRequest(first, network, true));
+  assert.deepEqual(await counts(), [3, 2, 1, 0]);
+});
 
 Deno.test("native requests of the binary mode count as their JSON forms", () =>
   withHttp(async (server) => {

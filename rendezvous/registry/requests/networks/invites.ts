@@ -100,7 +100,7 @@ export const respondInvite: Handler = async (core, request) => {
   const node = numberField(request, "node_id");
   const accepted = flagField(request, "accept");
   await authenticate(core, node, request, challenges.respondInvite(node, id));
-  return core.change(() => {
+  const reply = await core.change(() => {
     const network = inviteNetwork(core, id);
     const invite = core.invites.get(node, id);
     if (invite === undefined) throw new RegistryFailure("no pending invite");
@@ -117,4 +117,6 @@ export const respondInvite: Handler = async (core, request) => {
     core.invites.remove(node, id);
     return { accepted, network_id: id };
   });
+  core.counters.invites[accepted ? "accepted" : "rejected"]++; // now that it is durable
+  return reply;
 };
