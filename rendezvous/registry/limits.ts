@@ -83,5 +83,3 @@ export const RATE_SLOW = 100;
 export const RATE_CLOSE = 500;
 /** See {@linkcode RATE_SLOW}. */
 export const RATE_DELAY_MS = 10;
-/** Longest pause after failed accepts (no file descriptors left), milliseconds. */
-export const ACCEPT_BACKOFF_MAX_MS = 2_000;

@@ -6,20 +6,13 @@
 
 import { createSecureContext, type SecureContext } from "node:tls";
 import { isLoopbackIp } from "../../protocol/ip.ts";
-import { boundAddress, listenOn } from "../listen.ts";
+import { Acceptor } from "../acceptor.ts";
 import { sourceOf } from "../source.ts";
 import type { RegistryCore } from "./core.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { type SessionConn, TlsServerConn } from "./tls_conn.ts";
-import {
-  ACCEPT_BACKOFF_MAX_MS,
-  MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_SOURCE,
-  MAX_PARTIAL_BYTES,
-} from "./limits.ts";
+import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_PARTIAL_BYTES } from "./limits.ts";
 import { Session, type SessionHost } from "./session.ts";
-
-const ACCEPT_BACKOFF_STEP_MS = 100;
 
 /** Limits that tests make smaller. */
 export interface ServerLimits {
@@ -48,15 +41,12 @@ export class RegistryServer implements SessionHost {
   readonly core: RegistryCore;
   /** Where it listens, `host:port`. */
   readonly addr: string;
-  readonly #listener: Deno.TcpListener;
+  readonly #acceptor: Acceptor;
   readonly #context: SecureContext | undefined;
   readonly #limits: Required<ServerLimits>;
   readonly #sessions: Map<Session, Promise<void>> = new Map();
   readonly #perSource: Map<string, number> = new Map();
-  readonly #accepting: Promise<void>;
   #partialBytes = 0;
-  #closed = false;
-  #endBackoff: (() => void) | undefined;
 
   /**
    * Starts listening.
@@ -71,17 +61,15 @@ export class RegistryServer implements SessionHost {
       connectionsPerSource: options.limits?.connectionsPerSource ?? MAX_CONNECTIONS_PER_SOURCE,
       partialBytes: options.limits?.partialBytes ?? MAX_PARTIAL_BYTES,
     };
-    this.#listener = listenOn(
-      "registry",
-      options.addr,
-      (hostname, port) => Deno.listen({ transport: "tcp", hostname, port }),
-    );
     if (options.tls !== undefined) {
       const { cert, key } = options.tls;
       this.#context = createSecureContext({ cert, key });
     }
-    this.addr = boundAddress(this.#listener.addr);
-    this.#accepting = this.#acceptAll();
+    this.#acceptor = new Acceptor({
+      ...{ role: "registry", addr: options.addr, log: this.core.log },
+      admit: (conn) => this.#admit(conn),
+    });
+    this.addr = this.#acceptor.addr;
   }
 
   /** Open connections. */
@@ -99,33 +87,6 @@ export class RegistryServer implements SessionHost {
   sweep(): void {
     const now = this.core.clock.monotonicMs();
     for (const session of this.#sessions.keys()) session.sweep(now);
-  }
-
-  async #acceptAll(): Promise<void> {
-    let failures = 0;
-    while (!this.#closed) {
-      try {
-        this.#admit(await this.#listener.accept());
-        failures = 0;
-      } catch (error) {
-        if (this.#closed) return;
-        failures++;
-        this.core.log.warn("registry cannot accept connections", { error: String(error) });
-        await this.#backOff(Math.min(failures * ACCEPT_BACKOFF_STEP_MS, ACCEPT_BACKOFF_MAX_MS));
-      }
-    }
-  }
-
-  #backOff(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#endBackoff = undefined;
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      this.#endBackoff = end;
-    });
   }
 
   #admit(conn: Deno.TcpConn): void {
@@ -159,11 +120,7 @@ export class RegistryServer implements SessionHost {
 
   /** Stops listening, ends every connection and waits until requests in progress are over. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#endBackoff?.();
-    this.#listener.close();
-    await this.#accepting;
+    await this.#acceptor.close();
     for (const session of this.#sessions.keys()) session.close();
     await Promise.all(this.#sessions.values());
   }

@@ -5,12 +5,9 @@
  * @module
  */
 
-import { Duplex } from "node:stream";
 import { type SecureContext, TLSSocket } from "node:tls";
 import { TlsStream } from "../../platform/tls_stream.ts";
-
-/** Bytes read of the TCP connection at a time: one TLS record. */
-const READ_BYTES = 16_640;
+import { TcpDuplex } from "../tcp_duplex.ts";
 
 /** What a session needs of its connection. */
 export interface SessionConn {
@@ -26,7 +23,7 @@ export interface SessionConn {
 
 /** A TLS connection of a client. */
 export class TlsServerConn implements SessionConn {
-  readonly #conn: Deno.TcpConn;
+  readonly #tcp: TcpDuplex;
   readonly #stream: TlsStream;
 
   /**
@@ -34,8 +31,8 @@ export class TlsServerConn implements SessionConn {
    * @param context Certificate and key.
    */
   constructor(conn: Deno.TcpConn, context: SecureContext) {
-    this.#conn = conn;
-    const socket = new TLSSocket(duplexOf(conn), { isServer: true, secureContext: context });
+    this.#tcp = new TcpDuplex(conn);
+    const socket = new TLSSocket(this.#tcp, { isServer: true, secureContext: context });
     this.#stream = new TlsStream(socket);
   }
 
@@ -57,7 +54,7 @@ export class TlsServerConn implements SessionConn {
 
   /** See {@linkcode SessionConn.close}. */
   close(): void {
-    this.#conn.close();
+    this.#tcp.destroy();
     this.#stream.close();
   }
 }
@@ -69,26 +66,4 @@ async function clientsFault<T>(work: Promise<T>): Promise<T> {
   } catch (cause) {
     throw new Deno.errors.ConnectionAborted(String(cause), { cause });
   }
-}
-
-/** A TCP connection as a stream of Node. */
-function duplexOf(conn: Deno.TcpConn): Duplex {
-  const stream = new Duplex({
-    read: () => {
-      const buffer = new Uint8Array(READ_BYTES);
-      conn.read(buffer).then(
-        (count) => stream.push(count === null ? null : buffer.subarray(0, count)),
-        (error) => stream.destroy(error),
-      );
-    },
-    write: (chunk: Uint8Array, _encoding, done) => {
-      writeAll(conn, chunk).then(() => done(), done);
-    },
-  });
-  stream.on("error", () => {}); // seen at the TLS socket on top of it
-  return stream;
-}
-
-async function writeAll(conn: Deno.TcpConn, data: Uint8Array): Promise<void> {
-  for (let at = 0; at < data.length;) at += await conn.write(data.subarray(at));
 }

@@ -1,0 +1,56 @@
+/**
+ * A TCP connection as a stream of Node, for its TLS and HTTP on top of listeners that are ours.
+ *
+ * @module
+ */
+
+import { Duplex } from "node:stream";
+
+/** Bytes read of a connection at a time: one TLS record, or the head of an HTTP request. */
+const READ_BYTES = 16_640;
+
+/** A TCP connection as a stream of Node. Owns it: destroying the stream closes it at once. */
+export class TcpDuplex extends Duplex {
+  readonly #conn: Deno.TcpConn;
+
+  /** @param conn A connection of which nothing was read yet. */
+  constructor(conn: Deno.TcpConn) {
+    super();
+    this.#conn = conn;
+    // What breaks a connection is a client or its network; whoever uses the stream sees its end.
+    this.on("error", () => {});
+  }
+
+  /** Reads once more. After the last write what comes is thrown away, until the other side has ended, too. */
+  override _read(): void {
+    const buffer = new Uint8Array(READ_BYTES);
+    this.#conn.read(buffer).then(
+      (count) => {
+        if (count === null) this.push(null);
+        else if (this.writableFinished) this._read();
+        else this.push(buffer.subarray(0, count));
+      },
+      (error) => this.destroy(error),
+    );
+  }
+
+  /** Writes all of it. */
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
+    writeAll(this.#conn, chunk).then(() => done(), done);
+  }
+
+  /** Tells the other side that no more comes; it still gets all that was written. */
+  override _final(done: (error?: Error) => void): void {
+    this.#conn.closeWrite().then(() => done(), done);
+  }
+
+  /** Closes the connection. */
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#conn.close();
+    done(error);
+  }
+}
+
+async function writeAll(conn: Deno.TcpConn, data: Uint8Array): Promise<void> {
+  for (let at = 0; at < data.length;) at += await conn.write(data.subarray(at));
+}
