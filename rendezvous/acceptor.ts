@@ -4,12 +4,18 @@
  * @module
  */
 
+import { setImmediate } from "node:timers/promises";
 import type { Logger } from "../platform/log.ts";
 import { boundAddress, listenOn } from "./listen.ts";
 
 /** Longest pause after failed accepts (no file descriptors left), milliseconds. */
 export const ACCEPT_BACKOFF_MAX_MS = 2_000;
 const ACCEPT_BACKOFF_STEP_MS = 100;
+/**
+ * Connections accepted before all that stand get their turn: those that queue come without a turn of the event loop,
+ * so a flood of them would hold up everything else. Still 20,000 a second.
+ */
+export const ACCEPTS_PER_TURN = 4;
 
 /** What an {@linkcode Acceptor} is made of. */
 export interface AcceptorOptions {
@@ -52,10 +58,11 @@ export class Acceptor {
   async #acceptAll(): Promise<void> {
     const { role, log, admit } = this.#options;
     let failures = 0;
-    while (!this.#closed) {
+    for (let accepted = 1; !this.#closed; accepted++) {
       try {
         admit(await this.#listener.accept());
         failures = 0;
+        if (accepted % ACCEPTS_PER_TURN === 0) await setImmediate();
       } catch (error) {
         if (this.#closed) return;
         failures++;

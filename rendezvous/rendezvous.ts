@@ -121,7 +121,7 @@ export class Rendezvous implements AsyncDisposable {
         log,
       });
       core = new RegistryCore({ store, clock, log, adminToken, strictTrust, strict, signer });
-      if (options.http !== undefined) http = new HttpServer({ addr: options.http, log });
+      if (options.http !== undefined) http = new HttpServer({ addr: options.http, clock, log });
       registry = new RegistryServer({
         core,
         addr: options.registryAddr,
@@ -149,6 +149,7 @@ export class Rendezvous implements AsyncDisposable {
         new View({
           ...{ core, beacon, clock, facts },
           connections: () => server.connections,
+          httpConnections: () => http?.connections ?? 0,
           storeBytes: () => storeBytes(options.store),
         }),
       );
@@ -178,9 +179,10 @@ export class Rendezvous implements AsyncDisposable {
   }
 
   async #tick(): Promise<void> {
-    const { core, registry, beacon, clock, log } = this.#parts;
+    const { core, registry, beacon, http, clock, log } = this.#parts;
     const now = clock.monotonicMs();
     registry.sweep();
+    http?.sweep();
     beacon.tick();
     if (now < this.#reapDue) return;
     this.#reapDue = now + REAP_INTERVAL_MS;

@@ -16,6 +16,8 @@ export interface ViewParts {
   readonly clock: Clock;
   /** Open connections to the registry. */
   readonly connections: () => number;
+  /** Open connections to health and metrics. */
+  readonly httpConnections: () => number;
   /** Bytes of the store on disk; undefined for one in memory. */
   readonly storeBytes: () => Promise<number | undefined>;
   /** Things that do not change while it runs. */
@@ -72,6 +74,11 @@ export class View {
   /** Open connections to the registry. */
   get connections(): number {
     return this.#parts.connections();
+  }
+
+  /** Open connections to health and metrics. */
+  get httpConnections(): number {
+    return this.#parts.httpConnections();
   }
 
   /** Counts and state of the beacon. */

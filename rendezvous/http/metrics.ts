@@ -112,6 +112,11 @@ export class Metrics {
     });
     this.#gauge("uptime_seconds", "Seconds since the start.", () => this.#view.uptimeSeconds);
     this.#gauge("connections", "Open connections to the registry.", () => this.#view.connections);
+    this.#gauge(
+      "http_connections",
+      "Open connections to health and metrics, this one included.",
+      () => this.#view.httpConnections,
+    );
     this.#gauge("store_writable", "0 while changes are refused.", () => Number(core.isWritable));
   }
 

@@ -1,34 +1,80 @@
 /**
  * Health and metrics over HTTP (rendezvous.md §9). Off unless an address is given.
  *
+ * Node's HTTP on connections that are ours: Deno's own bounds no connections, and once the file descriptors have run
+ * out both end for good.
+ *
  * @module
  */
 
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import type { Logger } from "../../platform/log.ts";
-import { formatEndpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
-import { listenOn } from "../listen.ts";
+import { isLoopbackIp, parseIp } from "../../protocol/ip.ts";
+import { Acceptor } from "../acceptor.ts";
+import type { Clock } from "../clock.ts";
 import { sourceOf } from "../source.ts";
+import { TcpDuplex } from "../tcp_duplex.ts";
 import type { View } from "../view.ts";
 import { health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
+
+/**
+ * Simultaneous connections, about 50 KB each. A new one takes the place of the oldest: who asks now is answered,
+ * however many connections others hold.
+ */
+export const MAX_HTTP_CONNECTIONS = 512;
+/** Longest life of a connection, milliseconds: one question and its answer on a bad network. Stops slow senders and readers. */
+export const MAX_HTTP_CONNECTION_MS = 10_000;
+/** Bytes of a request's line and headers; behind proxies they have about 1,000. */
+export const MAX_HTTP_HEAD_BYTES = 8_192;
+/** Longest wait for answers that have begun when the server ends, milliseconds. */
+const CLOSE_GRACE_MS = 1_000;
 
 /** What a server is made of. */
 export interface HttpServerOptions {
   /** Listen address, see `listenOn`. */
   readonly addr: string;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** What is answered. */
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  /** Media type. */
+  readonly type: string;
+}
+
+/** Who has connected. */
+interface Client {
+  /** Source address. */
+  readonly hostname: string;
+  /** Since when, monotonic milliseconds. */
+  readonly since: number;
+  /** How far its one question is. */
+  state: "silent" | "asking" | "answered";
+}
+
 const TEXT = "text/plain; charset=utf-8";
+/** For URLs of requests, which name no host. */
+const BASE = "http://localhost";
 
 /** A listening HTTP server. It listens before there is something to look at, so that a taken port is found early. */
 export class HttpServer {
   /** Where it listens, `host:port`. */
   readonly addr: string;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #server: Server;
+  readonly #acceptor: Acceptor;
+  /** Connections, the oldest first. */
+  readonly #clients: Map<Duplex, Client> = new Map();
   #view: View | undefined;
   #metrics: Promise<Metrics> | undefined;
+  /** Called at each end of a connection once the server ends. */
+  #onLeave: (() => void) | undefined;
 
   /**
    * Starts listening; until {@linkcode HttpServer.show} all is answered with 503.
@@ -36,15 +82,18 @@ export class HttpServer {
    * @param options Where.
    * @throws {PilotError} As `listenOn`.
    */
-  constructor(options: HttpServerOptions) {
-    this.#log = options.log;
-    this.#server = listenOn("HTTP server", options.addr, (hostname, port) =>
-      Deno.serve(
-        { hostname, port, onListen: () => {}, onError: (error) => this.#failed(error) },
-        (request, { remoteAddr }) => this.#answer(request, remoteAddr),
-      ));
-    const { hostname, port } = this.#server.addr;
-    this.addr = formatEndpoint({ host: hostname, port });
+  constructor({ addr, clock, log }: HttpServerOptions) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#server = createServer(
+      { maxHeaderSize: MAX_HTTP_HEAD_BYTES },
+      (request, response) => void this.#respond(request, response),
+    );
+    this.#acceptor = new Acceptor({
+      ...{ role: "HTTP server", addr, log },
+      admit: (conn) => this.#admit(conn),
+    });
+    this.addr = this.#acceptor.addr;
   }
 
   /** What is looked at from now on. */
@@ -52,34 +101,94 @@ export class HttpServer {
     this.#view = view;
   }
 
-  async #answer(request: Request, from: Deno.NetAddr): Promise<Response> {
-    const { pathname } = new URL(request.url);
-    const view = this.#view;
-    if (pathname !== "/healthz" && pathname !== "/metrics") return text("not found", 404);
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return text("method not allowed", 405);
+  /** Open connections. */
+  get connections(): number {
+    return this.#clients.size;
+  }
+
+  /** Ends connections that have lasted too long. To be called about every second. */
+  sweep(): void {
+    const latest = this.#clock.monotonicMs() - MAX_HTTP_CONNECTION_MS;
+    for (const [stream, { since }] of this.#clients) {
+      if (since > latest) return; // all others came later
+      this.#drop(stream);
     }
+  }
+
+  #admit(conn: Deno.TcpConn): void {
+    conn.setNoDelay(true);
+    const stream = new TcpDuplex(conn);
+    const [oldest] = this.#clients.keys();
+    if (oldest !== undefined && this.#clients.size >= MAX_HTTP_CONNECTIONS) this.#drop(oldest);
+    const { hostname } = conn.remoteAddr;
+    this.#clients.set(stream, { hostname, since: this.#clock.monotonicMs(), state: "silent" });
+    stream.on("close", () => this.#drop(stream));
+    this.#server.emit("connection", stream);
+  }
+
+  #drop(stream: Duplex): void {
+    this.#clients.delete(stream);
+    stream.destroy();
+    this.#onLeave?.();
+  }
+
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const client = this.#clients.get(request.socket);
+    // Dropped meanwhile, or a second question: a connection ends with the answer to the first.
+    if (client === undefined || client.state !== "silent") return;
+    client.state = "asking";
+    response.on("close", () => {
+      client.state = "answered";
+      this.#onLeave?.();
+    });
+    const { status, body, type } = await this.#answer(request, client.hostname)
+      .catch((error) => this.#failed(error));
+    response.writeHead(status, {
+      ...{ "content-type": type, "content-length": new TextEncoder().encode(body).length },
+      ...{ "cache-control": "no-store", connection: "close" },
+    });
+    response.end(body);
+  }
+
+  async #answer({ method, url, headers }: IncomingMessage, hostname: string): Promise<Answer> {
+    const path = URL.parse(url ?? "", BASE)?.pathname;
+    const view = this.#view;
+    if (path !== "/healthz" && path !== "/metrics") return text("not found", 404);
+    if (method !== "GET" && method !== "HEAD") return text("method not allowed", 405);
     if (view === undefined) return text("starting", 503);
-    const isLocal = isFromHere(from.hostname, request.headers.get("x-real-ip"));
-    if (pathname === "/healthz") {
+    const realIp = headers["x-real-ip"];
+    const isLocal = isFromHere(hostname, realIp === undefined ? null : String(realIp));
+    if (path === "/healthz") {
       const { status, body } = await health(view, isLocal);
-      return Response.json(body, { status, headers: { "cache-control": "no-store" } });
+      return { status, body: JSON.stringify(body), type: "application/json" };
     }
     if (!isLocal) return text("only for this machine", 403);
     // Loaded when first asked for: it takes longer than all the rest of the start.
     this.#metrics ??= import("./metrics.ts").then(({ Metrics }) => new Metrics(view));
     const metrics = await this.#metrics;
-    return text(await metrics.text(), 200, metrics.contentType);
+    return { status: 200, body: await metrics.text(), type: metrics.contentType };
   }
 
-  #failed(error: unknown): Response {
+  #failed(error: unknown): Answer {
     this.#log.error("HTTP request failed by a defect", { error: String(error) });
     return text("internal error", 500);
   }
 
-  /** Stops listening and lets answers that have begun end. */
+  /** Stops listening and lets answers that have begun end, for a second at most. */
   async close(): Promise<void> {
-    await this.#server.shutdown();
+    await this.#acceptor.close();
+    await new Promise<void>((resolve) => {
+      const grace = setTimeout(() => end(() => true), CLOSE_GRACE_MS);
+      const end = (isOver: (client: Client) => boolean) => {
+        this.#onLeave = undefined; // dropping is no news now
+        for (const [stream, client] of this.#clients) if (isOver(client)) this.#drop(stream);
+        if (this.#clients.size === 0) {
+          clearTimeout(grace);
+          resolve();
+        } else this.#onLeave = () => end(({ state }) => state !== "asking");
+      };
+      end(({ state }) => state !== "asking");
+    });
   }
 }
 
@@ -101,6 +210,6 @@ export function isFromHere(hostname: string, realIp: string | null): boolean {
   }
 }
 
-function text(body: string, status: number, type: string = TEXT): Response {
-  return new Response(body, { status, headers: { "content-type": type } });
+function text(body: string, status: number): Answer {
+  return { status, body, type: TEXT };
 }

@@ -27,6 +27,7 @@ Deno.test("health is 503 with the reason while the store refuses writes, and 200
     clock,
     beacon: { health: () => ({ ...newBeaconCounters(), ...zero }) },
     connections: () => 0,
+    httpConnections: () => 0,
     storeBytes: () => Promise.resolve(undefined),
     facts: {
       ...{

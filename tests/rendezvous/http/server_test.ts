@@ -90,6 +90,7 @@ Deno.test("GET /metrics counts requests by type, and unknown types as one", () =
       ["pilot_invites_pending", 0],
       ["pilot_store_writable", 1],
       ["pilot_connections", 1],
+      ["pilot_http_connections", 1],
       ["pilot_beacon_nodes", 0],
       ["pilot_beacon_relayed_total", 0],
       ['pilot_rbac_operations_total{op="kick"}', 0],
