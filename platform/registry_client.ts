@@ -11,7 +11,7 @@ import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
 import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../protocol/registry.ts";
 import { answerProblem, SIGN_NONCE_BYTES, SIGNED_REQUESTS } from "../protocol/registry_signed.ts";
-import { openLink, type RegistryLink } from "./registry_link.ts";
+import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
 /** Longest wait for a TCP connection (rendezvous.md §1.6). */
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -271,11 +271,6 @@ export class RegistryClient {
       this.#giveUp = undefined;
     }
   }
-}
-
-/** The beginning of what a TLS server answers to something else than TLS; as a length it is far too long. */
-function isTlsAlert(bytes: Uint8Array): boolean {
-  return bytes.length >= 2 && bytes[0] === 0x15 && bytes[1] === 0x03;
 }
 
 function nonce(): string {

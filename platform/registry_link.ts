@@ -18,7 +18,7 @@ export interface RegistryLink {
   read(buffer: Uint8Array): Promise<number | null>;
   /** Writes all of it. */
   write(data: Uint8Array): Promise<void>;
-  /** Ends it at once. */
+  /** Ends it at once; again does nothing. */
   close(): void;
   /** Resolves when nothing of it is left after {@linkcode RegistryLink.close}. */
   readonly closed: Promise<void>;
@@ -31,6 +31,26 @@ export interface LinkOptions {
   readonly fingerprint: string | undefined;
   /** Gives up. */
   readonly signal: AbortSignal;
+  /** The flags that hints name; default those of the daemon. */
+  readonly flags?: LinkFlags | undefined;
+}
+
+/** Flags by which a program is told about the registry's TLS. */
+export interface LinkFlags {
+  /** Sets the fingerprint. */
+  readonly fingerprint: string;
+  /** To be left out for a registry without TLS. */
+  readonly tls: string;
+}
+
+const DAEMON_FLAGS: LinkFlags = { fingerprint: "--registry-fingerprint", tls: "--registry-tls" };
+
+/**
+ * Is it the beginning of what a TLS server answers to something else than TLS (an alert, RFC 8446 §5.1)? As the length
+ * of a frame it is far too long.
+ */
+export function isTlsAlert(bytes: Uint8Array): boolean {
+  return bytes.length >= 2 && bytes[0] === 0x15 && bytes[1] === 0x03;
 }
 
 /**
@@ -44,7 +64,7 @@ export interface LinkOptions {
  */
 export async function openLink(options: LinkOptions): Promise<RegistryLink> {
   const { to, fingerprint, signal } = options;
-  if (fingerprint !== undefined) return await openTls(to, fingerprint, signal);
+  if (fingerprint !== undefined) return await openTls({ ...options, fingerprint });
   return new TcpLink(await Deno.connect({ hostname: to.host, port: to.port, signal }));
 }
 
@@ -52,6 +72,7 @@ class TcpLink implements RegistryLink {
   readonly localHost: string;
   readonly closed: Promise<void> = Promise.resolve();
   readonly #conn: Deno.TcpConn;
+  #isClosed = false;
 
   constructor(conn: Deno.TcpConn) {
     conn.setNoDelay(true);
@@ -68,15 +89,15 @@ class TcpLink implements RegistryLink {
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#conn.close();
   }
 }
 
 /** Node's TLS, because Deno's own has no way to judge a certificate by anything but its issuer. */
 async function openTls(
-  to: Endpoint,
-  fingerprint: string,
-  signal: AbortSignal,
+  { to, fingerprint, signal, flags = DAEMON_FLAGS }: LinkOptions & { fingerprint: string },
 ): Promise<RegistryLink> {
   const where = formatEndpoint(to);
   // The certificate is compared below instead.
@@ -89,7 +110,7 @@ async function openTls(
   if (signal.aborted) abort();
   try {
     await stream.handshake("secureConnect");
-    checkCertificate(socket, { where, fingerprint });
+    checkCertificate(socket, { where, fingerprint, flag: flags.fingerprint });
     socket.setNoDelay(true);
     return new TlsLink(stream, socket.localAddress ?? "");
   } catch (error) {
@@ -99,7 +120,7 @@ async function openTls(
     const reason = error instanceof Error ? error.message : String(error);
     throw new PilotError("unavailable", `No TLS with the registry ${where}: ${reason}`, {
       cause: error,
-      hint: "Check that the rendezvous runs with --tls; for one without, leave --registry-tls out.",
+      hint: `Check that the rendezvous runs with --tls; for one without, leave ${flags.tls} out.`,
     });
   } finally {
     signal.removeEventListener("abort", abort);
@@ -108,7 +129,7 @@ async function openTls(
 
 function checkCertificate(
   socket: TLSSocket,
-  { where, fingerprint }: { where: string; fingerprint: string },
+  { where, fingerprint, flag }: { where: string; fingerprint: string; flag: string },
 ): void {
   const { raw } = socket.getPeerCertificate();
   const shown = raw === undefined ? "none" : createHash("sha256").update(raw).digest("hex");
@@ -118,8 +139,8 @@ function checkCertificate(
     `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
     {
       hint:
-        "If its operator confirms the new fingerprint (pilot rendezvous status), give it with " +
-        "--registry-fingerprint; otherwise somebody else answers there.",
+        `If its operator confirms the new fingerprint (pilot rendezvous status), give it with ${flag}; ` +
+        "otherwise somebody else answers there.",
     },
   );
 }

@@ -9,7 +9,7 @@ import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
 import type { LogFormat, LogLevel } from "../../platform/config.ts";
-import { oneOf, parseEndpointText, parsePort, parsePositive } from "../parse.ts";
+import { oneOf, parseEndpointText, parseFingerprint, parsePort, parsePositive } from "../parse.ts";
 import type { UdpKind } from "../../platform/settings.ts";
 import type { RendezvousRoleOptions } from "../roles.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
@@ -70,6 +70,7 @@ function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"
     peers: peers?.map(parseEndpointText),
     id: options.number("beacon-id"),
     registry: options.text("beacon-registry"),
+    registryFingerprint: options.text("beacon-registry-fingerprint"),
     advertise: options.text("beacon-advertise"),
     relayBytesPerSecond: options.number("relay-rate"),
     probePort: options.number("beacon-probe-port"),
@@ -130,6 +131,11 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--beacon-registry <host:port>",
       description: "Registry that lists the beacons (the one of this process)",
       parse: parseEndpointText,
+    },
+    {
+      flags: "--beacon-registry-fingerprint <hex>",
+      description: "SHA-256 of that registry's certificate; it is asked over TLS then",
+      parse: parseFingerprint,
     },
     {
       flags: "--beacon-advertise <host:port>",

@@ -7,9 +7,10 @@
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
+import { parseFingerprint } from "../../platform/fingerprint.ts";
 import { type UdpKind, udpKind } from "../../platform/settings.ts";
 import type { RegistryCore } from "../registry/core.ts";
-import { type BeaconListing, isUnspecified, TcpBeaconListing } from "./listing.ts";
+import { type BeaconListing, isUnspecified, RemoteBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
 import { type BeaconSocket, openBeaconSocket } from "./socket.ts";
@@ -28,6 +29,8 @@ export interface BeaconSettings {
   readonly id?: number | undefined;
   /** `host:port` of that registry; default the one in this process. */
   readonly registry?: string | undefined;
+  /** SHA-256 of that registry's certificate, hex, which it must show: it is then asked over TLS. */
+  readonly registryFingerprint?: string | undefined;
   /** `host:port` under which other beacons reach this one; default the listen address. */
   readonly advertise?: string | undefined;
   /** Relayed bytes per second of one source address; default 60 MB/s. */
@@ -54,7 +57,8 @@ export async function beaconBeside(
     readonly limits?: MappingLimits | undefined;
   },
 ): Promise<BeaconServer> {
-  const { peers, id, registry, advertise, relayBytesPerSecond, udp } = settings;
+  const { peers, id, registry, registryFingerprint, advertise, relayBytesPerSecond, udp } =
+    settings;
   if (id !== undefined && !(Number.isInteger(id) && id >= 1 && id <= 0xffffffff)) {
     throw new PilotError("invalid_argument", `A beacon's number is 1 to 4294967295, not ${id}`);
   }
@@ -67,7 +71,17 @@ export async function beaconBeside(
   if (!(Number.isFinite(rate) && rate > 0)) {
     throw new PilotError("invalid_argument", `Not a number of bytes per second: ${rate}`);
   }
-  const listing = registry === undefined ? localListing(core) : new TcpBeaconListing(registry);
+  if (registryFingerprint !== undefined && registry === undefined) {
+    throw new PilotError("invalid_argument", "A fingerprint needs the registry that it is of", {
+      hint: "Name the registry that lists the beacons with --beacon-registry.",
+    });
+  }
+  const fingerprint = registryFingerprint === undefined
+    ? undefined
+    : parseFingerprint(registryFingerprint);
+  const listing = registry === undefined
+    ? localListing(core)
+    : new RemoteBeaconListing({ registry, fingerprint });
   for (const peer of peers ?? []) parseEndpoint(peer);
   const socket = await openBeaconSocket(addr, udpKind(udp));
   const server = new BeaconServer({

@@ -18,11 +18,21 @@ import {
   objectListField,
   textField,
 } from "../../protocol/registry.ts";
+import {
+  isTlsAlert,
+  type LinkFlags,
+  openLink,
+  type RegistryLink,
+} from "../../platform/registry_link.ts";
 import { LISTING_TIMEOUT_MS } from "./limits.ts";
 
 /** Bytes of answers read at most: 256 beacons need far less. */
 const MAX_LISTING_BYTES = 1_048_576;
 const READ_BYTES = 16_384;
+/** One flag for both: with a fingerprint it is TLS. */
+const FINGERPRINT_FLAG = "--beacon-registry-fingerprint";
+const TLS_HINT = `If it runs with --tls, pin its certificate with ${FINGERPRINT_FLAG}.`;
+const FLAGS: LinkFlags = { fingerprint: FINGERPRINT_FLAG, tls: FINGERPRINT_FLAG };
 
 /** A beacon as the registry lists it. */
 export interface ListedBeacon {
@@ -71,13 +81,23 @@ export function otherBeacons(listed: readonly ListedBeacon[], self: number): End
   return found;
 }
 
-/** The listing of a registry elsewhere, over plain TCP. */
-export class TcpBeaconListing implements BeaconListing {
-  readonly #registry: Endpoint;
+/** Which registry lists the beacons, and how it is known. */
+export interface RemoteListingOptions {
+  /** Its `host:port`. */
+  readonly registry: string;
+  /** SHA-256 of its certificate, 64 lowercase hex digits: it speaks TLS then; undefined is plain TCP. */
+  readonly fingerprint?: string | undefined;
+}
 
-  /** @param registry `host:port`. */
-  constructor(registry: string) {
+/** The listing of a registry elsewhere, over TLS with a pinned certificate or plain TCP (rendezvous.md §1.5). */
+export class RemoteBeaconListing implements BeaconListing {
+  readonly #registry: Endpoint;
+  readonly #fingerprint: string | undefined;
+
+  /** @param options The registry. */
+  constructor({ registry, fingerprint }: RemoteListingOptions) {
     this.#registry = parseEndpoint(registry);
+    this.#fingerprint = fingerprint;
   }
 
   async exchange(
@@ -85,27 +105,23 @@ export class TcpBeaconListing implements BeaconListing {
     addr: Endpoint,
     signal: AbortSignal,
   ): Promise<readonly ListedBeacon[]> {
-    const { host: hostname, port } = this.#registry;
-    let conn: Deno.TcpConn | undefined;
+    let link: RegistryLink | undefined;
     const ending = new AbortController();
     const end = () => {
       ending.abort();
-      try {
-        conn?.close();
-      } catch {
-        // Closed already, by the deadline or the end.
-      }
+      link?.close();
     };
     const deadline = setTimeout(end, LISTING_TIMEOUT_MS);
     signal.addEventListener("abort", end, { once: true });
     try {
-      conn = await Deno.connect({ hostname, port, signal: ending.signal });
-      const local = conn.localAddr;
-      const host = isUnspecified(addr.host) ? local.hostname : addr.host;
+      const pin = { fingerprint: this.#fingerprint, flags: FLAGS };
+      link = await openLink({ to: this.#registry, ...pin, signal: ending.signal });
+      ending.signal.throwIfAborted(); // the end may have come together with the link
+      const host = isUnspecified(addr.host) ? link.localHost : addr.host;
       const own = formatEndpoint({ host, port: addr.port });
       const reader = new JsonFrameReader();
-      await call(conn, reader, { type: "beacon_register", beacon_id: id, addr: own });
-      const reply = await call(conn, reader, { type: "beacon_list" });
+      await call(link, reader, { type: "beacon_register", beacon_id: id, addr: own });
+      const reply = await call(link, reader, { type: "beacon_list" });
       return objectListField(reply, "beacons").map((entry) => ({
         id: numberField(entry, "id"),
         addr: textField(entry, "addr"),
@@ -114,17 +130,17 @@ export class TcpBeaconListing implements BeaconListing {
       clearTimeout(deadline);
       signal.removeEventListener("abort", end);
       end();
+      await link?.closed;
     }
   }
 }
 
 async function call(
-  conn: Deno.Conn,
+  link: RegistryLink,
   reader: JsonFrameReader,
   request: JsonObject,
 ): Promise<JsonObject> {
-  const bytes = encodeJsonFrame(request);
-  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
+  await link.write(encodeJsonFrame(request));
   let total = 0;
   for (;;) {
     const reply = reader.next();
@@ -139,11 +155,21 @@ async function call(
       );
     }
     const chunk = new Uint8Array(READ_BYTES);
-    const read = await conn.read(chunk);
-    total += read ?? 0;
-    if (read === null || total > MAX_LISTING_BYTES) {
-      throw new PilotError("protocol_error", "The registry ended before its answer was complete");
+    const read = await link.read(chunk);
+    const bytes = chunk.subarray(0, read ?? 0);
+    if (total === 0 && isTlsAlert(bytes)) {
+      throw new PilotError("protocol_error", "The registry that lists the beacons speaks TLS", {
+        hint: TLS_HINT,
+      });
     }
-    reader.push(chunk.subarray(0, read));
+    total += bytes.length;
+    if (read === null || total > MAX_LISTING_BYTES) {
+      throw new PilotError(
+        "protocol_error",
+        "The registry ended before its answer was complete",
+        total === 0 ? { hint: TLS_HINT } : {}, // what a registry of ours does to one who speaks no TLS
+      );
+    }
+    reader.push(bytes);
   }
 }

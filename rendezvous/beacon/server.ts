@@ -14,6 +14,7 @@ import {
   parseEndpoint,
   parseIp,
 } from "../../protocol/ip.ts";
+import { PilotError } from "../../protocol/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Clock } from "../clock.ts";
 import type { InboxWatch } from "../registry/inbox_watch.ts";
@@ -222,7 +223,11 @@ export class BeaconServer implements InboxWatch {
       this.#listed = otherBeacons(listed, id);
     } catch (error) {
       if (this.#ending.signal.aborted) return;
-      this.#log.warn("beacon cannot find others through the registry", { error: String(error) });
+      const hint = error instanceof PilotError ? error.hint : undefined;
+      this.#log.warn("beacon cannot find others through the registry", {
+        error: String(error),
+        ...(hint === undefined ? {} : { hint }),
+      });
     }
   }
 

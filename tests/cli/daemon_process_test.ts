@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { CliDriver } from "../../cli/main.ts";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { launch } from "../../cli/launch.ts";
+import type { RendezvousRoleOptions } from "../../cli/roles.ts";
 import { exists } from "../../platform/files.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { PilotError } from "../../protocol/errors.ts";
@@ -303,6 +304,34 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   ]);
   assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
   assert.equal((await run(["rendezvous", "--tls-cert", "x"], { host, env })).code, 2);
+});
+
+Deno.test("rendezvous run passes on how the beacon asks another registry", async () => {
+  const seen: RendezvousRoleOptions[] = [];
+  const note = (options: RendezvousRoleOptions) => (seen.push(options), Promise.resolve(0));
+  const unused = () => Promise.reject(new Error());
+  const host = {
+    roles: {
+      daemon: unused,
+      rendezvous: () => Promise.resolve(note),
+      rendezvousStatus: unused,
+      rendezvousStore: unused,
+      gateway: unused,
+    },
+  };
+  const runWith = (fingerprint: string) =>
+    run([
+      ...["rendezvous", "run", "--memory", "--beacon-id", "2"],
+      ...["--beacon-registry", "r:9000", "--beacon-registry-fingerprint", fingerprint],
+    ], { host, env: { PILOT_HOME: "/h" } });
+  await runWith("AB:".repeat(31) + "AB");
+  const { id, registry, registryFingerprint } = seen[0]?.beacon ?? {};
+  assert.deepEqual({ id, registry, registryFingerprint }, {
+    id: 2,
+    registry: "r:9000",
+    registryFingerprint: "ab".repeat(32),
+  });
+  assert.equal((await runWith("abc")).code, 2);
 });
 
 Deno.test("rendezvous takes its admin token from a private file or the environment, and may be less strict", async () => {

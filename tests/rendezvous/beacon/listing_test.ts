@@ -5,10 +5,11 @@ import { Buffer } from "node:buffer";
 import { challenges } from "../../../protocol/registry.ts";
 import { DISCOVER_WAKE, discoverChallenge, encodeBeacon } from "../../../protocol/beacon.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { TcpBeaconListing } from "../../../rendezvous/beacon/listing.ts";
+import { RemoteBeaconListing } from "../../../rendezvous/beacon/listing.ts";
 import { RawClient, registered, split, type TestNode } from "../support/client.ts";
-import type { Rendezvous } from "../../../rendezvous/mod.ts";
-import { start, TestClock, withServer } from "../support/server.ts";
+import type { Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
+import { start, TestClock, withDirectory, withServer } from "../support/server.ts";
+import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
 
 /** A socket on loopback that is closed with the stack. */
 function open(stack: DisposableStack): Deno.DatagramConn {
@@ -150,14 +151,19 @@ Deno.test("beacons that are configured as peers relay for each other's nodes", a
   assert.deepEqual([...bytes], [6, 0, 0, 0, 1, 104, 105]);
 });
 
-Deno.test("beacons find each other through a registry", async () => {
+/** Two beacons that know one registry; what a client sees listed, and what they relay. */
+async function findEachOther(
+  options: Partial<RendezvousOptions>,
+  open: (registry: string) => Promise<RawClient>,
+): Promise<void> {
   const clocks = [new TestClock(), new TestClock()] as const;
-  await using first = await start({ clock: clocks[0], beacon: { id: 1 } });
+  await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1 } });
+  const { registryAddr: registry, facts: { tlsFingerprint: registryFingerprint } } = first;
   await using second = await start({
     clock: clocks[1],
-    beacon: { id: 2, registry: first.registryAddr },
+    beacon: { id: 2, registry, registryFingerprint },
   });
-  using client = await RawClient.open(first.registryAddr);
+  using client = await open(first.registryAddr);
   const deadline = performance.now() + 10_000;
   let listed: unknown[] = [];
   while (listed.length < 2 && performance.now() < deadline) {
@@ -169,12 +175,67 @@ Deno.test("beacons find each other through a registry", async () => {
   ]);
   const bytes = await relayed({ servers: [first, second], clocks });
   assert.deepEqual([...bytes], [6, 0, 0, 0, 1, 104, 105]);
+}
+
+Deno.test("beacons find each other through a registry", () => findEachOther({}, RawClient.open));
+
+Deno.test("beacons find each other through a registry that speaks TLS", () =>
+  withDirectory(async (directory) => {
+    const pair = testCertificate();
+    const tls = await writePair(directory, pair);
+    await findEachOther(
+      { tls },
+      async (registry) => new RawClient(await connectChecked(registry, pair.cert)),
+    );
+  }));
+
+Deno.test("RemoteBeaconListing tells a registry nothing that shows another certificate", () =>
+  withDirectory(async (directory) => {
+    const [shown, pinned] = [testCertificate(), testCertificate()];
+    await using server = await start({ tls: await writePair(directory, shown) });
+    const { registryAddr: registry } = server;
+    const exchange = (fingerprint: string | undefined, registry: string) => {
+      const listing = new RemoteBeaconListing({ registry, fingerprint });
+      return listing.exchange(7, { host: "0.0.0.0", port: 9001 }, new AbortController().signal);
+    };
+    await assert.rejects(exchange(pinned.fingerprint, registry), {
+      code: "untrusted",
+      message: new RegExp(`${shown.fingerprint}, not ${pinned.fingerprint}`),
+      hint: /--beacon-registry-fingerprint/,
+    });
+    await assert.rejects(exchange(undefined, registry), {
+      code: "protocol_error",
+      message: /before its answer/,
+      hint: /--beacon-registry-fingerprint/,
+    });
+    await using plain = await start();
+    await assert.rejects(exchange(pinned.fingerprint, plain.registryAddr), {
+      code: "unavailable",
+      hint: /leave --beacon-registry-fingerprint out/,
+    });
+    using client = new RawClient(await connectChecked(registry, shown.cert));
+    assert.deepEqual((await client.ok({ type: "beacon_list" }))["beacons"], []);
+    const own = { id: 7, addr: "127.0.0.1:9001" };
+    assert.deepEqual(await exchange(shown.fingerprint, registry), [own]);
+  }));
+
+Deno.test("RemoteBeaconListing can be ended while the registry does not finish its TLS", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const registry = `127.0.0.1:${listener.addr.port}`;
+  const { fingerprint } = testCertificate();
+  const listing = new RemoteBeaconListing({ registry, fingerprint });
+  const ending = new AbortController();
+  const stuck = listing.exchange(1, { host: "0.0.0.0", port: 9001 }, ending.signal);
+  using conn = await listener.accept();
+  await conn.read(new Uint8Array(1_000));
+  ending.abort();
+  await assert.rejects(stuck);
 });
 
-Deno.test("TcpBeaconListing names what is wrong and leaves nothing behind", async () => {
+Deno.test("RemoteBeaconListing names what is wrong and leaves nothing behind", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const listing = new TcpBeaconListing(`127.0.0.1:${port}`);
+  const listing = new RemoteBeaconListing({ registry: `127.0.0.1:${port}` });
   const own = { host: "0.0.0.0", port: 9001 };
   const never = new AbortController();
   const answerWith = async (bytes: Uint8Array) => {
@@ -190,6 +251,7 @@ Deno.test("TcpBeaconListing names what is wrong and leaves nothing behind", asyn
     [frame('{"type":"error","error":"too many beacons"}'), /too many beacons/],
     [frame("[1]"), /broken/],
     [Uint8Array.of(0xff, 0xff, 0xff, 0xff), /broken/],
+    [Uint8Array.of(0x15, 3, 3, 0, 2, 2, 50), /speaks TLS/],
     [Uint8Array.of(0, 0), /before its answer was complete/],
   ];
   for (const [bytes, message] of broken) {
@@ -213,6 +275,9 @@ Deno.test("settings of the beacon that make no sense are refused", async () => {
       { id: 0 },
       { id: 1.5 },
       { registry: "127.0.0.1:9000" },
+      { registryFingerprint: "0".repeat(64) },
+      { id: 1, registry: "127.0.0.1:9000", registryFingerprint: "" },
+      { id: 1, registry: "127.0.0.1:9000", registryFingerprint: "0".repeat(63) },
       { peers: ["nowhere"] },
       { relayBytesPerSecond: 0 },
     ]
