@@ -5,13 +5,11 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import { join } from "node:path";
 import { formatAddress } from "../protocol/address.ts";
 import { type AeadFactory, KeyPair } from "../protocol/crypto/mod.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { type Endpoint, parseEndpoint } from "../protocol/ip.ts";
+import { parseEndpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
 import { ensurePrivateDir } from "../platform/files.ts";
 import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
@@ -19,6 +17,7 @@ import type { DaemonOptions } from "../platform/settings.ts";
 import { VERSION } from "../platform/version.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { chooseAead, type ChosenAead } from "./crypto/choose.ts";
+import { literalEndpoint } from "./literal_endpoint.ts";
 import { Directory } from "./directory.ts";
 import { daemonHealth, daemonInfo } from "./info.ts";
 import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
@@ -447,7 +446,8 @@ export class Daemon implements Backend, AsyncDisposable {
     const { beacon } = this.options;
     if (beacon === "") return;
     try {
-      this.tunnels.beacon.setEndpoint(await literalEndpoint(parseEndpoint(beacon)));
+      const isDual = this.socket.local.host.includes(":");
+      this.tunnels.beacon.setEndpoint(await literalEndpoint(parseEndpoint(beacon), { isDual }));
     } catch (error) {
       // Peers with a direct path can do without; the next registration tries again.
       this.#log.warn("beacon has no address", { beacon, error: String(error) });
@@ -486,11 +486,4 @@ export class Daemon implements Backend, AsyncDisposable {
 
 function random(out: Uint8Array): void {
   crypto.getRandomValues(out as Uint8Array<ArrayBuffer>);
-}
-
-/** An endpoint whose host is an IP literal, as datagrams and their senders are compared by it. */
-async function literalEndpoint(endpoint: Endpoint): Promise<Endpoint> {
-  if (isIP(endpoint.host) !== 0) return endpoint;
-  const { address } = await lookup(endpoint.host, { family: 4 });
-  return { host: address, port: endpoint.port };
 }

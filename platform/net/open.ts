@@ -17,7 +17,7 @@ import { bindError, type UdpSocket } from "./udp.ts";
 
 /** What {@linkcode openUdpSocket} is told. */
 export interface UdpOptions {
-  /** IP literal or name; empty or `0.0.0.0` for all IPv4 interfaces, `::` for all of both kinds. */
+  /** IP literal or name; `0.0.0.0` for all IPv4 interfaces, `::` for all of both kinds, empty for these if there are. */
   readonly host: string;
   /** UDP port, 0 for a free one. */
   readonly port: number;
@@ -36,16 +36,33 @@ export interface UdpOptions {
 export async function openUdpSocket(options: UdpOptions): Promise<UdpSocket> {
   const { port, kind = "auto" } = options;
   const host = await literal(options.host, port);
-  if (kind === "portable") return PortableUdpSocket.bind(host, port);
+  if (kind === "portable") return openPortable(host, port);
   const problem = linuxSocketProblem();
-  if (problem === "") return openLinux(host, port);
+  if (problem === "") return onEach(host, (each) => openLinux(each, port));
   if (kind === "linux") {
     throw new PilotError("unavailable", `The Linux batch socket does not work here: ${problem}`, {
       hint: "Leave --udp out to have the portable socket where nothing faster works.",
     });
   }
   getLogger([LOG_CATEGORY, "net"]).info("portable UDP socket in use", { reason: problem });
-  return PortableUdpSocket.bind(host, port);
+  return openPortable(host, port);
+}
+
+/** Without a host: all interfaces of both kinds, or of IPv4 where there is no IPv6. */
+function onEach(host: string, open: (host: string) => UdpSocket): UdpSocket {
+  if (host !== "") return open(host);
+  try {
+    return open("::");
+  } catch (error) {
+    if (error instanceof PilotError && error.code === "already_exists") throw error;
+    return open("0.0.0.0");
+  }
+}
+
+function openPortable(host: string, port: number): UdpSocket {
+  // Sockets of IPv6 take no IPv4 on Windows unless they are told to, which the runtime has no way for.
+  const all = host === "" && Deno.build.os === "windows" ? "0.0.0.0" : host;
+  return onEach(all, (each) => PortableUdpSocket.bind(each, port));
 }
 
 function openLinux(host: string, port: number): UdpSocket {
@@ -59,8 +76,7 @@ function openLinux(host: string, port: number): UdpSocket {
 }
 
 async function literal(host: string, port: number): Promise<string> {
-  if (host === "") return "0.0.0.0";
-  if (isIP(host) !== 0) return host;
+  if (host === "" || isIP(host) !== 0) return host;
   try {
     return (await lookup(host)).address;
   } catch (error) {

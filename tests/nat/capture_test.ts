@@ -10,6 +10,8 @@ import { whyNot } from "./net/namespaces.ts";
 import { befriend, type Daemon, directWithin, pathBetween, Processes } from "./processes.ts";
 import { Transfer } from "./transfer.ts";
 
+/** Two rounds of probes and answers, in and out of the beacon. */
+const MAX_PROBES_BYTES = 2_000;
 const SKIP_REASON = await whyNot();
 const MARKER = "PLAINTEXT that belongs to the two agents. ";
 /** Datagrams of ours that say how far a capture is. */
@@ -88,6 +90,12 @@ function kindOf(payload: Uint8Array): string {
   return `relayed ${frame instanceof DecodeError ? "nonsense" : frame.type}`;
 }
 
+/** Sealed frames that went by the relay; each passes twice, to the beacon and from there. */
+function relayedBytes(all: readonly Datagram[]): number {
+  return all.filter(({ payload }) => kindOf(payload) === "relayed pils")
+    .reduce((sum, { payload }) => sum + payload.length, 0);
+}
+
 test("beacon sees nothing of a direct path but its own messages", [
   "restricted",
   "restricted",
@@ -109,7 +117,9 @@ test("beacon sees nothing of a direct path but its own messages", [
   console.log("at the beacon before", before, "and after", after);
   assert.ok(before["punch_request"] !== undefined, "the capture shows what is there");
   const foreign = Object.keys(after).filter((kind) => /^(?:relayed|not for)/.test(kind));
-  assert.deepEqual(foreign, []);
+  // On a machine so busy that nothing comes for 0.4 s, the relay is probed, too; no data take that way.
+  assert.deepEqual(foreign.filter((kind) => kind !== "relayed pils"), []);
+  assert.ok(relayedBytes(all.slice(direct + 1)) <= MAX_PROBES_BYTES, "data at the beacon");
   assert.ok(!contains(seen, MARKER), "plaintext at the beacon");
   const passed = await between.until(END);
   assert.ok(passed.length > TRANSFER_BYTES, "the transfer took the other way");
@@ -134,9 +144,7 @@ test("beacon sees a relayed path sealed", [
   const allowed = ["relayed pila", "relayed pilp", "relayed pils"];
   assert.deepEqual(relayed.filter((kind) => !allowed.includes(kind)), []);
   assert.deepEqual(Object.keys(counts).filter((kind) => kind.startsWith("not for")), []);
-  const bytes = all.filter(({ payload }) => kindOf(payload) === "relayed pils")
-    .reduce((sum, { payload }) => sum + payload.length, 0);
-  // Each passes twice: to the beacon and from there.
+  const bytes = relayedBytes(all);
   assert.ok(bytes > 2 * TRANSFER_BYTES, `${bytes} bytes relayed`);
   assert.ok(!contains(seen, MARKER.trim()), "plaintext at the beacon");
 });

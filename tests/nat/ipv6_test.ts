@@ -66,12 +66,11 @@ Deno.test({
     await processes.startRendezvous("");
     const over6 = ["--registry", `[${ipv6.rendezvousHost}]:9000`];
     over6.push("--beacon", `[${ipv6.rendezvousHost}]:9001`);
-    const all = ["--listen", "[::]:0"];
     const [alice, bob, carol] = await Promise.all([
-      processes.daemon("alice", hosts[0]!, ...all, ...over6),
-      processes.daemon("bob", hosts[1]!, ...all, ...over6),
+      processes.daemon("alice", hosts[0]!, ...over6),
+      processes.daemon("bob", hosts[1]!, ...over6),
       // Knows the rendezvous by IPv4 only, as most do.
-      processes.daemon("carol", hosts[2]!, ...all),
+      processes.daemon("carol", hosts[2]!),
     ]);
     const [a, b, c] = [[alice, addresses[0]!], [bob, addresses[1]!], [
       carol,

@@ -17,7 +17,9 @@ const ETHERTYPE_IPV4 = 0x0800;
 const IP_PROTOCOL_UDP = 17;
 const MTU = 1500;
 /** What tcpdump may lag behind by: more than all the traffic of a test. */
-const BUFFER_KIB = 65_536;
+const BUFFER_KIB = 131_072;
+/** In immediate mode every packet takes a slot of this size of the buffer; bundles of GSO are no longer. */
+const SNAP_BYTES = 65_535;
 
 /** A UDP datagram that passed. */
 export interface Datagram {
@@ -38,7 +40,7 @@ export class Capture implements AsyncDisposable {
     const child = new Deno.Command("ip", {
       args: [
         ...["netns", "exec", namespace, "tcpdump", "-i", device, "-n", "-w", file],
-        ...["-U", "--immediate-mode", "-Z", "root", "-B", `${BUFFER_KIB}`],
+        ...["-U", "--immediate-mode", "-Z", "root", "-B", `${BUFFER_KIB}`, "-s", `${SNAP_BYTES}`],
       ],
       stdin: "null",
       stdout: "null",
