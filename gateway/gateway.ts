@@ -113,13 +113,7 @@ export class Gateway implements AsyncDisposable {
   async close(): Promise<void> {
     this.#stop.abort();
     for (const { address } of this.mappings) this.unmap(address);
-    for (const tcp of this.#running.keys()) {
-      try {
-        tcp.close();
-      } catch {
-        // It has just ended by itself.
-      }
-    }
+    for (const tcp of this.#running.keys()) closeTcp(tcp);
     await Promise.all([...this.#accepting, ...this.#running.values()]);
   }
 
@@ -146,8 +140,8 @@ export class Gateway implements AsyncDisposable {
       const { signal } = this.#stop;
       conn = await this.#options.driver.dial(address, port, { signal });
     } catch (error) {
-      tcp.close();
-      this.#report(PilotError.from(error, "connection_failed"));
+      closeTcp(tcp); // or the gateway's end, which is why dialing failed, has closed it
+      if (!this.#stop.signal.aborted) this.#report(PilotError.from(error, "connection_failed"));
       return;
     }
     await proxy(tcp, conn);
@@ -155,6 +149,15 @@ export class Gateway implements AsyncDisposable {
 
   #report(error: PilotError): void {
     this.#options.onError?.(error);
+  }
+}
+
+/** Closes a connection that may have ended by itself meanwhile. */
+function closeTcp(tcp: Deno.TcpConn): void {
+  try {
+    tcp.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
+import { PilotError } from "../protocol/errors.ts";
 import { connect } from "../sdk/mod.ts";
 import { Gateway } from "./gateway.ts";
 
@@ -26,8 +27,8 @@ export interface RunGatewayOptions {
  * Runs a gateway in the foreground until SIGINT, SIGTERM or the end of the daemon.
  *
  * @param options See {@linkcode RunGatewayOptions}.
- * @returns The exit code: 0 when stopped by a signal, 1 when the daemon went away.
- * @throws {PilotError} `not_running` without a daemon; as {@linkcode Gateway.map}.
+ * @returns The exit code: 0, when stopped by a signal.
+ * @throws {PilotError} `not_running` without a daemon, `connection_closed` when it went away; as {@linkcode Gateway.map}.
  */
 export async function runGateway(options: RunGatewayOptions): Promise<number> {
   const stop = Promise.withResolvers<number>();
@@ -60,7 +61,13 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
         console.log(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
       }
     }
-    void driver.closed.then(() => stop.resolve(1));
+    void driver.closed.then(() =>
+      stop.reject(
+        new PilotError("connection_closed", "The daemon has ended, and the gateway with it", {
+          hint: "Start both again: pilotctl daemon start, pilotctl gateway run",
+        }),
+      )
+    );
     return await stop.promise;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
