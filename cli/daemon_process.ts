@@ -15,7 +15,7 @@ import type { Settings } from "../platform/settings.ts";
 import { CommandFailure } from "./errors.ts";
 import { launch, type ProcessEnd } from "./launch.ts";
 import { pause, sleepUnless } from "./wait.ts";
-import { errorCodeOfExit } from "./exit_codes.ts";
+import { ERROR_MEANINGS, errorCodeOfExit } from "./exit_codes.ts";
 import type { CliDriver, Invocation } from "./invocation.ts";
 
 /** Pause between looks at a daemon that comes up or goes down, milliseconds: a tenth of what starting takes. */
@@ -162,14 +162,21 @@ async function startFailure(
   const code: ErrorCode = end.code === null || end.code === 0
     ? "internal"
     : errorCodeOfExit(end.code);
+  // A process that could not even write its log is mostly one with a full disk: it has only its exit code left.
+  const isSilent = said.message === undefined && said.others.length === 0;
   const how = end.error !== undefined
     ? end.error.message
     : end.signal !== null
     ? `ended by ${end.signal}`
+    : isSilent && code !== "internal"
+    ? `${ERROR_MEANINGS[code].meaning} (exit code ${end.code}), and it could not write its log`
     : `exit code ${end.code}`;
+  const elsewhere = isSilent
+    ? "See what it says in the foreground: pilotctl daemon run. Is the disk full? See: pilotctl doctor"
+    : `The whole log is in ${settings.logPath}`;
   const log = said.others.slice(-LOG_TAIL_LINES);
   return new CommandFailure(code, `The daemon did not start: ${said.message ?? how}`, {
-    hint: said.hint ?? `The whole log is in ${settings.logPath}`,
+    hint: said.hint ?? elsewhere,
     data: { log_file: settings.logPath, log },
     ...(log.length === 0 ? {} : { notes: ["last log lines:", ...log].join("\n  ") }),
   });

@@ -5,6 +5,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { PilotError } from "../protocol/errors.ts";
 import { OutputClosed } from "./errors.ts";
 import type { CliHost } from "./invocation.ts";
 import type { OutStream } from "./output.ts";
@@ -34,8 +35,8 @@ const EXIT_INTERRUPTED = 130;
 export function denoHost(options: DenoHostOptions): CliHost {
   return {
     roles: options.roles,
-    stdout: outStream(Deno.stdout),
-    stderr: outStream(Deno.stderr),
+    stdout: outStream(Deno.stdout, "standard output"),
+    stderr: outStream(Deno.stderr, "standard error"),
     stdin: {
       get isTerminal() {
         return Deno.stdin.isTerminal();
@@ -48,7 +49,7 @@ export function denoHost(options: DenoHostOptions): CliHost {
   };
 }
 
-function outStream(stream: typeof Deno.stdout): OutStream {
+function outStream(stream: typeof Deno.stdout, name: string): OutStream {
   const encoder = new TextEncoder();
   return {
     write(data) {
@@ -57,7 +58,7 @@ function outStream(stream: typeof Deno.stdout): OutStream {
         while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
       } catch (error) {
         if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
-        throw error;
+        throw PilotError.from(error, "io_error", `Cannot write to ${name}`); // a full disk, mostly
       }
     },
     get isTerminal() {

@@ -63,9 +63,8 @@ function report(thrown: unknown, json: boolean, host: CliHost): number {
         host.stderr.write(error.cause.stack + "\n");
       }
     }
-  } catch (failure) {
-    // Nobody can be told any more; the exit code still says it.
-    if (!(failure instanceof OutputClosed)) throw failure;
+  } catch {
+    // Nobody can be told any more, the reader being gone or the disk full; the exit code still says it.
   }
   return EXIT_CODES[error.code];
 }

@@ -59,7 +59,7 @@ export function errorEnvelope(error: PilotError): string {
   return JSON.stringify({
     status: "error",
     code: error.code,
-    message: error.message,
+    message: shortened(error.message),
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     ...(data === undefined ? {} : { data }),
   }) + "\n";
@@ -73,11 +73,19 @@ export function errorEnvelope(error: PilotError): string {
  * @returns One or two lines.
  */
 export function errorText(error: PilotError, style: Style): string {
-  const lines = [`${style.bad("error:")} ${printable(error.message)}`];
+  const lines = [`${style.bad("error:")} ${printable(shortened(error.message))}`];
   if (error.hint !== undefined) {
     lines.push(`${style.dim("hint:")}  ${printable(error.hint)}`);
   }
   return lines.join("\n") + "\n";
+}
+
+/** Characters of an error's message that are shown: it may quote an argument of any length. */
+const MAX_MESSAGE_LENGTH = 1000;
+
+function shortened(message: string): string {
+  if (message.length <= MAX_MESSAGE_LENGTH) return message;
+  return `${message.slice(0, MAX_MESSAGE_LENGTH)}... (${message.length} characters)`;
 }
 
 /** Text styles that do nothing where they are not wanted. */

@@ -6,6 +6,7 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
+import { announce, announceTrouble } from "../platform/log.ts";
 import { connect } from "../sdk/mod.ts";
 import { Gateway } from "./gateway.ts";
 
@@ -41,7 +42,7 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
       driver,
       subnet: options.subnet,
       ports: options.ports,
-      onError: (error) => console.error(`gateway: ${error.message}`),
+      onError: (error) => announceTrouble(`gateway: ${error.message}`),
     });
     for (const text of options.targets) {
       const [target = "", localIp] = text.split("=");
@@ -54,11 +55,11 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
     }));
     if (options.json) {
       const data = { pid: Deno.pid, subnet: gateway.subnet, mappings };
-      console.log(JSON.stringify({ status: "ok", data }));
+      announce(JSON.stringify({ status: "ok", data }));
     } else {
-      console.log(`gateway ready: ${gateway.subnet}`);
+      announce(`gateway ready: ${gateway.subnet}`);
       for (const { local_ip, pilot_addr, ports } of mappings) {
-        console.log(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
+        announce(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
       }
     }
     void driver.closed.then(() =>

@@ -31,14 +31,34 @@ export interface LogOptions {
 }
 
 const encoder = new TextEncoder();
+const STDOUT = 1;
 const STDERR = 2;
 
-function writeStderr(line: string): void {
+/** Nobody may read the output any more, or its disk may be full: neither may end a server. */
+function writeAnyway(file: number, text: string): void {
   try {
-    writeSync(STDERR, encoder.encode(line));
+    writeSync(file, encoder.encode(text));
   } catch {
-    // Nobody reads stderr any more; a log line must never end the process.
+    // There is nobody left to tell.
   }
+}
+
+/**
+ * Prints a line of a server that goes on whether or not anybody reads it: its ready line.
+ *
+ * @param line The line, without its end.
+ */
+export function announce(line: string): void {
+  writeAnyway(STDOUT, `${line}\n`);
+}
+
+/**
+ * The same on stderr.
+ *
+ * @param line The line, without its end.
+ */
+export function announceTrouble(line: string): void {
+  writeAnyway(STDERR, `${line}\n`);
 }
 
 /**
@@ -50,7 +70,7 @@ export function configureLog(options: LogOptions = {}): void {
   const format = options.format === "json"
     ? getJsonLinesFormatter({ properties: "flatten" })
     : getLogfmtFormatter();
-  const write = options.write ?? writeStderr;
+  const write = options.write ?? ((line) => writeAnyway(STDERR, line));
   const level = options.level ?? "info";
   configureSync({
     reset: true,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { configureLog, type LogOptions } from "../platform/log.ts";
+import { announce, configureLog, type LogOptions } from "../platform/log.ts";
 import { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 
 /** How {@linkcode runRendezvous} runs. */
@@ -35,7 +35,7 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   if (options.signal?.aborted === true) stop();
   try {
     await using rendezvous = await Rendezvous.start(options);
-    console.log(readyLine(rendezvous, options));
+    announce(readyLine(rendezvous, options));
     await stopped.promise;
     await rendezvous.close();
     return 0;

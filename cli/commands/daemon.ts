@@ -173,7 +173,11 @@ async function run(call: Invocation): Promise<Outcome> {
   const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
   options.ready = ({ socket, pid }) => {
     const data = { socket, pid };
-    call.emit({ status: "ok", data }, `daemon ready: socket ${socket}, pid ${pid}`);
+    try {
+      call.emit({ status: "ok", data }, `daemon ready: socket ${socket}, pid ${pid}`);
+    } catch {
+      // Nobody reads it, or the disk is full: no reason to end a daemon that works.
+    }
   };
   const runDaemon = await call.host.roles.daemon();
   return { data: {}, silent: true, exitCode: await runDaemon(options) };

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { denoHost } from "../../cli/host_deno.ts";
 import { main } from "../../cli/main.ts";
+import { announceTrouble } from "../../platform/log.ts";
 import { acquirePidFile } from "../../platform/pidfile.ts";
 import type { DaemonOptions } from "../../platform/settings.ts";
 import { PilotError } from "../../protocol/errors.ts";
@@ -10,7 +11,7 @@ import { PilotError } from "../../protocol/errors.ts";
 const noRole = () => Promise.reject(new Error("not in this test"));
 
 async function runDaemon(options: DaemonOptions): Promise<number> {
-  console.error("level=info msg=starting");
+  announceTrouble("level=info msg=starting");
   switch (options.hostname) {
     case "refuse":
       throw new PilotError("already_exists", "UDP port 4000 is taken", { hint: "Choose another" });
