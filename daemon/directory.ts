@@ -38,6 +38,7 @@ export class Directory implements DirectoryBackend {
   readonly #fixed: Endpoint | undefined;
   readonly #isHidden: boolean;
   readonly #addresses: () => LocalAddresses;
+  readonly #warn: (message: string, fields: Record<string, unknown>) => void;
   #observed: Endpoint | undefined;
 
   constructor(options: {
@@ -54,6 +55,8 @@ export class Directory implements DirectoryBackend {
     isHidden?: boolean;
     /** Default: the system's. */
     addresses?: () => LocalAddresses;
+    /** Told what went wrong without doing harm. */
+    warn?: (message: string, fields: Record<string, unknown>) => void;
   }) {
     this.#registry = options.registry;
     this.#files = options.files;
@@ -69,6 +72,7 @@ export class Directory implements DirectoryBackend {
     this.#addresses = options.local.host.includes(":")
       ? addresses
       : () => ({ ...addresses(), globalIpv6: [] });
+    this.#warn = options.warn ?? (() => {});
   }
 
   /** Anybody may reach this node. */
@@ -225,13 +229,18 @@ export class Directory implements DirectoryBackend {
     await this.#save();
   }
 
+  /** The file only repeats the registry: a full disk must neither undo nor hide what the registry has done. */
   async #save(): Promise<void> {
-    await this.#files.saveNode({
-      node: this.#registry.node,
-      publicKey: this.#registry.identity.publicKeyBase64,
-      isPublic: this.#isPublic,
-      hostname: this.#hostname,
-    });
+    try {
+      await this.#files.saveNode({
+        node: this.#registry.node,
+        publicKey: this.#registry.identity.publicKeyBase64,
+        isPublic: this.#isPublic,
+        hostname: this.#hostname,
+      });
+    } catch (error) {
+      this.#warn("node.json not written", { error: String(error) });
+    }
   }
 }
 

@@ -28,6 +28,8 @@ export class StateFiles {
   readonly #identityPath: string;
   readonly #trustPath: string;
   readonly #nodePath: string;
+  /** What node.json holds: each registration says the same again, which is no reason to write. */
+  #nodeText: string | undefined;
 
   constructor(home: string, identityPath: string) {
     this.#identityPath = identityPath;
@@ -84,6 +86,7 @@ export class StateFiles {
   /** What is known from an earlier run under this key; undefined when nothing usable is. */
   async node(publicKey: string): Promise<NodeFile | undefined> {
     const text = await readPrivateFile(this.#nodePath);
+    this.#nodeText = text;
     if (text === undefined) return undefined;
     let file: Partial<NodeFile>;
     try {
@@ -103,8 +106,11 @@ export class StateFiles {
     };
   }
 
-  /** Remembers what the registry said. */
+  /** Remembers what the registry said, unless the file says so already. */
   async saveNode(file: NodeFile): Promise<void> {
-    await writeFileAtomic(this.#nodePath, JSON.stringify(file, null, 2) + "\n");
+    const text = JSON.stringify(file, null, 2) + "\n";
+    if (text === this.#nodeText) return;
+    await writeFileAtomic(this.#nodePath, text);
+    this.#nodeText = text;
   }
 }

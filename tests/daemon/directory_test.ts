@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { Directory } from "../../daemon/directory.ts";
 import type { NodeRegistry } from "../../daemon/registry/node_registry.ts";
-import type { StateFiles } from "../../daemon/state_files.ts";
+import { StateFiles } from "../../daemon/state_files.ts";
 
 /** A directory that asks nobody: only what it notes itself is looked at. */
 function directory(): Directory {
@@ -135,3 +136,56 @@ Deno.test("Directory names no IPv6 address where its socket has only IPv4", () =
   assert.deepEqual(named("::"), ["192.168.1.2:4000", "[2001:db8::2]:4000"]);
   assert.deepEqual(named("192.168.1.2"), []);
 });
+
+Deno.test("Directory does what it was asked for when node.json cannot be written, and says so in the log", async () => {
+  await withHome(async (home) => {
+    const warnings: string[] = [];
+    const set: string[] = [];
+    const registry = {
+      node: 5,
+      identity: { publicKeyBase64: "key" },
+      setHostname: (name: string) => Promise.resolve({ hostname: set[set.push(name) - 1] }),
+      lookup: () => Promise.resolve({ public: true, hostname: "alice", networks: [0] }),
+    } as unknown as NodeRegistry;
+    const it = new Directory({
+      registry,
+      files: new StateFiles(join(home, "missing"), join(home, "identity.json")),
+      local: { host: "0.0.0.0", port: 4000 },
+      isPublic: false,
+      hostname: "",
+      wanted: { hostname: "alice" },
+      warn: (message) => void warnings.push(message),
+    });
+    await it.onRegistered();
+    assert.deepEqual([it.hostname, it.isPublic, set], ["alice", true, ["alice"]]);
+    assert.deepEqual(await it.setHostname("bob"), { hostname: "bob" });
+    assert.equal(it.hostname, "bob");
+    assert.deepEqual(warnings, ["node.json not written", "node.json not written"]);
+  });
+});
+
+Deno.test("StateFiles.saveNode writes only what the file does not say already", async () => {
+  await withHome(async (home) => {
+    const path = join(home, "node.json");
+    const facts = { node: 5, publicKey: "key", isPublic: false, hostname: "" };
+    const inode = async () => (await Deno.stat(path)).ino;
+    await new StateFiles(home, "").saveNode(facts);
+    const first = await inode();
+    const files = new StateFiles(home, "");
+    assert.deepEqual(await files.node("key"), facts);
+    await files.saveNode(facts);
+    assert.equal(await inode(), first);
+    await files.saveNode({ ...facts, hostname: "alice" });
+    assert.notEqual(await inode(), first);
+    assert.equal((await files.node("key"))?.hostname, "alice");
+  });
+});
+
+async function withHome(body: (home: string) => Promise<void>): Promise<void> {
+  const home = await Deno.makeTempDir();
+  try {
+    await body(home);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
