@@ -45,7 +45,10 @@ class Connection {
   /** Settles when the connection is over and everything on it was rejected. */
   readonly done: Promise<void>;
   isClosed = false;
-  #reason = "the registry closed the connection";
+  /** Why it ended when nobody said: one that ends before its first answer mostly wants TLS. */
+  #silent =
+    "the registry closed the connection without an answer; one that speaks TLS needs --registry-fingerprint";
+  #reason: string | undefined;
 
   constructor(conn: RegistryLink) {
     this.#conn = conn;
@@ -81,6 +84,7 @@ class Connection {
           this.close("it speaks TLS, and this daemon was not started with --registry-tls");
           break;
         }
+        this.#silent = "the registry closed the connection";
         reader.push(buffer.subarray(0, bytes));
         let reply = reader.next();
         for (; reply !== undefined && !(reply instanceof DecodeError); reply = reader.next()) {
@@ -96,11 +100,12 @@ class Connection {
     } catch (error) {
       this.close(error instanceof Error ? error.message : String(error));
     }
-    this.close(this.#reason);
+    const reason = this.#reason ?? this.#silent;
+    this.close(reason);
     await this.#conn.closed;
     for (const request of this.#outstanding.splice(0)) {
       request.cancelTimeout();
-      request.reject(unavailable(this.#reason));
+      request.reject(unavailable(reason));
     }
   }
 }
@@ -216,6 +221,7 @@ export class RegistryClient {
     });
     if (isSigned) await this.#checkSignature(sent, reply);
     if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
+    if (isSigned) delete reply.signed; // it has done its work, and means nothing without the request
     return reply;
   }
 
@@ -230,7 +236,7 @@ export class RegistryClient {
       } is refused: ${problem}`,
       {
         hint:
-          "Compare --registry-key with the key that `pilot rendezvous status` shows on the server. " +
+          "Compare --registry-key with the key that `pilotctl rendezvous status` shows on the server. " +
           "Registries that do not sign answers need a daemon without --registry-key.",
       },
     );
@@ -281,7 +287,7 @@ function pinned(text: string): Uint8Array {
   const key = decodeBase64(text);
   if (key !== undefined && isUsablePublicKey(key)) return key;
   throw new PilotError("invalid_argument", `Not a public key of a registry: "${text}"`, {
-    hint: "It is the base64 of 32 bytes that `pilot rendezvous status` shows.",
+    hint: "It is the base64 of 32 bytes that `pilotctl rendezvous status` shows.",
   });
 }
 
@@ -293,12 +299,27 @@ function unavailable(reason: string, cause?: unknown): PilotError {
   });
 }
 
+/** What a refusal names: `node 7: node not found`, `hostname "x" not found`. */
+const NOT_FOUND = /^(?:(node|network) (\d+): .*|(hostname) (".*")) ?not found$/;
+
 function registryFailure(type: string, text: string): PilotError {
   const code = ERROR_CODES.find(([part]) => text.includes(part))?.[1] ?? "denied";
   if (code === "not_found") {
-    return new PilotError(code, `The registry knows no such thing: ${text}`, {
-      hint: "It may be private: names and endpoints of private nodes show to trusted peers only.",
+    const [, number, id, hostname, name] = NOT_FOUND.exec(text) ?? [];
+    const kind = number ?? hostname;
+    const message = kind === undefined
+      ? `The registry knows no such thing: ${text}`
+      : `${kind[0]!.toUpperCase()}${kind.slice(1)} ${id ?? name} not found in the registry`;
+    return new PilotError(code, message, {
+      hint: kind === "network"
+        ? "See which there are: pilotctl network list"
+        : "It may be private: names and endpoints of private nodes show to trusted peers only.",
     });
   }
-  return new PilotError(code, `Registry refused ${type}: ${text}`);
+  const isMasked = text === "request failed";
+  return new PilotError(code, `Registry refused ${type}: ${text}`, {
+    ...(isMasked
+      ? { hint: "It does not tell why, mostly for want of rights: those of a member or an admin." }
+      : {}),
+  });
 }

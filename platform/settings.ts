@@ -317,7 +317,7 @@ function registryPins(
     throw new PilotError(
       "invalid_argument",
       "TLS with the registry needs the fingerprint of its certificate",
-      { hint: "Give --registry-fingerprint; `pilot rendezvous status` shows it on the server." },
+      { hint: "Give --registry-fingerprint; `pilotctl rendezvous status` shows it on the server." },
     );
   }
   return {

@@ -16,7 +16,7 @@ export interface NetworkBackend {
   /**
    * Listens on a port. `onAccept` gets each established connection and must set its listener at once.
    *
-   * @throws {PilotError} `already_exists` with the text `port N already bound`.
+   * @throws {PilotError} `already_exists`.
    */
   bind(port: number, onAccept: (conn: Conn) => void): void;
   /** Stops listening; connections that were accepted live on. */

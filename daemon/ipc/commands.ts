@@ -22,7 +22,7 @@ import type { Backend, Json } from "./backend.ts";
 import { runHandshake } from "./handshake_commands.ts";
 import { runManaged, runNetwork } from "./network_commands.ts";
 import { MAX_HOSTNAME_BYTES, MAX_PING_TIMEOUT_MS, MAX_TAGS } from "./limits.ts";
-import { CommandError, dialText, encodeReply, need, prefixed } from "./replies.ts";
+import { CommandError, commandError, dialText, encodeReply, need, prefixed } from "./replies.ts";
 
 /** What a command can use. */
 export interface CommandContext {
@@ -65,7 +65,14 @@ const json = (cmd: number, reply: Json): Reply => ({
 
 function bind({ bind }: CommandContext, payload: Uint8Array): Reply {
   const port = need(decodePort(payload));
-  bind(port);
+  try {
+    bind(port);
+  } catch (thrown) {
+    const error = PilotError.from(thrown, "internal");
+    throw error.code === "already_exists"
+      ? new CommandError(error, `port ${port} already bound`) // daemon.md §7.3
+      : error;
+  }
   return { cmd: Cmd.BindOk, payload: encodePort(port) };
 }
 
@@ -94,9 +101,9 @@ async function dial(
 
 function hostnameOf(payload: Uint8Array, prefix: string): string {
   if (payload.length > MAX_HOSTNAME_BYTES) {
-    throw new PilotError(
-      "invalid_argument",
-      `${prefix}: hostname longer than ${MAX_HOSTNAME_BYTES} bytes`,
+    throw commandError(
+      prefix,
+      new PilotError("invalid_argument", `Hostname longer than ${MAX_HOSTNAME_BYTES} bytes`),
     );
   }
   return need(decodeText(payload), prefix);
@@ -108,7 +115,8 @@ function resolveHostname(
 ): Promise<Reply> {
   const name = "resolve_hostname";
   if (payload.length === 0) {
-    throw new PilotError("invalid_argument", `${name}: missing hostname`);
+    const error = new PilotError("invalid_argument", "The hostname is empty");
+    throw new CommandError(error, `${name}: missing hostname`);
   }
   const hostname = hostnameOf(payload, name);
   return prefixed(

@@ -9,7 +9,7 @@ import { Cmd, decodeHandshake, type IpcHandshake } from "../../protocol/ipc.ts";
 import type { Json } from "./backend.ts";
 import type { CommandContext, Reply } from "./commands.ts";
 import { MAX_REASON_BYTES } from "./limits.ts";
-import { encodeReply, need, prefixed } from "./replies.ts";
+import { commandError, encodeReply, need, prefixed } from "./replies.ts";
 
 /**
  * Carries out a handshake sub-command.
@@ -25,9 +25,9 @@ export function runHandshake(
 ): Promise<Reply> {
   const request = need(decodeHandshake(payload));
   if (payload.length > MAX_REASON_BYTES + 5) {
-    throw new PilotError(
-      "invalid_argument",
-      `handshake: text longer than ${MAX_REASON_BYTES} bytes`,
+    throw commandError(
+      "handshake",
+      new PilotError("invalid_argument", `The reason is longer than ${MAX_REASON_BYTES} bytes`),
     );
   }
   const name = request.sub === "send" ? "request" : request.sub;

@@ -456,13 +456,13 @@ function dialError(conn: HostConn): PilotError {
   const where = `${formatAddress(conn.remoteAddress)} port ${conn.remotePort}`;
   const code = conn.error?.code ?? "connection_closed";
   if (code === "connection_refused") {
-    return new PilotError(code, `connection refused: nothing listens on ${where}`, {
+    return new PilotError(code, `Connection refused: nothing listens on ${where}`, {
       hint: "Start a listener on that port, or choose another port.",
       cause: conn.error,
     });
   }
   if (code === "timeout") {
-    return new PilotError(code, `dial timeout: no answer from ${where}`, {
+    return new PilotError(code, `No answer from ${where}`, {
       hint:
         "The peer may be offline, unreachable, or not trust this node yet; see `pilotctl trust`.",
       cause: conn.error,

@@ -46,7 +46,7 @@ export class PortTable {
    */
   bind(port: number, handler: AcceptHandler): void {
     if (this.#listeners.has(port)) {
-      throw new PilotError("already_exists", `port ${port} already bound`, {
+      throw new PilotError("already_exists", `Port ${port} is already bound`, {
         hint: "Another client or a built-in service listens there; choose another port.",
       });
     }

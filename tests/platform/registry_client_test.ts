@@ -73,6 +73,31 @@ Deno.test("RegistryClient turns the registry's error texts into codes", async (t
   }
 });
 
+Deno.test("RegistryClient names what the registry does not have, and what to do about it", () =>
+  withClient(async ({ server, client }) => {
+    const cases: [string, string, RegExp][] = [
+      ["node 7: node not found", "Node 7 not found in the registry", /may be private/],
+      ["node 7: not found", "Node 7 not found in the registry", /may be private/],
+      ['hostname "x" not found', 'Hostname "x" not found in the registry', /may be private/],
+      ["network 3: network not found", "Network 3 not found in the registry", /network list/],
+      ["request failed", "Registry refused resolve: request failed", /does not tell why/],
+    ];
+    for (const [error, message, hint] of cases) {
+      server.auto = () => ({ error });
+      await assert.rejects(client.request({ type: "resolve" }), { message, hint });
+    }
+  }));
+
+Deno.test("RegistryClient mentions TLS when the registry ends a connection before any answer", () =>
+  withClient(async ({ server, client }) => {
+    const outcome = assert.rejects(client.request({ type: "lookup" }), {
+      code: "unavailable",
+      message: /without an answer.*TLS/,
+    });
+    (await server.next()).connection.close();
+    await outcome;
+  }));
+
 Deno.test("RegistryClient connects again and sends once more what was lost with the connection", () =>
   withClient(async ({ server, client }) => {
     server.auto = ({ type }) => type === "hello" ? { ok: true } : undefined;
