@@ -4,7 +4,9 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { PilotError } from "../protocol/errors.ts";
 import type { Driver } from "../sdk/mod.ts";
 import type { RawConfig } from "../platform/config.ts";
 import type { Env, Settings } from "../platform/settings.ts";
@@ -41,6 +43,9 @@ export interface CliHost {
   /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
   onInterrupt(handler: () => void): () => void;
 }
+
+/** Commands that make the config file they are given. */
+const MAKES_CONFIG: readonly string[] = ["init", "config"];
 
 /** One call of one command. */
 export class Invocation implements AsyncDisposable {
@@ -105,7 +110,7 @@ export class Invocation implements AsyncDisposable {
 
   async #resolveSettings(rawConfig?: RawConfig): Promise<Settings> {
     const { resolveSettings } = await import("../platform/settings.ts");
-    return resolveSettings({
+    const settings = resolveSettings({
       flags: {
         home: this.options.text("home"),
         config: this.options.text("config"),
@@ -116,6 +121,15 @@ export class Invocation implements AsyncDisposable {
       env: this.host.env,
       ...(rawConfig === undefined ? {} : { rawConfig }),
     });
+    const isNamed = this.options.has("config") && rawConfig === undefined;
+    if (
+      isNamed && !MAKES_CONFIG.includes(this.command.name()) && !existsSync(settings.configPath)
+    ) {
+      throw new PilotError("not_found", `No such config file: ${settings.configPath}`, {
+        hint: "Check --config, or make the file: pilotctl init --config FILE",
+      });
+    }
+    return settings;
   }
 
   /** The connection to the daemon, opened at the first call and closed with the command. */

@@ -6,7 +6,7 @@
  */
 
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { existsSync } from "node:fs";
 import {
@@ -208,7 +208,7 @@ export function resolveSettings(input: SettingInput = {}): Settings {
   const [socket, socketSource] = pick(
     flags.socket,
     env("PILOT_SOCKET"),
-    config.socket,
+    inConfig(config.socket, configPath, userHome),
     homeSource === "default" ? sharedSocket(env) : join(home, SOCKET_NAME),
   );
   const [registry, registrySource] = pick(
@@ -265,7 +265,8 @@ export function resolveDaemonOptions(
     beacon: settings.beacon,
     listen: flags.listen ?? config.listen ?? ":0",
     identity: absolute(
-      flags.identity ?? config.identity ?? join(home, "identity.json"),
+      flags.identity ?? inConfig(config.identity, settings.configPath, userHome) ??
+        join(home, "identity.json"),
       userHome,
     ),
     hostname: flags.hostname ?? config.hostname,
@@ -386,6 +387,16 @@ function sharedSocket(env: Env): string {
 }
 
 /** Config files are not read by a shell: `~/` is expanded here. */
+/** A path in a config file starts from there, wherever the program that reads it was started. */
+function inConfig(
+  path: string | undefined,
+  configPath: string,
+  userHome: string,
+): string | undefined {
+  if (path === undefined || path === "") return path;
+  return path.startsWith("~/") ? absolute(path, userHome) : resolve(dirname(configPath), path);
+}
+
 function absolute(path: string, userHome: string): string {
   return path.startsWith("~/") ? join(userHome, path.slice(2)) : resolve(path);
 }

@@ -128,8 +128,10 @@ function pathMode(isRelayOnly: boolean, isNoRelay: boolean): DaemonFlags["pathMo
 
 /** The command line of `daemon run` that repeats what was given to `daemon start`. */
 async function runArguments(call: Invocation): Promise<string[]> {
+  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
   const settings = await call.settings();
-  const args = ["daemon", "run", "--home", settings.home, "--config", settings.configPath];
+  const args = ["daemon", "run", "--home", settings.home];
+  if (call.options.has("config")) args.push("--config", settings.configPath);
   args.push(
     "--socket",
     settings.socket,
@@ -144,7 +146,10 @@ async function runArguments(call: Invocation): Promise<string[]> {
     endpoint: flags.endpoint,
     "registry-fingerprint": flags.registryFingerprint,
     "registry-key": flags.registryKey,
-    identity: flags.identity,
+    // As seen from here: the daemon starts in another directory.
+    identity: flags.identity === undefined
+      ? undefined
+      : resolveDaemonOptions(settings, flags).identity,
     hostname: flags.hostname,
     email: flags.email,
     keepalive: flags.keepaliveMs === undefined ? undefined : `${flags.keepaliveMs}ms`,
@@ -270,6 +275,23 @@ async function stop(call: Invocation): Promise<Outcome> {
 /** What `daemon status --check` ends with when no daemon answers (services-cli.md §6.4). */
 const EXIT_NOT_RESPONSIVE = 1;
 
+/** Keys of `info` that `daemon status` passes on. */
+const STATUS_KEYS = [
+  "node_id",
+  "address",
+  "hostname",
+  "registration",
+  "registration_error",
+  "uptime_secs",
+  "peers",
+  "connections",
+] as const;
+
+function unregistered({ registration, registration_error }: Record<string, unknown>): string {
+  const why = registration_error === undefined ? "" : ` (${registration_error})`;
+  return `${registration ?? "none"}${why}`;
+}
+
 async function status(call: Invocation): Promise<Outcome> {
   const settings = await call.settings();
   const { pid, info } = await findPid(call);
@@ -284,9 +306,7 @@ async function status(call: Invocation): Promise<Outcome> {
     pid_file: settings.pidPath,
     socket: settings.socket,
   };
-  for (const key of ["node_id", "address", "hostname", "uptime_secs", "peers", "connections"]) {
-    if (info?.[key] !== undefined) data[key] = info[key];
-  }
+  for (const key of STATUS_KEYS) if (info?.[key] !== undefined) data[key] = info[key];
   const state = responsive
     ? call.style.good("running")
     : pid === undefined
@@ -298,6 +318,7 @@ async function status(call: Invocation): Promise<Outcome> {
     ["Socket", settings.socket],
     ["Address", info?.address],
     ["Hostname", info?.hostname],
+    ["Registration", info === undefined || isRegistered(info) ? "" : unregistered(info)],
     ["Uptime", uptime],
     ["Peers", info?.peers],
     ["Connections", info?.connections],
@@ -358,7 +379,7 @@ export const daemonGroup: CommandGroup = {
         }],
         examples: ["daemon status", "daemon status --check && echo up"],
         returns:
-          "running, responsive, pid, pid_file, socket, node_id, address, hostname, uptime_secs, peers, connections",
+          "running, responsive, pid, pid_file, socket, node_id, address, hostname, registration, registration_error, uptime_secs, peers, connections",
         run: status,
       },
     ],

@@ -68,6 +68,8 @@ Deno.test("daemon start comes back when the socket answers, daemon stop when it 
       home,
       "--hostname",
       "good",
+      "--identity",
+      "id.json",
       "--no-echo",
       "--nameserver",
       "-keepalive",
@@ -88,6 +90,7 @@ Deno.test("daemon start comes back when the socket answers, daemon stop when it 
     assert.equal((await Deno.stat(join(home, "pilot.log"))).mode! & 0o777, 0o600);
     const options = JSON.parse(await Deno.readTextFile(join(home, "options.json")));
     assert.equal(options.home, home);
+    assert.equal(options.identity, join(Deno.cwd(), "id.json")); // although it runs elsewhere
     assert.equal(options.noEcho, true);
     assert.equal(options.noDataExchange, false);
     assert.equal(options.nameserver, true);

@@ -71,6 +71,16 @@ Deno.test("resolveSettings gives absolute paths and expands ~/ from the config",
   });
 });
 
+Deno.test("relative paths in the config file start from there, wherever a program runs", async () => {
+  await withHome({ socket: "run/s.sock", identity: "id.json" }, (home) => {
+    const settings = resolveSettings({ flags: { home }, env: env({}) });
+    assert.equal(settings.socket, join(home, "run/s.sock"));
+    assert.equal(resolveDaemonOptions(settings).identity, join(home, "id.json"));
+    const given = resolveDaemonOptions(settings, { identity: "my.json" });
+    assert.equal(given.identity, join(Deno.cwd(), "my.json"));
+  });
+});
+
 Deno.test("resolveSettings names file and key of an unfit value", async () => {
   await withHome({ public: "maybe" }, (home) => {
     assert.throws(
