@@ -43,7 +43,7 @@ export interface GatherOptions {
  * @param options How many.
  * @param next Waits for one; undefined when there will be no more.
  * @returns The outcome; undefined when everything is printed.
- * @throws {PilotError} `timeout` with what arrived, when a count was asked for and not reached.
+ * @throws {PilotError} `timeout` with what arrived, when a count was asked for and not reached; `aborted` likewise.
  */
 export async function gather(
   call: Invocation,
@@ -67,11 +67,22 @@ export async function gather(
       else arrivals.push(arrival.data);
     }
   };
+  /** What came before Ctrl-C is not lost. */
+  const interrupted = () =>
+    call.failure(
+      "aborted",
+      `${what}: interrupted after ${isEndless ? seen : `${seen} of ${count}`}`,
+      {
+        ...(isEndless ? {} : { data: { [key]: arrivals, timeout: false } }),
+      },
+    );
   let timedOut = false;
   try {
     await within(limit, call.signal, what, loop);
   } catch (error) {
-    timedOut = error instanceof PilotError && error.code === "timeout";
+    const code = error instanceof PilotError ? error.code : undefined;
+    timedOut = code === "timeout";
+    if (code === "aborted" && call.signal.aborted) throw interrupted();
     if (!timedOut) throw error;
   }
   if (isEndless) return undefined;

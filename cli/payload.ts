@@ -39,7 +39,15 @@ export async function readPayload(call: Invocation): Promise<Uint8Array> {
   if (path === undefined && call.host.stdin.isTerminal) {
     throw usageError("Nothing to send", "Give --data TEXT, --file PATH, or pipe something in.");
   }
-  return await collect(call.host.stdin.readable());
+  const content = await collect(call.host.stdin.readable());
+  // Run by a program without a terminal, a forgotten --data must not become an empty message.
+  if (content.length === 0 && path === undefined) {
+    throw usageError(
+      "Nothing to send: standard input is empty",
+      'Give --data TEXT (--data "" for nothing), --file PATH, or pipe something in.',
+    );
+  }
+  return content;
 }
 
 async function readWholeFile(path: string): Promise<Uint8Array> {

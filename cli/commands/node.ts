@@ -50,7 +50,7 @@ function infoText(state: Info, call: Invocation): string {
         : "off",
     ],
     ["Identity", state.public_key.slice(0, 16)],
-    ["Networks", networks.join(", ")],
+    ["Networks", state.node_id === 0 ? "" : networks.join(", ")],
     ["Traffic", `${formatBytes(state.bytes_sent)} sent, ${formatBytes(state.bytes_recv)} received`],
     ["Packets", `${state.pkts_sent} sent, ${state.pkts_recv} received`],
     ["Pending", state.handshake_pending_count || ""],
@@ -103,8 +103,10 @@ function more(total: number): string {
 
 async function health(call: Invocation): Promise<Outcome> {
   const state = await (await call.driver()).health({ signal: call.signal });
+  const extra: Record<string, unknown> = { ...state }; // keys that only our daemon has
   const text = fields([
     ["Status", state.status],
+    ["Registration", extra.registration],
     ["Uptime", formatUptime(state.uptime_seconds)],
     ["Connections", state.connections],
     ["Peers", state.peers],
