@@ -78,6 +78,27 @@ export function parseNode(text: string): number {
   return node;
 }
 
+/** Highest network number. */
+const MAX_NETWORK = 0xffff;
+
+/**
+ * A network number.
+ *
+ * @param text Decimal digits.
+ * @returns The network, 0..65535.
+ * @throws {PilotError} `invalid_argument`.
+ */
+export function parseNetwork(text: string): number {
+  const network = /^\d{1,5}$/.test(text) ? Number(text) : MAX_NETWORK + 1;
+  if (network > MAX_NETWORK) {
+    throw usageError(
+      `Not a network number: "${text}"`,
+      "Networks have numbers, see: pilotctl network list",
+    );
+  }
+  return network;
+}
+
 /**
  * A size in MB, fractions allowed.
  *

@@ -38,6 +38,9 @@ export const GROUPS: readonly CommandGroup[] = [
   serversGroup,
 ];
 
+/** Descriptions are wrapped when the terminal leaves them this much room beside the names, columns. */
+const MIN_WRAPPED_COLUMNS = 20;
+
 /** A program that is ready to parse. */
 export interface Program {
   /** The root of the tree. */
@@ -68,6 +71,7 @@ export function buildProgram(host: CliHost): Program {
       getOutHasColors: () => false,
     });
   root.configureHelp({
+    minWidthToWrap: MIN_WRAPPED_COLUMNS,
     // Every command has options: saying so on each line only hides the arguments.
     subcommandTerm: (command) =>
       [command.name(), ...command.registeredArguments.map(argumentTerm)].join(" "),

@@ -139,7 +139,16 @@ export function addCommand(
     command.addHelpText("after", `\nExamples:\n${lines}`);
   }
   for (const child of entry.commands ?? []) addCommand(command, child, invoke);
-  command.action(() => invoke(entry, command));
+  const isFamily = entry.commands !== undefined && entry.args === undefined;
+  if (isFamily) command.allowExcessArguments(true); // a sub-command that was misspelt
+  command.action(() => {
+    const [excess] = command.args;
+    if (isFamily && excess !== undefined) {
+      const names = entry.commands?.map(({ name }) => name).join(", ");
+      throw usageError(`Unknown command '${entry.name} ${excess}'`, `There are: ${names}.`);
+    }
+    return invoke(entry, command);
+  });
 }
 
 function makeOption(spec: OptionSpec): Option {

@@ -122,7 +122,11 @@ export async function ensurePrivateDir(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: PRIVATE_DIR_MODE });
   } catch (error) {
-    throw PilotError.from(error, "io_error", `Cannot use directory ${path}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PilotError("io_error", `Cannot use directory ${path}: ${reason}`, {
+      cause: error,
+      hint: "Choose another one, or see who may write there.",
+    });
   }
 }
 

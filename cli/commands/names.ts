@@ -9,7 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import { fields, type Outcome, printable, table } from "../output.ts";
-import { parseCount, parseDuration, parsePort } from "../parse.ts";
+import { parseDuration, parseNetwork, parsePort } from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
 import { sleepUnless } from "../wait.ts";
 
@@ -40,12 +40,6 @@ function checkCount(call: Invocation, type: RecordType, most: number): void {
       "See: pilotctl name --help",
     );
   }
-}
-
-function parseNetwork(text: string): number {
-  const network = parseCount(text);
-  if (network > 0xffff) throw usageError(`Not a network number: "${text}"`);
-  return network;
 }
 
 function waitOptions(call: Invocation) {

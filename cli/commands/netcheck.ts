@@ -143,7 +143,10 @@ function skewText(skew: number | null): string {
 
 function daemonText({ endpoint, endpoint_proven, registration }: DaemonReport): string {
   const proof = endpoint_proven === null ? "" : endpoint_proven ? ", proven" : ", not proven";
-  return `${registration ?? "running"}, seen as ${endpoint ?? "?"}${proof}`;
+  const isKnown = endpoint !== null && !/^(?:0\.0\.0\.0|\[::\]):/.test(endpoint); // nobody has seen that one
+  return `${registration ?? "running"}, ${
+    isKnown ? `seen as ${endpoint}${proof}` : "not seen by the beacon"
+  }`;
 }
 
 /** The command. */

@@ -8,13 +8,11 @@ import type { JsonObject } from "../../sdk/mod.ts";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { type Outcome, table } from "../output.ts";
-import { parseCount } from "../parse.ts";
+import { parseNetwork } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 
 function networkOf(call: Invocation): number {
-  const network = parseCount(call.arg(0, "network"));
-  if (network > 0xffff) throw usageError(`Not a network number: "${call.args[0]}"`);
-  return network;
+  return parseNetwork(call.arg(0, "network"));
 }
 
 function text(value: unknown): string {

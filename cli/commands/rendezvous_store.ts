@@ -30,7 +30,10 @@ async function backup(call: Invocation): Promise<Outcome> {
   return {
     data: { file, store, bytes, nodes, schema },
     text: `${printable(file)}: ${nodes} nodes, ${bytes} bytes, checked.
-To restore: stop the server, put the file into a new directory as registry.db, start with --store on it.`,
+To restore: stop the server, put the file into a new directory as registry.db, start with --store on it.
+Daemons that pin its keys need them there, too: registry.json, tls.crt and tls.key of ${
+      printable(store)
+    }.`,
   };
 }
 

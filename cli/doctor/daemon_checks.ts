@@ -98,13 +98,21 @@ const registration: Check = {
       ? Boolean(info.node_id)
       : info.registration === "registered";
     const reason = info.registration_error === undefined ? "" : `: ${info.registration_error}`;
+    const isElsewhere = typeof info.registry === "string" && info.registry !== settings.registry;
+    if (!isRegistered && isElsewhere) {
+      return fail(
+        `The daemon is not registered${reason}`,
+        `It tries ${info.registry}, the settings say ${settings.registry}: restart it, or correct --registry, ` +
+          "PILOT_REGISTRY or config.json.",
+      );
+    }
     if (!isRegistered) {
       return fail(
         `The daemon is not registered${reason}`,
         "It keeps trying. See the registry below, and --hostname if the name is taken.",
       );
     }
-    if (typeof info.registry === "string" && info.registry !== settings.registry) {
+    if (isElsewhere) {
       return warn(
         `The daemon is registered at ${info.registry}, the settings say ${settings.registry}`,
         "Restart the daemon, or correct --registry, PILOT_REGISTRY or config.json.",

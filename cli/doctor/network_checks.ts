@@ -107,7 +107,9 @@ const clock: Check = {
   id: "clock",
   title: "Clock",
   run({ network }) {
-    const skew = network?.registry.skew_ms ?? null;
+    if (network === undefined) return NO_NETWORK;
+    if (!network.registry.reachable) return skip("the registry does not answer");
+    const skew = network.registry.skew_ms;
     if (skew === null) return skip("the registry does not tell its time");
     const off = Math.abs(skew);
     if (off < SKEW_WARN_MS) return ok(`agrees with the registry's within ${formatMillis(off)}`);

@@ -129,6 +129,19 @@ Deno.test("doctor looks at the rest when the config file cannot be used", () =>
     assert.equal(status.identity, "ok");
     assert.equal(status.daemon, "ok");
     assert.equal(status.registry, "skip");
+    assert.equal(detail.clock, detail.registry); // it was not asked, so it did not fail to tell
+  }));
+
+Deno.test("doctor says where a daemon tries in vain to register when the settings say otherwise", () =>
+  withHome(async (home) => {
+    await using server = await start();
+    const options = daemon(server, { registration: "retrying", registry: "192.0.2.1:9000" });
+    const places = ["--registry", server.registryAddr, "--beacon", server.beaconAddr];
+    const { data } = await runJson(["doctor", "--home", home, ...places], options);
+    const { checks } = data as { checks: Found[] };
+    const found = checks.find(({ id }) => id === "registration");
+    assert.equal(found?.status, "fail");
+    assert.match(found.fix!, /tries 192\.0\.2\.1:9000, the settings say 127/);
   }));
 
 Deno.test("doctor tells what is wrong with a running daemon", () =>

@@ -80,7 +80,7 @@ Deno.test("name says what is wrong with its arguments before it asks the daemon"
     ["query ns X a", /Not a record type: "X"/],
     ["query ns A a b", /Too many arguments/],
     ["query ns S 0", /Missing argument: port/],
-    ["query ns S lab 80", /Not a whole number: "lab"/],
+    ["query ns S lab 80", /Not a network number: "lab"/],
     ["query ns S 70000 80", /Not a network number/],
     ["query ns S 0 70000", /Not a port/],
     ["register ns A", /Missing required argument 'name'/],

@@ -69,6 +69,11 @@ Deno.test("usage errors name what is wrong and suggest what was meant", async ()
     [["ping", "a", "--cuont", "3"], /Unknown option '--cuont'\nhint: +Did you mean --count\?/],
     [["ping"], /Missing required argument 'target'/],
     [["info", "extra"], /Too many arguments/],
+    [
+      ["rendezvous", "statsu"],
+      /Unknown command 'rendezvous statsu'\nhint: +There are: run, status, backup, import/,
+    ],
+    [["network", "join", "lab"], /Not a network number: "lab"\nhint: .*network list/],
     [["ping", "a", "--count", "x"], /Option --count: Not a whole number: "x"/],
     [["ping", "a", "--count", "0"], /Option --count: Must be at least 1/],
     [["ping", "a", "--count"], /argument missing/],

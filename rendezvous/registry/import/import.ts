@@ -45,6 +45,12 @@ export interface ImportResult {
  */
 export async function importSnapshot(options: ImportOptions): Promise<ImportResult> {
   const bytes = await read(options.file);
+  if (isDatabase(bytes)) {
+    throw new PilotError("invalid_argument", `Cannot import ${options.file}: it is a database`, {
+      hint:
+        "A backup needs no import: put it into a new directory as registry.db and start with --store on it.",
+    });
+  }
   const warnings: string[] = [];
   const checksum = verifyChecksum(bytes);
   if (checksum !== "good") {
@@ -89,6 +95,13 @@ function convert(bytes: Uint8Array, file: string): ReturnType<typeof convertSnap
     if (error instanceof BadRecord) throw refusal(file, error.message);
     throw error;
   }
+}
+
+/** What SQLite files begin with. */
+const SQLITE_MAGIC = new TextEncoder().encode("SQLite format 3\0");
+
+function isDatabase(bytes: Uint8Array): boolean {
+  return SQLITE_MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
 function refusal(file: string, what: string): PilotError {
