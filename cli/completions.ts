@@ -33,6 +33,15 @@ function flagsOf(catalog: Catalog, name: string): string[] {
   );
 }
 
+/** Flags that are followed by a value of their own: it is no command. */
+function valueFlags(catalog: Catalog): string[] {
+  const all = Object.values(catalog.commands).flatMap(({ options }) => options);
+  const flags = [...all.map(({ flags }) => flags), ...Object.keys(catalog.global_flags)];
+  return [...new Set(flags.filter((text) => text.includes("<")))].flatMap((text) =>
+    text.match(/--[a-z-]+/g) ?? []
+  );
+}
+
 /** Words that may follow a prefix of command names. */
 function wordsAfter(catalog: Catalog, prefix: string): string[] {
   const words = Object.keys(catalog.commands)
@@ -56,9 +65,14 @@ function bash(catalog: Catalog): string {
     return `    "${name}") words="${words.join(" ")}" ;;`;
   });
   return `_pilotctl() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" command="" words="" word
+  local current="\${COMP_WORDS[COMP_CWORD]}" command="" words="" word value=""
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) ;; *) case " ${families(catalog).join(" ")} " in
+    # bash makes words of their own of the = and : in --home=x and host:port
+    case "$word" in =|:) value=1; continue ;; esac
+    if [ -n "$value" ]; then value=""; continue; fi
+    case "$word" in ${valueFlags(catalog).join("|")}) value=1 ;; -*) ;; *) case " ${
+    families(catalog).join(" ")
+  } " in
       *" $command "*) command="$command $word" ;;
       *) [ -z "$command" ] && command="$word" ;;
     esac ;; esac

@@ -37,15 +37,20 @@ export async function main(
     await program.root.parseAsync(argv.args, { from: "user" });
     return program.exitCode();
   } catch (thrown) {
-    return report(thrown, json, host);
+    return report(thrown, json, host, args);
   }
 }
 
-function report(thrown: unknown, json: boolean, host: CliHost): number {
+function report(
+  thrown: unknown,
+  json: boolean,
+  host: CliHost,
+  args: readonly string[],
+): number {
   if (thrown instanceof OutputClosed) return OutputClosed.exitCode;
   if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT_OK; // help, version
   const error = thrown instanceof CommanderError
-    ? usageErrorOf(thrown)
+    ? usageErrorOf(thrown, args)
     : PilotError.from(thrown, "internal");
   try {
     if (json) {
@@ -70,8 +75,12 @@ function report(thrown: unknown, json: boolean, host: CliHost): number {
 }
 
 /** Commander's `error: unknown option '--x'` and `(Did you mean --y?)` become message and hint. */
-function usageErrorOf(error: CommanderError): PilotError {
+function usageErrorOf(error: CommanderError, args: readonly string[]): PilotError {
   if (error.code === "commander.help") {
+    const asked = args.slice(args.indexOf("help") + 1).find((arg) => !arg.startsWith("-"));
+    if (args.includes("help") && asked !== undefined) {
+      return usageError(`Unknown command '${asked}'`, "Add --help to see them.");
+    }
     return usageError("A sub-command is missing", "Add --help to see them.");
   }
   const [first = "", ...rest] = error.message.split("\n");

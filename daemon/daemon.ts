@@ -141,6 +141,7 @@ export class Daemon implements Backend, AsyncDisposable {
       hostname: parts.known?.hostname ?? "",
       fixed: options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint),
       isHidden: options.pathMode === "relay-only",
+      leave: (deregister) => this.registration.leave(deregister),
       warn: (message, fields) => this.#log.warn(message, fields),
       wanted: {
         ...(options.hostname === undefined ? {} : { hostname: options.hostname }),

@@ -38,6 +38,7 @@ export class Directory implements DirectoryBackend {
   readonly #fixed: Endpoint | undefined;
   readonly #isHidden: boolean;
   readonly #addresses: () => LocalAddresses;
+  readonly #leave: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
   readonly #warn: (message: string, fields: Record<string, unknown>) => void;
   #observed: Endpoint | undefined;
 
@@ -55,6 +56,8 @@ export class Directory implements DirectoryBackend {
     isHidden?: boolean;
     /** Default: the system's. */
     addresses?: () => LocalAddresses;
+    /** Carries a deregistration out such that nothing registers again. */
+    leave?: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
     /** Told what went wrong without doing harm. */
     warn?: (message: string, fields: Record<string, unknown>) => void;
   }) {
@@ -72,6 +75,7 @@ export class Directory implements DirectoryBackend {
     this.#addresses = options.local.host.includes(":")
       ? addresses
       : () => ({ ...addresses(), globalIpv6: [] });
+    this.#leave = options.leave ?? ((deregister) => deregister());
     this.#warn = options.warn ?? (() => {});
   }
 
@@ -212,7 +216,7 @@ export class Directory implements DirectoryBackend {
   }
 
   deregister(): Promise<JsonObject> {
-    return this.#registry.deregister();
+    return this.#leave(() => this.#registry.deregister());
   }
 
   network(type: string, fields: JsonObject): Promise<JsonObject> {

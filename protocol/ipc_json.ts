@@ -186,6 +186,8 @@ export interface IpcHandshakeStatus {
   status: string;
   /** The peer. */
   node_id: number;
+  /** Ours: trust is mutual already, although the status says "sent" for drivers that know nothing else. */
+  already_trusted?: boolean;
 }
 
 /** A trust request that waits for us (§7.4). */

@@ -42,7 +42,8 @@ async function ping(call: Invocation): Promise<Outcome> {
   const target = call.arg(0, "target");
   const count = options.number("count") ?? PING_COUNT;
   const intervalMs = options.number("interval") ?? PING_INTERVAL_MS;
-  const deadline = performance.now() + (options.number("timeout") ?? PING_TIMEOUT_MS);
+  const limitMs = options.number("timeout") ?? PING_TIMEOUT_MS;
+  const deadline = limitMs === 0 ? Infinity : performance.now() + limitMs;
   const driver = await call.driver();
   const address = await driver.resolveTarget(target, { signal });
   call.note(`PING ${formatAddress(address)}`);
@@ -215,7 +216,7 @@ export const diagnosticsGroup: CommandGroup = {
         },
         {
           flags: "--timeout <duration>",
-          description: "Longest time for all of it (30s)",
+          description: "Longest time for all of it, 0 for no limit (30s)",
           parse: parseDuration,
         },
       ],

@@ -21,7 +21,7 @@ async function handshake(call: Invocation): Promise<Outcome> {
   const target = call.arg(0, "target");
   const reply = await driver.handshake(target, call.args[1] ?? "", { signal });
   const node = reply.node_id;
-  if (TRUSTED_STATES.includes(reply.status)) {
+  if (reply.already_trusted === true || TRUSTED_STATES.includes(reply.status)) {
     const data = { ...reply, trusted: true };
     return { data, text: `Node ${node} is trusted already` };
   }

@@ -98,6 +98,12 @@ const registration: Check = {
       ? Boolean(info.node_id)
       : info.registration === "registered";
     const reason = info.registration_error === undefined ? "" : `: ${info.registration_error}`;
+    if (info.registration === "deregistered") {
+      return fail(
+        "The daemon was taken out of the registry with `pilotctl deregister`",
+        "To register it again: pilotctl daemon stop, pilotctl daemon start",
+      );
+    }
     const isElsewhere = typeof info.registry === "string" && info.registry !== settings.registry;
     if (!isRegistered && isElsewhere) {
       return fail(

@@ -14,8 +14,8 @@ export const RETRY_MIN_MS = 250;
 /** Longest wait between two attempts. */
 export const RETRY_MAX_MS = 15_000;
 
-/** Where registration stands, as `info` shows it. */
-export type RegistrationState = "registering" | "registered" | "retrying";
+/** Where registration stands, as `info` shows it; "deregistered" on request, until the daemon is started again. */
+export type RegistrationState = "registering" | "registered" | "retrying" | "deregistered";
 
 /** What registration needs from the daemon. */
 export interface RegistrationDeps {
@@ -47,6 +47,8 @@ export class RegistrationLoop {
   #running: Promise<void> | undefined;
   #again = false;
   #stopped = false;
+  /** Taken out of the registry on request: whatever would register again does not. */
+  #isOut = false;
 
   constructor(deps: RegistrationDeps) {
     this.#deps = deps;
@@ -66,9 +68,32 @@ export class RegistrationLoop {
   /** Registers now, or once more after the attempt that runs: an address has changed. */
   trigger(): void {
     this.#again = true;
-    if (this.#running !== undefined || this.#stopped) return;
+    if (this.#running !== undefined || this.#stopped || this.#isOut) return;
     this.#timers.clear();
     this.#running = this.#run().finally(() => this.#running = undefined);
+  }
+
+  /**
+   * Takes the node out of the registry and keeps it out: neither a heartbeat nor a change of address registers it
+   * again.
+   *
+   * @param deregister Asks the registry for it.
+   * @returns What that gave. When it fails, everything goes on as before.
+   */
+  async leave<T>(deregister: () => Promise<T>): Promise<T> {
+    this.#isOut = true;
+    this.#timers.clear();
+    try {
+      await this.#running;
+      const reply = await deregister();
+      this.#state = "deregistered";
+      this.#error = undefined;
+      return reply;
+    } catch (error) {
+      this.#isOut = false;
+      this.trigger();
+      throw error;
+    }
   }
 
   /** Ends the loop and resolves when nothing of it runs any more. */
@@ -79,7 +104,7 @@ export class RegistrationLoop {
   }
 
   async #run(): Promise<void> {
-    while (this.#again && !this.#stopped) {
+    while (this.#again && !this.#stopped && !this.#isOut) {
       this.#again = false;
       // What the attempt before has set would be a second chain of heartbeats.
       this.#timers.clear();
@@ -99,7 +124,7 @@ export class RegistrationLoop {
       this.#state = "registered";
       this.#error = undefined;
       this.#failures = 0;
-      this.#timers.after(this.#deps.keepaliveMs, () => this.#heartbeat());
+      this.#after(this.#deps.keepaliveMs, () => this.#heartbeat());
     } catch (thrown) {
       const error = PilotError.from(thrown, "internal", "Registration failed");
       // One line for an outage, not one for each attempt.
@@ -108,16 +133,20 @@ export class RegistrationLoop {
       }
       this.#error = error;
       this.#state = "retrying";
-      this.#timers.after(this.#backoffMs(), () => this.trigger());
+      this.#after(this.#backoffMs(), () => this.trigger());
     }
+  }
+
+  #after(ms: number, run: () => void): void {
+    if (!this.#isOut) this.#timers.after(ms, run);
   }
 
   #heartbeat(): void {
     if (this.#running !== undefined || this.#stopped) return;
     this.#running = this.#deps.heartbeat().then(
-      () => void this.#timers.after(this.#deps.keepaliveMs, () => this.#heartbeat()),
+      () => this.#after(this.#deps.keepaliveMs, () => this.#heartbeat()),
       // Whatever went wrong, registering afresh mends it and is idempotent.
-      () => void this.#timers.after(this.#backoffMs(), () => this.trigger()),
+      () => this.#after(this.#backoffMs(), () => this.trigger()),
     ).finally(() => {
       this.#running = undefined;
       // Asked for while the heartbeat was under way.

@@ -132,6 +132,26 @@ Deno.test("handshake waits for trust when asked, for the given time", async () =
   assert.deepEqual(waits, [[7, 5000], [7, 60_000]]);
 });
 
+Deno.test("handshake with a peer that is trusted already asks for nothing on its side", async () => {
+  const driver: Partial<CliDriver> = {
+    handshake: () => Promise.resolve({ status: "sent", node_id: 7, already_trusted: true }),
+  };
+  const { code, stdout } = await run(["handshake", "bob", "--wait"], { driver });
+  assert.deepEqual([code, stdout], [0, "Node 7 is trusted already\n"]);
+});
+
+Deno.test("ping has no limit of time with --timeout 0", async () => {
+  const limits: unknown[] = [];
+  const ping = (_address: unknown, options: { timeoutMs?: number } = {}) => {
+    limits.push(options.timeoutMs);
+    return Promise.resolve({ rtt_ms: 1, relayed: false });
+  };
+  const args = ["ping", ADDRESS, "--count", "2", "--interval", "0", "--timeout", "0"];
+  const { code, error } = await runJson(args, { driver: { resolveTarget, ping } as never });
+  assert.equal(code, 0, JSON.stringify(error));
+  assert.ok(limits.length === 2 && limits.every((limit) => Number(limit) > 0));
+});
+
 Deno.test("approve, reject and untrust take ids, addresses and hostnames", async () => {
   const calls: unknown[] = [];
   const reply = (node_id: number) => Promise.resolve({ status: "ok", node_id });

@@ -64,6 +64,8 @@ Deno.test("usage errors name what is wrong and suggest what was meant", async ()
   const cases: [string[], RegExp][] = [
     [[], /No command given/],
     [["daemon"], /sub-command is missing/],
+    [["help", "nonsense"], /Unknown command 'nonsense'/],
+    [["daemon", "help", "nonsense"], /Unknown command 'nonsense'/],
     [["sned-file"], /Unknown command 'sned-file'\nhint: +Did you mean send-file\?/],
     [["daemon", "strat"], /Did you mean one of start, status\?|Did you mean start\?/],
     [["ping", "a", "--cuont", "3"], /Unknown option '--cuont'\nhint: +Did you mean --count\?/],
@@ -139,10 +141,18 @@ Deno.test("completion scripts are accepted by bash and know commands and flags",
   const probe = `${script}
     COMP_WORDS=(pilotctl daemon st); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"
     COMP_WORDS=(pilotctl ping --co); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"
-    COMP_WORDS=(pilotctl --json sen); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"`;
+    COMP_WORDS=(pilotctl --json sen); COMP_CWORD=2; _pilotctl; echo "\${COMPREPLY[@]}"
+    COMP_WORDS=(pilotctl --home /x daemon st); COMP_CWORD=4; _pilotctl; echo "\${COMPREPLY[@]}"
+    COMP_WORDS=(pilotctl --beacon = h : 9 name r); COMP_CWORD=7; _pilotctl; echo "\${COMPREPLY[@]}"`;
   const { code, stdout } = await new Deno.Command("bash", { args: ["-c", probe] }).output();
   assert.equal(code, 0);
   const lines = new TextDecoder().decode(stdout).trim().split("\n");
-  assert.deepEqual(lines, ["start stop status", "--count --config", "send-message send-file send"]);
+  assert.deepEqual(lines, [
+    "start stop status",
+    "--count --config",
+    "send-message send-file send",
+    "start stop status",
+    "register",
+  ]);
   assert.match(completionScript("fish", catalog(root)), /complete -c pilotctl .* -a ping /);
 });

@@ -71,6 +71,46 @@ Deno.test("RegistrationLoop registers once and then sends heartbeats", async () 
   assert.equal(bench.clock.pending, 0);
 });
 
+Deno.test("RegistrationLoop stays out of the registry after leave, whatever would register it again", async () => {
+  const bench = new Bench();
+  bench.loop.trigger();
+  await bench.clock.run(1);
+  bench.heartbeatFails = true; // as the registry answers a node that it does not have
+  const asked: string[] = [];
+  const reply = await bench.loop.leave(() => Promise.resolve(asked.push("deregister")));
+  assert.equal(reply, 1);
+  assert.equal(bench.loop.state, "deregistered");
+  bench.loop.trigger();
+  await bench.clock.run(3 * KEEPALIVE_MS);
+  assert.deepEqual(bench.done, [["register", 0], ["first", 0]]);
+  assert.equal(bench.clock.pending, 0);
+  await bench.loop.stop();
+});
+
+Deno.test("RegistrationLoop lets a registration that is under way end before it leaves", async () => {
+  const bench = new Bench();
+  bench.delayMs = 100;
+  bench.loop.trigger();
+  const left = bench.loop.leave(() => Promise.resolve(bench.clock.now() - bench.start));
+  await bench.clock.run(1000);
+  assert.equal(await left, 200);
+  assert.equal(bench.loop.state, "deregistered");
+  assert.equal(bench.clock.pending, 0);
+  await bench.loop.stop();
+});
+
+Deno.test("RegistrationLoop goes on when leaving fails", async () => {
+  const bench = new Bench();
+  bench.loop.trigger();
+  await bench.clock.run(1);
+  const failing = () => Promise.reject(new PilotError("unavailable", "down"));
+  await assert.rejects(bench.loop.leave(failing), { code: "unavailable" });
+  await bench.clock.run(KEEPALIVE_MS);
+  assert.equal(bench.loop.state, "registered");
+  assert.equal(bench.times("heartbeat").length, 1);
+  await bench.loop.stop();
+});
+
 for (const fraction of [0, 0.5]) {
   Deno.test(`RegistrationLoop backs off while the registry is away (random ${fraction})`, async () => {
     const bench = new Bench(fraction);
