@@ -174,7 +174,9 @@ async function nameOf(dir: string, id: string): Promise<string> {
   if (exact !== undefined) return exact.name;
   const similar = files.filter(({ name }) => id !== "" && name.startsWith(id));
   if (similar.length > 1) {
-    throw new PilotError("invalid_argument", `${similar.length} messages begin with "${id}"`);
+    throw new PilotError("invalid_argument", `${similar.length} messages begin with "${id}"`, {
+      hint: "Give more of the id, see: pilotctl inbox",
+    });
   }
   if (similar.length === 0) throw noMessage(id);
   return similar[0]!.name;

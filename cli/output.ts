@@ -177,6 +177,17 @@ function pad(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - width(text)));
 }
 
+/**
+ * A number of things for people.
+ *
+ * @param count How many.
+ * @param noun One of them; its plural ends in s.
+ * @returns For example `1 message`, `2 messages`.
+ */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /**

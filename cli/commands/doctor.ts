@@ -10,7 +10,7 @@ import { probeInfo } from "../daemon_process.ts";
 import type { Check, CheckResult, CheckStatus, Patient } from "../doctor/check.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
-import { type Outcome, printable, type Style } from "../output.ts";
+import { counted, type Outcome, printable, type Style } from "../output.ts";
 import type { CommandSpec } from "../spec.ts";
 import { within } from "../wait.ts";
 
@@ -39,8 +39,8 @@ async function run(call: Invocation): Promise<Outcome> {
   const failed = count("fail");
   const data = { healthy: failed === 0, failed, warnings: count("warn"), checks };
   const summary = failed > 0
-    ? call.style.bad(`${failed} failed`) + `, ${data.warnings} warnings`
-    : call.style.good("Nothing failed") + `, ${data.warnings} warnings`;
+    ? call.style.bad(`${failed} failed`) + `, ${counted(data.warnings, "warning")}`
+    : call.style.good("Nothing failed") + `, ${counted(data.warnings, "warning")}`;
   const lines = checks.map((check) => checkText(check, call.style));
   return {
     data,

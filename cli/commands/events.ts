@@ -7,7 +7,7 @@
 import { usageError } from "../errors.ts";
 import { gather } from "../gather.ts";
 import type { Invocation } from "../invocation.ts";
-import type { Outcome } from "../output.ts";
+import { counted, type Outcome } from "../output.ts";
 import { parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
 import type { CommandGroup } from "../spec.ts";
@@ -56,7 +56,7 @@ async function publish(call: Invocation): Promise<Outcome> {
   await driver.publish(target, topic, payload, { signal: call.signal });
   return {
     data: { target, topic, bytes: payload.length },
-    text: `Published ${payload.length} bytes to ${topic}`,
+    text: `Published ${counted(payload.length, "byte")} to ${topic}`,
   };
 }
 

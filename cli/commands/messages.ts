@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import { formatAddress } from "../../protocol/address.ts";
+import { PilotError } from "../../protocol/errors.ts";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import {
@@ -16,7 +17,7 @@ import {
   removeOne,
   type StoredMessage,
 } from "../mailbox.ts";
-import { fields, formatBytes, type Outcome, printable, round, table } from "../output.ts";
+import { counted, fields, formatBytes, type Outcome, printable, round, table } from "../output.ts";
 import { oneOf, parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, readPayload } from "../payload.ts";
 import { ProgressBar } from "../progress.ts";
@@ -40,7 +41,9 @@ async function sendMessage(call: Invocation): Promise<Outcome> {
   });
   return {
     data: { target, type: receipt.type, bytes: receipt.bytes, ack: receipt.ack },
-    text: `Delivered ${receipt.bytes} bytes to ${formatAddress(receipt.address)} (${receipt.ack})`,
+    text: `Delivered ${counted(receipt.bytes, "byte")} to ${
+      formatAddress(receipt.address)
+    } (${receipt.ack})`,
   };
 }
 
@@ -61,6 +64,12 @@ async function sendFile(call: Invocation): Promise<Outcome> {
     onProgress: ({ bytes, total }) => bar.update(bytes, total),
     ...(name === undefined ? {} : { name }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  }).catch((error) => {
+    if (!call.signal.aborted) throw error;
+    throw new PilotError("aborted", `Sending ${printable(path)} was interrupted`, {
+      hint: "The same command goes on where it stopped.",
+      cause: error,
+    });
   });
   const elapsed = performance.now() - started;
   const sent = receipt.bytes - receipt.resumed;
@@ -99,7 +108,7 @@ async function inbox(call: Invocation): Promise<Outcome> {
       throw usageError(`Unexpected argument: ${id}`, "One message: pilotctl inbox remove ID");
     }
     const cleared = await clearMailbox(dir, "messages", timeOption(call, "before"));
-    return { data: { cleared }, text: `Removed ${cleared} messages` };
+    return { data: { cleared }, text: `Removed ${counted(cleared, "message")}` };
   }
   if (verb === "read" || verb === "remove") {
     if (id === undefined || rest.length > 0) {
@@ -184,7 +193,7 @@ async function received(call: Invocation): Promise<Outcome> {
   const verb = call.args[0];
   if (verb === "clear" || (verb === undefined && call.options.flag("clear"))) {
     const cleared = await clearMailbox(dir, "files", timeOption(call, "before"));
-    return { data: { cleared }, text: `Removed ${cleared} files` };
+    return { data: { cleared }, text: `Removed ${counted(cleared, "file")}` };
   }
   if (verb !== undefined && verb !== "list") {
     throw usageError(`Unknown argument: ${verb}`, "Use list or clear.");

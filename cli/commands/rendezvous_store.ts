@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
-import { type Outcome, printable } from "../output.ts";
+import { counted, type Outcome, printable } from "../output.ts";
 import type { CommandSpec } from "../spec.ts";
 
 const STORE_OPTION = {
@@ -29,7 +29,7 @@ async function backup(call: Invocation): Promise<Outcome> {
   const { bytes, nodes, schema } = await tools.backup({ store, file, force });
   return {
     data: { file, store, bytes, nodes, schema },
-    text: `${printable(file)}: ${nodes} nodes, ${bytes} bytes, checked.
+    text: `${printable(file)}: ${counted(nodes, "node")}, ${bytes} bytes, checked.
 To restore: stop the server, put the file into a new directory as registry.db, start with --store on it.
 Daemons that pin its keys need them there, too: registry.json, tls.crt and tls.key of ${
       printable(store)

@@ -12,7 +12,7 @@ import { usageError } from "../errors.ts";
 import { exchange, QUIET_MS } from "../exchange.ts";
 import { gather } from "../gather.ts";
 import type { Invocation } from "../invocation.ts";
-import type { Outcome } from "../output.ts";
+import { counted, type Outcome } from "../output.ts";
 import { parseCount, parseDuration, parsePort } from "../parse.ts";
 import {
   join,
@@ -92,14 +92,14 @@ async function converse(
         `No answer from ${target} port ${port} within ${timeoutMs / 1000} s`,
         {
           data: { target, port, sent, response: "" },
-          hint: `${sent} bytes were delivered.`,
+          hint: `${counted(sent, "byte")} delivered.`,
         },
       );
     }
     await conn.close({ signal });
     const { stdout } = call.host;
     if (lastByte !== undefined && lastByte !== NEWLINE && stdout.isTerminal) stdout.write("\n");
-    if (received === 0) call.note(`sent ${sent} bytes (no response)`);
+    if (received === 0) call.note(`sent ${counted(sent, "byte")} (no response)`);
     return { data: { target, port, sent, ...payloadFields(join(chunks), "response") } };
   } catch (error) {
     conn.abort();
@@ -212,7 +212,7 @@ async function dgram(call: Invocation): Promise<Outcome> {
   await driver.sendDatagram(target, port, payload, { signal: call.signal });
   return {
     data: { target, port, bytes: payload.length },
-    text: `Sent ${payload.length} bytes (delivery is not confirmed)`,
+    text: `Sent ${counted(payload.length, "byte")} (delivery is not confirmed)`,
   };
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { stat } from "node:fs/promises";
+import { counted } from "../output.ts";
 import process from "node:process";
 import { exists } from "../../platform/files.ts";
 import { linuxSocketProblem } from "../../platform/net/linux/self_test.ts";
@@ -156,8 +157,10 @@ const peers: Check = {
     const list = info.peer_list as readonly { node_id: number; relay: boolean }[];
     if (list.length === 0) return ok("no peers now");
     const relayed = list.filter(({ relay }) => relay).map(({ node_id }) => node_id);
-    if (relayed.length === 0) return ok(`${list.length} peers, all direct`);
-    if (options?.pathMode === "relay-only") return ok(`${list.length} peers, relayed as asked for`);
+    if (relayed.length === 0) return ok(`${counted(list.length, "peer")}, all direct`);
+    if (options?.pathMode === "relay-only") {
+      return ok(`${counted(list.length, "peer")}, relayed as asked for`);
+    }
     const reasons = new Map<string, number>();
     for (const node of relayed.slice(0, MAX_PEERS_ASKED)) {
       const reason = await ask((driver) => driver.path(node)).then(

@@ -17,7 +17,7 @@ import {
 } from "../../platform/mailbox_limits.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { formatBytes, printable } from "../output.ts";
+import { counted, formatBytes, printable } from "../output.ts";
 import { type Check, type CheckResult, fail, ok, skip, warn } from "./check.ts";
 
 const OTHERS_WRITE = 0o022;
@@ -213,7 +213,9 @@ const mailbox: Check = {
     ]);
     const more = received.isWhole ? "" : " or more";
     const detail =
-      `${inbox.files} messages (${formatBytes(inbox.bytes)}), ${received.files}${more} ` +
+      `${counted(inbox.files, "message")} (${
+        formatBytes(inbox.bytes)
+      }), ${received.files}${more} ` +
       `received files (${formatBytes(received.bytes)})`;
     if (received.bytes > NEARLY_FULL * RECEIVED_MAX_BYTES) {
       return warn(

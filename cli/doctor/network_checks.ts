@@ -125,7 +125,10 @@ const expiry: Check = {
   title: "Expiry of the key",
   async run({ network, options, info }) {
     const node = info?.node_id;
-    if (typeof node !== "number" || node === 0) return skip("no registered daemon answers");
+    const isOut = info?.registration !== undefined && info.registration !== "registered";
+    if (typeof node !== "number" || node === 0 || isOut) {
+      return skip("no registered daemon answers");
+    }
     if (options === undefined || network?.registry.reachable !== true) {
       return skip("the registry does not answer");
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  counted,
   fields,
   formatBytes,
   formatUptime,
@@ -20,6 +21,10 @@ Deno.test("table aligns columns by what is seen", () => {
   assert.equal(text, "ID    NAME\n1     a\n1000\n2     é");
   assert.ok(makeStyle(true).bold("x").includes("\u001b["));
   assert.equal(plain.bold("x"), "x");
+});
+
+Deno.test("counted says one thing and several things", () => {
+  assert.deepEqual([0, 1, 2].map((n) => counted(n, "file")), ["0 files", "1 file", "2 files"]);
 });
 
 Deno.test("fields leaves empty values out", () => {

@@ -94,6 +94,14 @@ Deno.test("usage errors name what is wrong and suggest what was meant", async ()
   }
 });
 
+Deno.test("the help fits a narrow terminal as far as its names leave room", async () => {
+  let help = "";
+  const stdout = { isTerminal: true, columns: 60, write: (data: unknown) => void (help += data) };
+  assert.equal((await run(["ping", "--help"], { host: { stdout } })).code, 0);
+  const options = help.slice(0, help.indexOf("Examples:"));
+  assert.deepEqual(options.split("\n").filter((line) => line.length > 60), []);
+});
+
 Deno.test("usage errors are JSON when --json stands anywhere", async () => {
   for (
     const args of [["--json", "nonsense"], ["info", "--json", "--bad"], ["--json"], [

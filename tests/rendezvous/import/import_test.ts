@@ -278,6 +278,15 @@ Deno.test("a file that is no snapshot is refused without showing what is in it",
   });
 });
 
+Deno.test("a backup that is given to import is recognized, and where it belongs is told", async () => {
+  await assert.rejects(
+    withDirectory(async (directory) => {
+      await imported(directory, "SQLite format 3\0 and pages");
+    }),
+    { code: "invalid_argument", message: /it is a database/, hint: /registry\.db/ },
+  );
+});
+
 Deno.test("what has no place here is left out and told", () => {
   const snapshot = sample();
   put(snapshot, ["nodes", "1", "hostname"], "Ann Smith");
