@@ -386,7 +386,6 @@ function sharedSocket(env: Env): string {
   return join(directory, SOCKET_NAME);
 }
 
-/** Config files are not read by a shell: `~/` is expanded here. */
 /** A path in a config file starts from there, wherever the program that reads it was started. */
 function inConfig(
   path: string | undefined,
@@ -397,6 +396,7 @@ function inConfig(
   return path.startsWith("~/") ? absolute(path, userHome) : resolve(dirname(configPath), path);
 }
 
+/** Config files are not read by a shell: `~/` is expanded here. */
 function absolute(path: string, userHome: string): string {
   return path.startsWith("~/") ? join(userHome, path.slice(2)) : resolve(path);
 }

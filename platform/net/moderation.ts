@@ -1,7 +1,8 @@
 /**
  * When a socket that receives steadily, but not fast, is better looked at every millisecond than for each datagram: what
  * network cards call interrupt moderation. A wake-up of the processes on the way costs tens of microseconds, a datagram
- * a few; a stream of 100 Mbit/s brings one every 0.12 ms.
+ * a few; a stream of 100 Mbit/s brings one every 0.12 ms. For sockets with a receive buffer of some size: what the
+ * runtime's own has (208 KB on Linux) is full after 10 ms of this, which a busy machine needs for itself.
  *
  * @module
  */
