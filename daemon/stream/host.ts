@@ -28,10 +28,10 @@ export const MAX_CONNECTIONS = 65_536;
 /** Connections to one local port at a time (daemon.md §3.1), those not counted that are closed on both sides. */
 export const MAX_CONNECTIONS_PER_PORT = 1_024;
 /**
- * Memory of all send and receive buffers together: eight of the largest, or a share for each of very many; below
- * what a small machine has.
+ * Memory of all send and receive buffers together: one stream may hold a third of it, which is the largest buffer, and
+ * each of N one part of N + 2. Every stream may always hold one chunk.
  */
-export const STREAM_MEMORY_BYTES = 128 << 20;
+export const STREAM_MEMORY_BYTES = 48 << 20;
 /** RSTs sent for segments that belong to no connection. */
 export const RESET_RATE: Rate = { perSecond: 100, burst: 200 };
 /** Longest wait for a dial when the caller names none. */

@@ -54,19 +54,18 @@ export class Receiver {
   readonly counters: ReceiverCounters = { bytes: 0, segments: 0, sackSent: 0 };
   readonly #config: StreamConfig;
   readonly #space: SeqSpace;
-  readonly #buffer = new RecvBuffer();
+  readonly #buffer: RecvBuffer;
   readonly #early = new Reassembly();
   readonly #reference: boolean;
   readonly #rtt: Pick<RttEstimator, "srtt">;
   readonly #tuner: WindowTuner;
   /** Bytes a slot of the window stands for. */
   readonly #slotBytes: number;
-  /** Shared memory accounted for. */
+  /** Shared memory accounted for out-of-order data. */
   #charged = 0;
 
   #next = 0;
   #discarding = false;
-  #stopped = false;
   #advertised = 0;
   readonly #acks: AckPolicy;
   #ackNow = false;
@@ -80,6 +79,7 @@ export class Receiver {
    */
   constructor(config: StreamConfig, peer: ReceiverPeer) {
     this.#config = config;
+    this.#buffer = new RecvBuffer(config.memory);
     this.#space = peer.space;
     this.#reference = peer.reference;
     this.#acks = new AckPolicy(config.delayedAckMs, peer.reference);
@@ -234,7 +234,7 @@ export class Receiver {
    * memory: nothing comes after it, and whoever still wants it decides how long it lives.
    */
   stop(): void {
-    this.#stopped = true;
+    this.#buffer.disown();
     this.#early.clear();
     this.#latest = undefined;
     this.#ackNow = false;
@@ -329,7 +329,7 @@ export class Receiver {
   /** Tells the shared memory what changed. */
   #settle(): void {
     const early = this.#early;
-    const held = this.#stopped ? 0 : this.#held + early.segments * EARLY_SEGMENT_OVERHEAD_BYTES;
+    const held = early.bytes + early.segments * EARLY_SEGMENT_OVERHEAD_BYTES;
     if (held === this.#charged) return;
     this.#config.memory.take(held - this.#charged);
     this.#charged = held;

@@ -264,7 +264,6 @@ export class Sender {
   /** Gives memory back while nothing is outstanding. */
   shrink(): void {
     if (this.pending > 0) return;
-    this.#buffer.shrink();
     this.#board.flight.shrink();
   }
 
@@ -325,7 +324,6 @@ export class Sender {
       // An old window says nothing about the path after a pause (RFC 5681 §4.1).
       this.congestion.onIdle();
     }
-    length = this.#buffer.contiguous(offset, length);
     let payload = this.#buffer.view(offset, length);
     if (collidesWithSack(payload)) {
       length = COLLISION_CUT_BYTES;

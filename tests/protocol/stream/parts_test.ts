@@ -14,7 +14,7 @@ import {
   RangeSet,
 } from "../../../protocol/stream/sack.ts";
 import { SendBuffer } from "../../../protocol/stream/send_buffer.ts";
-import { StreamMemory } from "../../../protocol/stream/memory.ts";
+import { CHUNK_BYTES, StreamMemory } from "../../../protocol/stream/memory.ts";
 import { seqAdd, seqDiff, SeqSpace } from "../../../protocol/stream/seq.ts";
 import { bytes } from "./support.ts";
 
@@ -112,7 +112,7 @@ Deno.test("RangeSet reports each offset as new exactly once", () => {
   ));
 });
 
-Deno.test("SendBuffer gives back what was written, in contiguous pieces, up to its limit", () => {
+Deno.test("SendBuffer gives back what was written, in any pieces, up to its limit, and holds little more", () => {
   fc.assert(fc.property(
     fc.array(fc.tuple(fc.nat(30_000), fc.nat(30_000)), { maxLength: 30 }),
     (turns) => {
@@ -124,44 +124,21 @@ Deno.test("SendBuffer gives back what was written, in contiguous pieces, up to i
         let left = Math.min(take, buffer.end - buffer.start);
         while (left > 0) {
           const at = buffer.start;
-          const length = buffer.contiguous(at, Math.min(left, 1152));
-          assert.ok(length > 0);
-          const view = buffer.view(at, length);
-          assert.equal(view[0], at & 0xff);
-          assert.equal(view[length - 1], (at + length - 1) & 0xff);
+          const length = Math.min(left, 9_000);
+          assert.deepEqual(buffer.view(at, length), bytes(length, at));
           buffer.release(at + length);
           left -= length;
         }
-        assert.ok(buffer.allocated <= 65_536);
+        assert.ok(buffer.allocated <= buffer.end - buffer.start + 2 * CHUNK_BYTES);
       }
     },
   ));
   const buffer = new SendBuffer(1000, MEMORY);
   assert.equal(buffer.limit, 1024);
   buffer.append(bytes(10));
-  buffer.shrink();
   assert.ok(buffer.allocated > 0);
   buffer.release(10);
-  buffer.shrink();
   assert.equal(buffer.allocated, 0);
-});
-
-Deno.test("a piece cut before the buffer grew is still contiguous afterwards", () => {
-  const buffer = new SendBuffer(1 << 20, MEMORY);
-  buffer.raise(1 << 20);
-  buffer.append(bytes(16_000));
-  buffer.release(15_900);
-  buffer.append(bytes(300, 16_000));
-  const pieces: Array<[number, number]> = [];
-  for (let at = 15_900; at < 16_300;) {
-    const length = buffer.contiguous(at, 150);
-    pieces.push([at, length]);
-    at += length;
-  }
-  buffer.append(bytes(500_000, 16_300));
-  for (const [at, length] of pieces) {
-    assert.deepEqual(buffer.view(at, length), bytes(length, at));
-  }
 });
 
 Deno.test("RecvBuffer keeps order and size under any reads, and what it handed over stays", () => {
@@ -176,7 +153,7 @@ Deno.test("RecvBuffer keeps order and size under any reads, and what it handed o
       { maxLength: 60 },
     ),
     (turns) => {
-      const buffer = new RecvBuffer();
+      const buffer = new RecvBuffer(MEMORY);
       const lent: { at: number; piece: Uint8Array }[] = [];
       let added = 0;
       let taken = 0;
