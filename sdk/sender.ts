@@ -9,6 +9,7 @@ import { Cmd, encodeConn, IPC_SEND_WINDOW_BYTES } from "../protocol/ipc.ts";
 import { abortError, watchAbort } from "./abort.ts";
 import type { ReplySink } from "./call.ts";
 import { errorFromJson } from "./remote_error.ts";
+import { LEAST_SEND_WINDOW_BYTES } from "./send_budget.ts";
 import type { Session } from "./session.ts";
 
 /** Largest piece of a stream in one frame: eight of them fill the window, so the daemon always has one at hand. */
@@ -39,6 +40,8 @@ export class Sender implements ReplySink {
   /** Sizes of the frames the daemon has not answered. */
   readonly #unanswered: number[] = [];
   readonly #idle: (() => void)[] = [];
+  /** Bytes of the frames the daemon has not answered. */
+  #held = 0;
   #written = 0;
   #sent = 0;
   #taken = 0;
@@ -153,6 +156,8 @@ export class Sender implements ReplySink {
 
   onReply(cmd: number, payload: Uint8Array): void {
     const bytes = this.#unanswered.shift() ?? 0;
+    this.#held -= bytes;
+    this.#session.budget.answered(bytes, this.#held);
     if (cmd === Cmd.Error) return this.fail(errorFromJson(payload, this.#what));
     this.#taken += bytes;
     this.#settle();
@@ -186,19 +191,18 @@ export class Sender implements ReplySink {
     return signal?.aborted ? abortError(signal, this.#doing) : undefined;
   }
 
-  /** Sends as many frames as the window allows. */
+  /** Sends as many frames as the window allows. A window that others have made smaller opens with the next answer. */
   #pump(): void {
     while (
       this.#error === undefined && this.#remoteEnd === undefined &&
       this.#sent < this.#written && this.#unanswered.length < MAX_UNANSWERED
     ) {
-      const room = Math.min(
-        SEND_CHUNK_BYTES,
-        IPC_SEND_WINDOW_BYTES - (this.#sent - this.#taken),
-      );
+      const window = this.#session.budget.window(this.#held);
+      // In a small window two frames: one on its way while the daemon has the other.
+      const chunk = Math.min(SEND_CHUNK_BYTES, Math.max(LEAST_SEND_WINDOW_BYTES, window >> 1));
       // A sliver of window is not worth a frame, unless it is the end.
-      const wanted = Math.min(SEND_CHUNK_BYTES, this.#written - this.#sent);
-      if (room < wanted) return;
+      const wanted = Math.min(chunk, this.#written - this.#sent);
+      if (window - this.#held < wanted) return;
       this.#sendFrame(wanted);
     }
   }
@@ -216,6 +220,8 @@ export class Sender implements ReplySink {
     }
     this.#sent += bytes;
     this.#unanswered.push(bytes);
+    this.#session.budget.sent(bytes, this.#held);
+    this.#held += bytes;
     if (this.#session.tagged) {
       this.#session.sendTagged(this, Cmd.Send, this.#idBytes, ...parts);
     } else {

@@ -25,6 +25,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Orphans } from "./orphans.ts";
 import { Outbox } from "./outbox.ts";
 import { errorFromJson, protocolError } from "./remote_error.ts";
+import { SendBudget } from "./send_budget.ts";
 import type { Transport } from "./transport.ts";
 
 /** Requests under way at once in tagged mode; the rest waits here. Half of what the daemon allows a client. */
@@ -58,6 +59,8 @@ export interface SessionHandler {
 export class Session implements CallHost {
   /** Time limits of the calls under way. */
   readonly deadlines: Deadlines = new Deadlines();
+  /** What connections have sent and the daemon has not answered. */
+  readonly budget: SendBudget = new SendBudget();
   readonly #transport: Transport;
   readonly #outbox: Outbox;
   readonly #reader = new IpcFrameReader();
