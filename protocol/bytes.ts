@@ -117,17 +117,32 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** Smallest buffer made for a partial frame; spares the first few doublings of a byte-wise sender. */
 const MIN_OWNED_BYTES = 256;
+/** Largest buffer kept for the next partial frame, bytes: the largest Send frame of the SDK, 128 KiB with its headers. */
+const MAX_SPARE_BYTES = (128 << 10) + 64;
 
 /**
  * Bytes that arrived and were not consumed, first in, first out. Chunks are borrowed until {@linkcode own},
  * so that a frame inside one chunk costs no copy, and a partial frame does not pin the reader's buffers.
  */
 export class ByteQueue {
+  readonly #isReusing: boolean;
+  /** An own buffer that has been consumed. */
+  #spare: Uint8Array | undefined;
   /** Unread chunks; the first is a view of `#owned` when that is set. */
   #chunks: Uint8Array[] = [];
   /** Buffer of our own whose filled part ends where the first chunk ends. */
   #owned: Uint8Array | undefined;
   #length = 0;
+
+  /**
+   * Makes an empty queue.
+   *
+   * @param isReusing What {@linkcode take} gives is no longer needed when {@linkcode own} is called next, so that its
+   * buffer may be filled again.
+   */
+  constructor(isReusing: boolean = false) {
+    this.#isReusing = isReusing;
+  }
 
   /** Unread bytes. */
   get length(): number {
@@ -171,7 +186,8 @@ export class ByteQueue {
    * Consumes bytes.
    *
    * @param count How many; must not exceed {@linkcode length}.
-   * @returns A view of the chunk when they lie in one, otherwise a copy. The queue never writes to it again.
+   * @returns A view of the chunk when they lie in one, otherwise a copy. The queue never writes to it again, unless it
+   * reuses buffers.
    */
   take(count: number): Uint8Array {
     const head = this.#chunks[0];
@@ -182,6 +198,9 @@ export class ByteQueue {
     this.#length -= count;
     if (first.length === count) {
       this.#chunks.shift();
+      if (this.#isReusing && (this.#owned?.length ?? Infinity) <= MAX_SPARE_BYTES) {
+        this.#spare = this.#owned;
+      }
       this.#owned = undefined;
     } else {
       this.#chunks[0] = first.subarray(count);
@@ -209,6 +228,13 @@ export class ByteQueue {
     this.#length = 0;
   }
 
+  #claim(bytes: number): Uint8Array {
+    const spare = this.#spare;
+    if (spare === undefined || spare.length < bytes) return new Uint8Array(bytes);
+    this.#spare = undefined;
+    return spare;
+  }
+
   /** Makes the first chunk hold `count` bytes, appending to the own buffer where it has room. */
   #gather(count: number, capacity: number = count): void {
     const head = this.#chunks[0]!;
@@ -217,7 +243,7 @@ export class ByteQueue {
     let filled = head.length;
     if (buffer !== undefined) start = head.byteOffset - buffer.byteOffset;
     if (buffer === undefined || start + count > buffer.length) {
-      buffer = new Uint8Array(capacity);
+      buffer = this.#claim(capacity);
       buffer.set(head);
       start = 0;
     }

@@ -23,8 +23,18 @@ export type Needs = number;
  * greatest permitted size, provided the caller drains {@linkcode next} after each {@linkcode push}.
  */
 export abstract class FrameReader<T> {
-  readonly #queue = new ByteQueue();
+  readonly #queue: ByteQueue;
   #error: DecodeError | undefined;
+
+  /**
+   * Makes a reader of nothing yet.
+   *
+   * @param options `isReusing`: a frame is done with when {@linkcode next} returns undefined, also one that came in
+   * pieces, so that the next such one may use its memory.
+   */
+  constructor({ isReusing = false }: { isReusing?: boolean } = {}) {
+    this.#queue = new ByteQueue(isReusing);
+  }
 
   /** Bytes held and not yet returned; below the largest frame once drained. */
   get bufferedBytes(): number {

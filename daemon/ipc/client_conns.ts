@@ -18,15 +18,17 @@ import {
 import type { Conn, DialOptions } from "../stream/conn.ts";
 import type { NetworkBackend } from "./backend.ts";
 import { ClientConn, type ClientConnOwner } from "./client_conn.ts";
-import { MAX_CONNS_PER_CLIENT, MAX_SEND_QUEUED_PER_CLIENT_BYTES } from "./limits.ts";
+import { MAX_CONNS_PER_CLIENT } from "./limits.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { encodeAnswer, encodeFailure } from "./replies.ts";
+import type { SendQueues } from "./send_queues.ts";
 
 const NOTHING = new Uint8Array(0);
 
 /** The connections of one client. */
 export class ClientConns implements ClientConnOwner {
   readonly out: Outgoing;
+  readonly #queues: SendQueues;
   readonly #onChange: () => void;
   readonly #conns = new Map<number, ClientConn>();
   readonly #overfull = new Set<ClientConn>();
@@ -39,10 +41,12 @@ export class ClientConns implements ClientConnOwner {
 
   /**
    * @param out Where frames go.
+   * @param queues The total of all clients.
    * @param onChange Told when {@linkcode overfull} may have changed.
    */
-  constructor(out: Outgoing, onChange: () => void) {
+  constructor(out: Outgoing, queues: SendQueues, onChange: () => void) {
     this.out = out;
+    this.#queues = queues;
     this.#onChange = onChange;
   }
 
@@ -57,8 +61,7 @@ export class ClientConns implements ClientConnOwner {
 
   /** So much waits to be sent that the client must not be read from. */
   get overfull(): boolean {
-    return this.#overfull.size > 0 ||
-      this.#sendQueued > MAX_SEND_QUEUED_PER_CLIENT_BYTES;
+    return this.#overfull.size > 0 || this.#queues.isOver(this.#sendQueued);
   }
 
   /** The client has said Hello: it grants credit and understands why connections end. */
@@ -217,6 +220,7 @@ export class ClientConns implements ClientConnOwner {
 
   sendQueueChanged(conn: ClientConn, change: number): void {
     this.#sendQueued += change;
+    this.#queues.changed(change);
     if (conn.overfull) this.#overfull.add(conn);
     else this.#overfull.delete(conn);
     this.#onChange();

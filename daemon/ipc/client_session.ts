@@ -30,6 +30,7 @@ import {
 import { Outgoing } from "./outgoing.ts";
 import { encodeFailure } from "./replies.ts";
 import { Requests, type RequestState } from "./requests.ts";
+import type { SendQueues } from "./send_queues.ts";
 
 /** Dropped by clients (daemon.md §7.1); written only to see whether one is there. */
 const PROBE_FRAME = encodeIpcFrame(Cmd.Probe);
@@ -58,6 +59,8 @@ export interface ClientSocket {
 export interface SessionHost {
   /** The daemon. */
   readonly backend: Backend;
+  /** What all clients have queued for streams. */
+  readonly sendQueues: SendQueues;
   /** See `WRITE_STALL_MS`. */
   readonly writeStallMs?: number;
   /** See `PAUSE_PROBE_MS`. */
@@ -100,7 +103,7 @@ export class ClientSession {
       onRoom: () => this.#wake(),
       ...(host.writeStallMs === undefined ? {} : { stallMs: host.writeStallMs }),
     });
-    this.#conns = new ClientConns(this.out, () => this.#wake());
+    this.#conns = new ClientConns(this.out, host.sendQueues, () => this.#wake());
     this.#requests = new Requests(this.out);
   }
 
@@ -144,7 +147,7 @@ export class ClientSession {
   }
 
   async #read(): Promise<void> {
-    const reader = new IpcFrameReader();
+    const reader = new IpcFrameReader({ isReusing: true });
     let buffer = new Uint8Array(READ_BUFFER_MIN_BYTES);
     while (!this.#ended) {
       const count = await this.#socket.read(buffer);
@@ -181,11 +184,14 @@ export class ClientSession {
     const probe = setInterval(() => {
       if (!this.out.congested) this.out.push(PROBE_FRAME);
     }, this.#host.pauseProbeMs ?? PAUSE_PROBE_MS);
+    const wake = () => this.#wake();
+    this.#host.sendQueues.await(wake);
     try {
       while (this.#paused && !this.#ended) {
         await new Promise<void>((resolve) => this.#resume = resolve);
       }
     } finally {
+      this.#host.sendQueues.leave(wake);
       clearInterval(probe);
     }
   }

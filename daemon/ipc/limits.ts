@@ -18,10 +18,11 @@ export const MAX_DATAGRAM_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
 /** Send frames queued per connection above which its client is not read from: small ones cost more than their bytes. */
 export const MAX_QUEUED_SENDS = 4096;
 /**
- * Bytes of one client waiting for streams to take them, above which it is not read from: 256 full send windows, so
- * that a program with many peers is not stopped by a few that do not read.
+ * Bytes of all clients waiting for streams to take them. One client may hold a third, two of them a quarter each, and
+ * so on; above it a client is not read from, except that one window is always allowed. A third is more than our SDK
+ * sends ahead when the peers of all its 4096 connections do not read.
  */
-export const MAX_SEND_QUEUED_PER_CLIENT_BYTES = 256 * 1024 * 1024;
+export const MAX_SEND_QUEUED_BYTES = 128 * 1024 * 1024;
 /** Replies and notices queued for a client above which its requests are not read any more. */
 export const REPLY_HIGH_BYTES = 1024 * 1024;
 /** Replies and notices queued for a client above which it is disconnected: replies to requests in flight still come. */

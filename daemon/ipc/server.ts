@@ -12,6 +12,7 @@ import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
 import { MAX_CLIENTS } from "./limits.ts";
 import { type ListeningSocket, listenSocket } from "./listen_socket.ts";
+import { SendQueues } from "./send_queues.ts";
 
 /** How to listen. */
 export interface IpcServerOptions {
@@ -69,6 +70,7 @@ export class IpcServer {
     this.#socket = socket;
     this.#host = {
       backend: options.backend,
+      sendQueues: new SendQueues(),
       ...(options.writeStallMs === undefined ? {} : { writeStallMs: options.writeStallMs }),
       ...(options.pauseProbeMs === undefined ? {} : { pauseProbeMs: options.pauseProbeMs }),
       portBound: (port, session) => void this.#ports.set(port, session),
