@@ -218,32 +218,30 @@ export class ByteQueue {
     if (this.#length === 0) return;
     if (this.#chunks.length === 1 && this.#owned !== undefined) return;
     const doubled = Math.max(MIN_OWNED_BYTES, this.#length * 2);
-    this.#gather(this.#length, Math.max(this.#length, Math.min(doubled, need)));
+    const capacity = Math.max(this.#length, Math.min(doubled, need));
+    const spare = (this.#spare?.length ?? 0) < capacity ? undefined : this.#spare;
+    this.#gather(this.#length, capacity, spare);
+    // It may be in use now.
+    if (this.#owned === spare) this.#spare = undefined;
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#chunks = [];
     this.#owned = undefined;
+    this.#spare = undefined;
     this.#length = 0;
   }
 
-  #claim(bytes: number): Uint8Array {
-    const spare = this.#spare;
-    if (spare === undefined || spare.length < bytes) return new Uint8Array(bytes);
-    this.#spare = undefined;
-    return spare;
-  }
-
   /** Makes the first chunk hold `count` bytes, appending to the own buffer where it has room. */
-  #gather(count: number, capacity: number = count): void {
+  #gather(count: number, capacity: number = count, spare?: Uint8Array): void {
     const head = this.#chunks[0]!;
     let buffer = this.#owned;
     let start = 0;
     let filled = head.length;
     if (buffer !== undefined) start = head.byteOffset - buffer.byteOffset;
     if (buffer === undefined || start + count > buffer.length) {
-      buffer = this.#claim(capacity);
+      buffer = spare ?? new Uint8Array(capacity);
       buffer.set(head);
       start = 0;
     }

@@ -11,7 +11,7 @@ import { IPC_SEND_WINDOW_BYTES } from "../protocol/ipc.ts";
  * Bytes that all connections of a driver together may have unanswered: eight whole windows, so that few connections
  * get all they want, and the daemon is never without something to send for each of a hundred.
  */
-export const SEND_BUDGET_BYTES = 8 * IPC_SEND_WINDOW_BYTES;
+export const MAX_UNANSWERED_BYTES = 8 * IPC_SEND_WINDOW_BYTES;
 /**
  * Bytes that each connection may have unanswered however many there are. With the budget it makes 40 MiB for all 4096
  * connections that a client may have, which the daemon takes without stopping to read.
@@ -36,8 +36,8 @@ export class SendBudget {
    * owner looks again at its own next one.
    */
   window(held: number): number {
-    const equal = SEND_BUDGET_BYTES / Math.max(1, held > 0 ? this.#busy : this.#busy + 1);
-    const room = held + SEND_BUDGET_BYTES - this.#used;
+    const equal = MAX_UNANSWERED_BYTES / Math.max(1, held > 0 ? this.#busy : this.#busy + 1);
+    const room = held + MAX_UNANSWERED_BYTES - this.#used;
     const window = Math.floor(Math.min(IPC_SEND_WINDOW_BYTES, equal, room));
     return Math.max(LEAST_SEND_WINDOW_BYTES, window);
   }

@@ -31,7 +31,7 @@ export const MAX_CONNECTIONS_PER_PORT = 1_024;
  * Memory of all send and receive buffers together: one stream may hold a third of it, which is the largest buffer, and
  * each of N one part of N + 2. Every stream may always hold one chunk.
  */
-export const STREAM_MEMORY_BYTES = 48 << 20;
+export const MAX_STREAM_MEMORY_BYTES = 48 << 20;
 /** RSTs sent for segments that belong to no connection. */
 export const RESET_RATE: Rate = { perSecond: 100, burst: 200 };
 /** Longest wait for a dial when the caller names none. */
@@ -69,7 +69,7 @@ export class StreamHost implements ConnHost {
   readonly #ports: PortTable;
   readonly #timers: TimerQueue;
   readonly #resets: TokenBucket;
-  readonly #memory = new StreamMemory(STREAM_MEMORY_BYTES);
+  readonly #memory = new StreamMemory(MAX_STREAM_MEMORY_BYTES);
   /** By remote address, then by both ports. */
   readonly #conns = new Map<number, Map<number, HostConn>>();
   readonly #byNode = new Map<number, Set<HostConn>>();

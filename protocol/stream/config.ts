@@ -87,7 +87,7 @@ export interface StreamOptions {
   mss?: number;
   /**
    * Most bytes accepted by `write` and not yet acknowledged, rounded up to a power of two. The buffer starts with
-   * 256 KiB and grows to twice the congestion window. Default 16 MiB.
+   * 256 KiB and grows to twice the congestion window, as far as `memory` has room. Default 16 MiB.
    */
   sendBufferBytes?: number;
   /**

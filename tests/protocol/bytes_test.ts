@@ -41,8 +41,8 @@ Deno.test("ByteQueue gives back the bytes in order, whatever was pushed, taken a
     fc.record({ op: fc.constant("take" as const), count: fc.nat({ max: 100 }) }),
     fc.record({ op: fc.constant("own" as const), need: fc.nat({ max: 400 }) }),
   );
-  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-    const queue = new ByteQueue();
+  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, isReusing) => {
+    const queue = new ByteQueue(isReusing);
     const taken: [Uint8Array, Uint8Array][] = [];
     let model: Uint8Array = new Uint8Array(0);
     let borrowed: Uint8Array[] = [];
@@ -83,6 +83,20 @@ Deno.test("ByteQueue never writes into bytes that it gave out", () => {
       for (const [now, then] of given) assert.deepEqual(now.slice(), then);
     }
   }));
+});
+
+Deno.test("ByteQueue that reuses buffers makes no new one for each frame of a size that comes in pieces", () => {
+  const queue = new ByteQueue(true);
+  const buffers = new Set<ArrayBufferLike>();
+  for (let i = 0; i < 100; i++) {
+    queue.push(new Uint8Array(600).fill(i));
+    queue.own(1000);
+    queue.push(new Uint8Array(400).fill(i));
+    const frame = queue.take(1000);
+    assert.ok(frame.every((byte) => byte === i));
+    buffers.add(frame.buffer);
+  }
+  assert.equal(buffers.size, 1);
 });
 
 Deno.test("ByteQueue gives a view when the bytes lie in one chunk", () => {
