@@ -24,6 +24,11 @@ export const SLOT_BYTES = 4096;
 export const OWN_SLOT_BYTES = DEFAULT_MSS_BYTES;
 /** Receive window at first, bytes: several round trips of slow start, until its growth can be measured. */
 export const RECV_WINDOW_START_BYTES = 256 << 10;
+/**
+ * Bytes that a stream may receive however little shared memory is left, two segments of a jumbo frame: what is promised must be taken, for what is
+ * dropped then comes again only after a timeout.
+ */
+export const LEAST_RECV_WINDOW_BYTES = 24 << 10;
 /** Send buffer at first, bytes; it grows with the congestion window. */
 export const SEND_BUFFER_START_BYTES = 256 << 10;
 /** What a segment held out of order costs beyond its bytes, about: a view, its buffer, a place in a list. */

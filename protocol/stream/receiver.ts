@@ -6,6 +6,7 @@
 
 import {
   EARLY_SEGMENT_OVERHEAD_BYTES,
+  LEAST_RECV_WINDOW_BYTES,
   MAX_MSS_BYTES,
   MAX_PLAIN_DUPLICATES,
   OWN_SLOT_BYTES,
@@ -118,7 +119,7 @@ export class Receiver {
   get window(): number {
     const { limit } = this.#tuner;
     // When memory runs short each stream keeps a little, so that those whose data is read go on.
-    const most = Math.min(limit, Math.max(this.#config.memory.share, MAX_MSS_BYTES));
+    const most = Math.min(limit, Math.max(this.#config.memory.share, LEAST_RECV_WINDOW_BYTES));
     const slots = Math.floor((most - this.#buffer.size) / this.#slotBytes);
     return Math.max(0, Math.min(this.#maxSlots, slots));
   }
@@ -317,13 +318,15 @@ export class Receiver {
 
   /**
    * Room for data in order: it may exceed the budget by one largest segment. Data held out of order never does, so it
-   * cannot block the very bytes that would release it. And as long as the application keeps up, there is always room
-   * for one segment, however little memory others leave.
+   * cannot block the very bytes that would release it. However little memory others leave, there is always room for
+   * the least window, and for one segment of any size when nothing else is held.
    */
   #fits(length: number): boolean {
     if (this.#discarding) return true;
     if (this.#held + length > this.#tuner.limit + MAX_MSS_BYTES) return false;
-    return this.#buffer.size === 0 || this.#config.memory.free >= length;
+    const { size } = this.#buffer;
+    return size === 0 || size + length <= LEAST_RECV_WINDOW_BYTES ||
+      this.#config.memory.free >= length;
   }
 
   /** Tells the shared memory what changed. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { RST } from "../../../protocol/packet.ts";
 import { StreamMemory } from "../../../protocol/stream/mod.ts";
+import { LEAST_RECV_WINDOW_BYTES } from "../../../protocol/stream/config.ts";
 import { CHUNK_BYTES } from "../../../protocol/stream/memory.ts";
 import { WindowTuner } from "../../../protocol/stream/window_tuner.ts";
 import { Pair } from "../../sim/pair.ts";
@@ -62,11 +63,12 @@ Deno.test("StreamMemory bounds what many streams hold together, and those whose 
     }
   }
   assert.ok(
-    memory.used > 1 << 19 && memory.used <= (1 << 20) + 50 * (CHUNK_BYTES + MSS),
+    memory.used > 1 << 19 &&
+      memory.used <= (1 << 20) + 50 * (LEAST_RECV_WINDOW_BYTES + CHUNK_BYTES),
     `${memory.used}`,
   );
   const { recv_win } = Script.established({ memory }).stream.stats();
-  assert.equal(recv_win, Math.floor(65_535 / MSS), "little is offered then");
+  assert.equal(recv_win, Math.floor(LEAST_RECV_WINDOW_BYTES / MSS), "little is offered then");
   const reader = scripts[0];
   assert.ok(reader);
   reader.read();
