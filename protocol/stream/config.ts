@@ -25,8 +25,8 @@ export const OWN_SLOT_BYTES = DEFAULT_MSS_BYTES;
 /** Receive window at first, bytes: several round trips of slow start, until its growth can be measured. */
 export const RECV_WINDOW_START_BYTES = 256 << 10;
 /**
- * Bytes that a stream may receive however little shared memory is left, two segments of a jumbo frame: what is promised must be taken, for what is
- * dropped then comes again only after a timeout.
+ * Bytes that a stream may receive however little shared memory is left, two segments of jumbo frames: what is promised
+ * must be taken, for what is dropped comes again only after a timeout.
  */
 export const LEAST_RECV_WINDOW_BYTES = 24 << 10;
 /** Send buffer at first, bytes; it grows with the congestion window. */

@@ -10,7 +10,7 @@ export const CHUNK_BYTES = 8 << 10;
  * Bytes of unused chunks kept for the next stream, within the limit: fresh ones at the rate of a bulk transfer outrun
  * the garbage collector, which then holds more memory than all that is in use.
  */
-const MAX_KEPT_BYTES = 48 << 20;
+const MAX_KEPT_BYTES = 40 << 20;
 /** Memory that one buffer may take of what is free, as a divisor: whoever comes later still finds some. */
 const SHARE_DIVISOR = 2;
 
