@@ -12,7 +12,13 @@ import type { UdpStats } from "./udp.ts";
 /** How long the socket is left alone, milliseconds: little beside the round trip of a path that is no faster. */
 export const MODERATION_MS = 1;
 /** How long is watched before it is decided again, milliseconds. */
-const WINDOW_MS = 5;
+const WINDOW_MS = 20;
+/**
+ * How long a stream must have been like that, milliseconds: a sender that still looks for the speed of the path needs
+ * acknowledgements one by one, and finds it within some round trips. With pauses from the start the queue of a slow link
+ * ran over.
+ */
+const STEADY_MS = 2_000;
 /** Datagrams a millisecond below which a pause would collect nothing. */
 const LEAST_RATE = 2;
 /** Datagrams a millisecond above which wake-ups bring many anyway, and the sender's window should not wait. */
@@ -28,7 +34,8 @@ export class Moderation {
   #received = 0;
   #receivedBytes = 0;
   #sent = 0;
-  #isOn = false;
+  /** Since when it is steady bulk; Infinity while it is not. */
+  #steadyMs = Infinity;
 
   /**
    * All that the kernel had has been taken.
@@ -39,16 +46,17 @@ export class Moderation {
    */
   drained(nowMs: number, stats: Readonly<UdpStats>): boolean {
     const elapsedMs = nowMs - this.#sinceMs;
-    if (elapsedMs < WINDOW_MS) return this.#isOn;
+    if (elapsedMs < WINDOW_MS) return nowMs - this.#steadyMs >= STEADY_MS;
     const received = stats.received - this.#received;
     const rate = received / elapsedMs;
-    this.#isOn = rate >= LEAST_RATE && rate <= MOST_RATE &&
+    const isSteadyBulk = rate >= LEAST_RATE && rate <= MOST_RATE &&
       stats.receivedBytes - this.#receivedBytes >= received * BULK_BYTES &&
       (stats.sent - this.#sent) * DATAGRAMS_PER_ANSWER <= received;
+    this.#steadyMs = isSteadyBulk ? Math.min(this.#steadyMs, nowMs) : Infinity;
     this.#sinceMs = nowMs;
     this.#received = stats.received;
     this.#receivedBytes = stats.receivedBytes;
     this.#sent = stats.sent;
-    return this.#isOn;
+    return nowMs - this.#steadyMs >= STEADY_MS;
   }
 }

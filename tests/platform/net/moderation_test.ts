@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { Moderation } from "../../../platform/net/moderation.ts";
 import { newUdpStats } from "../../../platform/net/udp.ts";
 
-/** What a socket sees in 50 ms, and what is decided at the end. */
+/** What a socket sees in some seconds, and what is decided at the end. */
 function decide(
   traffic: { perMs: number; bytes: number; answers: number },
   moderation: Moderation = new Moderation(),
-  startMs: number = 1000,
+  ms: number = 3_000,
 ): boolean {
   const stats = newUdpStats();
   let isOn = false;
-  for (let tick = 0; tick < 500; tick++) {
+  for (let tick = 0; tick < 10 * ms; tick++) {
     // Ten looks a millisecond, some of which find nothing and are not reported.
     const before = Math.floor(tick * traffic.perMs / 10);
     const news = Math.floor((tick + 1) * traffic.perMs / 10) - before;
@@ -18,7 +18,7 @@ function decide(
     stats.received += news;
     stats.receivedBytes += news * traffic.bytes;
     stats.sent = Math.floor(stats.received * traffic.answers);
-    isOn = moderation.drained(startMs + tick / 10, stats);
+    isOn = moderation.drained(1_000 + tick / 10, stats);
   }
   return isOn;
 }
@@ -40,9 +40,18 @@ Deno.test("Moderation leaves slow and fast streams alone", () => {
   assert.equal(decide({ perMs: 100, bytes: 1402, answers: 1 / 32 }), false);
 });
 
+Deno.test("Moderation waits until a stream has been steady for two seconds", () => {
+  assert.equal(decide({ perMs: 8, bytes: 1402, answers: 1 / 8 }, new Moderation(), 1_900), false);
+});
+
 Deno.test("Moderation ends with the stream: the first datagram after a silence is not followed by a pause", () => {
   const moderation = new Moderation();
   assert.equal(decide({ perMs: 8, bytes: 1402, answers: 1 / 8 }, moderation), true);
-  const stats = { ...newUdpStats(), received: 401, receivedBytes: 401 * 1402, sent: 50 };
-  assert.equal(moderation.drained(2000, stats), false);
+  const stats = {
+    ...newUdpStats(),
+    received: 24_001,
+    receivedBytes: 24_001 * 1402,
+    sent: 3_000,
+  };
+  assert.equal(moderation.drained(20_000, stats), false);
 });
