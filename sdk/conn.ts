@@ -33,7 +33,8 @@ export interface ConnInfo {
  *
  * Reading: {@linkcode read}, `for await`, or {@linkcode readable}. Leaving a `for await` loop does not close the
  * connection. Writing: {@linkcode write} or {@linkcode writable}. Both directions apply back-pressure: at most
- * 1 MiB is buffered in each, less when more than eight connections of the driver send at once (with daemons that grant no credit, 4 MiB of unread data stop the whole driver's reading).
+ * 1 MiB is buffered in each, less when more than eight connections of the driver send at once (with daemons that grant
+ * no credit, 4 MiB of unread data stop the whole driver's reading).
  * Messages have no borders: what was one `write` may arrive as several chunks.
  */
 export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
@@ -129,8 +130,8 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * The outgoing bytes as a Web stream. A write settles as soon as the window (at most 1 MiB) has room, so that a pipe keeps it
-   * full; closing waits for delivery like {@linkcode close}; aborting is {@linkcode abort}.
+   * The outgoing bytes as a Web stream. A write settles as soon as the window (at most 1 MiB) has room, so that a pipe
+   * keeps it full; closing waits for delivery like {@linkcode close}; aborting is {@linkcode abort}.
    */
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= new WritableStream({

@@ -15,8 +15,9 @@ const MAX_KEPT_BYTES = 40 << 20;
 const SHARE_DIVISOR = 2;
 
 /**
- * Counts the bytes that streams hold, and hands out what most of them are held in. A buffer may grow to a share of what is still free (the dynamic threshold of
- * shared switch buffers, Choudhury and Hahne): a few get all they want, many get little each, and none is shut out.
+ * Counts the bytes that streams hold, and hands out what most of them are held in. A buffer may grow to a share of what
+ * is still free (the dynamic threshold of shared switch buffers, Choudhury and Hahne): a few get all they want, many get
+ * little each, and none is shut out.
  */
 export class StreamMemory {
   /** Bytes that all buffers together should hold at most. */
