@@ -31,7 +31,6 @@ export interface RendezvousRoleOptions {
   /** Close the holes of the wire that existing clients do not need, see `CoreOptions.strict`. */
   strict: boolean;
   /** A trust pair opens a private endpoint only if its owner reported it. */
-  strictTrust: boolean;
   /** TLS for the registry: a generated certificate, or PEM files. */
   tls?: "auto" | { certFile: string; keyFile: string } | undefined;
   /** TCP address of health and metrics over HTTP. */

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { join } from "node:path";
 import { formatAddress } from "../protocol/address.ts";
 import { type AeadFactory, KeyPair } from "../protocol/crypto/mod.ts";
 import { PilotError } from "../protocol/errors.ts";
@@ -19,6 +18,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { chooseAead, type ChosenAead } from "./crypto/choose.ts";
 import { literalEndpoint } from "./literal_endpoint.ts";
 import { Directory } from "./directory.ts";
+import { EventLog } from "./event_log.ts";
 import { daemonHealth, daemonInfo } from "./info.ts";
 import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/server.ts";
@@ -29,12 +29,11 @@ import type { UdpSocket } from "../platform/net/udp.ts";
 import { rehearse } from "./rehearsal.ts";
 import { RegistryClient } from "../platform/registry_client.ts";
 import { Invites } from "./registry/invites.ts";
+import { watchMembers } from "./registry/members.ts";
+import type { Memberships } from "./registry/memberships.ts";
 import { NodeRegistry } from "./registry/node_registry.ts";
 import { RegistrationLoop } from "./registry/registration.ts";
-import { attachDataExchange } from "./service/data_exchange.ts";
-import { attachEcho } from "./service/echo.ts";
-import { attachEventStream } from "./service/event_stream.ts";
-import { attachNameserver } from "./service/nameserver.ts";
+import { attachServices } from "./service/attach.ts";
 import type { Service } from "./service/service.ts";
 import { StateFiles } from "./state_files.ts";
 import { Control } from "./stream/control.ts";
@@ -42,15 +41,13 @@ import { Datagrams } from "./stream/datagrams.ts";
 import { Gate } from "./stream/gate.ts";
 import { StreamHost } from "./stream/host.ts";
 import { Loopback } from "./stream/loopback.ts";
+import { type OpenTrust, openTrust } from "./trust/open.ts";
 import { TrustService } from "./trust/service.ts";
 import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
 import { Tunnels } from "./tunnel/tunnels.ts";
 
 /** How long open connections may take to deliver what they hold when the daemon stops. */
 export const SHUTDOWN_GRACE_MS = 2_000;
-
-/** Security events that are logged as warnings; the others of a burst only at debug level. */
-const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };
 
 /** Registrations caused by the beacon seeing us elsewhere: a change of network, not a forger with the beacon's address. */
 const ENDPOINT_NEWS_RATE: Rate = { perSecond: 0.1, burst: 3 };
@@ -84,12 +81,14 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #client: RegistryClient;
   readonly #aead: AeadFactory;
   readonly #closeAead: () => void;
+  readonly #closeTrust: () => Promise<void>;
+  readonly #memberships: Memberships;
   readonly #loopback: Loopback;
   readonly #invites: Invites;
   readonly #control: Control;
   readonly #datagrams: Datagrams;
   readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
-  readonly #warnings: TokenBucket;
+  readonly #events: EventLog;
   readonly #endpointNews: TokenBucket;
   #services: Service[] = [];
   #ipc: IpcServer | undefined;
@@ -111,34 +110,37 @@ export class Daemon implements Backend, AsyncDisposable {
     aead: ChosenAead;
     keyPair: KeyPair;
     files: StateFiles;
-    trustState: Awaited<ReturnType<StateFiles["trust"]>>;
+    trust: OpenTrust;
     registry: NodeRegistry;
     client: RegistryClient;
     known: Awaited<ReturnType<StateFiles["node"]>>;
   }) {
-    const { options, clock, registry, files, trustState } = parts;
+    const { options, clock, registry, files } = parts;
+    const trustState = parts.trust.state;
     this.options = options;
     this.#clock = clock;
     this.startedMs = clock.now();
-    this.#warnings = new TokenBucket(WARNING_RATE, this.startedMs);
+    this.#events = new EventLog(clock);
     this.#endpointNews = new TokenBucket(ENDPOINT_NEWS_RATE, this.startedMs);
     this.socket = parts.socket;
     this.aead = parts.aead.name;
     this.#aead = parts.aead.factory;
     this.#closeAead = () => parts.aead.close();
+    this.#closeTrust = () => parts.trust.close();
     this.#registry = registry;
     this.#client = parts.client;
     const self = () => registry.node;
     const ensure = (node: number) => this.tunnels.ensure(node);
     const send = (packet: Packet) => this.#send(packet);
     const emit = (event: string, data: Json) => this.emit(event, data);
-    const log = this.#logger();
+    const log = this.#events.logger;
     this.directory = new Directory({
       registry,
       files,
       local: parts.socket.local,
       isPublic: parts.known?.isPublic ?? false,
       hostname: parts.known?.hostname ?? "",
+      joined: parts.known === undefined && files.isNew ? [] : parts.known?.joined,
       fixed: options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint),
       isHidden: options.pathMode === "relay-only",
       leave: (deregister) => this.registration.leave(deregister),
@@ -147,6 +149,31 @@ export class Daemon implements Backend, AsyncDisposable {
         ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
         ...(options.public === undefined ? {} : { isPublic: options.public }),
       },
+    });
+    this.#memberships = watchMembers({
+      clock,
+      self,
+      state: trustState,
+      lookup: (node) => registry.lookup(node),
+      policy: (network) => registry.network("get_network_policy", { network_id: network }),
+      joined: () => this.directory.joined,
+      isPublic: () => this.directory.isPublic,
+      streams: () => this.streams,
+      endNetworkTrust: (node) => this.trust.endNetworkTrust(node),
+      parted: (node) => {
+        const isNeeded = this.streams.hasConns(node) || gate.mayKnow(node) === true;
+        if (!isNeeded) this.tunnels.remove(node);
+      },
+      emit,
+      log,
+    });
+    const gate = new Gate({
+      clock,
+      isPublic: () => this.directory.isPublic,
+      isTrusted: (node) => trustState.hasConsent(node),
+      isRevoked: (node) => trustState.isRevoked(node),
+      isExpected: (node) => trustState.isExpected(node),
+      memberships: this.#memberships,
     });
     this.tunnels = new Tunnels({
       clock,
@@ -159,7 +186,9 @@ export class Daemon implements Backend, AsyncDisposable {
       pinnedKey: (node) => trustState.pinnedKey(node),
       lookupKey: (node) => registry.lookupKey(node),
       resolve: (node) => this.directory.resolve(node),
-      isWanted: (node) => trustState.isTrusted(node) || this.streams.hasConns(node),
+      isWanted: (node) => trustState.hasConsent(node) || this.streams.hasConns(node),
+      mayKnow: (node) => gate.mayKnow(node),
+      askMayKnow: (node) => gate.askMayKnow(node),
       hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _node, via) => this.#onPacket(packet, via),
       onPathChanged: (node, isRepaired) => this.streams.onPathChanged(node, isRepaired),
@@ -173,17 +202,11 @@ export class Daemon implements Backend, AsyncDisposable {
         wake: () => {
           this.trust.wake();
           this.#invites.look();
+          this.#memberships.refresh();
         },
       },
       emit,
       log,
-    });
-    const gate = new Gate({
-      clock,
-      isPublic: () => this.directory.isPublic,
-      isTrusted: (node) => trustState.isTrusted(node),
-      isExpected: (node) => this.trust.isExpected(node),
-      checkTrust: (node) => registry.checkTrust(node),
     });
     this.streams = new StreamHost({
       clock,
@@ -196,7 +219,7 @@ export class Daemon implements Backend, AsyncDisposable {
       suspectPath: (node) => this.tunnels.suspectPath(node),
       emit,
     });
-    this.#control = new Control({ clock, self, ensure, send });
+    this.#control = new Control({ clock, self, ensure, send, gate });
     const isReady = (node: number) => this.tunnels.isReady(node);
     this.#datagrams = new Datagrams({ self, gate, ensure, isReady, send, emit });
     this.#loopback = new Loopback({
@@ -220,11 +243,12 @@ export class Daemon implements Backend, AsyncDisposable {
       autoApprove: options.trustAutoApprove,
       pollMs: options.pollMs,
       save: (json) => files.saveTrust(json),
+      tombstones: parts.trust.tombstones,
+      sharedNetwork: async (node) => (await this.#memberships.ask(node))[0]?.id,
       cut: (node) => {
         gate.forget(node);
         this.streams.cut(node);
       },
-      forgetVerdict: (node) => gate.forget(node),
       dropTunnel: (node) => this.tunnels.remove(node),
       dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
@@ -271,8 +295,12 @@ export class Daemon implements Backend, AsyncDisposable {
     await ensurePrivateDir(options.home);
     const files = new StateFiles(options.home, options.identity);
     const identity = await files.identity();
-    const trustState = await files.trust();
     const known = await files.node(identity.publicKeyBase64);
+    const trust = await openTrust(
+      files,
+      Date.now(),
+      (message, fields) => getLogger([LOG_CATEGORY, "daemon"]).warn(message, fields),
+    );
     const client = new RegistryClient({
       address: options.registry,
       clock,
@@ -289,6 +317,7 @@ export class Daemon implements Backend, AsyncDisposable {
       socket = await openUdpSocket({ host, port, kind: options.udp });
     } catch (error) {
       aead.close();
+      await trust.close();
       throw error;
     }
     const daemon = new Daemon({
@@ -298,7 +327,7 @@ export class Daemon implements Backend, AsyncDisposable {
       aead,
       keyPair,
       files,
-      trustState,
+      trust,
       registry,
       client,
       known,
@@ -354,12 +383,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   emit(event: string, data: Json): void {
-    const isNews = /^(node|handshake|trust|tunnel|network)\./.test(event);
-    if (isNews) this.#log.info(event, data);
-    // What an attacker causes must be seen, but must not fill the disk.
-    else if (event.startsWith("security.") && this.#warnings.take(this.#clock.now())) {
-      this.#log.warn(event, data);
-    } else this.#log.debug(event, data);
+    this.#events.write(event, data);
   }
 
   /** Ends everything in order; what connections hold is delivered within {@linkcode SHUTDOWN_GRACE_MS}. */
@@ -375,17 +399,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const { options } = this;
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
     this.#ipc = await IpcServer.listen({ path: options.socket, backend: this });
-    if (!options.noEcho) this.#services.push(attachEcho(this));
-    if (!options.noDataExchange) {
-      const inboxDir = join(options.home, "inbox");
-      const receivedDir = join(options.home, "received");
-      this.#services.push(attachDataExchange(this, { inboxDir, receivedDir }));
-    }
-    if (!options.noEventStream) this.#services.push(attachEventStream(this));
-    if (options.nameserver) {
-      const path = join(options.home, "nameserver.json");
-      this.#services.push(await attachNameserver(this, { clock: this.#clock, path }));
-    }
+    this.#services = await attachServices(this, options, this.#clock);
     this.trust.start();
     this.socket.start((data, from) => {
       this.#isBatch = true;
@@ -417,7 +431,9 @@ export class Daemon implements Backend, AsyncDisposable {
     await this.streams.shutdown(SHUTDOWN_GRACE_MS);
     // Its requests under way must not wait for a registry that does not answer.
     await this.#client.close();
+    this.#memberships.close();
     await this.trust.stop();
+    await this.#closeTrust();
     await this.#invites.stop();
     this.tunnels.close();
     this.#loopback.close();
@@ -475,14 +491,6 @@ export class Daemon implements Backend, AsyncDisposable {
     // What finds no way is lost like any datagram; streams retransmit, pings time out.
     if (packet.dstNode === this.node) this.#loopback.send(packet);
     else this.tunnels.send(packet);
-  }
-
-  #logger(): (
-    level: "debug" | "info" | "warn" | "error",
-    message: string,
-    fields?: Json,
-  ) => void {
-    return (level, message, fields = {}) => this.#log[level](message, fields);
   }
 }
 

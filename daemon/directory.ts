@@ -10,7 +10,13 @@ import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
 import { isEndpointOfOne } from "../protocol/path/mod.ts";
-import { flagField, type JsonObject, textField, textListField } from "../protocol/registry.ts";
+import {
+  flagField,
+  type JsonObject,
+  numberField,
+  textField,
+  textListField,
+} from "../protocol/registry.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
 import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
@@ -33,6 +39,10 @@ export class Directory implements DirectoryBackend {
   #hostname: string;
   #tags: string[] = [];
   #networks: number[] = [0];
+  /** Networks that were joined here; undefined until the registry's list is taken over, once. */
+  #joined: Set<number> | undefined;
+  /** Networks that the registry names and we have never joined, as far as they were told. */
+  readonly #foreign = new Set<number>();
   /** What clients asked for since the start; restored if a registry loses it. */
   readonly #wanted: { tags?: string[]; hostname?: string; isPublic?: boolean } = {};
   readonly #fixed: Endpoint | undefined;
@@ -50,6 +60,8 @@ export class Directory implements DirectoryBackend {
     hostname: string;
     /** Set in the configuration. */
     wanted: { hostname?: string; isPublic?: boolean };
+    /** Networks joined in earlier runs; undefined to take over what the registry says at the first registration. */
+    joined?: readonly number[] | undefined;
     /** Our public endpoint, if it is not to be found out. */
     fixed?: Endpoint | undefined;
     /** No peer may learn where we are. */
@@ -68,6 +80,7 @@ export class Directory implements DirectoryBackend {
     this.#isPublic = options.wanted.isPublic ?? options.isPublic;
     this.#hostname = options.hostname;
     Object.assign(this.#wanted, options.wanted);
+    this.#joined = options.joined && new Set(options.joined);
     this.#fixed = options.fixed;
     this.#isHidden = options.isHidden ?? false;
     const addresses = options.addresses ?? localAddresses;
@@ -100,6 +113,11 @@ export class Directory implements DirectoryBackend {
       network_id: network,
       address: formatAddress({ network, node: this.#registry.node }),
     }));
+  }
+
+  /** Networks that this node has joined itself: membership in others, whoever says it, opens nothing. */
+  get joined(): number[] {
+    return [...this.#joined ?? []];
   }
 
   /** Our endpoint as the beacon sees it. */
@@ -219,8 +237,45 @@ export class Directory implements DirectoryBackend {
     return this.#leave(() => this.#registry.deregister());
   }
 
-  network(type: string, fields: JsonObject): Promise<JsonObject> {
-    return this.#registry.network(type, fields);
+  async network(type: string, fields: JsonObject): Promise<JsonObject> {
+    const isJoin = type === "join_network" || type === "create_network" ||
+      (type === "respond_invite" && fields.accept === true);
+    try {
+      const reply = await this.#registry.network(type, fields);
+      const network = numberField(reply, "network_id") || numberField(fields, "network_id");
+      if (isJoin) await this.#setJoined(network, true);
+      else if (type === "leave_network") await this.#setJoined(network, false);
+      return reply;
+    } catch (error) {
+      // Somebody else has put us there; now we say so ourselves.
+      const isMember = error instanceof PilotError && error.code === "already_exists";
+      if (type === "join_network" && isMember) {
+        await this.#setJoined(numberField(fields, "network_id"), true);
+      }
+      throw error;
+    }
+  }
+
+  async #setJoined(network: number, isJoined: boolean): Promise<void> {
+    this.#joined ??= new Set();
+    if (isJoined && network !== 0) this.#joined.add(network);
+    else this.#joined.delete(network);
+    await this.#save();
+  }
+
+  /** Networks that the registry names; those that we have never joined ourselves are told once. */
+  #takeNetworks(networks: number[]): void {
+    this.#networks = networks;
+    const real = networks.filter((network) => network !== 0);
+    this.#joined ??= new Set(real);
+    for (const network of real) {
+      if (this.#joined.has(network) || this.#foreign.has(network)) continue;
+      this.#foreign.add(network);
+      this.#warn("the registry counts this node into a network that it has not joined", {
+        network,
+        hint: `its members are not let in; pilotctl network join ${network} does`,
+      });
+    }
   }
 
   async #refresh(): Promise<void> {
@@ -229,7 +284,7 @@ export class Directory implements DirectoryBackend {
     this.#hostname = textField(facts, "hostname");
     this.#tags = textListField(facts, "tags");
     const networks = Array.isArray(facts.networks) ? facts.networks as unknown[] : [];
-    this.#networks = networks.filter((network) => typeof network === "number");
+    this.#takeNetworks(networks.filter((network) => typeof network === "number"));
     await this.#save();
   }
 
@@ -241,6 +296,7 @@ export class Directory implements DirectoryBackend {
         publicKey: this.#registry.identity.publicKeyBase64,
         isPublic: this.#isPublic,
         hostname: this.#hostname,
+        ...(this.#joined === undefined ? {} : { joined: this.joined }),
       });
     } catch (error) {
       this.#warn("node.json not written", { error: String(error) });

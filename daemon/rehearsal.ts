@@ -103,6 +103,8 @@ class Actor {
       lookupKey: () => Promise.resolve(publicKey()),
       resolve: () => Promise.resolve({ endpoint: this.peer.socket.local, alternatives: [] }),
       isWanted: () => true,
+      mayKnow: () => true,
+      askMayKnow: () => Promise.resolve(true),
       hasConns: () => true,
       onPacket: (packet) => {
         if (packet.protocol === PROTO_STREAM) this.streams.onPacket(packet, true);
@@ -120,8 +122,9 @@ class Actor {
         clock,
         isPublic: () => false,
         isTrusted: () => true,
+        isRevoked: () => false,
         isExpected: () => false,
-        checkTrust: () => Promise.resolve(true),
+        memberships: { known: () => [], ask: () => Promise.resolve([]) },
       }),
       self: () => node,
       ensure: (peer) => this.tunnels.ensure(peer),

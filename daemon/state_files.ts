@@ -10,6 +10,7 @@ import { Identity } from "../protocol/crypto/identity.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { TrustState } from "../protocol/trust/mod.ts";
 import { readPrivateFile, writeFileAtomic } from "../platform/files.ts";
+import { RevocationJournal } from "./trust/revocation_journal.ts";
 
 /** What the registry told us last, so that a daemon has its address before the registry is reachable. */
 export interface NodeFile {
@@ -21,6 +22,8 @@ export interface NodeFile {
   readonly isPublic: boolean;
   /** Its hostname, empty when it has none. */
   readonly hostname: string;
+  /** Networks that were joined here; undefined in files of daemons that did not note it. */
+  readonly joined?: readonly number[] | undefined;
 }
 
 /** Reads and writes the files of one home directory. */
@@ -28,6 +31,8 @@ export class StateFiles {
   readonly #identityPath: string;
   readonly #trustPath: string;
   readonly #nodePath: string;
+  readonly #revokedPath: string;
+  #isNew = false;
   /** What node.json holds: each registration says the same again, which is no reason to write. */
   #nodeText: string | undefined;
 
@@ -35,6 +40,21 @@ export class StateFiles {
     this.#identityPath = identityPath;
     this.#trustPath = join(home, "trust.json");
     this.#nodePath = join(home, "node.json");
+    this.#revokedPath = join(home, "revoked.journal");
+  }
+
+  /** The identity was made by this process: nothing can be known of it. */
+  get isNew(): boolean {
+    return this.#isNew;
+  }
+
+  /**
+   * Opens the place for revocations that trust.json cannot take.
+   *
+   * @throws {PilotError} `io_error`.
+   */
+  revocations(): Promise<RevocationJournal> {
+    return RevocationJournal.open(this.#revokedPath);
   }
 
   /**
@@ -57,6 +77,7 @@ export class StateFiles {
     }
     const identity = await Identity.generate();
     await writeFileAtomic(this.#identityPath, identity.toFile());
+    this.#isNew = true;
     return identity;
   }
 
@@ -95,7 +116,7 @@ export class StateFiles {
       // Only a cache of what the registry says: as good as absent.
       return undefined;
     }
-    const { node, isPublic, hostname } = file;
+    const { node, isPublic, hostname, joined } = file;
     if (file.publicKey !== publicKey || !Number.isInteger(node)) return undefined;
     if (node! < 1 || node! > 0xffffffff) return undefined;
     return {
@@ -103,6 +124,7 @@ export class StateFiles {
       publicKey,
       isPublic: isPublic === true,
       hostname: typeof hostname === "string" ? hostname : "",
+      joined: Array.isArray(joined) ? joined.filter(Number.isInteger) : undefined,
     };
   }
 

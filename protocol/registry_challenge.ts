@@ -53,6 +53,10 @@ export interface Challenges {
   heartbeat(node: number): Uint8Array;
   /** `resolve:<requester>:<node>`. */
   resolve(requester: number, node: number): Uint8Array;
+  /** `lookup:<requester>:<node>`, our extension: the wire has no signature here. */
+  lookup(requester: number, node: number): Uint8Array;
+  /** `check_trust:<requester>:<a>:<b>`, our extension likewise. */
+  checkTrust(requester: number, a: number, b: number): Uint8Array;
   /** `resolve_hostname:<requester>:<hostname>`, our extension. */
   resolveHostname(requester: number, hostname: string): Uint8Array;
   /** `report_trust:<node>:<peer>`. */
@@ -107,6 +111,8 @@ export const challenges: Challenges = {
   rotateKey: (node) => ascii("rotate", node),
   heartbeat: (node) => ascii("heartbeat", node),
   resolve: (requester, node) => ascii("resolve", requester, node),
+  lookup: (requester, node) => ascii("lookup", requester, node),
+  checkTrust: (requester, a, b) => ascii("check_trust", requester, a, b),
   resolveHostname: (requester, hostname) => ascii("resolve_hostname", requester, hostname),
   reportTrust: (node, peer) => ascii("report_trust", node, peer),
   revokeTrust: (node, peer) => ascii("revoke_trust", node, peer),

@@ -335,6 +335,10 @@ export interface RelayedHandshakeRequest {
   timestamp: number;
   /** Its base64 Ed25519 key, where the registry gives it. */
   public_key?: string;
+  /** Where it registered from, as a name that is the same for nodes of one host; our extension. */
+  source?: string;
+  /** The signed handshake message as JSON; our extension. */
+  message?: string;
 }
 
 /** A relayed answer to a trust request. */
@@ -345,6 +349,20 @@ export interface RelayedHandshakeResponse {
   accept: boolean;
   /** When, unix seconds. */
   timestamp: number;
+  /** The request was dropped unseen, as too many waited; our extension. */
+  dropped?: boolean;
+  /** The signed handshake message as JSON; our extension. */
+  message?: string;
+}
+
+/** Word that a node has ended trust; our extension. */
+export interface RelayedRevocation {
+  /** Who ended it. */
+  from_node_id: number;
+  /** When, unix seconds. */
+  timestamp: number;
+  /** The signed handshake message as JSON. */
+  message?: string;
 }
 
 /** Answer to {@linkcode PollHandshakesRequest}. */
@@ -355,6 +373,10 @@ export interface PollHandshakesReply {
   requests: RelayedHandshakeRequest[] | null;
   /** Answers to ours; null means none. */
   responses: RelayedHandshakeResponse[] | null;
+  /** Trust that others have ended; only for requests with `ack`. */
+  revocations?: RelayedRevocation[];
+  /** What the next poll repeats as `ack` when all of this has been taken. */
+  ack?: string;
 }
 
 /** Leaves the answer to a trust request at the registry (§4.4). */

@@ -35,8 +35,6 @@ export interface RendezvousOptions {
   store: string | undefined;
   /** Global admin token (rendezvous.md §2.2). A secret: never on a command line. */
   adminToken?: string | undefined;
-  /** See `CoreOptions.strictTrust`. */
-  strictTrust?: boolean | undefined;
   /** See `CoreOptions.strict`. */
   strict?: boolean | undefined;
   /** Other beacons and the beacon's relay. */
@@ -103,7 +101,7 @@ export class Rendezvous implements AsyncDisposable {
   static async start(options: RendezvousOptions): Promise<Rendezvous> {
     const clock = options.clock ?? SYSTEM_CLOCK;
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
-    const { adminToken, strictTrust, strict, limits } = options;
+    const { adminToken, strict, limits } = options;
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
       : await SqliteStore.open(options.store);
@@ -120,7 +118,7 @@ export class Rendezvous implements AsyncDisposable {
         now: clock.unixMs(),
         log,
       });
-      core = new RegistryCore({ store, clock, log, adminToken, strictTrust, strict, signer });
+      core = new RegistryCore({ store, clock, log, adminToken, strict, signer });
       if (options.http !== undefined) http = new HttpServer({ addr: options.http, clock, log });
       registry = new RegistryServer({
         core,

@@ -40,7 +40,6 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     ...beaconOf(call),
     adminToken: await adminTokenOf(call),
     strict: options.flag("strict") !== false,
-    strictTrust: options.flag("strict-trust") === true,
     tls: tlsOf(call),
     http: options.text("http"),
     log: {
@@ -167,10 +166,6 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     {
       flags: "--no-strict",
       description: "Take unsigned role claims and scores, as existing clients send them",
-    },
-    {
-      flags: "--strict-trust",
-      description: "Show a private endpoint only to peers its owner has reported itself",
     },
     {
       flags: "--tls",

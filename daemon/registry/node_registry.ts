@@ -123,72 +123,88 @@ export class NodeRegistry implements DirectoryBackend {
     return { realAddr: textField(reply, "real_addr"), lanAddrs: textListField(reply, "lan_addrs") };
   }
 
-  /** Tells the registry that we trust a peer. */
-  async reportTrust(peer: number): Promise<void> {
-    await this.#signed(challenges.reportTrust(this.#node, peer), {
+  /**
+   * Tells the registry that we trust a peer.
+   *
+   * @returns Whether the peer has ended trust in us, as far as the registry says.
+   */
+  async reportTrust(peer: number): Promise<{ isEnded: boolean }> {
+    const reply = await this.#signed(challenges.reportTrust(this.#node, peer), {
       type: "report_trust",
       node_id: this.#node,
       peer_id: peer,
     });
+    return { isEnded: reply.ended === true };
   }
 
-  /** Ends the trust pair; fine when there is none. */
-  async revokeTrust(peer: number): Promise<void> {
+  /** Takes back our word of trust, or our request, and leaves `message` for the peer; fine when there is nothing. */
+  async revokeTrust(peer: number, message: string): Promise<void> {
     await this.#signed(challenges.revokeTrust(this.#node, peer), {
       type: "revoke_trust",
       node_id: this.#node,
       peer_id: peer,
+      message,
     }).catch((error) => {
       // The registry's masked error for a pair that is not there; what we want is the case already.
       if (!(error instanceof PilotError) || error.code !== "denied") throw error;
     });
   }
 
-  /** Whether the registry knows a pair, or a shared network. */
+  /** Whether the peer consents to us as well as we to it, or we share a network: what the registry knows of it. */
   async checkTrust(peer: number): Promise<boolean> {
-    const reply = await this.#client.request({
+    const self = this.#node;
+    const reply = await this.#signed(challenges.checkTrust(self, self, peer), {
       type: "check_trust",
-      node_id: this.#node,
+      node_id: self,
       peer_id: peer,
+      requester_id: self,
     });
     return reply.trusted === true;
   }
 
   /** Leaves a trust request at the registry; one that waits there already is as good. */
-  async requestHandshake(peer: number, justification: string): Promise<void> {
+  async requestHandshake(peer: number, justification: string, message: string): Promise<void> {
     await this.#signed(challenges.handshake(this.#node, peer), {
       type: "request_handshake",
       from_node_id: this.#node,
       to_node_id: peer,
       justification,
+      message,
     }).catch((error) => {
       if (!(error instanceof PilotError) || error.code !== "already_exists") throw error;
     });
   }
 
-  /** Fetches what others left for us. */
-  pollHandshakes(): Promise<JsonObject> {
+  /** Fetches what others left for us; `ack` says what we have already, as the last answer named it. */
+  pollHandshakes(ack: string): Promise<JsonObject> {
     const node = this.#node;
     return this.#signed(challenges.pollHandshakes(node), {
       type: "poll_handshakes",
       node_id: node,
+      ack,
     });
   }
 
-  /** Answers a trust request through the registry. */
-  async respondHandshake(peer: number, accept: boolean): Promise<void> {
+  /** Answers a trust request through the registry, and leaves `message` for the peer. */
+  async respondHandshake(peer: number, accept: boolean, message: string): Promise<void> {
     await this.#signed(challenges.respondHandshake(this.#node, peer), {
       type: "respond_handshake",
       node_id: this.#node,
       peer_id: peer,
       accept,
+      message,
     });
   }
 
   // ---- DirectoryBackend
 
   lookup(node: number): Promise<JsonObject> {
-    return this.#client.request({ type: "lookup", node_id: node });
+    const self = this.#node;
+    const request = { type: "lookup", node_id: node };
+    // Signed, as the registry tells more to those who may see the node.
+    return self === 0
+      ? this.#client.request(request)
+      : this.#signed(challenges.lookup(self, node), { ...request, requester_id: self });
   }
 
   resolveHostname(hostname: string): Promise<JsonObject> {

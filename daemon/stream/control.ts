@@ -10,6 +10,7 @@ import { ACK, type Packet, PROTO_CONTROL } from "../../protocol/packet.ts";
 import { PORT_PING } from "../../protocol/ports.ts";
 import type { Clock } from "../clock.ts";
 import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
+import type { Gate } from "./gate.ts";
 import { withLimits } from "./with_limits.ts";
 
 /** Pings without an answer yet. */
@@ -29,6 +30,7 @@ export interface ControlDeps {
   readonly self: () => number;
   readonly ensure: (node: number) => Promise<void>;
   readonly send: (packet: Packet) => void;
+  readonly gate: Pick<Gate, "mayKnow" | "noteQuestion">;
 }
 
 interface Outstanding {
@@ -59,7 +61,12 @@ export class Control {
       return;
     }
     // Never answer an answer or an empty keepalive: two daemons would go on forever (§2.14 RULE).
-    if (packet.payload.length === 0 || !this.#pongs.take(this.#deps.clock.now())) return;
+    if (packet.payload.length === 0) return;
+    // Strangers do not learn that we are here. Who may is asked about elsewhere, and asks again himself.
+    if (packet.srcNode !== this.#deps.self() && this.#deps.gate.mayKnow(packet.srcNode) !== true) {
+      return;
+    }
+    if (!this.#pongs.take(this.#deps.clock.now())) return;
     this.#deps.send({
       ...packet,
       flags: ACK,
@@ -86,6 +93,7 @@ export class Control {
     const { signal } = options;
     const startMs = clock.now();
     if (address.node !== self()) {
+      this.#deps.gate.noteQuestion(address.node);
       const what = `Ping of ${formatAddress(address)}`;
       await withLimits(ensure(address.node), { ...options, signal, clock, what });
     }

@@ -70,6 +70,7 @@ export class Datagrams {
   }
 
   #post(address: Address, port: number, data: Uint8Array): void {
+    this.#deps.gate.noteQuestion(address.node);
     const srcPort = this.#nextPort;
     this.#nextPort = srcPort >= EPHEMERAL_LAST ? EPHEMERAL_FIRST : srcPort + 1;
     this.#deps.send({
@@ -93,7 +94,13 @@ export class Datagrams {
     if (packet.payload.length === 0) return;
     const source = { network: packet.srcNetwork, node: packet.srcNode };
     const { gate, emit, self } = this.#deps;
-    if (source.node !== self() && !gate.admits(source.node, packet.dstPort)) {
+    const isAdmitted = source.node === self() || gate.admits(packet);
+    if (isAdmitted === undefined) {
+      const kept = { ...packet, payload: packet.payload.slice() };
+      gate.hold(source.node, () => this.onPacket(kept));
+      return;
+    }
+    if (!isAdmitted) {
       emit("datagram.rejected", {
         src_node_id: source.node,
         src_addr: formatAddress(source),

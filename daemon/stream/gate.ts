@@ -1,11 +1,16 @@
 /**
- * Who may open a connection or send a datagram to us: trust first, then rates (daemon.md §3.4).
+ * Who may open a connection or send a datagram to us: consent or a common network first, then rates (daemon.md §3.4).
+ *
+ * The gate decides on what this process knows itself: whom it trusts, whom it has asked, and which networks it has
+ * joined. Of the registry it believes who is a member of those, and nothing about trust.
  *
  * @module
  */
 
-import { PORT_HANDSHAKE } from "../../protocol/ports.ts";
+import { PORT_DATA_EXCHANGE, PORT_HANDSHAKE } from "../../protocol/ports.ts";
+import type { Packet } from "../../protocol/packet.ts";
 import type { Clock } from "../clock.ts";
+import type { SharedNetwork } from "../registry/memberships.ts";
 import { KeyedRateLimit, type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
 
 /** SYNs a second from all peers together: about what one core can answer. */
@@ -16,24 +21,40 @@ export const SYN_RATE_STRANGER: Rate = { perSecond: 10, burst: 64 };
 export const SYN_RATE_TRUSTED: Rate = { perSecond: 5_000, burst: 10_000 };
 /** Sources whose SYNs are counted (daemon.md §3.1). */
 export const MAX_SYN_SOURCES = 4_096;
-/** Verdicts of the registry that are remembered. */
-const MAX_VERDICTS = 4_096;
-/** How long such a verdict is believed. */
-const VERDICT_TTL_MS = 60_000;
-/** Questions to the registry at a time; a peer beyond them is asked about at its next SYN. */
-const MAX_ASKING = 64;
+/** How long a peer that we have asked something may answer on {@linkcode REPLY_PORTS} (newest-peer.md §4). */
+export const REPLY_WINDOW_MS = 5 * 60_000;
+/** Peers with an open reply window; the one asked longest ago goes. */
+export const MAX_REPLY_WINDOWS = 4_096;
+/** A question within this time of the last changes nothing, so that a flow of datagrams costs nothing here. */
+const NOTE_AGAIN_MS = 10_000;
+/** Packets kept while the registry is asked about their sender; others are lost, and their senders send again. */
+export const MAX_HELD_PACKETS = 256;
+/** Of those, from one sender. */
+export const MAX_HELD_PER_NODE = 16;
+
+/** Ports on which answers come as new connections. */
+const REPLY_PORTS: ReadonlySet<number> = new Set([PORT_HANDSHAKE, PORT_DATA_EXCHANGE]);
+
+/** Whose packet, and where to. */
+export type Addressed = Pick<Packet, "srcNode" | "srcNetwork" | "dstNetwork" | "dstPort">;
 
 /** What the gate needs to know. */
 export interface GateDeps {
   readonly clock: Clock;
   /** This node is public: everyone may come. */
   readonly isPublic: () => boolean;
-  /** The peer is in our trust store. */
+  /** The peer is in our trust store by consent. */
   readonly isTrusted: (node: number) => boolean;
-  /** We wait for an answer of this peer to our handshake request. */
+  /** Trust in the peer was ended here: a common network does not let it in. */
+  readonly isRevoked: (node: number) => boolean;
+  /** A handshake with this peer is open. */
   readonly isExpected: (node: number) => boolean;
-  /** Asks the registry whether we share a network with the peer; rejects when it cannot be asked. */
-  readonly checkTrust: (node: number) => Promise<boolean>;
+  readonly memberships: {
+    /** Networks that we share with the peer; undefined when the registry must be asked. */
+    known(node: number): readonly SharedNetwork[] | undefined;
+    /** The same, asked; rejects when the registry cannot be asked. */
+    ask(node: number): Promise<readonly SharedNetwork[]>;
+  };
 }
 
 /** Decides about first packets of peers. */
@@ -42,30 +63,97 @@ export class Gate {
   readonly #all: TokenBucket;
   readonly #strangers = new KeyedRateLimit<number>(SYN_RATE_STRANGER, MAX_SYN_SOURCES);
   readonly #trusted = new KeyedRateLimit<number>(SYN_RATE_TRUSTED, MAX_SYN_SOURCES);
-  readonly #verdicts = new Map<number, { ok: boolean; atMs: number }>();
-  /** Nodes being asked about; the value tells an answer that counts from one that came too late. */
-  readonly #asking = new Map<number, symbol>();
+  /** When we last asked a peer something. */
+  readonly #asked = new Map<number, number>();
+  readonly #held = new Map<number, (() => void)[]>();
+  #heldCount = 0;
 
   constructor(deps: GateDeps) {
     this.#deps = deps;
     this.#all = new TokenBucket(SYN_RATE, deps.clock.now());
   }
 
-  /**
-   * Whether a peer may talk to a port. When only the registry knows, the answer is no for now; the peer's retry
-   * finds the verdict.
-   */
-  admits(node: number, port: number): boolean {
-    const { isPublic, isTrusted, isExpected } = this.#deps;
-    if (isTrusted(node) || isPublic()) return true;
-    // The answer to our own request comes as a new connection from a peer that is not trusted yet.
-    if (port === PORT_HANDSHAKE && isExpected(node)) return true;
-    const verdict = this.#verdicts.get(node);
-    if (verdict !== undefined && this.#deps.clock.now() - verdict.atMs < VERDICT_TTL_MS) {
-      return verdict.ok;
+  /** We have dialled a peer, or sent it a datagram: its answer may come as a new connection. */
+  noteQuestion(node: number): void {
+    const now = this.#deps.clock.now();
+    const askedMs = this.#asked.get(node);
+    if (askedMs !== undefined && now - askedMs < NOTE_AGAIN_MS) return;
+    this.#asked.delete(node);
+    this.#asked.set(node, now);
+    if (this.#asked.size > MAX_REPLY_WINDOWS) {
+      this.#asked.delete(this.#asked.keys().next().value!);
     }
-    this.#ask(node);
-    return false;
+  }
+
+  /** Trust in the peer has ended: what was asked before does not open anything. */
+  forget(node: number): void {
+    this.#asked.delete(node);
+  }
+
+  /**
+   * Whether a peer may send this packet; undefined when the registry must be asked, see {@linkcode Gate.hold}. The
+   * networks in its addresses must be ones that we share: they are a claim, and programs go by them.
+   */
+  admits(packet: Addressed): boolean | undefined {
+    const { srcNode: node, srcNetwork, dstNetwork, dstPort } = packet;
+    const isOwn = this.#isAdmittedAlone(node, dstPort);
+    const named = srcNetwork !== 0 || dstNetwork !== 0;
+    if (isOwn && !named) return true;
+    if (!isOwn && this.#deps.isRevoked(node)) return false;
+    const shared = this.#deps.memberships.known(node);
+    if (shared === undefined) return undefined;
+    if (!named) return shared.some(({ allows }) => allows(dstPort));
+    const isRight = (network: number) =>
+      network === 0 || shared.some(({ id, allows }) => id === network && allows(dstPort));
+    return isRight(srcNetwork) && isRight(dstNetwork);
+  }
+
+  /**
+   * Whether a peer may know that we are here: whether anything of ours answers it. Undefined when the registry must be
+   * asked.
+   */
+  mayKnow(node: number): boolean | undefined {
+    const { isTrusted, isPublic, isExpected, isRevoked, memberships } = this.#deps;
+    if (isTrusted(node) || isPublic() || isExpected(node) || this.#isAsked(node)) return true;
+    if (isRevoked(node)) return false;
+    const shared = memberships.known(node);
+    return shared === undefined ? undefined : shared.length > 0;
+  }
+
+  /** {@linkcode Gate.mayKnow}, asking the registry where that is needed; no when it cannot be asked. */
+  async askMayKnow(node: number): Promise<boolean> {
+    const known = this.mayKnow(node);
+    if (known !== undefined) return known;
+    try {
+      return (await this.#deps.memberships.ask(node)).length > 0;
+    } catch {
+      // The gate stays shut, and the peer's next packet asks again.
+      return false;
+    }
+  }
+
+  /**
+   * Asks the registry about a peer, and hands its packet in again when the answer is there.
+   *
+   * @param retry Handles the packet as if it had come now; not called when there is no room, or no answer.
+   */
+  hold(node: number, retry: () => void): void {
+    const waiting = this.#held.get(node) ?? [];
+    if (waiting.length >= MAX_HELD_PER_NODE || this.#heldCount >= MAX_HELD_PACKETS) return;
+    waiting.push(retry);
+    this.#heldCount++;
+    if (waiting.length > 1) return;
+    this.#held.set(node, waiting);
+    const release = () => {
+      this.#held.delete(node);
+      this.#heldCount -= waiting.length;
+      return waiting;
+    };
+    this.#deps.memberships.ask(node).then(
+      () => release().forEach((again) => again()),
+      // The registry is not there: the packets are lost, and their sender sends again.
+      () => void release(),
+    );
   }
 
   /** Whether another SYN of this peer is within its rate and everybody's. */
@@ -75,27 +163,17 @@ export class Gate {
     return limit.take(node, now) && this.#all.take(now);
   }
 
-  /** Forgets what the registry said about a peer. */
-  forget(node: number): void {
-    this.#verdicts.delete(node);
-    this.#asking.delete(node);
+  /** Without the registry: by consent, as we are public, or as an answer to us. */
+  #isAdmittedAlone(node: number, port: number): boolean {
+    const { isTrusted, isPublic, isExpected } = this.#deps;
+    if (isTrusted(node) || isPublic()) return true;
+    // The answer to our own request comes as a new connection from a peer that is not trusted yet.
+    if (port === PORT_HANDSHAKE && isExpected(node)) return true;
+    return REPLY_PORTS.has(port) && this.#isAsked(node);
   }
 
-  #ask(node: number): void {
-    if (this.#asking.has(node) || this.#asking.size >= MAX_ASKING) return;
-    const question = Symbol();
-    this.#asking.set(node, question);
-    this.#deps.checkTrust(node).then((ok) => {
-      if (this.#asking.get(node) !== question) return;
-      this.#verdicts.delete(node);
-      this.#verdicts.set(node, { ok, atMs: this.#deps.clock.now() });
-      if (this.#verdicts.size > MAX_VERDICTS) {
-        this.#verdicts.delete(this.#verdicts.keys().next().value!);
-      }
-    }, () => {
-      // The registry is not there: the gate stays shut, and the peer's next SYN asks again.
-    }).finally(() => {
-      if (this.#asking.get(node) === question) this.#asking.delete(node);
-    });
+  #isAsked(node: number): boolean {
+    const askedMs = this.#asked.get(node);
+    return askedMs !== undefined && this.#deps.clock.now() - askedMs < REPLY_WINDOW_MS;
   }
 }

@@ -150,6 +150,7 @@ export class StreamHost implements ConnHost {
     throwIfAborted(signal);
     const startMs = this.now();
     if (address.node !== this.#deps.self()) {
+      this.#deps.gate.noteQuestion(address.node);
       await withLimits(this.#deps.ensure(address.node), {
         signal,
         timeoutMs,
@@ -246,9 +247,21 @@ export class StreamHost implements ConnHost {
     }
   }
 
-  /** Resets every connection with a node. */
-  cut(node: number): void {
-    for (const conn of [...this.#byNode.get(node) ?? []]) conn.abort();
+  /**
+   * Resets connections with a node.
+   *
+   * @param node The node.
+   * @param only Which; default all.
+   */
+  cut(node: number, only: (conn: HostConn) => boolean = () => true): void {
+    for (const conn of [...this.#byNode.get(node) ?? []]) if (only(conn)) conn.abort();
+  }
+
+  /** Nodes that have opened connections to us. */
+  *guests(): IterableIterator<number> {
+    for (const [node, conns] of this.#byNode) {
+      if ([...conns].some((conn) => !conn.isActive)) yield node;
+    }
   }
 
   /** Asks every connection to end, and resolves when all have or after `graceMs`. */
@@ -345,8 +358,14 @@ export class StreamHost implements ConnHost {
     const node = packet.srcNode;
     const source = formatAddress({ network: packet.srcNetwork, node });
     const isSelf = node === this.#deps.self();
+    const isAdmitted = isSelf || gate.admits(packet);
+    if (isAdmitted === undefined) {
+      const kept = { ...packet, payload: packet.payload.slice() };
+      gate.hold(node, () => this.onPacket(kept));
+      return;
+    }
     // Silence towards those who are not trusted: they learn nothing of what listens here.
-    if (!isSelf && !gate.admits(node, packet.dstPort)) {
+    if (!isAdmitted) {
       emit("syn.rejected", { src_node_id: node, src_addr: source, dst_port: packet.dstPort });
       return;
     }

@@ -5,16 +5,9 @@
  */
 
 import type { Address } from "../../protocol/address.ts";
-import type { Identity } from "../../protocol/crypto/identity.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { PORT_HANDSHAKE } from "../../protocol/ports.ts";
-import {
-  encodeHandshake,
-  type HandshakeMessage,
-  HandshakeReader,
-  type HandshakeType,
-  signHandshake,
-} from "../../protocol/trust/mod.ts";
+import { type HandshakeMessage, HandshakeReader } from "../../protocol/trust/mod.ts";
 import type { Clock } from "../clock.ts";
 import { StreamIo } from "../service/stream_io.ts";
 import type { Conn, DialOptions } from "../stream/conn.ts";
@@ -29,14 +22,9 @@ const DELIVERY_TIMEOUT_MS = 5_000;
 /** What the port needs. */
 export interface HandshakePortDeps {
   readonly clock: Clock;
-  /** Unix milliseconds. */
-  readonly unixNow: () => number;
   readonly dial: (address: Address, port: number, options: DialOptions) => Promise<Conn>;
   readonly bind: (port: number, onAccept: (conn: Conn) => void) => void;
   readonly unbind: (port: number) => void;
-  readonly identity: () => Identity;
-  /** Our node number. */
-  readonly self: () => number;
   /** A decoded, unverified message and the node that the tunnel has authenticated. */
   readonly onMessage: (message: HandshakeMessage, remoteNode: number) => void;
   readonly log: (level: "info", message: string, fields: Record<string, unknown>) => void;
@@ -69,17 +57,10 @@ export class HandshakePort {
   /**
    * Sends one message on a connection of its own; resolves when the peer's daemon has it.
    *
+   * @param bytes As `encodeHandshake` gave them.
    * @throws {PilotError} Why the peer could not be reached.
    */
-  async send(node: number, type: HandshakeType, text: string, timeoutMs: number): Promise<void> {
-    const message = await signHandshake(this.#deps.identity(), {
-      type,
-      from: this.#deps.self(),
-      to: node,
-      timestamp: Math.floor(this.#deps.unixNow() / 1000),
-      ...(type === "handshake_request" ? { justification: text } : { reason: text }),
-    });
-    const bytes = encodeHandshake(message);
+  async send(node: number, bytes: Uint8Array, timeoutMs: number): Promise<void> {
     const conn = await this.#deps.dial({ network: 0, node }, PORT_HANDSHAKE, { timeoutMs });
     const io = new StreamIo(conn);
     try {

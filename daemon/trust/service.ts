@@ -1,27 +1,26 @@
 /**
- * The trust handshake in action: port 444, the registry's relay, and what follows from consent given or
- * withdrawn (daemon.md §5). Decisions are made by `protocol/trust`.
+ * The trust handshake in action: what is decided here, what follows from consent given or withdrawn, and when the
+ * registry is asked (daemon.md §5). Decisions are made by `protocol/trust`.
  *
  * @module
  */
 
+import { encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import {
-  type HandshakeMessage,
-  type HandshakeType,
-  type TrustState,
-  verifyHandshake,
-} from "../../protocol/trust/mod.ts";
-import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
-import { numberField, objectListField, textField } from "../../protocol/registry.ts";
+import { textField } from "../../protocol/registry.ts";
+import type { Statement, TrustState } from "../../protocol/trust/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { Json, TrustBackend } from "../ipc/backend.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
+import { StatementDelivery } from "./delivery.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
 import { InboxPoller } from "./inbox_poller.ts";
-import { sharedNetwork } from "./shared_network.ts";
+import { Incoming } from "./incoming.ts";
+import { readRelayed } from "./relayed.ts";
+import { StateSaver, type Tombstones } from "./saver.ts";
 import { TrustWaiters } from "./waiters.ts";
 
+export { DIRECT_TIMEOUT_MS } from "./delivery.ts";
 export { POLL_MIN_MS } from "./inbox_poller.ts";
 
 /** How often the registry's inbox is read while a handshake is open (daemon.md §5.4 RULE). */
@@ -30,10 +29,6 @@ export const POLL_OPEN_MS = 2_000;
 export const POLL_IDLE_MS = 15_000;
 /** How long an open handshake keeps the short interval. */
 export const POLL_OPEN_FOR_MS = 5 * 60_000;
-/** Longest wait for a direct message to a peer that may not be there. */
-export const DIRECT_TIMEOUT_MS = 4_000;
-/** Revocations kept for a registry that was away; the oldest goes. Far more than anybody revokes in an outage. */
-export const MAX_UNREVOKED = 1_024;
 
 /** What the service needs from the daemon. */
 export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind" | "unbind"> {
@@ -48,10 +43,12 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly pollMs?: number | undefined;
   /** Writes trust.json. */
   readonly save: (json: string) => Promise<void>;
-  /** Trust in a node has ended: connections and tunnel must go. */
+  /** Keeps revocations that trust.json could not take. */
+  readonly tombstones: Tombstones;
+  /** A network that we share with a node, as the registry states it. Rejects when it cannot be asked. */
+  readonly sharedNetwork: (node: number) => Promise<number | undefined>;
+  /** Trust in a node has ended: connections must go. */
   readonly cut: (node: number) => void;
-  /** What the registry said about trust in a node does not count any more. */
-  readonly forgetVerdict: (node: number) => void;
   /** Forgets the tunnel, after the last message was sent. */
   readonly dropTunnel: (node: number) => void;
   readonly emit: (event: string, data: Json) => void;
@@ -65,33 +62,49 @@ export class TrustService implements TrustBackend {
   readonly #poller: InboxPoller;
   readonly #port: HandshakePort;
   readonly #waiters: TrustWaiters;
-  /** Pairs that the registry still has because it could not be told. */
-  readonly #unrevoked = new Set<number>();
+  readonly #saver: StateSaver;
+  readonly #delivery: StatementDelivery;
+  readonly #incoming: Incoming;
   readonly #tasks = new Set<Promise<unknown>>();
-  #savedRevision = -1;
-  #saving: Promise<void> = Promise.resolve();
+  /** What the registry is to be told of what we have taken. */
+  #ack = "";
   #openSinceMs = -Infinity;
 
   constructor(deps: TrustServiceDeps) {
+    const { clock, state, registry, log } = deps;
     this.#deps = deps;
-    this.#state = deps.state;
-    this.#savedRevision = deps.state.revision;
+    this.#state = state;
     this.#poller = new InboxPoller({
-      clock: deps.clock,
+      clock,
       poll: () => this.#pollOnce(),
       intervalMs: () => deps.pollMs ?? this.#pollIntervalMs(),
     });
-    this.#waiters = new TrustWaiters(deps.clock);
+    this.#waiters = new TrustWaiters(clock);
+    this.#saver = new StateSaver({ ...deps, write: deps.save });
     this.#port = new HandshakePort({
-      clock: deps.clock,
+      ...deps,
+      onMessage: (message, remoteNode) =>
+        this.#background(this.#incoming.onMessage(message, remoteNode)),
+    });
+    this.#delivery = new StatementDelivery({
+      registry,
       unixNow: deps.unixNow,
-      dial: deps.dial,
-      bind: deps.bind,
-      unbind: deps.unbind,
-      identity: () => deps.registry.identity,
-      self: () => deps.registry.node,
-      onMessage: (message, remoteNode) => this.#background(this.#onMessage(message, remoteNode)),
-      log: deps.log,
+      owed: () => state.owed(),
+      delivered: (statement) => {
+        state.delivered(statement);
+        this.#background(this.#saver.save());
+      },
+      send: (node, bytes, timeoutMs) => this.#port.send(node, bytes, timeoutMs),
+      log,
+    });
+    this.#incoming = new Incoming({
+      ...deps,
+      sharedNetwork: (node) => this.#sharedNetwork(node),
+      settle: () => this.#settle(),
+      trusted: (node) => this.#onTrusted(node),
+      ended: (node) => this.#onEnded(node),
+      rejected: (node, reason) =>
+        deps.emit("handshake.rejected_by_peer", { peer_node_id: node, reason }),
     });
   }
 
@@ -108,27 +121,28 @@ export class TrustService implements TrustBackend {
     this.#waiters.close();
     await Promise.all([...this.#tasks]);
     await polled;
+    this.#saver.close();
     // The last chance for what could not be written before; stopping goes on either way.
-    await this.#save().catch((error) =>
+    await this.#saver.save().catch((error) =>
       this.#deps.log("error", "trust state could not be saved", { error: String(error) })
     );
   }
 
-  /** The registry has us again: tell it whom we trust, and read what waits there. */
+  /** The registry has us again: tell it what is owed and whom we trust, and read what waits there. */
   async onRegistered(): Promise<void> {
-    for (const node of [...this.#unrevoked]) {
-      if (this.#state.isTrusted(node)) this.#unrevoked.delete(node);
-      else await this.#revokeAtRegistry(node);
-    }
-    for (const { nodeId } of this.#state.trusted()) {
-      await this.#deps.registry.reportTrust(nodeId).catch((error) => {
+    const { registry, log } = this.#deps;
+    await this.#delivery.flush();
+    for (const { nodeId, source } of this.#state.trusted()) {
+      // Members of a network have the membership; our word would outlive it.
+      if (source === "same_network") continue;
+      try {
+        const { isEnded } = await registry.reportTrust(nodeId);
+        if (isEnded) this.#state.doubt(nodeId);
+      } catch (error) {
         // A peer the registry has forgotten is no reason to lose the others.
         if (!(error instanceof PilotError) || error.code === "unavailable") throw error;
-        this.#deps.log("debug", "report_trust refused", {
-          peer_node_id: nodeId,
-          error: error.message,
-        });
-      });
+        log("debug", "report_trust refused", { peer_node_id: nodeId, error: error.message });
+      }
     }
     this.poll();
   }
@@ -148,77 +162,61 @@ export class TrustService implements TrustBackend {
     return this.#state.pending().length;
   }
 
-  /** We wait for this node's answer. */
-  isExpected(node: number): boolean {
-    return this.#state.outgoing().some((request) => request.nodeId === node) ||
-      this.#state.pending().some((request) => request.nodeId === node);
-  }
-
   // ---- TrustBackend
 
-  async request(node: number, justification: string): Promise<"sent" | "already_trusted"> {
+  async request(
+    node: number,
+    justification: string,
+  ): Promise<"sent" | "already_trusted"> {
     const { registry, unixNow } = this.#deps;
     if (node === registry.node) {
       throw new PilotError("invalid_argument", "A node needs no handshake with itself");
     }
-    if (this.#state.isTrusted(node)) return "already_trusted";
+    const again = await this.#seemsOneSided(node);
+    if (this.#state.hasConsent(node) && !again) return "already_trusted";
     const facts = await registry.lookup(node);
-    if (this.#state.request(node, unixNow()) === "trusted") return "already_trusted";
-    await this.#save();
+    const outcome = this.#state.request(node, unixNow(), { justification, again });
+    await this.#saver.save();
     this.#openSinceMs = this.#deps.clock.now();
-    try {
-      // A private node admits no stranger to port 444, so the registry carries the request (§5.3 RULE).
-      const isDirect = facts.public === true &&
-        await this.#sendDirect(node, "handshake_request", justification);
-      if (!isDirect) await registry.requestHandshake(node, justification);
-    } catch (error) {
-      this.#state.onReject(node);
-      await this.#save();
-      throw error;
+    if (outcome !== "sent") {
+      await this.#onTrusted(node);
+      return "already_trusted";
     }
+    await this.#send(node, facts.public === true);
     this.poll();
     return "sent";
   }
 
   async approve(node: number): Promise<void> {
     const { unixNow, emit } = this.#deps;
-    const publicKey = await this.#registryKey(node);
-    const context = { now: unixNow(), ...(publicKey === undefined ? {} : { publicKey }) };
-    this.#state.approve(node, context);
-    await this.#onTrusted(node);
+    const publicKey = await this.#incoming.registryKey(node);
+    this.#state.approve(node, {
+      now: unixNow(),
+      ...(publicKey === undefined ? {} : { publicKey }),
+    });
     emit("handshake.approved", { peer_node_id: node });
-    await this.#respond(node, true);
-    this.#background(this.#sendDirect(node, "handshake_accept"));
+    await this.#onTrusted(node);
   }
 
   async reject(node: number, reason: string): Promise<void> {
-    this.#state.reject(node);
-    await this.#save();
+    this.#state.reject(node, this.#deps.unixNow(), reason);
+    await this.#saver.save();
     this.#deps.emit("handshake.rejected", { peer_node_id: node, reason });
-    await this.#respond(node, false);
-    this.#background(this.#sendDirect(node, "handshake_reject", reason));
+    await this.#tell(node);
   }
 
   async revoke(node: number): Promise<void> {
-    const wasTrusted = this.#state.revoke(node, this.#deps.unixNow());
+    const now = this.#deps.unixNow();
+    const wasTrusted = this.#state.revoke(node, now);
     // What trust allowed ends at once, whatever becomes of disk and registry.
     if (wasTrusted) {
       this.#deps.emit("trust.revoked", { peer_node_id: node });
       this.#deps.cut(node);
     }
     try {
-      await this.#save();
+      await this.#saver.saveRevocation(node, now);
     } finally {
-      if (wasTrusted) {
-        // The peer is told while there is still a tunnel (§5.3 RULE); it may be gone, which must not hold us up.
-        this.#background(
-          this.#sendDirect(node, "handshake_revoke", "trust revoked")
-            .finally(() => {
-              if (!this.#state.isTrusted(node)) this.#deps.dropTunnel(node);
-            }),
-        );
-        await this.#revokeAtRegistry(node);
-      }
+      await this.#part(node);
     }
   }
 
@@ -243,134 +241,121 @@ export class TrustService implements TrustBackend {
   }
 
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
-    if (this.#state.isTrusted(node)) return Promise.resolve(true);
+    // One who seems to have ended trust, and was asked again, has yet to answer.
+    if (this.#state.isTrusted(node) && !this.#state.isAsked(node)) return Promise.resolve(true);
     this.#openSinceMs = this.#deps.clock.now();
     this.poll();
     return this.#waiters.wait(node, timeoutMs, signal);
   }
 
-  // ---- messages of peers
-
-  async #onMessage(message: HandshakeMessage, remoteNode: number): Promise<void> {
-    const { registry, unixNow, log } = this.#deps;
-    const pinnedKey = this.#state.pinnedKey(remoteNode);
-    const registryKey = await this.#registryKey(remoteNode);
-    const verdict = await verifyHandshake(message, {
-      self: registry.node,
-      now_s: Math.floor(unixNow() / 1000),
-      remoteNode,
-      ...(pinnedKey === undefined ? {} : { pinnedKey }),
-      ...(registryKey === undefined ? {} : { registryKey }),
-    });
-    if (!verdict.ok || !verdict.bound) {
-      // Without a key that somebody vouches for, the peer must try again when the registry is back.
-      const reason = verdict.ok ? "registry not reachable" : verdict.reason;
-      log("info", "handshake message refused", { peer_node_id: remoteNode, reason });
-      return;
-    }
-    if (!this.#state.firstSight(message, unixNow())) {
-      log("info", "handshake message refused", { peer_node_id: remoteNode, reason: "replay" });
-      return;
-    }
-    switch (message.type) {
-      case "handshake_request":
-        await this.#onRequest(remoteNode, verdict.publicKey, message.justification);
-        break;
-      case "handshake_accept":
-        await this.#onAccept(remoteNode, verdict.publicKey);
-        break;
-      case "handshake_reject":
-        await this.#onReject(remoteNode);
-        break;
-      case "handshake_revoke":
-        await this.#onRevoke(remoteNode);
-        break;
-    }
-  }
-
-  async #onRequest(
-    node: number,
-    publicKey: Uint8Array | undefined,
-    justification: string,
-  ): Promise<void> {
-    const { unixNow, emit, log, autoApprove } = this.#deps;
-    emit("handshake.received", { peer_node_id: node, justification });
-    const sharedNetwork = await this.#sharedNetwork(node);
-    const outcome = this.#state.onRequest(node, {
-      now: unixNow(),
-      justification,
-      autoApprove,
-      ...(publicKey === undefined ? {} : { publicKey }),
-      ...(sharedNetwork === undefined ? {} : { sharedNetwork }),
-    });
-    switch (outcome.action) {
-      case "accept":
-        await this.#onTrusted(node);
-        if (outcome.reason !== "already") {
-          emit("handshake.auto_approved", { peer_node_id: node, reason: outcome.reason });
-        }
-        await this.#respond(node, true);
-        await this.#sendDirect(node, "handshake_accept");
-        break;
-      case "pending":
-        await this.#save();
-        emit("handshake.pending", { peer_node_id: node, justification });
-        break;
-      case "ignore":
-        log("warn", "handshake request ignored", { peer_node_id: node, reason: outcome.reason });
-        break;
-    }
-  }
-
-  async #onAccept(node: number, publicKey: Uint8Array | undefined): Promise<void> {
-    const context = {
-      now: this.#deps.unixNow(),
-      ...(publicKey === undefined ? {} : { publicKey }),
-    };
-    const outcome = this.#state.onAccept(node, context);
-    if (outcome.action === "trusted") {
-      await this.#onTrusted(node);
-      await this.#deps.registry.reportTrust(node).catch((error) =>
-        this.#registryFailed(node, error)
-      );
-    } else if (outcome.reason !== "already") {
-      this.#deps.log("warn", "handshake accept ignored", {
-        peer_node_id: node,
-        reason: outcome.reason,
-      });
-    }
-  }
-
-  async #onReject(node: number): Promise<void> {
-    if (!this.#state.onReject(node)) return;
-    await this.#save();
-    this.#deps.log("info", "handshake rejected by peer", { peer_node_id: node });
-  }
-
-  async #onRevoke(node: number): Promise<void> {
-    const wasTrusted = this.#state.onRevoke(node);
-    if (wasTrusted) {
-      this.#deps.emit("trust.revoked_by_peer", { peer_node_id: node });
-      this.#deps.cut(node);
-      this.#deps.dropTunnel(node);
-    }
+  /**
+   * A common network is over: so is trust that came from it.
+   *
+   * @returns Whether there was such trust.
+   */
+  async endNetworkTrust(node: number): Promise<boolean> {
+    const now = this.#deps.unixNow();
+    if (!this.#state.endNetworkTrust(node, now)) return false;
+    this.#deps.emit("trust.network_ended", { peer_node_id: node });
     try {
-      await this.#save();
+      await this.#saver.saveRevocation(node, now);
     } finally {
-      if (wasTrusted) await this.#revokeAtRegistry(node);
+      await this.#part(node);
     }
+    return true;
+  }
+
+  // ---- what follows from decisions
+
+  /** Sends a request of ours. @throws {PilotError} When it can go no way; it is withdrawn then. */
+  async #send(node: number, isPublic: boolean): Promise<void> {
+    const statement = this.#owedTo(node);
+    if (statement === undefined) return;
+    // A private node admits no stranger to port 444, so only the registry can carry the request (§5.3 RULE).
+    const direct = isPublic ? this.#delivery.direct(statement) : Promise.resolve(false);
+    try {
+      await this.#delivery.relay(statement);
+    } catch (error) {
+      // It has the peer's ear; the registry gets it when it can.
+      if (await direct) return;
+      this.#state.withdraw(node, this.#deps.unixNow());
+      await this.#saver.save();
+      throw error;
+    }
+  }
+
+  /** Tells a peer what is owed to it, now. */
+  async #tell(node: number): Promise<void> {
+    const statement = this.#owedTo(node);
+    await this.#delivery.flush();
+    if (statement !== undefined) this.#background(this.#delivery.direct(statement));
+  }
+
+  #owedTo(node: number): Statement | undefined {
+    return this.#state.owed().find(({ nodeId }) => nodeId === node);
+  }
+
+  /** Ends what trust had built with a peer. The peer is told while there is still a tunnel (§5.3 RULE). */
+  async #part(node: number): Promise<void> {
+    const statement = this.#owedTo(node);
+    if (statement !== undefined) {
+      // It may be gone, which must not hold us up.
+      this.#background(
+        this.#delivery.direct(statement).finally(() => {
+          if (!this.#state.isTrusted(node)) this.#deps.dropTunnel(node);
+        }),
+      );
+    }
+    await this.#delivery.flush();
+  }
+
+  /** The state may have changed: writes it, and sends what is owed. */
+  async #settle(): Promise<void> {
+    await this.#saver.save();
+    await this.#delivery.flush();
   }
 
   async #onTrusted(node: number): Promise<void> {
-    await this.#save();
+    await this.#saver.save();
     this.#waiters.wake(node);
+    await this.#tell(node);
+    if (this.#state.hasConsent(node)) {
+      await this.#deps.registry.reportTrust(node).catch((error) =>
+        this.#registryFailed(node, error)
+      );
+    }
+  }
+
+  async #onEnded(node: number): Promise<void> {
+    this.#deps.emit("trust.revoked_by_peer", { peer_node_id: node });
+    this.#deps.cut(node);
+    this.#deps.dropTunnel(node);
+    try {
+      await this.#saver.saveRevocation(node, this.#deps.unixNow());
+    } finally {
+      await this.#delivery.flush();
+    }
   }
 
   // ---- registry
 
+  /** We trust the node, but it does not seem to trust us. */
+  async #seemsOneSided(node: number): Promise<boolean> {
+    const peer = this.#state.peer(node);
+    if (peer === undefined) return false;
+    if (!peer.mutual) return true;
+    try {
+      return !await this.#deps.registry.checkTrust(node);
+    } catch (error) {
+      // Without the registry nothing speaks against it.
+      this.#registryFailed(node, error);
+      return false;
+    }
+  }
+
   #pollIntervalMs(): number {
     const isOpen = this.#state.outgoing().length + this.#state.pending().length > 0 ||
-      this.#waiters.count > 0;
+      this.#state.owed().length > 0 || this.#waiters.count > 0;
     const isRecent = this.#deps.clock.now() - this.#openSinceMs < POLL_OPEN_FOR_MS;
     return isOpen && isRecent ? POLL_OPEN_MS : POLL_IDLE_MS;
   }
@@ -379,22 +364,18 @@ export class TrustService implements TrustBackend {
   async #pollOnce(): Promise<boolean> {
     const { registry, log, clock } = this.#deps;
     if (registry.node === 0) return false;
+    await this.#delivery.flush();
     try {
-      const inbox = await registry.pollHandshakes();
-      for (const request of objectListField(inbox, "requests")) {
-        const node = numberField(request, "from_node_id");
-        if (node === 0 || node === registry.node) continue;
-        this.#openSinceMs = clock.now();
-        // The registry has checked the signature; the key it names is the one it checked against.
-        const key = decodeBase64(textField(request, "public_key")) ?? await this.#registryKey(node);
-        await this.#onRequest(node, key, textField(request, "justification"));
+      const inbox = await registry.pollHandshakes(this.#ack);
+      const all = readRelayed(inbox);
+      for (const relayed of all) {
+        if (relayed.type === "handshake_request") this.#openSinceMs = clock.now();
+        await this.#incoming.onRelayed(relayed);
       }
-      for (const response of objectListField(inbox, "responses")) {
-        const node = numberField(response, "from_node_id");
-        if (node === 0) continue;
-        if (response.accept === true) await this.#onAccept(node, await this.#registryKey(node));
-        else await this.#onReject(node);
-      }
+      // What it led to must be on disk before the registry forgets it.
+      await this.#saver.save();
+      this.#ack = textField(inbox, "ack");
+      if (all.length > 0) this.poll();
     } catch (error) {
       // Registration reports an outage; here the next poll is the remedy.
       log("debug", "polling handshakes failed", { error: String(error) });
@@ -403,43 +384,13 @@ export class TrustService implements TrustBackend {
     return true;
   }
 
-  async #registryKey(node: number): Promise<Uint8Array | undefined> {
-    try {
-      return await this.#deps.registry.lookupKey(node);
-    } catch (error) {
-      this.#registryFailed(node, error);
-      return undefined;
-    }
-  }
-
   async #sharedNetwork(node: number): Promise<number | undefined> {
     try {
-      return await sharedNetwork(this.#deps.registry, node);
+      return await this.#deps.sharedNetwork(node);
     } catch (error) {
       this.#registryFailed(node, error);
       return undefined;
     }
-  }
-
-  async #respond(node: number, accept: boolean): Promise<void> {
-    await this.#deps.registry.respondHandshake(node, accept).catch((error) =>
-      this.#registryFailed(node, error)
-    );
-  }
-
-  /** Ends the pair at the registry, now or when it is back: it would go on vouching for the peer. */
-  async #revokeAtRegistry(node: number): Promise<void> {
-    try {
-      await this.#deps.registry.revokeTrust(node);
-      this.#unrevoked.delete(node);
-    } catch (error) {
-      this.#unrevoked.add(node);
-      if (this.#unrevoked.size > MAX_UNREVOKED) {
-        this.#unrevoked.delete(this.#unrevoked.keys().next().value!);
-      }
-      this.#registryFailed(node, error);
-    }
-    this.#deps.forgetVerdict(node);
   }
 
   #registryFailed(node: number, error: unknown): void {
@@ -447,39 +398,6 @@ export class TrustService implements TrustBackend {
       peer_node_id: node,
       error: error instanceof Error ? error.message : String(error),
     });
-  }
-
-  // ---- helpers
-
-  async #sendDirect(node: number, type: HandshakeType, text: string = ""): Promise<boolean> {
-    try {
-      await this.#port.send(node, type, text, DIRECT_TIMEOUT_MS);
-      return true;
-    } catch (error) {
-      this.#deps.log("debug", "direct handshake message failed", {
-        peer_node_id: node,
-        type,
-        error: String(error),
-      });
-      return false;
-    }
-  }
-
-  /** Writes the state when it has changed; in order, and the caller goes on only when it is on disk. */
-  #save(): Promise<void> {
-    const { revision } = this.#state;
-    if (revision !== this.#savedRevision) {
-      this.#savedRevision = revision;
-      const json = this.#state.toFile();
-      this.#saving = this.#saving.catch(() => {
-        // The writer before us was told; this is a new attempt with newer content.
-      }).then(() => this.#deps.save(json)).catch((error) => {
-        // Not on disk, so the next call tries again.
-        if (this.#savedRevision === revision) this.#savedRevision = -1;
-        throw error;
-      });
-    }
-    return this.#saving;
   }
 
   #background(task: Promise<unknown>): void {

@@ -9,7 +9,7 @@ import type { Endpoint } from "../../protocol/ip.ts";
 import type { Clock, TimerSet } from "../clock.ts";
 import { RELAY_ROUTE, type Route } from "../../protocol/path/mod.ts";
 import type { BeaconLink } from "./beacon_link.ts";
-import type { KeyExchange } from "./key_exchange.ts";
+import type { KeyExchange, Lane } from "./key_exchange.ts";
 import type { PeerTunnel } from "./peer.ts";
 import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
 import type { TunnelSender } from "./sender.ts";
@@ -38,8 +38,10 @@ export class ExchangeDriver {
   readonly #sender: TunnelSender;
   readonly #beacon: BeaconLink;
   readonly #resolveAgain: (node: number) => void;
-  readonly #replies: TokenBucket;
-  readonly #repliesPerNode: KeyedRateLimit<number>;
+  readonly #replies: Record<Lane, TokenBucket>;
+  readonly #repliesPerNode: KeyedRateLimit<string>;
+  readonly #strangerAnswers: TokenBucket;
+  readonly #strangerAnswersPerNode: KeyedRateLimit<number>;
   #running = 0;
 
   constructor(options: {
@@ -56,8 +58,11 @@ export class ExchangeDriver {
     this.#sender = options.sender;
     this.#beacon = options.beacon;
     this.#resolveAgain = options.resolveAgain;
-    this.#replies = new TokenBucket(REPLY_RATE, options.clock.now());
+    const bucket = () => new TokenBucket(REPLY_RATE, options.clock.now());
+    this.#replies = { known: bucket(), relay: bucket(), other: bucket() };
     this.#repliesPerNode = new KeyedRateLimit(REPLY_RATE_PER_NODE, MAX_PEERS);
+    this.#strangerAnswers = bucket();
+    this.#strangerAnswersPerNode = new KeyedRateLimit(REPLY_RATE_PER_NODE, MAX_PEERS);
   }
 
   /** Another exchange would be more than {@linkcode MAX_KEX_PEERS}. */
@@ -103,7 +108,9 @@ export class ExchangeDriver {
    */
   answerStranger(peer: PeerTunnel, session: Session, route: Route): void {
     const now = this.#clock.now();
-    if (!this.#repliesPerNode.take(peer.node, now) || !this.#replies.take(now)) return;
+    const isWithin = this.#strangerAnswersPerNode.take(peer.node, now) &&
+      this.#strangerAnswers.take(now);
+    if (!isWithin) return;
     if (session.strangerAnswers++ % 2 === 0) this.send(peer.node, "request", route);
     else this.#sender.control(peer, session, PROBE_PAYLOAD, route);
   }
@@ -115,10 +122,13 @@ export class ExchangeDriver {
     this.#sender.control(peer, session, PROBE_PAYLOAD, session.origin);
   }
 
-  /** Answers or asks by PILA, unless too much of that was done already: nothing is authenticated here. */
-  reply(node: number, kind: "request" | "response", route: Route): void {
+  /**
+   * Answers or asks by PILA, unless too much of that was done already: nothing is authenticated here. What comes from
+   * where the node is known to be is counted apart, so that a flood from elsewhere does not use up its answers.
+   */
+  reply(node: number, kind: "request" | "response", route: Route, lane: Lane): void {
     const now = this.#clock.now();
-    if (this.#repliesPerNode.take(node, now) && this.#replies.take(now)) {
+    if (this.#repliesPerNode.take(`${node} ${lane}`, now) && this.#replies[lane].take(now)) {
       this.send(node, kind, route);
     }
   }

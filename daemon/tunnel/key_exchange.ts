@@ -47,8 +47,20 @@ export interface VerifiedPila {
   }[];
 }
 
+/**
+ * Where frames in the name of a node come from: an address where it is known to be, the beacon, or anywhere. Each has
+ * its own limits, so that no flood from elsewhere keeps the node itself out.
+ */
+export type Lane = "known" | "relay" | "other";
+
 interface Verification {
   readonly early: { frame: Uint8Array; route: Route }[];
+}
+
+const LANES: readonly Lane[] = ["known", "relay", "other"];
+
+function laneKey(node: number, lane: Lane): string {
+  return `${node} ${lane}`;
 }
 
 /** Signs our PILAs, verifies theirs, and derives sessions. */
@@ -58,9 +70,11 @@ export class KeyExchange {
   readonly #aead: AeadFactory;
   readonly #keys: PeerKeys;
   readonly #random: (out: Uint8Array) => void;
+  readonly #mayKnow: (node: number) => Promise<boolean>;
   readonly #sources: KeyedRateLimit<string>;
-  readonly #expected: KeyedRateLimit<number>;
-  readonly #verifying = new Map<number, Verification>();
+  readonly #expected: KeyedRateLimit<string>;
+  /** By node and lane. */
+  readonly #verifying = new Map<string, Verification>();
   readonly #nonces = new Map<string, NonceSequence>();
   #isClosed = false;
   #pila:
@@ -73,12 +87,15 @@ export class KeyExchange {
     aead: AeadFactory;
     keys: PeerKeys;
     random: (out: Uint8Array) => void;
+    /** Whether a node that we do not expect may know that we are here. */
+    mayKnow: (node: number) => Promise<boolean>;
   }) {
     this.#clock = options.clock;
     this.#keyPair = options.keyPair;
     this.#aead = options.aead;
     this.#keys = options.keys;
     this.#random = options.random;
+    this.#mayKnow = options.mayKnow;
     this.#sources = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
     this.#expected = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
   }
@@ -121,24 +138,28 @@ export class KeyExchange {
 
   /** A PILA of this node is being verified. */
   isVerifying(node: number): boolean {
-    return this.#verifying.has(node);
+    return LANES.some((lane) => this.#verifying.has(laneKey(node, lane)));
   }
 
   /** Keeps a frame that came before its key could be verified; beyond the limit it is lost like any datagram. */
   holdEarly(node: number, frame: Uint8Array, route: Route): void {
-    const early = this.#verifying.get(node)?.early;
-    if (early !== undefined && early.length < MAX_EARLY_FRAMES) {
-      early.push({ frame: frame.slice(), route });
+    for (const lane of LANES) {
+      const early = this.#verifying.get(laneKey(node, lane))?.early;
+      if (early !== undefined && early.length < MAX_EARLY_FRAMES) {
+        early.push({ frame: frame.slice(), route });
+      }
     }
   }
 
   /**
-   * Whether another key may be looked at now. Strangers are counted by where they come from; a node that we expect
-   * only by itself, so that no flood of others can keep it out.
+   * Whether another key may be looked at now. Strangers are counted by where they come from; a node that we expect by
+   * itself, apart for each lane. What comes in its name from anywhere is counted both ways.
    */
-  admits(source: string, node: number, isExpected: boolean): boolean {
+  admits(source: string, node: number, lane: Lane, isExpected: boolean): boolean {
     const now = this.#clock.now();
-    return isExpected ? this.#expected.take(node, now) : this.#sources.take(source, now);
+    if (!isExpected) return this.#sources.take(source, now);
+    if (lane === "other" && !this.#sources.take(source, now)) return false;
+    return this.#expected.take(laneKey(node, lane), now);
   }
 
   /**
@@ -146,21 +167,24 @@ export class KeyExchange {
    *
    * @param pila The frame; copied.
    * @param route Where it came from.
+   * @param lane Where that is.
    * @param isExpected We trust the node or want to reach it; then {@linkcode MAX_VERIFYING} strangers are no obstacle.
    * @returns The session, or why there is none.
    */
   async verify(
     pila: PilaFields,
     route: Route,
+    lane: Lane,
     isExpected: boolean,
   ): Promise<
-    VerifiedPila | KeyVerdict | "busy" | "bad signature" | "weak key"
+    VerifiedPila | KeyVerdict | "busy" | "bad signature" | "weak key" | "stranger"
   > {
     const node = pila.sender;
+    const slot = laneKey(node, lane);
     const isFull = this.#verifying.size >= MAX_VERIFYING && !isExpected;
-    if (isFull || this.#verifying.has(node)) return "busy";
+    if (isFull || this.#verifying.has(slot)) return "busy";
     const verification: Verification = { early: [] };
-    this.#verifying.set(node, verification);
+    this.#verifying.set(slot, verification);
     try {
       const x25519 = pila.x25519.slice();
       const ed25519 = pila.ed25519.slice();
@@ -178,6 +202,8 @@ export class KeyExchange {
       }
       const verdict = await this.#keys.check(node, ed25519);
       if (verdict !== "ok") return await refuse(verdict);
+      // Only now: whoever makes us ask the registry has shown a key that is registered.
+      if (!isExpected && !await this.#mayKnow(node)) return await refuse("stranger" as const);
       const key = await deriving;
       if (key === undefined) return "weak key";
       // The cipher's library may be unloaded by now.
@@ -191,7 +217,7 @@ export class KeyExchange {
       });
       return { node, session, early: verification.early };
     } finally {
-      this.#verifying.delete(node);
+      this.#verifying.delete(slot);
     }
   }
 

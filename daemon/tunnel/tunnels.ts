@@ -6,8 +6,9 @@
  */
 
 import { isBeaconMessage } from "../../protocol/beacon.ts";
+import { equalBytes } from "../../protocol/crypto/base64.ts";
 import type { Identity } from "../../protocol/crypto/identity.ts";
-import { DecodeError, PilotError } from "../../protocol/errors.ts";
+import { DecodeError } from "../../protocol/errors.ts";
 import {
   decodeFrame,
   type PilaFields,
@@ -34,14 +35,16 @@ import {
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
-import { noAddress, noOwnAddress, noRoom, tooManyExchanges } from "./failures.ts";
+import { noOwnAddress } from "./failures.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
 import { KeyExchange } from "./key_exchange.ts";
-import { addResolution, PathDriver } from "./path_driver.ts";
+import { Lanes } from "./lanes.ts";
+import { PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
 import { leastWorth, PeerTunnel } from "./peer.ts";
 import { describePaths, describePeer } from "./peer_info.ts";
 import { PeerKeys } from "./peer_keys.ts";
+import { Resolver } from "./resolver.ts";
 import { TunnelSender } from "./sender.ts";
 import type { Session } from "./session.ts";
 import {
@@ -80,7 +83,8 @@ export class Tunnels {
   readonly #paths: PathDriver;
   readonly #mtu: PathMtuDriver;
   readonly #peers = new Map<number, PeerTunnel>();
-  readonly #resolving = new Map<number, Promise<void>>();
+  readonly #lanes: Lanes;
+  readonly #resolver: Resolver;
   #closed = false;
   /** While a control packet is handled that came by another path than usual: its answer goes back that way. */
   #detour: { node: number; route: Route } | undefined;
@@ -97,6 +101,7 @@ export class Tunnels {
       aead: deps.aead,
       keys: this.#keys,
       random: deps.random,
+      mayKnow: deps.askMayKnow,
     });
     this.#sender = new TunnelSender({
       clock,
@@ -125,7 +130,21 @@ export class Tunnels {
       kex: this.#kex,
       sender: this.#sender,
       beacon: this.beacon,
-      resolveAgain: (node) => this.#resolveAgain(node),
+      resolveAgain: (node) => this.#resolver.again(node),
+    });
+    const finding = {
+      clock,
+      peer: (node: number) => this.#peers.get(node),
+      made: (node: number) => this.#closed ? undefined : this.#peer(node),
+      resolve: deps.resolve,
+      log: deps.log,
+    };
+    this.#lanes = new Lanes(finding);
+    this.#resolver = new Resolver({
+      ...finding,
+      driver: this.#driver,
+      beacon: this.beacon,
+      isClosed: () => this.#closed,
     });
     this.#mtu = new PathMtuDriver({
       clock,
@@ -174,12 +193,7 @@ export class Tunnels {
   async ensure(node: number): Promise<void> {
     if (this.#sender.self === 0) throw noOwnAddress();
     if (this.isReady(node)) return;
-    let resolving = this.#resolving.get(node);
-    if (resolving === undefined) {
-      resolving = this.#resolve(node).finally(() => this.#resolving.delete(node));
-      this.#resolving.set(node, resolving);
-    }
-    await resolving;
+    await this.#resolver.find(node);
   }
 
   /** A peer is known, was heard lately, and packets for it can be sealed: {@linkcode Tunnels.ensure} has nothing to do. */
@@ -282,7 +296,7 @@ export class Tunnels {
         if (frame.sender !== this.#sender.self) this.#onPila(frame, route);
         break;
       case "pilk": // Never taken as a key; as a request for ours it is answered (§2.3 RULE).
-        this.#driver.reply(frame.sender, "request", route);
+        this.#reply(frame.sender, "request", route);
         break;
       case "pilt": // Encryption is always on (§2.7 RULE).
         this.stats.plaintextRefused++;
@@ -296,7 +310,7 @@ export class Tunnels {
     const peer = this.#peers.get(sender);
     if (peer?.session === undefined) {
       if (this.#kex.isVerifying(sender)) this.#kex.holdEarly(sender, frame, route);
-      else this.#driver.reply(sender, "request", route);
+      else this.#reply(sender, "request", route);
       return;
     }
     const now = this.#clock.now();
@@ -309,7 +323,7 @@ export class Tunnels {
       this.stats.encryptFail++;
       // Either noise, or the peer has a new key that we do not know yet.
       if (kept !== undefined) this.#kex.holdEarly(sender, kept, route);
-      else this.#driver.reply(sender, "request", route);
+      else this.#reply(sender, "request", route);
     } else {
       const isNew = promoted === true && session !== undefined;
       this.#onPlain(peer, frame.subarray(PILS_HEADER_BYTES, -TAG_BYTES), route, now, isNew);
@@ -380,13 +394,23 @@ export class Tunnels {
         return;
       }
       // Nothing new, and perhaps a replay: no state changes, and an answer only on request, at a limited rate.
-      if (pila.request) this.#driver.reply(node, "response", route);
+      if (pila.request) this.#reply(node, "response", route);
+      return;
+    }
+    // Costs nothing, and ends what anybody can forge in the name of a trusted peer without a limit being touched.
+    const pinned = this.#deps.pinnedKey(node);
+    if (pinned !== undefined && !equalBytes(pinned, pila.ed25519)) {
+      this.#deps.emit("security.key_mismatch", { peer_node_id: node });
       return;
     }
     const isExpected = peer?.cancelTimer !== undefined || this.#deps.isWanted(node);
     const source = route.via === "relay" ? `relay ${node}` : route.endpoint.host;
-    if (!this.#kex.admits(source, node, isExpected)) return;
-    this.#kex.verify(pila, route, isExpected).then((verified) => {
+    const lane = this.#lanes.of(node, route);
+    if (!this.#kex.admits(source, node, lane, isExpected)) {
+      if (isExpected && lane === "other") this.#lanes.learn(node);
+      return;
+    }
+    this.#kex.verify(pila, route, lane, isExpected).then((verified) => {
       if (this.#closed && typeof verified !== "string") verified.session.destroy();
       if (this.#closed || verified === "busy") return;
       if (typeof verified === "string") {
@@ -402,6 +426,12 @@ export class Tunnels {
     }).catch((error) =>
       this.#deps.log("error", "key exchange failed", { peer_node_id: node, error: String(error) })
     );
+  }
+
+  /** Answers or asks by PILA where the node may know that we are here. */
+  #reply(node: number, kind: "request" | "response", route: Route): void {
+    if (!this.#deps.isWanted(node) && this.#deps.mayKnow(node) !== true) return;
+    this.#driver.reply(node, kind, route, this.#lanes.of(node, route));
   }
 
   #install(node: number, session: Session, route: Route): void {
@@ -425,42 +455,6 @@ export class Tunnels {
   #isStrange(peer: PeerTunnel, session: Session, route: Route): boolean {
     return peer.live !== undefined && peer.candidates.includes(session) &&
       !peer.paths.candidates.some((candidate) => sameRoute(candidate.route, route));
-  }
-
-  async #resolve(node: number, isAgain: boolean = false): Promise<void> {
-    const known = this.#peers.get(node);
-    let found;
-    try {
-      found = await this.#deps.resolve(node);
-    } catch (error) {
-      // Without the registry a known path is still better than none.
-      const isKnown = known?.direct !== undefined || known?.session !== undefined;
-      if (isKnown && error instanceof PilotError && error.code === "unavailable") return;
-      throw error;
-    }
-    if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
-    const peer = this.#peer(node);
-    if (peer === undefined) throw noRoom(node);
-    if (peer.live !== undefined) {
-      // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.
-      if (found.endpoint !== undefined && peer.isDoubtful(this.#clock.now())) {
-        const route: Route = { via: "direct", endpoint: found.endpoint };
-        if (peer.paths.admits(route)) this.#driver.send(node, "request", route);
-      }
-      return;
-    }
-    if (found.endpoint === undefined && this.beacon.endpoint === undefined) throw noAddress(node);
-    if (peer.cancelTimer === undefined && this.#driver.isFull) throw tooManyExchanges(node);
-    addResolution(peer, found);
-    this.beacon.requestPunch(node);
-    // Looking anew is part of an exchange that nobody prolongs by it.
-    if (!isAgain) this.#driver.want(peer);
-  }
-
-  #resolveAgain(node: number): void {
-    this.#resolve(node, true).catch((error) =>
-      this.#deps.log("debug", "re-resolving failed", { peer_node_id: node, error: String(error) })
-    );
   }
 
   #peer(node: number): PeerTunnel | undefined {

@@ -43,8 +43,12 @@ export const IDLE_PEER_MS = 10 * 60_000;
 export const SWEEP_MS = 5_000;
 /** PILAs sent in answer to frames that nobody authenticated, all senders together: bounds reflection (§2.9 RULE). */
 export const REPLY_RATE = { perSecond: 50, burst: 100 } as const;
-/** The same for one claimed sender. */
+/** The same for one claimed sender, from addresses where it is known to be and from all others each. */
 export const REPLY_RATE_PER_NODE = { perSecond: 1, burst: 2 } as const;
+/** How often the registry is asked where a trusted peer is because frames in its name come from everywhere. */
+export const LEARN_RATE_PER_NODE = { perSecond: 0.2, burst: 1 } as const;
+/** The same for all peers together. */
+export const LEARN_RATE = { perSecond: 5, burst: 20 } as const;
 /** Payload by which the holder of a new key is made to prove it (§2.12); every known implementation answers it. */
 export const PROBE_PAYLOAD: Uint8Array = new TextEncoder().encode(
   "pathprobe.v1",
@@ -117,6 +121,10 @@ export interface TunnelDeps {
   readonly resolve: (node: number) => Promise<Resolution>;
   /** Whether the tunnel should be kept up: trusted, or connections run over it. */
   readonly isWanted: (node: number) => boolean;
+  /** Whether a node may know that we are here: all others get no answer. Undefined when the registry must be asked. */
+  readonly mayKnow: (node: number) => boolean | undefined;
+  /** The same, asked; no when the registry is not there. */
+  readonly askMayKnow: (node: number) => Promise<boolean>;
   /** Connections run over the tunnel. */
   readonly hasConns: (node: number) => boolean;
   /** Which ways may be taken. Default `auto`. */

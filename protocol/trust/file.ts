@@ -1,5 +1,6 @@
 /**
- * trust.json (daemon.md §5.7). `source`, `revoked` and `outgoing` are additions that older daemons ignore.
+ * trust.json (daemon.md §5.7). `source`, `revoked`, `outgoing`, `owed`, `seen` and `last_order` are additions that
+ * older daemons ignore.
  *
  * @module
  */
@@ -8,13 +9,18 @@ import * as v from "valibot";
 import { decodeBase64, encodeBase64 } from "../crypto/base64.ts";
 import { PUBLIC_KEY_BYTES } from "../crypto/verify.ts";
 import { PilotError } from "../errors.ts";
+import { HANDSHAKE_TYPES } from "./message.ts";
 import {
   cleanText,
   OUTGOING_MAX,
   type OutgoingRequest,
+  OWED_MAX,
   PENDING_MAX,
   type PendingRequest,
   REVOKED_MAX,
+  SEEN_MAX,
+  SOURCE_MAX_CHARS,
+  type Statement,
   TRUSTED_MAX,
   type TrustedPeer,
 } from "./peer.ts";
@@ -30,8 +36,14 @@ export interface TrustFile {
   readonly pending: readonly PendingRequest[];
   /** Own requests waiting for an answer. */
   readonly outgoing: readonly OutgoingRequest[];
-  /** Revoked peers and until when (Unix ms) they are not approved automatically. */
+  /** Revoked peers and until when (Unix ms) only a decision here lets them in again. */
   readonly revoked: readonly { nodeId: number; until: number }[];
+  /** Statements that nobody has taken yet. */
+  readonly owed: readonly Statement[];
+  /** The highest `order` acted upon, by peer. */
+  readonly seen: readonly { nodeId: number; order: number }[];
+  /** The `order` of our last statement. */
+  readonly lastOrder: number;
 }
 
 const nodeId = v.pipe(
@@ -52,6 +64,7 @@ const time = v.pipe(
   v.transform((text) => Date.parse(text)),
   v.number("not a time"),
 );
+const order = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** Empty text means that the key is not known yet. */
 const publicKey = v.pipe(
   v.optional(v.string(), ""),
@@ -80,13 +93,29 @@ const schema = v.object({
       public_key: publicKey,
       justification: v.optional(v.string(), ""),
       received_at: time,
+      source: v.optional(v.pipe(v.string(), v.maxLength(SOURCE_MAX_CHARS))),
     }),
   ),
   outgoing: list(
     OUTGOING_MAX,
-    v.object({ node_id: nodeId, requested_at: time }),
+    v.object({ node_id: nodeId, requested_at: time, order: v.optional(order, 0) }),
   ),
   revoked: list(REVOKED_MAX, v.object({ node_id: nodeId, until: time })),
+  owed: list(
+    OWED_MAX,
+    v.object({
+      node_id: nodeId,
+      type: v.picklist(HANDSHAKE_TYPES),
+      order,
+      re: v.optional(order),
+      text: v.optional(v.string(), ""),
+    }),
+  ),
+  seen: list(
+    SEEN_MAX + TRUSTED_MAX + REVOKED_MAX + OUTGOING_MAX,
+    v.object({ node_id: nodeId, order }),
+  ),
+  last_order: v.optional(order, 0),
 });
 
 /** A list with a limit; Go writes an empty one as null. */
@@ -127,7 +156,7 @@ export function parseTrustFile(json: string): TrustFile {
     const [issue] = result.issues;
     throw badFile(`${v.getDotPath(issue) ?? "content"}: ${issue.message}`);
   }
-  const { trusted, pending, outgoing, revoked } = result.output;
+  const { trusted, pending, outgoing, revoked, owed, seen } = result.output;
   return {
     trusted: trusted.map((entry) => ({
       nodeId: entry.node_id,
@@ -142,15 +171,26 @@ export function parseTrustFile(json: string): TrustFile {
       ...keyField(entry.public_key),
       justification: cleanText(entry.justification),
       receivedAt: entry.received_at,
+      ...(entry.source === undefined ? {} : { source: entry.source }),
     })),
     outgoing: outgoing.map((entry) => ({
       nodeId: entry.node_id,
       requestedAt: entry.requested_at,
+      order: entry.order,
     })),
     revoked: revoked.map((entry) => ({
       nodeId: entry.node_id,
       until: entry.until,
     })),
+    owed: owed.map((entry) => ({
+      nodeId: entry.node_id,
+      type: entry.type,
+      order: entry.order,
+      ...(entry.re === undefined ? {} : { re: entry.re }),
+      text: entry.text,
+    })),
+    seen: seen.map((entry) => ({ nodeId: entry.node_id, order: entry.order })),
+    lastOrder: result.output.last_order,
   };
 }
 
@@ -176,15 +216,26 @@ export function formatTrustFile(file: TrustFile): string {
       public_key: encodeKey(request.publicKey),
       justification: request.justification || undefined,
       received_at: formatTime(request.receivedAt),
+      source: request.source,
     })),
     outgoing: file.outgoing.map((request) => ({
       node_id: request.nodeId,
       requested_at: formatTime(request.requestedAt),
+      order: request.order,
     })),
     revoked: file.revoked.map((entry) => ({
       node_id: entry.nodeId,
       until: formatTime(entry.until),
     })),
+    owed: file.owed.map(({ nodeId, type, order, re, text }) => ({
+      node_id: nodeId,
+      type,
+      order,
+      re,
+      text: text || undefined,
+    })),
+    seen: file.seen.map((entry) => ({ node_id: entry.nodeId, order: entry.order })),
+    last_order: file.lastOrder,
   };
   return JSON.stringify(json, undefined, 2) + "\n";
 }

@@ -14,16 +14,19 @@ export const HANDSHAKE_MAX_READ_BYTES = 65536;
 /** Longest justification or reason sent, in UTF-8 bytes: what surely leaves room for the rest of the message. */
 export const JUSTIFICATION_MAX_BYTES = 500;
 
-/** What a handshake message says. */
-export type HandshakeType =
-  /** The sender asks for trust. */
-  | "handshake_request"
-  /** The sender grants the request it was sent. */
-  | "handshake_accept"
-  /** The sender declines the request it was sent. */
-  | "handshake_reject"
-  /** The sender ends trust. */
-  | "handshake_revoke";
+/**
+ * What a handshake message says: its sender asks for trust, grants the request it was sent, declines it, or ends
+ * trust.
+ */
+export const HANDSHAKE_TYPES = [
+  "handshake_request",
+  "handshake_accept",
+  "handshake_reject",
+  "handshake_revoke",
+] as const;
+
+/** See {@linkcode HANDSHAKE_TYPES}. */
+export type HandshakeType = typeof HANDSHAKE_TYPES[number];
 
 /** A handshake message; texts are as they stand on the wire, nothing in it is verified yet. */
 export interface HandshakeMessage {
@@ -43,14 +46,16 @@ export interface HandshakeMessage {
   readonly timestamp: number;
   /** Signature over {@linkcode handshakeContent}, base64; our own addition, old peers ignore it. */
   readonly sig2?: string;
+  /**
+   * The sender's number of this statement: each is higher than the one before to the same receiver, so that late
+   * and doubled messages are told from new ones. Covered by `sig2`; ours, like it.
+   */
+  readonly order?: number;
+  /** The highest `order` of the receiver that the sender has acted upon. Covered by `sig2`. */
+  readonly re?: number;
 }
 
-const TYPES: ReadonlySet<string> = new Set<HandshakeType>([
-  "handshake_request",
-  "handshake_accept",
-  "handshake_reject",
-  "handshake_revoke",
-]);
+const TYPES: ReadonlySet<string> = new Set(HANDSHAKE_TYPES);
 
 const TOO_LONG = new DecodeError("too_long", "handshake message too long");
 const NOT_JSON = new DecodeError(
@@ -90,8 +95,9 @@ function wireFields(message: HandshakeMessage): Record<string, unknown> {
  * @throws {PilotError} `invalid_argument` when justification or reason make it longer.
  */
 export function encodeHandshake(message: HandshakeMessage): Uint8Array {
-  const fields = wireFields(message);
-  if (message.sig2 !== undefined) fields.sig2 = message.sig2;
+  const { sig2, order, re } = message;
+  // JSON.stringify leaves out what is undefined.
+  const fields = { ...wireFields(message), order, re, sig2 };
   const bytes = encoder.encode(JSON.stringify(fields));
   if (bytes.length > HANDSHAKE_MAX_SENT_BYTES) {
     throw new PilotError(
@@ -134,6 +140,9 @@ export function decodeHandshake(bytes: Uint8Array): Decoded<HandshakeMessage> {
   const signature = fields.signature ?? "";
   const reason = fields.reason ?? "";
   const sig2 = fields.sig2 ?? undefined;
+  const order = fields.order ?? undefined;
+  const re = fields.re ?? undefined;
+  if (!isOrder(order) || !isOrder(re)) return BAD_FIELD;
   if (
     typeof publicKey !== "string" || typeof justification !== "string" ||
     typeof signature !== "string" || typeof reason !== "string" ||
@@ -150,7 +159,13 @@ export function decodeHandshake(bytes: Uint8Array): Decoded<HandshakeMessage> {
     reason,
     timestamp,
     ...(sig2 === undefined ? {} : { sig2 }),
+    ...(order === undefined ? {} : { order }),
+    ...(re === undefined ? {} : { re }),
   };
+}
+
+function isOrder(value: unknown): value is number | undefined {
+  return value === undefined || (isSafeInteger(value) && value >= 0);
 }
 
 function isHandshakeType(value: unknown): value is HandshakeType {
@@ -166,8 +181,7 @@ function isNodeNumber(value: unknown): value is number {
 }
 
 /**
- * The hash under which a message is remembered against replay (daemon.md §5.2). `sig2` is left out, so that
- * stripping it does not make an old message new.
+ * The hash under which a message without `order` is remembered against replay (daemon.md §5.2).
  *
  * @param message The message.
  * @returns SHA-256 in hex of the known fields in their fixed order.
@@ -192,18 +206,21 @@ export function handshakeChallenge(from: number, to: number): Uint8Array {
  *
  * @param message The message; `signature` and `sig2` do not count.
  * @param to Node number of the receiver.
- * @returns `pilot-handshake-v2|type|from|to|timestamp|key|sha256(justification)|sha256(reason)`.
+ * @returns `pilot-handshake-v3|type|from|to|timestamp|order|re|key|sha256(justification)|sha256(reason)`; what is
+ * missing is empty.
  */
 export function handshakeContent(
   message: HandshakeMessage,
   to: number,
 ): Uint8Array {
   return encoder.encode([
-    "pilot-handshake-v2",
+    "pilot-handshake-v3",
     message.type,
     message.nodeId,
     to,
     message.timestamp,
+    message.order ?? "",
+    message.re ?? "",
     message.publicKey,
     sha256Hex(message.justification),
     sha256Hex(message.reason),

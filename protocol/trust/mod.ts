@@ -6,6 +6,7 @@
 
 export * from "./file.ts";
 export * from "./message.ts";
+export * from "./outcome.ts";
 export * from "./peer.ts";
 export * from "./reader.ts";
 export * from "./replay_set.ts";

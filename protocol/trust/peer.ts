@@ -4,18 +4,30 @@
  * @module
  */
 
+import type { HandshakeType } from "./message.ts";
+
 /** Trusted peers kept; every one is re-reported to the registry at a start. */
 export const TRUSTED_MAX = 65536;
-/** Requests waiting for approval (daemon.md §5.3); a new one beyond is dropped, so a flood cannot push out others. */
+/** Requests waiting for approval (daemon.md §5.3); beyond, the oldest of the source with the most goes. */
 export const PENDING_MAX = 256;
+/** Requests of one source waiting for approval: nodes made by the dozen on one host leave room for those of others. */
+export const PENDING_PER_SOURCE_MAX = 32;
+/** Longest name of a source, characters. */
+export const SOURCE_MAX_CHARS = 64;
 /** Own requests waiting for an answer (daemon.md §5.3). */
 export const OUTGOING_MAX = 256;
-/** Revoked peers remembered; beyond, the one revoked first is forgotten. */
-export const REVOKED_MAX = 1024;
+/** Revoked peers remembered; beyond, the one revoked first is forgotten, and may be approved automatically again. */
+export const REVOKED_MAX = 16384;
+/** Statements that the registry has not taken yet; beyond, the oldest answer to a stranger goes. */
+export const OWED_MAX = 4096;
+/** Peers without trust, request or debt whose last `order` is remembered; beyond, the oldest is forgotten. */
+export const SEEN_MAX = 4096;
 /** How long unanswered requests are kept, ms: 30 days. */
 export const REQUEST_TTL_MS = 30 * 24 * 3600 * 1000;
-/** How long a revoked peer is not approved automatically, ms: 5 minutes. */
-export const REVOKE_COOLDOWN_MS = 300_000;
+/** Until when a revoked peer is kept out unless asked or approved here, Unix ms: for good (9999-12-31, the last year of RFC 3339). */
+export const REVOKED_UNTIL_MS: number = Date.UTC(9999, 11, 31);
+/** How far ahead a peer's `order` may be of our clock before it is taken for the mark of a wrong clock, ms. */
+export const ORDER_MAX_AHEAD_MS = 24 * 3600 * 1000;
 /** Longest justification kept and shown, characters. */
 export const JUSTIFICATION_MAX_CHARS = 1024;
 
@@ -58,6 +70,8 @@ export interface PendingRequest {
   readonly justification: string;
   /** Unix milliseconds of the last arrival. */
   readonly receivedAt: number;
+  /** Where its sender registered from, as the registry names it: the same for nodes of one host. Empty if unknown. */
+  readonly source?: string;
 }
 
 /** A request of ours that waits for the peer's answer. */
@@ -66,6 +80,22 @@ export interface OutgoingRequest {
   readonly nodeId: number;
   /** Unix milliseconds. */
   readonly requestedAt: number;
+  /** The `order` of our request. */
+  readonly order: number;
+}
+
+/** What we have said to a peer and the registry has not taken yet. A newer one to the same peer replaces it. */
+export interface Statement {
+  /** Node number of the receiver. */
+  readonly nodeId: number;
+  /** What it says. */
+  readonly type: HandshakeType;
+  /** Its place among our statements. */
+  readonly order: number;
+  /** The highest order of the peer that was acted upon; missing when it has none. */
+  readonly re?: number;
+  /** Justification of a request, reason of the others. */
+  readonly text: string;
 }
 
 /**

@@ -1,92 +1,41 @@
 /**
  * Who is trusted, who asked and whom we asked: the state machine of the trust handshake (daemon.md §5.3).
  *
+ * Two nodes agree in the end whatever is lost, doubled or late, because what a node says is kept until it has been
+ * taken ({@linkcode Outbox}), the last word of each counts (`order`), and an answer says what it answers (`re`).
+ *
  * @module
  */
 
 import { equalBytes } from "../crypto/base64.ts";
 import { isUsablePublicKey } from "../crypto/verify.ts";
 import { PilotError } from "../errors.ts";
-import { formatTrustFile, parseTrustFile } from "./file.ts";
+import { parseTrustFile } from "./file.ts";
 import { handshakeHash, type HandshakeMessage } from "./message.ts";
+import type {
+  AcceptOutcome,
+  PeerContext,
+  RejectOutcome,
+  RequestContext,
+  RequestOutcome,
+} from "./outcome.ts";
 import {
   cleanText,
   OUTGOING_MAX,
-  type OutgoingRequest,
-  PENDING_MAX,
-  type PendingRequest,
   REQUEST_TTL_MS,
-  REVOKE_COOLDOWN_MS,
   REVOKED_MAX,
+  REVOKED_UNTIL_MS,
+  SOURCE_MAX_CHARS,
+  type Statement,
   TRUSTED_MAX,
   type TrustedPeer,
-  type TrustSource,
 } from "./peer.ts";
 import { ReplaySet } from "./replay_set.ts";
-
-/** What is known about an incoming request. */
-export interface RequestContext {
-  /** The sender's verified key, 32 bytes; relayed requests may come without. */
-  readonly publicKey?: Uint8Array;
-  /** Why it asks. */
-  readonly justification?: string;
-  /** Unix milliseconds. */
-  readonly now: number;
-  /** A network both are members of; 0 (the backbone) does not count. */
-  readonly sharedNetwork?: number;
-  /** Whether everybody is approved automatically. */
-  readonly autoApprove?: boolean;
-}
-
-/** What to do about an incoming request. */
-export type RequestOutcome =
-  | {
-    /** Send an accept and report trust to the registry. */
-    readonly action: "accept";
-    /** Why. */
-    readonly reason: "already" | "mutual" | "same_network" | "auto_approve";
-  }
-  | {
-    /** Wait for approval; nothing is sent. */
-    readonly action: "pending";
-  }
-  | {
-    /** Do nothing but report it. */
-    readonly action: "ignore";
-    /** `key_changed`: trusted under another key. `limit`: no room. */
-    readonly reason: "key_changed" | "limit";
-  };
-
-/** What became of an incoming accept. */
-export type AcceptOutcome =
-  | {
-    /** The peer is trusted now; report it to the registry. */
-    readonly action: "trusted";
-  }
-  | {
-    /** Nothing changed. */
-    readonly action: "ignore";
-    /** `unsolicited`: we did not ask. The others as in {@linkcode RequestOutcome}. */
-    readonly reason: "already" | "unsolicited" | "key_changed" | "limit";
-  };
-
-/** When something happened and, where known, with which key. */
-export interface PeerContext {
-  /** Unix milliseconds. */
-  readonly now: number;
-  /** The peer's verified key, 32 bytes. */
-  readonly publicKey?: Uint8Array;
-}
+import { copyKey, differs, TrustTables } from "./tables.ts";
 
 /** The trust state of one node. Does no I/O: the caller saves it when {@linkcode TrustState.revision} has changed. */
-export class TrustState {
-  readonly #trusted: Map<number, TrustedPeer> = new Map();
-  readonly #pending: Map<number, PendingRequest> = new Map();
-  readonly #outgoing: Map<number, OutgoingRequest> = new Map();
-  /** Node to Unix ms until which it is not approved automatically. */
-  readonly #revoked: Map<number, number> = new Map();
+export class TrustState extends TrustTables {
   readonly #replays = new ReplaySet();
-  #revision = 0;
 
   /**
    * Reads trust.json (daemon.md §5.7).
@@ -96,77 +45,19 @@ export class TrustState {
    * @throws {PilotError} `invalid_argument` when the file is damaged.
    */
   static fromFile(json: string): TrustState {
-    const file = parseTrustFile(json);
     const state = new TrustState();
-    for (const peer of file.trusted) state.#trusted.set(peer.nodeId, peer);
-    for (const item of file.pending) {
-      if (!state.isTrusted(item.nodeId)) state.#pending.set(item.nodeId, item);
-    }
-    for (const item of file.outgoing) {
-      if (!state.isTrusted(item.nodeId)) state.#outgoing.set(item.nodeId, item);
-    }
-    for (const item of file.revoked) {
-      state.#revoked.set(item.nodeId, item.until);
-    }
+    state.load(parseTrustFile(json));
     return state;
   }
 
-  /**
-   * Writes trust.json (daemon.md §5.7).
-   *
-   * @returns JSON with two-space indent and a final newline; to be written with mode 0600.
-   */
-  toFile(): string {
-    return formatTrustFile({
-      trusted: this.trusted(),
-      pending: this.pending(),
-      outgoing: this.outgoing(),
-      revoked: [...this.#revoked].map(([nodeId, until]) => ({ nodeId, until })),
-    });
-  }
-
-  /** Rises with each change that {@linkcode TrustState.toFile} shows. */
-  get revision(): number {
-    return this.#revision;
+  /** The registry keeps a statement for its receiver now; a newer one to the same stays owed. */
+  delivered({ nodeId, order }: Statement): void {
+    this.noteChange(this.outbox.taken(nodeId, order));
   }
 
   /**
-   * Tells whether a node is trusted.
-   *
-   * @param node Node number.
-   * @returns True when it is.
-   */
-  isTrusted(node: number): boolean {
-    return this.#trusted.has(node);
-  }
-
-  /**
-   * Looks up a pinned key, to be preferred to the registry's (daemon.md §2.10).
-   *
-   * @param node Node number.
-   * @returns The key pinned for a trusted node; `undefined` when it is not trusted or its key is not known yet.
-   */
-  pinnedKey(node: number): Uint8Array | undefined {
-    return this.#trusted.get(node)?.publicKey;
-  }
-
-  /** Lists the trusted peers, in the order in which they became so. */
-  trusted(): TrustedPeer[] {
-    return [...this.#trusted.values()];
-  }
-
-  /** Lists the requests waiting for approval, the first to arrive first. */
-  pending(): PendingRequest[] {
-    return [...this.#pending.values()];
-  }
-
-  /** Lists our own unanswered requests, the first one first. */
-  outgoing(): OutgoingRequest[] {
-    return [...this.#outgoing.values()];
-  }
-
-  /**
-   * Recognises replayed messages (daemon.md §5.2). To be asked once for each message, after it was verified.
+   * Recognises replays of messages without `order` (daemon.md §5.2). To be asked once for each message, after it was
+   * verified.
    *
    * @param message The verified message.
    * @param now Unix milliseconds.
@@ -184,81 +75,115 @@ export class TrustState {
    * @returns What to do.
    */
   onRequest(from: number, context: RequestContext): RequestOutcome {
-    if (this.#isKeyChange(from, context)) return ignore("key_changed");
-    if (this.#trusted.has(from)) {
+    if (this.isKeyChange(from, context)) return ignore("key_changed");
+    if (!this.isNew(from, context)) return ignore("stale");
+    if (this.peers.has(from)) {
       this.#update(from, context);
+      this.say(from, "handshake_accept", context.now);
       return { action: "accept", reason: "already" };
     }
     const source = this.#automaticApproval(from, context);
     if (source === undefined) return this.#addPending(from, context);
-    if (!this.#trust(from, source, context, context.sharedNetwork)) {
-      return ignore("limit");
-    }
+    if (!this.setTrust(from, source, context, context.sharedNetwork)) return ignore("limit");
+    this.say(from, "handshake_accept", context.now);
     return { action: "accept", reason: source };
   }
 
   /**
    * Takes a verified or relayed accept. Only the answer to a request of ours counts: a peer whose own request is
-   * pending here must not be able to approve it itself.
+   * pending here must not be able to approve it itself, nor an old answer a newer request.
    *
    * @param from Node number of the sender.
    * @param context When, and the sender's key where known.
    * @returns What became of it.
    */
   onAccept(from: number, context: PeerContext): AcceptOutcome {
-    if (this.#isKeyChange(from, context)) return ignore("key_changed");
-    if (this.#trusted.has(from)) {
+    if (this.isKeyChange(from, context)) return ignore("key_changed");
+    if (!this.isNew(from, context)) return ignore("stale");
+    if (this.peers.has(from)) {
       this.#update(from, context);
       return ignore("already");
     }
-    if (!this.#outgoing.has(from)) return ignore("unsolicited");
-    if (!this.#trust(from, "accepted", context)) return ignore("limit");
+    if (!this.isAnswered(from, context)) return ignore("unsolicited");
+    if (!this.setTrust(from, "accepted", context)) return ignore("limit");
     return { action: "trusted" };
   }
 
-  /**
-   * Takes a verified or relayed reject.
-   *
-   * @param from Node number of the sender.
-   * @returns Whether it answered a request of ours.
-   */
-  onReject(from: number): boolean {
-    return this.#changed(this.#outgoing.delete(from));
+  /** Takes a verified or relayed reject. */
+  onReject(from: number, context: PeerContext): RejectOutcome {
+    if (this.isKeyChange(from, context) || !this.isNew(from, context)) return "ignored";
+    if (!this.isAnswered(from, context)) return "ignored";
+    this.noteChange(this.asked.delete(from));
+    // We had asked again because it did not seem to trust us, and it does not.
+    return this.#endByPeer(from, context.now) ? "ended" : "rejected";
   }
 
   /**
-   * Takes a verified revoke: the peer is forgotten altogether.
+   * Takes a verified revoke: what the peer had granted or asked for is over. A request of ours that it does not know
+   * of yet goes on.
    *
    * @param from Node number of the sender.
+   * @param context When, and the sender's key where known.
    * @returns Whether it was trusted, so that tunnel and registry pair are to be removed.
    */
-  onRevoke(from: number): boolean {
-    const wasTrusted = this.#trusted.has(from);
-    this.#forget(from);
-    return wasTrusted;
+  onRevoke(from: number, context: PeerContext): boolean {
+    if (this.isKeyChange(from, context) || !this.isNew(from, context)) return false;
+    this.noteChange(this.requests.delete(from));
+    const asked = this.asked.get(from);
+    if (asked !== undefined && context.re !== undefined && context.re >= asked.order) {
+      this.noteChange(this.asked.delete(from));
+    }
+    return this.#endByPeer(from, context.now);
+  }
+
+  /** Forgets a peer that has ended trust, and takes back our own word, which the registry keeps, too. */
+  #endByPeer(node: number, now: number): boolean {
+    if (!this.peers.delete(node)) return false;
+    this.noteChange();
+    // A newer request of ours is our word now.
+    if (!this.asked.has(node)) this.say(node, "handshake_revoke", now, "trust ended by you");
+    return true;
   }
 
   /**
-   * Notes that we ask a peer for trust, before the request is sent. Lifts the peer's cool-down.
+   * Notes that we ask a peer for trust, before the request is sent. Lifts what a revocation has left.
    *
    * @param node Node number of the peer.
    * @param now Unix milliseconds.
-   * @returns `trusted` when there is nothing to ask for, else `sent`.
-   * @throws {PilotError} `limit_exceeded` when {@linkcode OUTGOING_MAX} requests are unanswered.
+   * @param options `justification`: why. `again`: ask although it is trusted here, as it does not seem to trust us.
+   * @returns `trusted` when there is nothing to ask for; `granted` when it had asked us, so that it is trusted now;
+   * else `sent`. What is to be sent is owed.
+   * @throws {PilotError} `limit_exceeded` when {@linkcode OUTGOING_MAX} requests are unanswered, or
+   * {@linkcode TRUSTED_MAX} peers trusted.
    */
-  request(node: number, now: number): "trusted" | "sent" {
-    if (this.#trusted.has(node)) return "trusted";
+  request(
+    node: number,
+    now: number,
+    options: { justification?: string; again?: boolean } = {},
+  ): "trusted" | "granted" | "sent" {
+    const peer = this.peers.get(node);
+    if (peer?.source === "same_network") {
+      // Now it is a decision of ours, and outlives the network.
+      this.peers.set(node, { ...peer, source: "approved" });
+      this.say(node, "handshake_accept", now);
+      return "trusted";
+    }
+    if (peer !== undefined && peer.mutual && options.again !== true) return "trusted";
+    if (this.requests.has(node)) {
+      this.approve(node, { now }, "mutual");
+      return "granted";
+    }
     this.reap(now);
-    if (!this.#outgoing.has(node) && this.#outgoing.size >= OUTGOING_MAX) {
-      throw new PilotError(
-        "limit_exceeded",
+    if (!this.asked.has(node) && this.asked.size >= OUTGOING_MAX) {
+      throw tooMany(
         `${OUTGOING_MAX} trust requests are unanswered`,
-        { hint: "Withdraw one of them by revoking trust in its node." },
+        "Withdraw one of them by revoking trust in its node.",
       );
     }
-    this.#revoked.delete(node);
-    this.#outgoing.set(node, { nodeId: node, requestedAt: now });
-    this.#revision++;
+    this.ended.delete(node);
+    const text = options.justification ?? "";
+    const { order } = this.say(node, "handshake_request", now, text);
+    this.asked.set(node, { nodeId: node, requestedAt: now, order });
     return "sent";
   }
 
@@ -267,13 +192,18 @@ export class TrustState {
    *
    * @param node Node number of the peer.
    * @param context When, and the peer's key if it became known since.
-   * @returns The peer, to be sent an accept and reported to the registry.
+   * @param source Why.
+   * @returns The peer, to be reported to the registry; the accept is owed.
    * @throws {PilotError} `not_found` without a pending request, `denied` when its key is not the given one,
    * `limit_exceeded` when {@linkcode TRUSTED_MAX} peers are trusted.
    */
-  approve(node: number, context: PeerContext): TrustedPeer {
-    const request = this.#pending.get(node);
-    if (request === undefined) throw this.#notPending(node);
+  approve(
+    node: number,
+    context: PeerContext,
+    source: "approved" | "mutual" = "approved",
+  ): TrustedPeer {
+    const request = this.requests.get(node);
+    if (request === undefined) throw notPending(node, this.peers.has(node));
     const { publicKey } = request;
     if (publicKey !== undefined && differs(publicKey, context.publicKey)) {
       throw new PilotError(
@@ -283,30 +213,32 @@ export class TrustState {
       );
     }
     const known = publicKey === undefined ? context : { ...context, publicKey };
-    if (!this.#trust(node, "approved", known)) {
-      throw new PilotError(
-        "limit_exceeded",
+    if (!this.setTrust(node, source, known)) {
+      throw tooMany(
         `${TRUSTED_MAX} peers are trusted already`,
-        { hint: "Revoke trust in peers that are no longer needed." },
+        "Revoke trust in peers that are no longer needed.",
       );
     }
-    return this.#trusted.get(node)!;
+    this.say(node, "handshake_accept", context.now);
+    return this.peers.get(node)!;
   }
 
   /**
-   * Rejects a pending request.
+   * Rejects a pending request; the answer is owed.
    *
    * @param node Node number of the peer.
+   * @param now Unix milliseconds.
+   * @param reason Told to the peer.
    * @throws {PilotError} `not_found` without a pending request.
    */
-  reject(node: number): void {
-    if (!this.#pending.delete(node)) throw this.#notPending(node);
-    this.#revision++;
+  reject(node: number, now: number, reason: string = ""): void {
+    if (!this.requests.delete(node)) throw notPending(node, this.peers.has(node));
+    this.say(node, "handshake_reject", now, reason);
   }
 
   /**
-   * Ends trust in a peer, or withdraws our request to it. For {@linkcode REVOKE_COOLDOWN_MS} a revoked peer is
-   * not approved automatically; its requests wait for a decision.
+   * Ends trust in a peer, or withdraws our request to it; the word to the peer is owed. Until it is asked or approved
+   * here, the peer is neither approved automatically nor let in as a member of a network.
    *
    * @param node Node number of the peer.
    * @param now Unix milliseconds.
@@ -314,20 +246,46 @@ export class TrustState {
    * @throws {PilotError} `not_found` when there was neither.
    */
   revoke(node: number, now: number): boolean {
-    const wasTrusted = this.#trusted.has(node);
-    if (!wasTrusted && !this.#outgoing.has(node)) {
-      this.#forget(node);
-      throw new PilotError("not_found", `Node ${node} was not trusted`);
+    const wasTrusted = this.peers.has(node);
+    if (!wasTrusted && !this.asked.has(node)) {
+      const hint = this.requests.has(node)
+        ? `It has asked for trust: \`pilotctl reject ${node}\` refuses it.`
+        : undefined;
+      throw new PilotError("not_found", `Node ${node} was not trusted`, hint ? { hint } : {});
     }
-    this.#forget(node);
-    if (!wasTrusted) return false;
-    this.#revoked.delete(node);
-    this.#revoked.set(node, now + REVOKE_COOLDOWN_MS);
-    if (this.#revoked.size > REVOKED_MAX) {
-      const [first] = this.#revoked.keys();
-      this.#revoked.delete(first!);
+    this.endTrust(node, now, "trust revoked");
+    this.ended.delete(node);
+    this.ended.set(node, REVOKED_UNTIL_MS);
+    if (this.ended.size > REVOKED_MAX) {
+      const [first] = this.ended.keys();
+      this.ended.delete(first!);
     }
+    return wasTrusted;
+  }
+
+  /** Takes back a request of ours that could not be sent; the word to the peer is owed, as it may have arrived. */
+  withdraw(node: number, now: number): void {
+    if (!this.asked.delete(node)) return;
+    if (this.isTrusted(node)) this.noteChange();
+    else this.say(node, "handshake_revoke", now, "request withdrawn");
+  }
+
+  /** Ends trust that came from a common network, which is over; false when there was none. */
+  endNetworkTrust(node: number, now: number): boolean {
+    if (this.peers.get(node)?.source !== "same_network") return false;
+    this.endTrust(node, now, "network left");
     return true;
+  }
+
+  /**
+   * The registry says that a peer has ended trust, without a word of the peer's own. Trust here is for us to end, but
+   * the next {@linkcode TrustState.request} asks again.
+   */
+  doubt(node: number): void {
+    const peer = this.peers.get(node);
+    if (peer?.mutual !== true) return;
+    this.peers.set(node, { ...peer, mutual: false });
+    this.noteChange();
   }
 
   /**
@@ -342,133 +300,88 @@ export class TrustState {
     node: number,
     publicKey: Uint8Array,
   ): "pinned" | "changed" | "unknown" {
-    const peer = this.#trusted.get(node);
+    const peer = this.peers.get(node);
     if (peer === undefined) return "unknown";
     if (peer.publicKey !== undefined) {
       return equalBytes(peer.publicKey, publicKey) ? "pinned" : "changed";
     }
     if (!isUsablePublicKey(publicKey)) return "unknown";
-    this.#trusted.set(node, { ...peer, publicKey: publicKey.slice() });
-    this.#revision++;
+    this.peers.set(node, { ...peer, publicKey: publicKey.slice() });
+    this.noteChange();
     return "pinned";
   }
 
   /**
-   * Forgets what has expired. To be called now and then; local requests and incoming ones do it too.
+   * Forgets what has expired; a request of ours that nobody answered is withdrawn. To be called now and then; local
+   * requests and incoming ones do it too.
    *
    * @param now Unix milliseconds.
    */
   reap(now: number): void {
     this.#replays.reap(now);
-    for (const [node, { receivedAt }] of this.#pending) {
-      if (now - receivedAt > REQUEST_TTL_MS) {
-        this.#changed(this.#pending.delete(node));
-      }
+    for (const { nodeId, receivedAt } of this.pending()) {
+      if (now - receivedAt > REQUEST_TTL_MS) this.noteChange(this.requests.delete(nodeId));
     }
-    for (const [node, { requestedAt }] of this.#outgoing) {
-      if (now - requestedAt > REQUEST_TTL_MS) {
-        this.#changed(this.#outgoing.delete(node));
-      }
+    for (const { nodeId, requestedAt } of this.outgoing()) {
+      if (now - requestedAt <= REQUEST_TTL_MS) continue;
+      this.noteChange(this.asked.delete(nodeId));
+      if (!this.peers.has(nodeId)) this.say(nodeId, "handshake_revoke", now, "request expired");
     }
-    for (const [node, until] of this.#revoked) {
-      if (until <= now) this.#changed(this.#revoked.delete(node));
+    for (const [node, until] of this.ended) {
+      if (until <= now) this.noteChange(this.ended.delete(node));
     }
-  }
-
-  #isKeyChange(node: number, { publicKey }: PeerContext): boolean {
-    const pinned = this.pinnedKey(node);
-    return pinned !== undefined && differs(pinned, publicKey);
   }
 
   #automaticApproval(
     from: number,
     context: RequestContext,
   ): "mutual" | "same_network" | "auto_approve" | undefined {
-    if (this.#outgoing.has(from)) return "mutual";
-    if ((this.#revoked.get(from) ?? 0) > context.now) return undefined;
+    if (this.asked.has(from)) return "mutual";
+    if (this.ended.has(from)) return undefined;
     if ((context.sharedNetwork ?? 0) !== 0) return "same_network";
     return context.autoApprove === true ? "auto_approve" : undefined;
   }
 
   #addPending(from: number, context: RequestContext): RequestOutcome {
     this.reap(context.now);
-    if (!this.#pending.has(from) && this.#pending.size >= PENDING_MAX) {
-      return ignore("limit");
-    }
-    this.#pending.set(from, {
+    const { source = "" } = context;
+    const dropped = this.requests.put({
       nodeId: from,
       ...copyKey(context.publicKey),
       justification: cleanText(context.justification ?? ""),
       receivedAt: context.now,
+      ...(source === "" ? {} : { source: cleanText(source).slice(0, SOURCE_MAX_CHARS) }),
     });
-    this.#revision++;
-    return { action: "pending" };
-  }
-
-  /** @returns False when there is no room. */
-  #trust(
-    node: number,
-    source: TrustSource,
-    context: PeerContext,
-    network: number = 0,
-  ): boolean {
-    if (this.#trusted.size >= TRUSTED_MAX) return false;
-    this.#forget(node);
-    this.#revoked.delete(node);
-    this.#trusted.set(node, {
-      nodeId: node,
-      ...copyKey(context.publicKey),
-      approvedAt: context.now,
-      // Every way to get here has the peer's consent: its request, or its accept.
-      mutual: true,
-      ...(source === "same_network" ? { network } : {}),
-      source,
-    });
-    this.#revision++;
-    return true;
+    this.noteChange();
+    if (dropped === undefined) return { action: "pending" };
+    // Nobody will see that request any more; whoever sent it must not wait for an answer.
+    this.say(dropped.nodeId, "handshake_reject", context.now, "too many requests");
+    return { action: "pending", dropped: dropped.nodeId };
   }
 
   /** A trusted peer shows that it trusts us too, perhaps with the key that was missing. */
   #update(node: number, { publicKey }: PeerContext): void {
     if (publicKey !== undefined) this.pinKey(node, publicKey);
-    const peer = this.#trusted.get(node)!;
+    this.noteChange(this.asked.delete(node));
+    const peer = this.peers.get(node)!;
     if (!peer.mutual) {
-      this.#trusted.set(node, { ...peer, mutual: true });
-      this.#revision++;
+      this.peers.set(node, { ...peer, mutual: true });
+      this.noteChange();
     }
   }
+}
 
-  #forget(node: number): void {
-    this.#changed(this.#trusted.delete(node));
-    this.#changed(this.#pending.delete(node));
-    this.#changed(this.#outgoing.delete(node));
-  }
+function notPending(node: number, isTrusted: boolean): PilotError {
+  const why = isTrusted ? ": it is trusted already" : "";
+  return new PilotError("not_found", `Node ${node} has no pending request${why}`, {
+    hint: "List the pending requests to see who asked.",
+  });
+}
 
-  #changed(changed: boolean): boolean {
-    if (changed) this.#revision++;
-    return changed;
-  }
-
-  #notPending(node: number): PilotError {
-    return new PilotError(
-      "not_found",
-      this.#trusted.has(node)
-        ? `Node ${node} has no pending request: it is trusted already`
-        : `Node ${node} has no pending request`,
-      { hint: "List the pending requests to see who asked." },
-    );
-  }
+function tooMany(what: string, hint: string): PilotError {
+  return new PilotError("limit_exceeded", what, { hint });
 }
 
 function ignore<R extends string>(reason: R): { action: "ignore"; reason: R } {
   return { action: "ignore", reason };
-}
-
-function differs(known: Uint8Array, shown: Uint8Array | undefined): boolean {
-  return shown !== undefined && !equalBytes(known, shown);
-}
-
-/** Bytes that are no key, as a broken registry may hand out, count as a key that is not known yet. */
-function copyKey(key: Uint8Array | undefined): { publicKey?: Uint8Array } {
-  return key === undefined || !isUsablePublicKey(key) ? {} : { publicKey: key.slice() };
 }

@@ -33,6 +33,10 @@ export interface HandshakeFields {
   readonly justification?: string;
   /** Why trust is refused or ended. */
   readonly reason?: string;
+  /** See {@linkcode HandshakeMessage.order}. */
+  readonly order?: number | undefined;
+  /** See {@linkcode HandshakeMessage.re}. */
+  readonly re?: number | undefined;
 }
 
 /**
@@ -55,6 +59,8 @@ export async function signHandshake(
     signature: "",
     reason: (fields.reason ?? "").toWellFormed(),
     timestamp: fields.timestamp,
+    ...(fields.order === undefined ? {} : { order: fields.order }),
+    ...(fields.re === undefined ? {} : { re: fields.re }),
   };
   const [signature, sig2] = await Promise.all([
     identity.sign(handshakeChallenge(fields.from, fields.to)),
@@ -79,6 +85,11 @@ export interface HandshakeContext {
   readonly registryKey?: Uint8Array;
   /** The sender's key as pinned when it became trusted. */
   readonly pinnedKey?: Uint8Array;
+  /**
+   * Longest age, seconds; default {@linkcode HANDSHAKE_MAX_AGE_S}. What the registry relays may have waited there for
+   * long, and is told from replays by its `order`.
+   */
+  readonly maxAge_s?: number;
 }
 
 /** Why a message is dropped. */
@@ -136,7 +147,7 @@ export async function verifyHandshake(
   context: HandshakeContext,
 ): Promise<HandshakeVerdict> {
   const age_s = context.now_s - message.timestamp;
-  if (!(age_s <= HANDSHAKE_MAX_AGE_S)) return refuse("expired");
+  if (!(age_s <= (context.maxAge_s ?? HANDSHAKE_MAX_AGE_S))) return refuse("expired");
   if (age_s < -HANDSHAKE_MAX_AHEAD_S) return refuse("from_the_future");
   if (
     message.nodeId !== context.remoteNode || message.nodeId === context.self

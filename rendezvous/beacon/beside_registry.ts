@@ -10,6 +10,7 @@ import { formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 import { parseFingerprint } from "../../platform/fingerprint.ts";
 import { type UdpKind, udpKind } from "../../platform/settings.ts";
 import type { RegistryCore } from "../registry/core.ts";
+import { maySee } from "../registry/sight.ts";
 import { type BeaconListing, isUnspecified, RemoteBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
@@ -131,15 +132,16 @@ function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {
 }
 
 /**
- * A punch tells both sides where the other one is, so it follows the rules of resolve, for one side at least: the other
- * answers. A relay-only node is met by nobody. Who is not registered here is no business of ours.
+ * A punch tells both sides where the other one is, and anybody can send one in another's name, so each must be one whom
+ * the other may see: who asks has resolved the other just before, which is its consent. A relay-only node is met by
+ * nobody. Who is not registered here is no business of ours.
  */
 function mayMeet(core: RegistryCore, requester: number, target: number): boolean {
   const asking = core.directory.known(requester);
   const wanted = core.directory.known(target);
   if (asking === undefined || wanted === undefined) return true;
   if (asking.relayOnly || wanted.relayOnly) return false;
-  return core.mayResolve(asking, wanted) || core.mayResolve(wanted, asking);
+  return maySee(core, asking, wanted) && maySee(core, wanted, asking);
 }
 
 /** The listing of the registry in this process. */

@@ -32,7 +32,7 @@ import type { RegistryCore } from "./core.ts";
 import { UNKNOWN_TYPE } from "./counters.ts";
 import { MASKED_TEXT, RegistryFailure } from "./failure.ts";
 import type { Handler, Peer } from "./handler.ts";
-import { describe, resolveNode } from "./requests/directory.ts";
+import { describeTo, resolveNode } from "./requests/directory.ts";
 import { beat } from "./requests/identity.ts";
 import { HANDLERS } from "./requests/mod.ts";
 
@@ -109,7 +109,7 @@ export async function answerBinaryFrame(
   if (frame.type === BinaryType.json) return await passThrough(core, frame.payload, peer);
   const name = NATIVE_NAMES.get(frame.type) ?? UNKNOWN_TYPE;
   const began = core.clock.monotonicMs();
-  const reply = await answerNative(core, frame);
+  const reply = await answerNative(core, frame, peer);
   const isError = reply[FRAME_TYPE_AT] === BinaryType.error;
   core.counters.count(name, isError, core.clock.monotonicMs() - began);
   return reply;
@@ -124,15 +124,19 @@ const NATIVE_NAMES: ReadonlyMap<number, string> = new Map([
 /** Where a frame's type stands, behind the length. */
 const FRAME_TYPE_AT = 4;
 
-async function answerNative(core: RegistryCore, frame: BinaryFrame): Promise<Uint8Array> {
+async function answerNative(
+  core: RegistryCore,
+  frame: BinaryFrame,
+  peer: Peer,
+): Promise<Uint8Array> {
   try {
     switch (frame.type) {
       case BinaryType.heartbeat:
-        return await nativeHeartbeat(core, frame.payload);
+        return await nativeHeartbeat(core, frame.payload, peer);
       case BinaryType.lookup:
-        return nativeLookup(core, frame.payload);
+        return nativeLookup(core, frame.payload, peer);
       case BinaryType.resolve:
-        return await nativeResolve(core, frame.payload);
+        return await nativeResolve(core, frame.payload, peer);
       default: {
         const type = frame.type.toString(16).padStart(2, "0");
         return binaryError(`unknown message type 0x${type}`);
@@ -174,19 +178,21 @@ async function passThrough(
 async function nativeHeartbeat(
   core: RegistryCore,
   payload: Uint8Array,
+  peer: Peer,
 ): Promise<Uint8Array> {
   const request = decodeBinaryHeartbeat(payload);
   if (request instanceof DecodeError) return binaryError(request.message);
   const node = core.directory.live(request.node);
   const challenge = challenges.heartbeat(request.node);
   await checkNodeSignature(core, node, challenge, request.signature);
+  peer.proven.add(request.node);
   return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node)));
 }
 
-function nativeLookup(core: RegistryCore, payload: Uint8Array): Uint8Array {
+function nativeLookup(core: RegistryCore, payload: Uint8Array, peer: Peer): Uint8Array {
   const id = decodeBinaryLookup(payload);
   if (id instanceof DecodeError) return binaryError(id.message);
-  const node = describe(core, core.directory.live(id));
+  const node = describeTo(core, id, peer.proven.all());
   return encodeBinaryFrame(
     BinaryType.lookupOk,
     encodeBinaryLookupOk({
@@ -207,11 +213,17 @@ function nativeLookup(core: RegistryCore, payload: Uint8Array): Uint8Array {
 async function nativeResolve(
   core: RegistryCore,
   payload: Uint8Array,
+  peer: Peer,
 ): Promise<Uint8Array> {
   const request = decodeBinaryResolve(payload);
   if (request instanceof DecodeError) return binaryError(request.message);
   const { node, requester, signature } = request;
-  const reply = await resolveNode(core, node, requester, () => signature);
+  const reply = await resolveNode(core, {
+    target: node,
+    requester,
+    peer,
+    signature: () => signature,
+  });
   return encodeBinaryFrame(
     BinaryType.resolveOk,
     encodeBinaryResolveOk({

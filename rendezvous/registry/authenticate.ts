@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { decodeBase64, equalBytes } from "../../protocol/crypto/base64.ts";
 import type { RegistryCore } from "./core.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
+import type { Peer } from "./handler.ts";
 import { type JsonObject, textField } from "../../protocol/registry.ts";
 import type { NodeRecord } from "./node.ts";
 import { verifies } from "./verify.ts";
@@ -84,7 +85,7 @@ export function signatureField(request: JsonObject): Uint8Array {
  * @param request The JSON request.
  * @param challenge What must be signed.
  * @param options `admin`: the global admin token in the request may stand in for the signature (§2.1).
- * `silent`: the node need not be live.
+ * `silent`: the node need not be live. `peer`: the connection that has proven to be the node by it.
  * @returns The node.
  * @throws {RegistryFailure} Not found, or not authenticated.
  */
@@ -93,7 +94,7 @@ export async function authenticate(
   id: number,
   request: JsonObject,
   challenge: Uint8Array,
-  options: { admin?: boolean; silent?: boolean } = {},
+  options: { admin?: boolean; silent?: boolean; peer?: Peer } = {},
 ): Promise<NodeRecord> {
   const node = core.directory.known(id);
   const present = () =>
@@ -101,6 +102,7 @@ export async function authenticate(
   if (node === undefined || !present()) throw nodeNotFound(id);
   try {
     await checkNodeSignature(core, node, challenge, signatureField(request));
+    options.peer?.proven.add(id);
   } catch (error) {
     if (options.admin !== true || !isAdmin(core, request)) throw error;
   }

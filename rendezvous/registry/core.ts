@@ -5,6 +5,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import { type Clock, unixSeconds } from "../clock.ts";
@@ -15,22 +16,32 @@ import { Committer } from "./committer.ts";
 import { RequestCounters } from "./counters.ts";
 import { Directory } from "./directory.ts";
 import { RegistryFailure } from "./failure.ts";
-import { Inboxes } from "./inbox.ts";
 import { type InboxWatch, NO_WATCH } from "./inbox_watch.ts";
 import {
+  FRESH_CONSENT_MS,
   INBOX_TTL_SECONDS,
+  MAX_FRESH_CONSENTS,
+  MAX_FRESH_PER_NODE,
   MAX_TRACKED_SOURCES,
+  MAX_VIEWERS,
+  MAX_VIEWERS_PER_NODE,
   NEW_NODES_BURST,
   NEW_NODES_PER_SECOND,
   REAP_BATCH,
   STALE_SECONDS,
+  VIEWER_TTL_MS,
 } from "./limits.ts";
 import { Invites } from "./networks/invites.ts";
 import { NetworkTable } from "./networks/network_table.ts";
-import type { NodeRecord } from "./node.ts";
+import { type NodeRecord, sourceOfNode } from "./node.ts";
 import type { AnswerSigner } from "./signing.ts";
-import type { RegistryStore, RequestRow, ResponseRow } from "./store/store.ts";
+import { HandshakeRelay } from "./relay.ts";
+import { RecentPairs } from "./recent_pairs.ts";
+import type { RegistryStore } from "./store/store.ts";
 import { TrustTable } from "./trust_table.ts";
+
+/** Characters of a name for a source: too many to meet by chance among those who ask one node. */
+const SOURCE_TAG_CHARS = 16;
 
 /** What a registry is made of. */
 export interface CoreOptions {
@@ -42,11 +53,6 @@ export interface CoreOptions {
   readonly log: Logger;
   /** Global admin token (rendezvous.md §2.2); without one every admin request is refused. */
   readonly adminToken?: string | undefined;
-  /**
-   * A trust pair opens the endpoint of a node only if that node itself reported it. Off by default: the wire
-   * says that one side's report is enough, and existing daemons rely on it for a moment (§15.2).
-   */
-  readonly strictTrust?: boolean | undefined;
   /**
    * Where the wire takes a node's word for who it is, ask for its signature (§15.3). On by default; off for
    * clients that do not sign such requests.
@@ -61,17 +67,27 @@ export class RegistryCore {
   readonly clock: Clock;
   readonly log: Logger;
   readonly adminToken: string | undefined;
-  readonly strictTrust: boolean;
   readonly strict: boolean;
   readonly signer: AnswerSigner | undefined;
   /** What was asked, and how it went. */
   readonly counters: RequestCounters = new RequestCounters();
   readonly directory: Directory;
+  /** What nodes have said about each other. */
   readonly trust: TrustTable;
-  /** Handshake requests waiting for their targets. */
-  readonly requests: Inboxes<RequestRow>;
-  /** Answers waiting for those who asked. */
-  readonly responses: Inboxes<ResponseRow>;
+  /** Consent by deed: who signs that it wants to reach another node means to talk to it, for a while. */
+  readonly fresh: RecentPairs = new RecentPairs({
+    perNode: MAX_FRESH_PER_NODE,
+    total: MAX_FRESH_CONSENTS,
+    ttlMs: FRESH_CONSENT_MS,
+  });
+  /** By member of a network: other members that have looked at it, perhaps to let it in. */
+  readonly viewers: RecentPairs = new RecentPairs({
+    perNode: MAX_VIEWERS_PER_NODE,
+    total: MAX_VIEWERS,
+    ttlMs: VIEWER_TTL_MS,
+  });
+  /** Handshake messages waiting for their receivers. */
+  readonly relay: HandshakeRelay;
   /** Networks other than the backbone, and who is in which. */
   readonly networks: NetworkTable;
   /** Invitations to them. */
@@ -85,6 +101,7 @@ export class RegistryCore {
     perSecond: NEW_NODES_PER_SECOND,
     maxSources: MAX_TRACKED_SOURCES,
   });
+  readonly #sourceSecret = crypto.randomUUID();
   readonly #store: RegistryStore;
   readonly #changes: Changes = new Changes();
   readonly #committer: Committer;
@@ -99,16 +116,14 @@ export class RegistryCore {
     this.clock = options.clock;
     this.log = options.log;
     this.adminToken = options.adminToken;
-    this.strictTrust = options.strictTrust === true;
     this.strict = options.strict !== false;
     this.signer = options.signer;
     this.#store = options.store;
     const changes = this.#changes;
     this.directory = new Directory(this.clock, changes);
-    this.trust = new TrustTable(changes);
-    this.requests = new Inboxes((...change) => changes.request(...change));
-    this.responses = new Inboxes((...change) => changes.response(...change));
-    this.networks = new NetworkTable(changes);
+    this.trust = new TrustTable(changes, (id) => this.directory.known(id));
+    this.relay = new HandshakeRelay(changes, (id) => sourceOfNode(this.directory.known(id)));
+    this.networks = new NetworkTable(changes, (node) => this.tellViewers(node));
     this.invites = new Invites(changes);
     this.#committer = new Committer({
       take: () => changes.take(),
@@ -130,9 +145,9 @@ export class RegistryCore {
         this.directory.loadNextNode(value);
       },
       node: (row) => this.directory.loadNode(row),
-      trust: (row) => this.trust.load(row, known),
-      request: (row) => this.requests.load(row),
-      response: (row) => this.responses.load(row),
+      trust: (row) => this.trust.load(row),
+      request: (row) => this.relay.loadRequest(row),
+      response: (row) => this.relay.loadResponse(row),
       nextNetwork: (value) => {
         this.#changes.startAt({ nextNetwork: value });
         this.networks.loadNextNetwork(value);
@@ -178,13 +193,29 @@ export class RegistryCore {
     return this.#committer.healthy;
   }
 
-  /** May `requester` learn the endpoint of `target` (rendezvous.md §4.2 resolve)? */
-  mayResolve(requester: NodeRecord, target: NodeRecord): boolean {
-    if (target.public || requester === target) return true;
-    if (this.networks.share(requester.id, target.id)) return true;
-    return this.strictTrust
-      ? this.trust.reportedBy(target.id, requester.id)
-      : this.trust.has(requester.id, target.id);
+  /**
+   * What the networks say of a node has changed: whoever has let it in as a member looks again.
+   *
+   * @param node The node.
+   */
+  tellViewers(node: number): void {
+    this.inboxWatch.waiting(node);
+    const viewers = this.viewers.of(node, this.clock.monotonicMs());
+    for (const viewer of viewers) this.inboxWatch.waiting(viewer);
+  }
+
+  /**
+   * A name for where a node comes from, which says nothing of the address: the same for nodes of one host, another one
+   * for each receiver and at each start.
+   *
+   * @param node Whose source.
+   * @param receiver Who gets the name.
+   */
+  sourceTag(node: number, receiver: number): string {
+    const source = sourceOfNode(this.directory.known(node));
+    if (source === "") return "";
+    return createHash("sha256").update(`${this.#sourceSecret}|${receiver}|${source}`)
+      .digest("hex").slice(0, SOURCE_TAG_CHARS);
   }
 
   /** Forgets a node that deregistered, its memberships and invitations included (§4.1). */
@@ -202,8 +233,7 @@ export class RegistryCore {
         const reaped = this.directory.reap(STALE_SECONDS * 1000, REAP_BATCH);
         if (reaped > 0) this.log.info("nodes went silent", { nodes: reaped });
         const notBefore = unixSeconds(this.clock) - INBOX_TTL_SECONDS;
-        this.requests.expire(notBefore);
-        this.responses.expire(notBefore);
+        this.relay.expire(notBefore);
         this.invites.expire(unixSeconds(this.clock));
       });
     } catch (error) {

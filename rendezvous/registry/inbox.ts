@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MAX_INBOX, MAX_INBOX_TOTAL } from "./limits.ts";
+import { MAX_INBOX, MAX_INBOX_PER_SOURCE, MAX_INBOX_TOTAL } from "./limits.ts";
 
 /** One waiting entry. */
 export interface InboxEntry {
@@ -14,15 +14,38 @@ export interface InboxEntry {
   readonly created: number;
 }
 
+interface Waiting<E> {
+  readonly entry: E;
+  /** Rises with each entry of all inboxes. */
+  readonly seq: number;
+  /** It has been handed over, though perhaps it did not arrive. */
+  isHanded: boolean;
+}
+
+/** How many entries of one source an inbox has. */
+interface Share<E> {
+  readonly oldest: E;
+  readonly count: number;
+}
+
 /** Entries by target, at most one per sender, in order of arrival. */
 export class Inboxes<E extends InboxEntry> {
   readonly #note: (target: number, sender: number, entry: E | undefined) => void;
-  readonly #byTarget: Map<number, Map<number, E>> = new Map();
+  readonly #sourceOf: (sender: number) => string;
+  readonly #byTarget: Map<number, Map<number, Waiting<E>>> = new Map();
   #size = 0;
+  #seq = 0;
 
-  /** @param note Notes each change for the store. */
-  constructor(note: (target: number, sender: number, entry: E | undefined) => void) {
+  /**
+   * @param note Notes each change for the store.
+   * @param sourceOf Where a sender comes from, for fair shares; "" when unknown.
+   */
+  constructor(
+    note: (target: number, sender: number, entry: E | undefined) => void,
+    sourceOf: (sender: number) => string = () => "",
+  ) {
     this.#note = note;
+    this.#sourceOf = sourceOf;
   }
 
   /** Entries waiting in all. */
@@ -30,64 +53,107 @@ export class Inboxes<E extends InboxEntry> {
     return this.#size;
   }
 
-  /** Does an entry of this sender wait for this target? */
+  /** Is there an entry of this sender for this target? */
   has(target: number, sender: number): boolean {
     return this.#byTarget.get(target)?.has(sender) === true;
   }
 
+  /** Does an entry of this sender wait for this target, not handed over yet? */
+  isWaiting(target: number, sender: number): boolean {
+    return this.#byTarget.get(target)?.get(sender)?.isHanded === false;
+  }
+
   /**
-   * Adds an entry; one of the same sender is replaced.
+   * Adds an entry; one of the same sender is replaced. In a full inbox the source with the most entries loses its
+   * oldest: who floods an inbox pushes out his own.
    *
-   * @returns False when the target's inbox or the whole table is full.
+   * @returns `full` when the whole table is full and nothing was added; else the entry that made room, if any.
    */
-  put(entry: E): boolean {
-    const inbox = this.#byTarget.get(entry.target);
-    const fresh = inbox?.has(entry.sender) !== true;
-    if (fresh && ((inbox?.size ?? 0) >= MAX_INBOX || this.#size >= MAX_INBOX_TOTAL)) {
-      return false;
+  put(entry: E): "full" | E | undefined {
+    const { target, sender } = entry;
+    const inbox = this.#byTarget.get(target);
+    const isNew = inbox?.has(sender) !== true;
+    let dropped: E | undefined;
+    if (isNew && inbox !== undefined) {
+      const source = this.#sourceOf(sender);
+      const own = this.#shares(inbox).get(source);
+      if (source !== "" && (own?.count ?? 0) >= MAX_INBOX_PER_SOURCE) dropped = own!.oldest;
+      else if (inbox.size >= MAX_INBOX) dropped = this.#largestShare(inbox).oldest;
     }
-    this.#note(entry.target, entry.sender, entry);
+    if (isNew && dropped === undefined && this.#size >= MAX_INBOX_TOTAL) return "full";
+    if (dropped !== undefined) this.remove(target, dropped.sender);
+    this.#note(target, sender, entry);
     this.#insert(entry);
-    return true;
+    return dropped;
   }
 
   #insert(entry: E): void {
     let inbox = this.#byTarget.get(entry.target);
     if (inbox === undefined) this.#byTarget.set(entry.target, inbox = new Map());
     const before = inbox.size;
-    inbox.set(entry.sender, entry);
+    // At the end, so that the entries stay in the order of their numbers.
+    inbox.delete(entry.sender);
+    inbox.set(entry.sender, { entry, seq: ++this.#seq, isHanded: false });
     this.#size += inbox.size - before;
   }
 
-  /**
-   * Hands over and forgets everything that waits for a target.
-   *
-   * @param notBefore Unix seconds; older entries are dropped silently.
-   */
-  drain(target: number, notBefore: number): E[] {
-    const inbox = this.#byTarget.get(target);
-    if (inbox === undefined) return [];
-    for (const sender of inbox.keys()) this.#note(target, sender, undefined);
-    this.#byTarget.delete(target);
-    this.#size -= inbox.size;
-    return [...inbox.values()].filter(({ created }) => created >= notBefore);
+  #shares(inbox: Map<number, Waiting<E>>): Map<string, Share<E>> {
+    const shares = new Map<string, Share<E>>();
+    for (const { entry } of inbox.values()) {
+      const source = this.#sourceOf(entry.sender);
+      const share = shares.get(source);
+      shares.set(source, { oldest: share?.oldest ?? entry, count: (share?.count ?? 0) + 1 });
+    }
+    return shares;
   }
 
-  /** True when nothing waits for the target. */
-  empty(target: number): boolean {
-    return !this.#byTarget.has(target);
+  #largestShare(inbox: Map<number, Waiting<E>>): Share<E> {
+    return [...this.#shares(inbox).values()].reduce((a, b) => b.count > a.count ? b : a);
+  }
+
+  /** Forgets the entry of a sender; false when there was none. */
+  remove(target: number, sender: number): boolean {
+    const inbox = this.#byTarget.get(target);
+    if (inbox?.delete(sender) !== true) return false;
+    this.#note(target, sender, undefined);
+    this.#size--;
+    if (inbox.size === 0) this.#byTarget.delete(target);
+    return true;
+  }
+
+  /**
+   * Hands over everything that waits for a target. It stays until the target says that it has it.
+   *
+   * @param notBefore Unix seconds; older entries are dropped silently.
+   * @returns The entries, and the number of the last one.
+   */
+  hand(target: number, notBefore: number): { entries: E[]; seq: number } {
+    this.#expireOf(target, notBefore);
+    const entries: E[] = [];
+    let seq = 0;
+    for (const waiting of this.#byTarget.get(target)?.values() ?? []) {
+      waiting.isHanded = true;
+      entries.push(waiting.entry);
+      seq = waiting.seq;
+    }
+    return { entries, seq };
+  }
+
+  /** The target has everything up to a number. */
+  taken(target: number, seq: number): void {
+    for (const waiting of [...this.#byTarget.get(target)?.values() ?? []]) {
+      if (waiting.isHanded && waiting.seq <= seq) this.remove(target, waiting.entry.sender);
+    }
   }
 
   /** Drops what waited too long for a node that did not come back. */
   expire(notBefore: number): void {
-    for (const [target, inbox] of this.#byTarget) {
-      for (const [sender, { created }] of inbox) {
-        if (created >= notBefore) continue;
-        this.#note(target, sender, undefined);
-        inbox.delete(sender);
-        this.#size--;
-      }
-      if (inbox.size === 0) this.#byTarget.delete(target);
+    for (const target of [...this.#byTarget.keys()]) this.#expireOf(target, notBefore);
+  }
+
+  #expireOf(target: number, notBefore: number): void {
+    for (const { entry } of [...this.#byTarget.get(target)?.values() ?? []]) {
+      if (entry.created < notBefore) this.remove(target, entry.sender);
     }
   }
 

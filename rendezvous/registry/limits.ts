@@ -23,16 +23,36 @@ export const MAX_TAGS = 10;
 export const MAX_TAG = 32;
 /** Bytes of a handshake justification. */
 export const MAX_JUSTIFICATION_BYTES = 1024;
-/** Handshake requests, and separately answers, waiting for one node. */
+/** Bytes of a signed handshake message that is relayed: what fits one segment of any path. */
+export const MAX_HANDSHAKE_MESSAGE_BYTES = 1024;
+/** Handshake requests, and separately answers, waiting for one node; beyond, the source with the most loses its oldest. */
 export const MAX_INBOX = 100;
-/** Handshake requests, and separately answers, waiting in all: at about 1.5 KB each, 300 MB at the very worst. */
-export const MAX_INBOX_TOTAL = 200_000;
-/** Seconds a relayed handshake waits for a node that does not come back. */
-export const INBOX_TTL_SECONDS = 30 * 86_400;
+/** Of those, from one source address: nodes made by the dozen on one host leave room for those of others. */
+export const MAX_INBOX_PER_SOURCE = 25;
+/** Handshake requests, and separately answers, waiting in all: at about 2.5 KB each, 500 MB at the very worst. */
+export const MAX_INBOX_TOTAL = 100_000;
+/** Seconds a relayed handshake waits for a node that does not come back: who was away for a quarter learns of revocations. */
+export const INBOX_TTL_SECONDS = 90 * 86_400;
 /** Trust pairs one node may report; the same as a daemon's own table of trusted peers. */
 export const MAX_TRUST_PER_NODE = 65_536;
 /** Trust pairs in all, about 150 bytes each. */
 export const MAX_TRUST_PAIRS = 2_000_000;
+/** Pairs of which one side only has said something, in all; beyond, the oldest is forgotten. They never take the room of the others. */
+export const MAX_ONE_SIDED_PAIRS = 1_000_000;
+/** How long who asked to reach a node counts as willing to be reached by it, milliseconds: a minute's poll and patience. */
+export const FRESH_CONSENT_MS = 300_000;
+/** Nodes that one node has lately asked for and that are remembered for it. */
+export const MAX_FRESH_PER_NODE = 64;
+/** The same in all, about 100 bytes each; who asked longest ago loses first. */
+export const MAX_FRESH_CONSENTS = 500_000;
+/** Members that are told at once when the memberships of one node change; others find out when they ask again. */
+export const MAX_VIEWERS_PER_NODE = 1_024;
+/** The same of all nodes, about 100 bytes each. */
+export const MAX_VIEWERS = 500_000;
+/** How long such a member is remembered without looking again, milliseconds: longer than any idle connection lasts. */
+export const VIEWER_TTL_MS = 3_600_000;
+/** Nodes that one connection may prove to be: an agent has one, a test or a proxy a few. */
+export const MAX_PROVEN_PER_CONNECTION = 16;
 /** Beacons in the directory; real clusters have a handful. */
 export const MAX_BEACONS = 256;
 /** Seconds a beacon stays listed without registering again. */

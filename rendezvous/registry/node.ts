@@ -5,6 +5,8 @@
  */
 
 import { formatAddress } from "../../protocol/address.ts";
+import { parseEndpoint } from "../../protocol/ip.ts";
+import { sourceOf } from "../source.ts";
 import { RegistryFailure } from "./failure.ts";
 import { KEY_EXPIRY_WARNING_SECONDS } from "./limits.ts";
 import { formatRfc3339 } from "./rfc3339.ts";
@@ -64,6 +66,17 @@ export interface NodeRecord {
  */
 export function backboneAddress(node: number): string {
   return formatAddress({ network: 0, node });
+}
+
+/**
+ * Where a node registered from, for limits that are shared fairly.
+ *
+ * @param node The node.
+ * @returns As `sourceOf`; "" when it is not known.
+ */
+export function sourceOfNode(node: NodeRecord | undefined): string {
+  if (node === undefined || node.realAddr === "") return "";
+  return sourceOf(parseEndpoint(node.realAddr).host).key;
 }
 
 /**

@@ -1,95 +1,137 @@
 /**
- * Trust pairs (rendezvous.md §4.3): who may learn whose endpoint. They outlive the registrations of both sides.
+ * Consent (rendezvous.md §4.3 RULE): what each node has said about each other. Two who consent are a pair. It
+ * outlives the registrations of both sides.
  *
  * @module
  */
 
 import { type Changes, pairKey } from "./changes.ts";
 import { RegistryFailure } from "./failure.ts";
-import { MAX_TRUST_PAIRS, MAX_TRUST_PER_NODE } from "./limits.ts";
+import { MAX_ONE_SIDED_PAIRS, MAX_TRUST_PAIRS, MAX_TRUST_PER_NODE } from "./limits.ts";
 import type { NodeRecord } from "./node.ts";
 import type { TrustRow } from "./store/store.ts";
 
-/** The pairs, and which side reported each. */
+/**
+ * What one side has said last: nothing; that it trusts the other, as it reports it or grants it; that it asks for trust;
+ * or that it is over. The positions are what the database holds, so they are only ever extended.
+ */
+export const CONSENTS = ["none", "trusts", "asked", "ended"] as const;
+
+/** See {@linkcode CONSENTS}. */
+export type Consent = typeof CONSENTS[number];
+
+/** What all nodes have said about each other. */
 export class TrustTable {
   readonly #changes: Changes;
-  readonly #pairs: Map<string, TrustRow> = new Map();
+  readonly #rows: Map<string, TrustRow> = new Map();
+  /** Rows in which at most one side consents, the oldest first. */
+  readonly #oneSided: Map<string, TrustRow> = new Map();
+  readonly #known: (id: number) => NodeRecord | undefined;
 
-  /** @param changes Where changes are noted for the store. */
-  constructor(changes: Changes) {
+  /**
+   * @param changes Where changes are noted for the store.
+   * @param known Finds the record of a node, whose count changes.
+   */
+  constructor(changes: Changes, known: (id: number) => NodeRecord | undefined) {
     this.#changes = changes;
+    this.#known = known;
   }
 
-  /** Pairs known. */
+  /** Pairs: both sides consent. */
   get size(): number {
-    return this.#pairs.size;
+    return this.#rows.size - this.#oneSided.size;
   }
 
-  /** Is there a pair, whoever reported it? */
-  has(a: number, b: number): boolean {
-    return this.#pairs.has(pairKey(Math.min(a, b), Math.max(a, b)));
+  /** What `from` has said last about `to`. */
+  said(from: number, to: number): Consent {
+    const row = this.#rows.get(keyOf(from, to));
+    if (row === undefined) return "none";
+    return from < to ? row.byLow : row.byHigh;
   }
 
-  /** Has `from` itself said that it trusts `to`? */
-  reportedBy(from: number, to: number): boolean {
-    const row = this.#pairs.get(pairKey(Math.min(from, to), Math.max(from, to)));
-    return row !== undefined && (from < to ? row.byLow : row.byHigh);
+  /** Does the word of `from` stand that it trusts `to`, or asks it for trust? */
+  consents(from: number, to: number): boolean {
+    return isConsent(this.said(from, to));
+  }
+
+  /** Do both sides consent? */
+  isPair(a: number, b: number): boolean {
+    return this.consents(a, b) && this.consents(b, a);
   }
 
   /**
-   * Records that `from` trusts `to`. Idempotent.
+   * Records what a node says about another one. Idempotent.
    *
    * @throws {RegistryFailure} At the limits, and for a node with itself.
    */
-  report(from: NodeRecord, to: number): void {
+  say(from: NodeRecord, to: number, consent: Exclude<Consent, "none">): void {
     if (from.id === to) throw new RegistryFailure("cannot trust yourself");
-    if (this.reportedBy(from.id, to)) return;
+    const before = this.said(from.id, to);
+    // Who asks for what it has granted before takes nothing back.
+    if (before === consent || (before === "trusts" && consent === "asked")) return;
+    if (isConsent(consent) && !isConsent(before)) this.#checkRoom(from, to);
+    this.#set(from.id, to, consent);
+  }
+
+  /** The other side has refused: a request is over, a grant is not. */
+  refuse(asker: number, by: number): void {
+    if (this.said(asker, by) === "asked") this.#set(asker, by, "none");
+  }
+
+  #checkRoom(from: NodeRecord, to: number): void {
     if (from.trustReports >= MAX_TRUST_PER_NODE) {
       throw new RegistryFailure(`too many trust pairs (max ${MAX_TRUST_PER_NODE} per node)`);
     }
-    const low = Math.min(from.id, to);
-    const high = Math.max(from.id, to);
-    const old = this.#pairs.get(pairKey(low, high));
-    if (old === undefined && this.#pairs.size >= MAX_TRUST_PAIRS) {
-      throw new RegistryFailure("too many trust pairs");
+    if (this.#rows.has(keyOf(from.id, to))) return;
+    if (this.size >= MAX_TRUST_PAIRS) throw new RegistryFailure("too many trust pairs");
+    // What only one side has said may be invented: it never takes the place of pairs, and the oldest goes.
+    if (this.#oneSided.size < MAX_ONE_SIDED_PAIRS) return;
+    const [oldest] = this.#oneSided.values();
+    this.#set(oldest!.low, oldest!.high, "none");
+    this.#set(oldest!.high, oldest!.low, "none");
+  }
+
+  #set(from: number, to: number, consent: Consent): void {
+    const low = Math.min(from, to);
+    const high = Math.max(from, to);
+    const key = pairKey(low, high);
+    const old = this.#rows.get(key) ?? { low, high, byLow: "none", byHigh: "none" };
+    const row: TrustRow = from === low ? { ...old, byLow: consent } : { ...old, byHigh: consent };
+    this.#count(old, -1);
+    if (row.byLow === "none" && row.byHigh === "none") {
+      this.#changes.trust(low, high, undefined);
+      this.#rows.delete(key);
+      this.#oneSided.delete(key);
+      return;
     }
-    const row = {
-      low,
-      high,
-      byLow: old?.byLow === true || from.id === low,
-      byHigh: old?.byHigh === true || from.id === high,
-    };
-    from.trustReports++;
     this.#changes.trust(low, high, row);
-    this.#pairs.set(pairKey(low, high), row);
+    this.#insert(key, row);
   }
 
-  /**
-   * Ends a pair for both sides.
-   *
-   * @param known Finds the records of the two, whose counts change.
-   * @returns False when there was none.
-   */
-  revoke(a: number, b: number, known: (id: number) => NodeRecord | undefined): boolean {
-    const low = Math.min(a, b);
-    const high = Math.max(a, b);
-    const row = this.#pairs.get(pairKey(low, high));
-    if (row === undefined) return false;
-    this.#changes.trust(low, high, undefined);
-    this.#pairs.delete(pairKey(low, high));
-    const lowNode = known(low);
-    const highNode = known(high);
-    if (row.byLow && lowNode !== undefined) lowNode.trustReports--;
-    if (row.byHigh && highNode !== undefined) highNode.trustReports--;
-    return true;
+  #insert(key: string, row: TrustRow): void {
+    this.#rows.set(key, row);
+    this.#count(row, 1);
+    if (isConsent(row.byLow) && isConsent(row.byHigh)) this.#oneSided.delete(key);
+    else this.#oneSided.set(key, row);
   }
 
-  /** At start: one stored pair. */
-  load(row: TrustRow, known: (id: number) => NodeRecord | undefined): void {
-    this.#pairs.set(pairKey(row.low, row.high), row);
-    const lowNode = known(row.low);
-    const highNode = known(row.high);
-    if (row.byLow && lowNode !== undefined) lowNode.trustReports++;
-    if (row.byHigh && highNode !== undefined) highNode.trustReports++;
+  #count({ low, high, byLow, byHigh }: TrustRow, by: 1 | -1): void {
+    for (const [id, consent] of [[low, byLow], [high, byHigh]] as const) {
+      const node = isConsent(consent) ? this.#known(id) : undefined;
+      if (node !== undefined) node.trustReports += by;
+    }
   }
+
+  /** At start: one stored row. */
+  load(row: TrustRow): void {
+    this.#insert(keyOf(row.low, row.high), row);
+  }
+}
+
+function isConsent(consent: Consent): boolean {
+  return consent === "trusts" || consent === "asked";
+}
+
+function keyOf(a: number, b: number): string {
+  return pairKey(Math.min(a, b), Math.max(a, b));
 }

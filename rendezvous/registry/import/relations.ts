@@ -6,8 +6,8 @@
 
 import { Buffer } from "node:buffer";
 import * as v from "valibot";
-import { MAX_INBOX, MAX_INBOX_TOTAL, MAX_JUSTIFICATION_BYTES, MAX_TRUST_PAIRS } from "../limits.ts";
-import type { RequestRow, ResponseRow, TrustRow } from "../store/store.ts";
+import { MAX_INBOX, MAX_INBOX_TOTAL, MAX_JUSTIFICATION_BYTES } from "../limits.ts";
+import type { RequestRow, ResponseRow } from "../store/store.ts";
 import { MAX_NODE_ID, type NodeImport } from "./nodes.ts";
 import {
   BadRecord,
@@ -40,17 +40,16 @@ const RESPONSE = v.object({
 });
 
 /**
- * Reads `trust_pairs`. The snapshot does not say which side reported a pair, so none counts as reported: it holds
- * as before, and under `strictTrust` from when a node reports it again, which daemons do when they register.
+ * Checks `trust_pairs` and leaves them: existing servers make a pair of one side's word and do not keep whose it was.
+ * Both sides report their trust again when they register.
  *
  * @throws {BadRecord}
  */
-export function trustRows(
+export function leaveTrustPairs(
   pairs: readonly unknown[],
   nodes: NodeImport,
   notes: Notes,
-): TrustRow[] {
-  const rows = new Map<string, TrustRow>();
+): void {
   for (const pair of pairs) {
     const where = `trust pair ${typeof pair === "string" ? pair.slice(0, 32) : typeof pair}`;
     const [first, second, ...rest] = typeof pair === "string" ? pair.split(":") : [];
@@ -60,19 +59,10 @@ export function trustRows(
     const a = numberOf(first, MAX_NODE_ID, where);
     const b = numberOf(second, MAX_NODE_ID, where);
     if (a === b) throw new BadRecord(where, "both are the same node");
-    const areKnown = nodes.refersTo(a, where) && nodes.refersTo(b, where);
-    if (!areKnown) {
-      notes.leave("trust pairs of nodes without a key", where);
-      continue;
-    }
-    if (rows.size >= MAX_TRUST_PAIRS) {
-      throw new BadRecord(where, `more than ${MAX_TRUST_PAIRS} trust pairs`);
-    }
-    const low = Math.min(a, b);
-    const high = Math.max(a, b);
-    rows.set(`${low}:${high}`, { low, high, byLow: false, byHigh: false });
+    nodes.refersTo(a, where);
+    nodes.refersTo(b, where);
+    notes.leave("trust pairs, which both nodes report again when they register", where);
   }
-  return [...rows.values()];
 }
 
 /** Reads `handshake_inbox`. @throws {BadRecord} */
@@ -83,7 +73,7 @@ export function requestRows(
 ): RequestRow[] {
   return inboxRows("handshake_inbox", inboxes, nodes, notes, (item, target, where) => {
     const { from_node_id: sender, justification, timestamp } = parseRecord(REQUEST, item, where);
-    return { target, sender, justification, created: timestamp };
+    return { target, sender, justification, created: timestamp, message: "" };
   });
 }
 
@@ -95,7 +85,8 @@ export function responseRows(
 ): ResponseRow[] {
   return inboxRows("handshake_responses", inboxes, nodes, notes, (item, target, where) => {
     const { from_node_id: sender, accept, timestamp } = parseRecord(RESPONSE, item, where);
-    return { target, sender, accept, created: timestamp };
+    const answer = accept ? "accept" : "reject";
+    return { target, sender, answer, created: timestamp, message: "" };
   });
 }
 

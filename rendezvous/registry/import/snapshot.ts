@@ -11,7 +11,7 @@ import type { StoreBatch } from "../store/store.ts";
 import { NetworkImport } from "./networks.ts";
 import { MAX_NODE_ID, NodeImport } from "./nodes.ts";
 import { LIST, Notes, parseRecord, TABLE, whole } from "./record.ts";
-import { requestRows, responseRows, trustRows } from "./relations.ts";
+import { leaveTrustPairs, requestRows, responseRows } from "./relations.ts";
 
 /** Newest version of the format; the first one did not say which it was. */
 const SNAPSHOT_VERSION = 1;
@@ -81,10 +81,11 @@ export function convertSnapshot(document: unknown, now: number): ConvertedSnapsh
   const networks = new NetworkImport(nextNetwork, nodes, notes);
   networks.addNetworks(snapshot.networks);
   networks.addInvites(snapshot.invite_inbox, now);
+  leaveTrustPairs(snapshot.trust_pairs, nodes, notes);
   const batch: StoreBatch = {
     nextNode: snapshot.next_node,
     nodes: nodes.rows,
-    trust: trustRows(snapshot.trust_pairs, nodes, notes),
+    trust: [],
     trustRemoved: [],
     requests: requestRows(snapshot.handshake_inbox, nodes, notes),
     requestsRemoved: [],
@@ -104,7 +105,6 @@ export function convertSnapshot(document: unknown, now: number): ConvertedSnapsh
     networks: batch.networks.length,
     members: batch.members.length,
     invites: batch.invites.length,
-    trust_pairs: batch.trust.length,
     handshake_requests: batch.requests.length,
     handshake_responses: batch.responses.length,
   };

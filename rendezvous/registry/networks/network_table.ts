@@ -42,6 +42,7 @@ export function notAMember(node: number, network: number): RegistryFailure {
 /** Networks and memberships. Changed only inside `RegistryCore.change`; what throws has changed nothing. */
 export class NetworkTable {
   readonly #changes: Changes;
+  readonly #parted: (node: number) => void;
   readonly #networks: Map<number, NetworkRecord> = new Map();
   readonly #byName: Map<string, NetworkRecord> = new Map();
   readonly #byNode: Map<number, number[]> = new Map();
@@ -49,9 +50,13 @@ export class NetworkTable {
   #memberships = 0;
   #exprPolicyBytes = 0;
 
-  /** @param changes Where changes are noted for the store. */
-  constructor(changes: Changes) {
+  /**
+   * @param changes Where changes are noted for the store.
+   * @param parted Told when a node has lost a membership.
+   */
+  constructor(changes: Changes, parted: (node: number) => void = () => {}) {
     this.#changes = changes;
+    this.#parted = parted;
   }
 
   /** Networks, the backbone not counted. */
@@ -193,7 +198,10 @@ export class NetworkTable {
   /** Deletes a network and all memberships in it. */
   delete(network: NetworkRecord): void {
     this.#changes.networkRemoved(network.id);
-    for (const node of network.members.keys()) this.#unlink(node, network.id);
+    for (const node of network.members.keys()) {
+      this.#unlink(node, network.id);
+      this.#parted(node);
+    }
     this.#memberships -= network.members.size;
     network.members.clear();
     this.#networks.delete(network.id);
@@ -241,6 +249,7 @@ export class NetworkTable {
     network.members.delete(node);
     this.#memberships--;
     this.#unlink(node, network.id);
+    this.#parted(node);
   }
 
   #unlink(node: number, network: number): void {

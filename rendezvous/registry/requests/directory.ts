@@ -17,17 +17,49 @@ import {
 import { unixSeconds } from "../../clock.ts";
 import { authenticate, checkNodeSignature, signatureField } from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
-import { RegistryFailure } from "../failure.ts";
-import type { Handler } from "../handler.ts";
+import { nodeNotFound, RegistryFailure } from "../failure.ts";
+import type { Handler, Peer } from "../handler.ts";
 import { cleanTags, hostnameProblem } from "../names.ts";
 import { backboneAddress, keyAgeDays, type NodeRecord } from "../node.ts";
+import { maySee } from "../sight.ts";
 
-/** What anybody may see of a node, in the form both modes are made from. */
+/**
+ * What an asker may see of a node, in the form both modes are made from. A stranger sees of a private node what first
+ * contact needs, whether the node is there or not.
+ *
+ * @param core The registry.
+ * @param id The node.
+ * @param askers Who may be asking; any of them that may see it is enough.
+ * @throws {RegistryFailure} When there is no such node, or the asker may know that it is not there.
+ */
+export function describeTo(
+  core: RegistryCore,
+  id: number,
+  askers: Iterable<number>,
+): Omit<LookupReply, "type"> {
+  const node = core.directory.known(id);
+  if (node === undefined) throw nodeNotFound(id);
+  if (!isSeenBy(core, node, askers)) {
+    return {
+      node_id: id,
+      address: backboneAddress(id),
+      networks: [0],
+      public_key: node.key,
+      public: false,
+      polo_score: 0,
+    };
+  }
+  if (node.state !== "live") throw nodeNotFound(id);
+  return describe(core, node);
+}
+
+/** All that is told of a node to those who may see it. */
 export function describe(core: RegistryCore, node: NodeRecord): Omit<LookupReply, "type"> {
+  const { id } = node;
   const reply: Omit<LookupReply, "type"> = {
-    node_id: node.id,
-    address: backboneAddress(node.id),
-    networks: [0, ...core.networks.of(node.id)],
+    node_id: id,
+    address: backboneAddress(id),
+    networks: [0, ...core.networks.of(id)],
     public_key: node.key,
     public: node.public,
     polo_score: node.poloScore,
@@ -43,10 +75,29 @@ export function describe(core: RegistryCore, node: NodeRecord): Omit<LookupReply
   return reply;
 }
 
-/** `lookup`: everything but the endpoint is open to everyone. */
-export const lookup: Handler = (core, request) => ({
-  ...describe(core, core.directory.live(numberField(request, "node_id"))),
-});
+function isSeenBy(core: RegistryCore, node: NodeRecord, askers: Iterable<number>): boolean {
+  let isSeen = node.public;
+  for (const asker of askers) {
+    if (core.networks.share(asker, node.id)) {
+      core.viewers.note(node.id, asker, core.clock.monotonicMs());
+    }
+    isSeen ||= maySee(core, core.directory.known(asker), node);
+  }
+  return isSeen;
+}
+
+/**
+ * `lookup`. The wire has no asker here: it is who has signed on this connection, or who signs this request
+ * (`requester_id`, our extension).
+ */
+export const lookup: Handler = async (core, request, peer) => {
+  const id = numberField(request, "node_id");
+  const requester = numberField(request, "requester_id");
+  if (requester !== 0 && textField(request, "signature") !== "") {
+    await authenticate(core, requester, request, challenges.lookup(requester, id), { peer });
+  }
+  return { ...describeTo(core, id, peer.proven.all()) };
+};
 
 /**
  * The answer to a resolve, for both modes.
@@ -55,13 +106,17 @@ export const lookup: Handler = (core, request) => ({
  * @param target Whom to reach.
  * @param requester Who asks; 0 for nobody.
  * @param signature By the requester over `resolve:<requester>:<target>`; called when it is needed.
+ * @param peer The connection, which has proven to be the requester then.
  * @throws {RegistryFailure} Unknown, not signed, or not allowed to know.
  */
 export async function resolveNode(
   core: RegistryCore,
-  target: number,
-  requester: number,
-  signature: () => Uint8Array,
+  { target, requester, peer, signature }: {
+    readonly target: number;
+    readonly requester: number;
+    readonly peer: Peer;
+    readonly signature: () => Uint8Array;
+  },
 ): Promise<Omit<ResolveReply, "type">> {
   const asking = core.directory.known(requester);
   if (asking?.state !== "live") {
@@ -69,10 +124,14 @@ export async function resolveNode(
   }
   const challenge = challenges.resolve(requester, target);
   await checkNodeSignature(core, asking, challenge, signature());
-  const node = core.directory.live(target);
-  if (!core.mayResolve(asking, node)) {
+  peer.proven.add(requester);
+  core.fresh.note(requester, target, core.clock.monotonicMs());
+  const node = core.directory.known(target);
+  if (node === undefined) throw nodeNotFound(target);
+  if (!maySee(core, asking, node)) {
     throw new RegistryFailure(`resolve denied: node ${target} is private`);
   }
+  if (node.state !== "live") throw nodeNotFound(target);
   const shown = !node.relayOnly || node === asking;
   const reply: Omit<ResolveReply, "type"> = {
     node_id: node.id,
@@ -85,37 +144,35 @@ export async function resolveNode(
 }
 
 /** `resolve`. */
-export const resolve: Handler = async (core, request) => ({
-  ...await resolveNode(
-    core,
-    numberField(request, "node_id"),
-    numberField(request, "requester_id"),
-    () => signatureField(request),
-  ),
+export const resolve: Handler = async (core, request, peer) => ({
+  ...await resolveNode(core, {
+    target: numberField(request, "node_id"),
+    requester: numberField(request, "requester_id"),
+    peer,
+    signature: () => signatureField(request),
+  }),
 });
 
 /**
- * `resolve_hostname`. A private node is found only by those who may resolve it; to all others it looks as if
- * there were no such name. The wire has no signature here, so `requester_id` is a claim; a request signed for
- * the purpose of a handshake (our extension) also finds private nodes, because a handshake is how one gets to
- * know them, and it costs the asker its name.
+ * `resolve_hostname`. A private node is found only by those who may see it; to all others it looks as if there were no
+ * such name. The wire has no signature here, so `requester_id` counts if that node has signed on this connection, and
+ * without one whoever has. A request signed for the purpose of a handshake (our extension) also finds private nodes,
+ * because a handshake is how one gets to know them, and it costs the asker its name.
  */
-export const resolveHostname: Handler = async (core, request) => {
+export const resolveHostname: Handler = async (core, request, peer) => {
   const hostname = textField(request, "hostname");
   if (hostname === "") throw new RegistryFailure("hostname required");
   const requester = numberField(request, "requester_id");
-  const forHandshake = textField(request, "purpose") === "handshake" &&
-    textField(request, "signature") !== "";
-  if (forHandshake) {
+  if (textField(request, "signature") !== "") {
     const challenge = challenges.resolveHostname(requester, hostname);
-    await authenticate(core, requester, request, challenge);
+    await authenticate(core, requester, request, challenge, { peer });
   }
+  const isProven = peer.proven.has(requester);
+  const askers = requester === 0 ? peer.proven.all() : isProven ? [requester] : [];
+  const forHandshake = isProven && textField(request, "purpose") === "handshake";
   const node = core.directory.byHostname(hostname);
-  const asking = core.directory.known(requester);
-  const visible = node !== undefined &&
-    (node.public || forHandshake ||
-      (asking?.state === "live" && core.mayResolve(asking, node)));
-  if (!visible) throw new RegistryFailure(`hostname "${hostname}" not found`);
+  const isVisible = node !== undefined && (forHandshake || isSeenBy(core, node, askers));
+  if (!isVisible) throw new RegistryFailure(`hostname "${hostname}" not found`);
   const reply: Omit<ResolveHostnameReply, "type"> = {
     node_id: node.id,
     address: backboneAddress(node.id),
@@ -126,10 +183,10 @@ export const resolveHostname: Handler = async (core, request) => {
 };
 
 /** `set_hostname`; an empty one clears. */
-export const setHostname: Handler = async (core, request) => {
+export const setHostname: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setHostname(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
+  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
   const hostname = textField(request, "hostname");
   const problem = hostname === "" ? undefined : hostnameProblem(hostname);
   if (problem !== undefined) throw new RegistryFailure(problem);
@@ -140,10 +197,10 @@ export const setHostname: Handler = async (core, request) => {
 };
 
 /** `set_visibility`. */
-export const setVisibility: Handler = async (core, request) => {
+export const setVisibility: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setVisibility(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
+  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
   const isPublic = flagField(request, "public");
   return core.change(() => {
     if (node.public !== isPublic) core.directory.edit(node).public = isPublic;
@@ -152,10 +209,10 @@ export const setVisibility: Handler = async (core, request) => {
 };
 
 /** `set_tags`; replaces the whole set. */
-export const setTags: Handler = async (core, request) => {
+export const setTags: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setTags(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
+  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
   const tags = cleanTags(textListField(request, "tags"));
   return core.change(() => {
     core.directory.edit(node).tags = tags;
@@ -164,10 +221,10 @@ export const setTags: Handler = async (core, request) => {
 };
 
 /** `set_task_exec`. */
-export const setTaskExec: Handler = async (core, request) => {
+export const setTaskExec: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setTaskExec(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
+  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
   const enabled = flagField(request, "enabled");
   return core.change(() => {
     if (node.taskExec !== enabled) core.directory.edit(node).taskExec = enabled;

@@ -81,6 +81,7 @@ export const register: Handler = async (core, request, peer) => {
     if (node.hostname !== "") reply.hostname = node.hostname;
     if (node.externalId !== "") reply.external_id = node.externalId;
     if (hostnameError !== undefined) reply.hostname_error = hostnameError;
+    if (signed) peer.proven.add(node.id);
     return { ...reply };
   });
 };
@@ -125,9 +126,9 @@ export function beat(core: RegistryCore, node: NodeRecord): BinaryHeartbeatOk {
 }
 
 /** `heartbeat`. The signature is checked every time, unlike in existing servers (§15.4). */
-export const heartbeat: Handler = async (core, request) => {
+export const heartbeat: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
-  const node = await authenticate(core, id, request, challenges.heartbeat(id));
+  const node = await authenticate(core, id, request, challenges.heartbeat(id), { peer });
   const { time, keyExpiryWarning } = beat(core, node);
   const reply: Omit<HeartbeatReply, "type"> = { time };
   if (keyExpiryWarning) reply.key_expiry_warning = true;

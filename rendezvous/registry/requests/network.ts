@@ -6,9 +6,10 @@
 
 import { challenges, numberField, textField } from "../../../protocol/registry.ts";
 import { authenticate } from "../authenticate.ts";
-import { RegistryFailure } from "../failure.ts";
+import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
 import { MAX_TEXT } from "../limits.ts";
+import { maySee } from "../sight.ts";
 
 /** `beacon_register`; the wire has no authentication here, so the table is small and short-lived. */
 export const beaconRegister: Handler = (core, request) => {
@@ -28,19 +29,22 @@ export const beaconList: Handler = (core) => ({
 });
 
 /**
- * `punch`: the endpoints of two nodes, one of whom asks. Unlike in existing servers the asker must be allowed to
- * resolve the other one (§15.3).
+ * `punch`: the endpoints of two nodes, one of whom asks. Unlike in existing servers the asker must be one who may
+ * see the other (§15.3).
  */
-export const punch: Handler = async (core, request) => {
+export const punch: Handler = async (core, request, peer) => {
   const requester = numberField(request, "requester_id");
   const a = numberField(request, "node_a");
   const b = numberField(request, "node_b");
-  const asking = await authenticate(core, requester, request, challenges.punch(a, b));
+  const asking = await authenticate(core, requester, request, challenges.punch(a, b), { peer });
   if (requester !== a && requester !== b) {
     throw new RegistryFailure("punch denied: requester is neither of the two");
   }
-  const other = core.directory.live(requester === a ? b : a);
-  if (!core.mayResolve(asking, other)) {
+  const wanted = requester === a ? b : a;
+  core.fresh.note(requester, wanted, core.clock.monotonicMs());
+  const other = core.directory.known(wanted);
+  if (other === undefined) throw nodeNotFound(wanted);
+  if (!maySee(core, asking, other)) {
     throw new RegistryFailure(`punch denied: node ${other.id} is private`);
   }
   const addr = (id: number) => {

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import {
   challenges,
   flagField,
+  type JsonObject,
   numberField,
   type PollHandshakesReply,
   textField,
@@ -17,8 +18,13 @@ import { authenticate } from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
-import { INBOX_TTL_SECONDS, MAX_JUSTIFICATION_BYTES } from "../limits.ts";
+import {
+  INBOX_TTL_SECONDS,
+  MAX_HANDSHAKE_MESSAGE_BYTES,
+  MAX_JUSTIFICATION_BYTES,
+} from "../limits.ts";
 import type { NodeRecord } from "../node.ts";
+import { mayTalk } from "../sight.ts";
 
 /** The other side of a trust operation: registered once, though perhaps not reachable now. */
 function peerOf(core: RegistryCore, id: number): NodeRecord {
@@ -27,105 +33,171 @@ function peerOf(core: RegistryCore, id: number): NodeRecord {
   return peer;
 }
 
-/** `report_trust`; idempotent. The peer may be away: a pair outlives registrations. */
-export const reportTrust: Handler = async (core, request) => {
+/**
+ * `report_trust`: the word of one side, idempotent. The peer may be away: a pair outlives registrations. Ours in the
+ * reply is what the other side has said last, where it is not that it trusts, too.
+ */
+export const reportTrust: Handler = async (core, request, client) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
   const challenge = challenges.reportTrust(id, peer);
-  const node = await authenticate(core, id, request, challenge);
+  const node = await authenticate(core, id, request, challenge, { peer: client });
   peerOf(core, peer);
-  return core.change(() => {
-    core.trust.report(node, peer);
-    return {};
+  return core.change((): JsonObject => {
+    core.trust.say(node, peer, "trusts");
+    return core.trust.said(peer, id) === "ended" ? { ended: true } : {};
   });
 };
 
-/** `revoke_trust`; either side ends the pair for both. */
-export const revokeTrust: Handler = async (core, request) => {
+/**
+ * `revoke_trust`: the word of one side is withdrawn, and only the same side can give it again. The other side is told
+ * when it polls.
+ */
+export const revokeTrust: Handler = async (core, request, client) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
-  await authenticate(core, id, request, challenges.revokeTrust(id, peer));
+  const challenge = challenges.revokeTrust(id, peer);
+  const node = await authenticate(core, id, request, challenge, { peer: client });
+  const message = messageField(request);
   return core.change(() => {
-    const known = (node: number) => core.directory.known(node);
-    if (!core.trust.revoke(id, peer, known)) {
+    core.fresh.forget(id, peer);
+    if (!core.trust.consents(id, peer) && !core.trust.consents(peer, id)) {
       throw new RegistryFailure(`no trust pair between ${id} and ${peer}`);
     }
+    core.trust.say(node, peer, "ended");
+    const created = unixSeconds(core.clock);
+    core.relay.answer({ target: peer, sender: id, answer: "revoke", message, created });
+    core.inboxWatch.waiting(peer);
     return {};
   });
 };
 
-/** `check_trust`: a trust pair or a shared network; open to everyone. */
-export const checkTrust: Handler = (core, request) => {
+/**
+ * `check_trust`: do the two have a reason to talk? Only one of the two is told. The wire has no asker here: it is who
+ * has signed on this connection, or who signs this request (`requester_id`, our extension). Everybody else hears no.
+ */
+export const checkTrust: Handler = async (core, request, client) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
-  return { trusted: core.trust.has(id, peer) || core.networks.share(id, peer) };
+  const requester = numberField(request, "requester_id");
+  if (requester !== 0 && textField(request, "signature") !== "") {
+    const challenge = challenges.checkTrust(requester, id, peer);
+    await authenticate(core, requester, request, challenge, { peer: client });
+  }
+  const { proven } = client;
+  return { trusted: (proven.has(id) || proven.has(peer)) && mayTalk(core, id, peer) };
 };
 
 /** `request_handshake`. Waits for the target, even one that is silent at the moment. */
-export const requestHandshake: Handler = async (core, request) => {
+export const requestHandshake: Handler = async (core, request, client) => {
   const sender = numberField(request, "from_node_id");
   const target = numberField(request, "to_node_id");
-  await authenticate(core, sender, request, challenges.handshake(sender, target));
-  if (peerOf(core, target).state === "left") throw nodeNotFound(target);
-  if (sender === target) throw new RegistryFailure("cannot shake hands with yourself");
+  const challenge = challenges.handshake(sender, target);
+  const node = await authenticate(core, sender, request, challenge, { peer: client });
+  peerOf(core, target);
   const justification = textField(request, "justification");
   if (Buffer.byteLength(justification) > MAX_JUSTIFICATION_BYTES) {
     throw new RegistryFailure("justification too large");
   }
+  const message = messageField(request);
   return core.change(() => {
-    if (core.requests.has(target, sender)) {
+    if (core.relay.isAsked(target, sender) && message === "") {
       throw new RegistryFailure(
         `handshake request already pending from node ${sender}`,
       );
     }
+    core.trust.say(node, target, "asked");
     const created = unixSeconds(core.clock);
-    if (!core.requests.put({ target, sender, justification, created })) {
-      throw new RegistryFailure("handshake inbox full");
+    const dropped = core.relay.ask({ target, sender, justification, message, created });
+    if (dropped === "full") throw new RegistryFailure("too many handshake requests wait");
+    if (dropped !== undefined) {
+      core.trust.refuse(dropped.sender, target);
+      core.inboxWatch.waiting(dropped.sender);
     }
     core.inboxWatch.waiting(target);
     return { status: "delivered" };
   });
 };
 
-/** `poll_handshakes`; what is handed over is forgotten. */
-export const pollHandshakes: Handler = async (core, request) => {
+/**
+ * `poll_handshakes`. What is handed over is forgotten, or with `ack` (our extension: empty, or what the last answer
+ * said) when the node says that it has it. Revocations are told only to nodes that acknowledge: others do not know them.
+ */
+export const pollHandshakes: Handler = async (core, request, client) => {
   const id = numberField(request, "node_id");
-  await authenticate(core, id, request, challenges.pollHandshakes(id));
+  await authenticate(core, id, request, challenges.pollHandshakes(id), { peer: client });
+  const ack = typeof request["ack"] === "string" ? request["ack"] : undefined;
   return core.change(() => {
     const notBefore = unixSeconds(core.clock) - INBOX_TTL_SECONDS;
+    const handed = core.relay.hand(id, notBefore, ack);
+    const answers = handed.responses.filter(({ answer }) => answer !== "revoke");
     const reply: Omit<PollHandshakesReply, "type"> = {
-      requests: core.requests.drain(id, notBefore).map((entry) => ({
+      requests: handed.requests.map((entry) => ({
         from_node_id: entry.sender,
         justification: entry.justification,
         timestamp: entry.created,
         public_key: core.directory.known(entry.sender)?.key ?? "",
+        ...(ack === undefined ? {} : { source: core.sourceTag(entry.sender, id) }),
+        ...messageOf(entry),
       })),
-      responses: core.responses.drain(id, notBefore).map((entry) => ({
+      responses: answers.map((entry) => ({
         from_node_id: entry.sender,
-        accept: entry.accept,
+        accept: entry.answer === "accept",
         timestamp: entry.created,
+        ...(entry.answer === "dropped" ? { dropped: true } : {}),
+        ...messageOf(entry),
       })),
     };
     core.inboxWatch.fetched(id);
-    return { ...reply };
+    if (ack === undefined) return { ...reply };
+    const revocations = handed.responses.filter(({ answer }) => answer === "revoke");
+    return {
+      ...reply,
+      revocations: revocations.map((entry) => ({
+        from_node_id: entry.sender,
+        timestamp: entry.created,
+        ...messageOf(entry),
+      })),
+      ack: handed.ack,
+    };
   });
 };
 
-/** `respond_handshake`; accepting makes the trust pair, refusing leaves one that exists. */
-export const respondHandshake: Handler = async (core, request) => {
+/** `respond_handshake`; accepting is the word of one side, refusing ends the request and leaves a pair that exists. */
+export const respondHandshake: Handler = async (core, request, client) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
   const challenge = challenges.respondHandshake(id, peer);
-  const node = await authenticate(core, id, request, challenge);
+  const node = await authenticate(core, id, request, challenge, { peer: client });
   peerOf(core, peer);
   const accept = flagField(request, "accept");
+  const message = messageField(request);
   return core.change(() => {
-    if (accept) core.trust.report(node, peer);
+    if (accept) core.trust.say(node, peer, "trusts");
+    else core.trust.refuse(peer, id);
     const created = unixSeconds(core.clock);
-    // A full inbox loses only the notice: the pair itself stands, and the asker finds it with check_trust.
-    if (core.responses.put({ target: peer, sender: id, accept, created })) {
-      core.inboxWatch.waiting(peer);
+    const answer = accept ? "accept" : "reject";
+    if (!core.relay.answer({ target: peer, sender: id, answer, message, created })) {
+      throw new RegistryFailure("too many handshake answers wait");
     }
+    core.inboxWatch.waiting(peer);
     return { accept, peer_id: peer };
   });
 };
+
+/**
+ * The signed handshake message that goes with a request (our extension): the receiver need not take our word for it.
+ *
+ * @throws {RegistryFailure} When it is too long.
+ */
+function messageField(request: JsonObject): string {
+  const message = textField(request, "message");
+  if (Buffer.byteLength(message) > MAX_HANDSHAKE_MESSAGE_BYTES) {
+    throw new RegistryFailure("handshake message too long");
+  }
+  return message;
+}
+
+function messageOf({ message }: { readonly message: string }): { message?: string } {
+  return message === "" ? {} : { message };
+}

@@ -7,6 +7,8 @@
 import { isRole } from "../networks/network.ts";
 import { MAX_POLO_SCORE } from "../limits.ts";
 import type { NodeState } from "../node.ts";
+import { ANSWERS } from "../relay.ts";
+import { CONSENTS } from "../trust_table.ts";
 import type {
   InviteRow,
   MemberRow,
@@ -48,6 +50,13 @@ function texts(value: unknown): string[] {
   return list.map(text);
 }
 
+/** The name that a number in the database stands for. */
+function named<T extends string>(names: readonly T[], value: unknown): T {
+  const name = names[whole(value)];
+  if (name === undefined) throw new Error(`an unknown kind (${String(value)})`);
+  return name;
+}
+
 /** A row of `nodes`. */
 export function nodeRow(row: Row): NodeRow {
   const state = STATES[whole(row["state"])];
@@ -81,8 +90,8 @@ export function trustRow(row: Row): TrustRow {
   return {
     low: whole(row["low"]),
     high: whole(row["high"]),
-    byLow: row["by_low"] === 1,
-    byHigh: row["by_high"] === 1,
+    byLow: named(CONSENTS, row["by_low"]),
+    byHigh: named(CONSENTS, row["by_high"]),
   };
 }
 
@@ -92,6 +101,7 @@ export function requestRow(row: Row): RequestRow {
     target: whole(row["target"]),
     sender: whole(row["sender"]),
     justification: text(row["justification"]),
+    message: text(row["message"]),
     created: whole(row["created"]),
   };
 }
@@ -101,7 +111,8 @@ export function responseRow(row: Row): ResponseRow {
   return {
     target: whole(row["target"]),
     sender: whole(row["sender"]),
-    accept: row["accept"] === 1,
+    answer: named(ANSWERS, row["accept"]),
+    message: text(row["message"]),
     created: whole(row["created"]),
   };
 }

@@ -93,6 +93,11 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (target, network)
   ) STRICT, WITHOUT ROWID;
   `,
+  // The columns by_low, by_high and accept held 0 or 1 before; both mean the same in the longer lists of today.
+  `
+  ALTER TABLE handshake_requests ADD COLUMN message TEXT NOT NULL DEFAULT '';
+  ALTER TABLE handshake_responses ADD COLUMN message TEXT NOT NULL DEFAULT '';
+  `,
 ];
 
 /** The schema version this program reads and writes. */

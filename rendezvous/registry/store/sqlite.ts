@@ -15,6 +15,8 @@ import { PilotError } from "../../../protocol/errors.ts";
 import { ensurePrivateDir } from "../../../platform/files.ts";
 import { damaged, ensurePrivateFile, openDatabase } from "./open.ts";
 import { nodeRow, requestRow, responseRow, type Row, STATES, trustRow, whole } from "./rows.ts";
+import { ANSWERS } from "../relay.ts";
+import { CONSENTS } from "../trust_table.ts";
 import { NetworkStatements } from "./sqlite_networks.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import type { NodeRow, RegistryStore, StoreBatch, StoreReader } from "./store.ts";
@@ -54,7 +56,7 @@ export class SqliteStore implements RegistryStore {
     const drop = (table: string) =>
       db.prepare(`DELETE FROM ${table} WHERE target = ? AND sender = ?`);
     const put = (table: string) =>
-      db.prepare(`INSERT OR REPLACE INTO ${table} VALUES (?, ?, ?, ?)`);
+      db.prepare(`INSERT OR REPLACE INTO ${table} VALUES (?, ?, ?, ?, ?)`);
     this.#putRequest = put("handshake_requests");
     this.#dropRequest = drop("handshake_requests");
     this.#putResponse = put("handshake_responses");
@@ -136,15 +138,15 @@ export class SqliteStore implements RegistryStore {
     for (const node of batch.nodes) this.#writeNode(node);
     for (const [low, high] of batch.trustRemoved) this.#dropTrust.run(low, high);
     for (const { low, high, byLow, byHigh } of batch.trust) {
-      this.#putTrust.run(low, high, Number(byLow), Number(byHigh));
+      this.#putTrust.run(low, high, CONSENTS.indexOf(byLow), CONSENTS.indexOf(byHigh));
     }
     for (const [target, sender] of batch.requestsRemoved) this.#dropRequest.run(target, sender);
-    for (const { target, sender, justification, created } of batch.requests) {
-      this.#putRequest.run(target, sender, justification, created);
+    for (const { target, sender, justification, created, message } of batch.requests) {
+      this.#putRequest.run(target, sender, justification, created, message);
     }
     for (const [target, sender] of batch.responsesRemoved) this.#dropResponse.run(target, sender);
-    for (const { target, sender, accept, created } of batch.responses) {
-      this.#putResponse.run(target, sender, Number(accept), created);
+    for (const { target, sender, answer, created, message } of batch.responses) {
+      this.#putResponse.run(target, sender, ANSWERS.indexOf(answer), created, message);
     }
     this.#networks.write(batch);
   }

@@ -7,6 +7,8 @@
 
 import type { Role } from "../networks/network.ts";
 import type { NodeState } from "../node.ts";
+import type { HandshakeAnswer } from "../relay.ts";
+import type { Consent } from "../trust_table.ts";
 
 /** A node as stored. Times are Unix seconds. */
 export interface NodeRow {
@@ -35,12 +37,12 @@ export interface NodeRow {
   readonly externalId: string;
 }
 
-/** A trust pair, `low` < `high`, and which of the two reported it. */
+/** What two nodes have said about each other, `low` < `high`. */
 export interface TrustRow {
   readonly low: number;
   readonly high: number;
-  readonly byLow: boolean;
-  readonly byHigh: boolean;
+  readonly byLow: Consent;
+  readonly byHigh: Consent;
 }
 
 /** A relayed handshake request waiting for `target`. */
@@ -48,15 +50,19 @@ export interface RequestRow {
   readonly target: number;
   readonly sender: number;
   readonly justification: string;
+  /** The signed handshake message, see `protocol/trust/message.ts`, or "". */
+  readonly message: string;
   /** Unix seconds. */
   readonly created: number;
 }
 
-/** An answer to a handshake request waiting for `target`. */
+/** What somebody has answered `target` with, and waits for it. */
 export interface ResponseRow {
   readonly target: number;
   readonly sender: number;
-  readonly accept: boolean;
+  readonly answer: HandshakeAnswer;
+  /** The signed handshake message, or "". */
+  readonly message: string;
   /** Unix seconds. */
   readonly created: number;
 }

@@ -21,6 +21,7 @@ export const setNetworkPolicy: Handler = (core, request) =>
     const change = policyChange(request);
     checkMaxMembers(network, change.maxMembers ?? 0);
     Object.assign(core.networks.edit(network), change);
+    for (const node of network.members.keys()) core.tellViewers(node);
     const { maxMembers, allowedPorts, description } = network;
     return {
       network_id: network.id,

@@ -1,0 +1,78 @@
+/**
+ * Requests that wait for approval, shared fairly among those who ask (daemon.md §5.3).
+ *
+ * @module
+ */
+
+import { PENDING_MAX, PENDING_PER_SOURCE_MAX, type PendingRequest } from "./peer.ts";
+
+/** Pending requests by node, the first to arrive first. */
+export class PendingTable {
+  readonly #byNode: Map<number, PendingRequest> = new Map();
+
+  /** All requests, the first to arrive first. */
+  all(): PendingRequest[] {
+    return [...this.#byNode.values()];
+  }
+
+  /** The request of a node. */
+  get(node: number): PendingRequest | undefined {
+    return this.#byNode.get(node);
+  }
+
+  /** Does a request of the node wait? */
+  has(node: number): boolean {
+    return this.#byNode.has(node);
+  }
+
+  /** Forgets a request; false when there was none. */
+  delete(node: number): boolean {
+    return this.#byNode.delete(node);
+  }
+
+  /**
+   * Adds a request, or renews the one of the same node. Above {@linkcode PENDING_PER_SOURCE_MAX} of one source or
+   * {@linkcode PENDING_MAX} in all the oldest of the source with the most makes room, so that who floods the table
+   * pushes out his own.
+   *
+   * @returns The request that had to go.
+   */
+  put(request: PendingRequest): PendingRequest | undefined {
+    const isKnown = this.#byNode.has(request.nodeId);
+    this.#byNode.set(request.nodeId, request);
+    if (isKnown) return undefined;
+    const source = sourceOf(request);
+    let ofSource = 0;
+    for (const other of this.#byNode.values()) {
+      if (sourceOf(other) === source) ofSource++;
+    }
+    // What comes without a source may come from anywhere, so only the whole table limits it.
+    if (source !== "" && ofSource > PENDING_PER_SOURCE_MAX) return this.#dropOldest(source);
+    return this.#byNode.size > PENDING_MAX ? this.#dropOldest(this.#largestSource()) : undefined;
+  }
+
+  #largestSource(): string {
+    const counts = new Map<string, number>();
+    let largest = "";
+    for (const request of this.#byNode.values()) {
+      const source = sourceOf(request);
+      const count = (counts.get(source) ?? 0) + 1;
+      counts.set(source, count);
+      if (count > (counts.get(largest) ?? 0)) largest = source;
+    }
+    return largest;
+  }
+
+  #dropOldest(source: string): PendingRequest | undefined {
+    for (const request of this.#byNode.values()) {
+      if (sourceOf(request) !== source) continue;
+      this.#byNode.delete(request.nodeId);
+      return request;
+    }
+    return undefined;
+  }
+}
+
+function sourceOf(request: PendingRequest): string {
+  return request.source ?? "";
+}

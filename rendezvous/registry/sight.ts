@@ -1,0 +1,52 @@
+/**
+ * The one rule of who may learn what about a node. Everybody: that its number exists and which key it is bound to,
+ * which first contact needs. Those it consents to, and members of a network that it is in: all the rest (endpoint,
+ * whether it is there, hostname, tags, networks). Of a public node everybody everything but its memberships' doings.
+ *
+ * @module
+ */
+
+import type { RegistryCore } from "./core.ts";
+import type { NodeRecord } from "./node.ts";
+
+/**
+ * Does a node's consent to another one stand: by its word, or by what it has asked for lately?
+ *
+ * @param core The registry.
+ * @param from Whose consent.
+ * @param to To whom.
+ */
+export function consents(core: RegistryCore, from: number, to: number): boolean {
+  const said = core.trust.said(from, to);
+  if (said === "trusts" || said === "asked") return true;
+  // Who has ended trust must say expressly that it wants it back.
+  return said === "none" && core.fresh.has(from, to, core.clock.monotonicMs());
+}
+
+/**
+ * May one node learn of another whether and where it is?
+ *
+ * @param core The registry.
+ * @param asker Who wants to know; undefined for a stranger. It must have proven who it is.
+ * @param target About whom.
+ */
+export function maySee(
+  core: RegistryCore,
+  asker: NodeRecord | undefined,
+  target: NodeRecord,
+): boolean {
+  if (target.public || asker === target) return true;
+  if (asker?.state !== "live") return false;
+  return consents(core, target.id, asker.id) || core.networks.share(asker.id, target.id);
+}
+
+/**
+ * Do two nodes have a reason to talk: both consent, or they share a network?
+ *
+ * @param core The registry.
+ * @param a One of them.
+ * @param b The other.
+ */
+export function mayTalk(core: RegistryCore, a: number, b: number): boolean {
+  return core.networks.share(a, b) || (consents(core, a, b) && consents(core, b, a));
+}
