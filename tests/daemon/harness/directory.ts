@@ -6,6 +6,7 @@
 
 import { PilotError } from "../../../protocol/errors.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
+import type { SharedNetwork } from "../../../daemon/registry/memberships.ts";
 import type { Resolution } from "../../../daemon/tunnel/types.ts";
 
 /** Names a pair in {@linkcode FakeDirectory.pairs}. */
@@ -60,9 +61,20 @@ export class FakeDirectory {
     };
   }
 
-  async checkTrust(self: number, node: number): Promise<boolean> {
-    await this.#ask("check", node);
-    return this.pairs.has(pair(self, node));
+  /** Networks of nodes. */
+  readonly networks = new Map<number, number[]>();
+
+  /** Networks that two nodes share. */
+  shared(a: number, b: number): SharedNetwork[] {
+    const theirs = this.networks.get(b) ?? [];
+    return (this.networks.get(a) ?? []).filter((id) => id !== 0 && theirs.includes(id))
+      .map((id) => ({ id, allows: () => true }));
+  }
+
+  /** The same, asked. */
+  async askShared(a: number, b: number): Promise<SharedNetwork[]> {
+    await this.#ask("shared", b);
+    return this.shared(a, b);
   }
 
   /** How often a question was asked. */

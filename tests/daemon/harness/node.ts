@@ -60,6 +60,7 @@ export type Received = Packet & { readonly via: "direct" | "relay" };
 /** What the network half asks about trust. */
 export interface Consent {
   isTrusted(node: number): boolean;
+  isRevoked(node: number): boolean;
   isExpected(node: number): boolean;
   pinnedKey(node: number): Uint8Array | undefined;
 }
@@ -85,6 +86,7 @@ export class TestNode {
   /** Whom to ask about trust; by default the three above. */
   consent: Consent = {
     isTrusted: (node) => this.trusted.has(node),
+    isRevoked: () => false,
     isExpected: (node) => this.expected.has(node),
     pinnedKey: (node) => this.pinned.get(node),
   };
@@ -128,6 +130,8 @@ export class TestNode {
       resolve: (peer) => directory.resolve(peer, node),
       isWanted: (peer) =>
         this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
+      mayKnow: (peer) => this.gate.mayKnow(peer),
+      askMayKnow: (peer) => this.gate.askMayKnow(peer),
       hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _peer, via) => this.#onPacket(packet, via),
       onPathChanged: (peer, isRepaired) => this.streams.onPathChanged(peer, isRepaired),
@@ -151,8 +155,12 @@ export class TestNode {
       clock,
       isPublic: () => this.isPublic,
       isTrusted: (peer) => this.consent.isTrusted(peer),
+      isRevoked: (peer) => this.consent.isRevoked(peer),
       isExpected: (peer) => this.consent.isExpected(peer),
-      checkTrust: (peer) => directory.checkTrust(node, peer),
+      memberships: {
+        known: (peer) => directory.shared(node, peer),
+        ask: (peer) => directory.askShared(node, peer),
+      },
     });
     this.streams = new StreamHost({
       clock,
@@ -165,7 +173,7 @@ export class TestNode {
       suspectPath: (peer) => this.tunnels.suspectPath(peer),
       emit,
     });
-    this.control = new Control({ clock, self, ensure, send });
+    this.control = new Control({ clock, self, ensure, send, gate: this.gate });
     const isReady = (peer: number) => this.tunnels.isReady(peer);
     this.datagrams = new Datagrams({ self, gate: this.gate, ensure, isReady, send, emit });
     this.datagrams.onDatagram((datagram) =>

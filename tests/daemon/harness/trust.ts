@@ -19,25 +19,31 @@ import type { World } from "./world.ts";
 /** Unix milliseconds at which the worlds' clocks start. */
 const UNIX_START_MS = 1_800_000_000_000;
 
-interface Inbox {
-  requests: JsonObject[];
-  responses: JsonObject[];
+/** Something that waits for a node. */
+interface Waiting {
+  readonly kind: "requests" | "responses" | "revocations";
+  readonly entry: JsonObject;
+  readonly seq: number;
 }
 
-/** The registry's side of trust. */
+/** The registry's side of trust: what each side has said, and what waits for whom. */
 export class TrustHub {
   readonly world: World;
   readonly public = new Set<number>();
-  readonly networks = new Map<number, number[]>();
   /** The registry cannot be reached. */
   isDown = false;
+  /** It is one of the kind that passes on no signed messages. */
+  isOld = false;
   /** Calls, as `report 5 7`. */
   readonly calls: string[] = [];
   /** When each node polled, ms of the clock. */
   readonly polls: [number, number][] = [];
   /** Holds back answers to revocations. */
   revoking: Promise<void> = Promise.resolve();
-  readonly #inboxes = new Map<number, Inbox>();
+  /** Who consents to whom, as `5>7`. */
+  readonly consents = new Set<string>();
+  readonly #waiting = new Map<number, Waiting[]>();
+  #seq = 0;
 
   constructor(world: World) {
     this.world = world;
@@ -48,20 +54,40 @@ export class TrustHub {
     return this.world.directory.pairs;
   }
 
-  /** What waits for a node. */
-  inbox(node: number): Inbox {
-    let inbox = this.#inboxes.get(node);
-    if (inbox === undefined) {
-      this.#inboxes.set(node, inbox = { requests: [], responses: [] });
-    }
-    return inbox;
+  /** Networks of nodes. */
+  get networks(): Map<number, number[]> {
+    return this.world.directory.networks;
   }
 
-  /** Empties a node's inbox. */
-  take(node: number): Inbox {
-    const inbox = this.inbox(node);
-    this.#inboxes.delete(node);
-    return inbox;
+  /** What one side says. */
+  say(from: number, to: number, isConsent: boolean): void {
+    if (isConsent) this.consents.add(`${from}>${to}`);
+    else this.consents.delete(`${from}>${to}`);
+    const isPair = this.consents.has(`${from}>${to}`) && this.consents.has(`${to}>${from}`);
+    if (isPair) this.pairs.add(pair(from, to));
+    else this.pairs.delete(pair(from, to));
+  }
+
+  /** Leaves something for a node. */
+  put(to: number, kind: Waiting["kind"], entry: JsonObject): void {
+    const { message: _, ...plain } = entry;
+    const waiting = this.#waiting.get(to) ?? [];
+    this.#waiting.set(to, waiting);
+    waiting.push({ kind, entry: this.isOld ? plain : entry, seq: ++this.#seq });
+  }
+
+  /** Hands over what waits for a node, less what it has. */
+  take(node: number, ack: string): JsonObject {
+    const waiting = (this.#waiting.get(node) ?? []).filter(({ seq }) => seq > Number(ack));
+    this.#waiting.set(node, waiting);
+    const of = (kind: Waiting["kind"]) =>
+      waiting.filter((item) => item.kind === kind).map(({ entry }) => entry);
+    return {
+      requests: of("requests"),
+      responses: of("responses"),
+      revocations: of("revocations"),
+      ack: String(waiting.at(-1)?.seq ?? ack),
+    };
   }
 
   /** Notes a call; fails while the registry is away. */
@@ -95,40 +121,59 @@ class HubRegistry extends NodeRegistry {
   }
 
   // deno-lint-ignore require-await -- as above
-  override async reportTrust(peer: number): Promise<void> {
+  override async reportTrust(peer: number): Promise<{ isEnded: boolean }> {
     this.#hub.call(`report ${this.node} ${peer}`);
-    this.#hub.pairs.add(pair(this.node, peer));
-  }
-
-  override async revokeTrust(peer: number): Promise<void> {
-    this.#hub.call(`revoke ${this.node} ${peer}`);
-    await this.#hub.revoking;
-    this.#hub.pairs.delete(pair(this.node, peer));
+    this.#hub.say(this.node, peer, true);
+    return { isEnded: false };
   }
 
   // deno-lint-ignore require-await -- as above
-  override async requestHandshake(peer: number, justification: string): Promise<void> {
+  override async checkTrust(peer: number): Promise<boolean> {
+    this.#hub.call(`check ${this.node} ${peer}`);
+    return this.#hub.pairs.has(pair(this.node, peer));
+  }
+
+  override async revokeTrust(peer: number, message: string): Promise<void> {
+    this.#hub.call(`revoke ${this.node} ${peer}`);
+    await this.#hub.revoking;
+    this.#hub.say(this.node, peer, false);
+    this.#hub.put(peer, "revocations", { from_node_id: this.node, timestamp: 0, message });
+  }
+
+  // deno-lint-ignore require-await -- as above
+  override async requestHandshake(
+    peer: number,
+    justification: string,
+    message: string,
+  ): Promise<void> {
     this.#hub.call(`request ${this.node} ${peer}`);
-    this.#hub.inbox(peer).requests.push({
+    this.#hub.say(this.node, peer, true);
+    this.#hub.put(peer, "requests", {
       from_node_id: this.node,
       public_key: this.identity.publicKeyBase64,
       justification,
       timestamp: 0,
+      message,
     });
   }
 
   // deno-lint-ignore require-await -- as above
-  override async pollHandshakes(): Promise<JsonObject> {
+  override async pollHandshakes(ack: string): Promise<JsonObject> {
     this.#hub.polls.push([this.node, this.#hub.world.clock.now()]);
     this.#hub.call(`poll ${this.node}`);
-    return { ...this.#hub.take(this.node) };
+    return this.#hub.take(this.node, ack);
   }
 
   // deno-lint-ignore require-await -- as above
-  override async respondHandshake(peer: number, accept: boolean): Promise<void> {
+  override async respondHandshake(peer: number, accept: boolean, message: string): Promise<void> {
     this.#hub.call(`respond ${this.node} ${peer} ${accept}`);
-    this.#hub.inbox(peer).responses.push({ from_node_id: this.node, accept, timestamp: 0 });
-    if (accept) this.#hub.pairs.add(pair(this.node, peer));
+    if (accept) this.#hub.say(this.node, peer, true);
+    this.#hub.put(peer, "responses", {
+      from_node_id: this.node,
+      accept,
+      timestamp: 0,
+      message,
+    });
   }
 }
 
@@ -142,6 +187,8 @@ export class TrustNode {
   readonly saved: string[] = [];
   /** Why saving fails. */
   saveError: Error | undefined;
+  /** Revocations noted beside trust.json; undefined when there is no place for them. */
+  tombstones: number[] | undefined = [];
   readonly logs: Said[] = [];
   readonly #clock: World["clock"];
 
@@ -166,7 +213,18 @@ export class TrustNode {
         net.gate.forget(node);
         net.streams.cut(node);
       },
-      forgetVerdict: (node) => net.gate.forget(node),
+      tombstones: {
+        // deno-lint-ignore require-await -- rejects instead of throwing
+        note: async (node) => {
+          if (this.tombstones === undefined) throw new PilotError("io_error", "no place");
+          this.tombstones.push(node);
+        },
+        clear: () => {
+          if (this.tombstones !== undefined) this.tombstones.length = 0;
+          return Promise.resolve();
+        },
+      },
+      sharedNetwork: async (node) => (await hub.world.directory.askShared(net.node, node))[0]?.id,
       dropTunnel: (node) => net.tunnels.remove(node),
       dial: (address, port, dialOptions) => net.streams.dial(address, port, dialOptions),
       bind: (port, onAccept) => net.streams.bind(port, onAccept),
@@ -175,8 +233,9 @@ export class TrustNode {
       log: (_level, event, data) => void this.logs.push({ event, data }),
     });
     net.consent = {
-      isTrusted: (node) => this.state.isTrusted(node),
-      isExpected: (node) => this.service.isExpected(node),
+      isTrusted: (node) => this.state.hasConsent(node),
+      isRevoked: (node) => this.state.isRevoked(node),
+      isExpected: (node) => this.state.isExpected(node),
       pinnedKey: (node) => this.state.pinnedKey(node),
     };
     this.service.start();

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { PilotError } from "../../../protocol/errors.ts";
+import type { SharedNetwork } from "../../../daemon/registry/memberships.ts";
 import {
+  type Addressed,
   Gate,
   type GateDeps,
+  MAX_HELD_PACKETS,
+  MAX_HELD_PER_NODE,
+  MAX_REPLY_WINDOWS,
   MAX_SYN_SOURCES,
+  REPLY_WINDOW_MS,
   SYN_RATE,
   SYN_RATE_STRANGER,
   SYN_RATE_TRUSTED,
@@ -11,93 +17,175 @@ import {
 import { ManualClock } from "../harness/clock.ts";
 import { settle } from "../harness/settle.ts";
 
-function gate(deps: Partial<GateDeps> = {}) {
+const NONE: readonly SharedNetwork[] = [];
+
+function network(id: number, ...ports: number[]): SharedNetwork {
+  return { id, allows: (port) => ports.length === 0 || ports.includes(port) };
+}
+
+/** A gate; `members` answers for the registry, `known` is what is known already. */
+function gate(
+  deps: Partial<Omit<GateDeps, "memberships" | "clock">> & {
+    members?: (node: number) => Promise<readonly SharedNetwork[]>;
+    known?: Map<number, readonly SharedNetwork[]>;
+  } = {},
+) {
+  const { members = () => Promise.resolve(NONE), known = new Map(), ...rest } = deps;
   const clock = new ManualClock();
   const asked: number[] = [];
-  const checkTrust = deps.checkTrust ?? (() => Promise.resolve(false));
   return {
     clock,
     asked,
+    known,
     gate: new Gate({
       clock,
       isPublic: () => false,
       isTrusted: () => false,
+      isRevoked: () => false,
       isExpected: () => false,
-      ...deps,
-      checkTrust: (node) => {
-        asked.push(node);
-        return checkTrust(node);
+      ...rest,
+      memberships: {
+        known: (node) => known.get(node),
+        ask: async (node) => {
+          asked.push(node);
+          const networks = await members(node);
+          known.set(node, networks);
+          return networks;
+        },
       },
     }),
   };
 }
 
+function to(dstPort: number, srcNode: number, srcNetwork = 0, dstNetwork = srcNetwork): Addressed {
+  return { dstPort, srcNode, srcNetwork, dstNetwork };
+}
+
 Deno.test("Gate admits everybody to a public node and trusted peers to a private one, unasked", () => {
   const open = gate({ isPublic: () => true });
-  const trusting = gate({ isTrusted: (node) => node === 5 });
-  assert.ok(open.gate.admits(9, 80) && trusting.gate.admits(5, 80));
-  assert.ok(!trusting.gate.admits(6, 80));
-  assert.deepEqual([open.asked, trusting.asked], [[], [6]]);
+  const trusting = gate({ isTrusted: (node) => node === 5, known: new Map([[6, NONE]]) });
+  assert.equal(open.gate.admits(to(80, 9)), true);
+  assert.equal(trusting.gate.admits(to(80, 5)), true);
+  assert.equal(trusting.gate.admits(to(80, 6)), false);
+  assert.deepEqual([open.asked, trusting.asked], [[], []]);
 });
 
-Deno.test("Gate finds the registry's verdict at the next try and believes it for a minute", async () => {
-  let answer = true;
-  const { gate: it, asked, clock } = gate({ checkTrust: () => Promise.resolve(answer) });
-  assert.equal(it.admits(5, 80), false);
-  assert.equal(it.admits(5, 80), false);
-  await settle();
-  assert.equal(it.admits(5, 80), true);
-  answer = false;
-  await clock.run(59_999);
-  assert.equal(it.admits(5, 80), true);
+Deno.test("Gate admits members of a network to the ports that it allows", () => {
+  const known = new Map([[5, [network(3, 80, 443), network(4, 22)]], [6, [network(3)]]]);
+  const { gate: it } = gate({ known });
+  assert.deepEqual([80, 443, 22, 7].map((port) => it.admits(to(port, 5))), [
+    true,
+    true,
+    true,
+    false,
+  ]);
+  // Addressed on a network, only what that one allows.
+  assert.deepEqual([80, 22].map((port) => it.admits(to(port, 5, 3))), [true, false]);
+  assert.equal(it.admits(to(7, 6, 3)), true);
+});
+
+Deno.test("Gate takes no network in an address that is not shared, from whomever", () => {
+  const known = new Map([[5, [network(3)]], [6, NONE]]);
+  for (const consent of [{ isTrusted: () => true }, { isPublic: () => true }]) {
+    const { gate: it } = gate({ ...consent, known });
+    assert.equal(it.admits(to(80, 5)), true);
+    assert.equal(it.admits(to(80, 5, 3)), true);
+    assert.equal(it.admits(to(80, 5, 777)), false);
+    assert.equal(it.admits(to(80, 5, 0, 65535)), false);
+    assert.equal(it.admits(to(80, 5, 3, 4)), false);
+    assert.equal(it.admits(to(80, 6, 3)), false);
+    assert.equal(it.admits(to(80, 9, 3)), undefined, "to be asked");
+  }
+});
+
+Deno.test("Gate keeps out a member whose trust was ended here", () => {
+  const known = new Map([[5, [network(3)]]]);
+  const { gate: it } = gate({ known, isRevoked: (node) => node === 5 });
+  assert.equal(it.admits(to(80, 5)), false);
+  assert.equal(it.admits(to(80, 5, 3)), false);
+  assert.equal(it.mayKnow(5), false);
+});
+
+Deno.test("Gate admits the answer to an open handshake on port 444 alone", () => {
+  const known = new Map([[5, NONE]]);
+  const { gate: it } = gate({ known, isExpected: (node) => node === 5 });
+  assert.equal(it.admits(to(444, 5)), true);
+  assert.equal(it.admits(to(1001, 5)), false);
+  assert.equal(it.admits(to(7, 5)), false);
+  assert.equal(it.mayKnow(5), true);
+});
+
+Deno.test("Gate lets whom we asked answer on ports 444 and 1001 for five minutes", async () => {
+  const known = new Map([[5, NONE]]);
+  const { gate: it, clock } = gate({ known });
+  assert.equal(it.admits(to(1001, 5)), false);
+  it.noteQuestion(5);
+  await clock.run(REPLY_WINDOW_MS - 1);
+  const ports = () => [444, 1001, 7, 80].map((port) => it.admits(to(port, 5)));
+  assert.deepEqual(ports(), [true, true, false, false]);
+  assert.equal(it.mayKnow(5), true);
   await clock.run(1);
-  assert.equal(it.admits(5, 80), false);
+  assert.deepEqual(ports(), [false, false, false, false]);
+  assert.equal(it.mayKnow(5), false);
+  it.noteQuestion(5);
+  it.forget(5);
+  assert.equal(it.admits(to(1001, 5)), false);
+});
+
+Deno.test("Gate remembers a bounded number of questions", () => {
+  const { gate: it, known } = gate();
+  known.set(1, NONE);
+  for (let node = 1; node <= MAX_REPLY_WINDOWS + 1; node++) it.noteQuestion(node);
+  assert.equal(it.admits(to(444, 1)), false);
+  assert.equal(it.admits(to(444, 2)), true);
+});
+
+Deno.test("Gate.hold hands packets in again when the registry has answered", async () => {
+  const { gate: it, asked } = gate({ members: () => Promise.resolve([network(3)]) });
+  const verdicts: unknown[] = [];
+  const arrive = () => {
+    const verdict = it.admits(to(80, 5));
+    if (verdict === undefined) it.hold(5, arrive);
+    else verdicts.push(verdict);
+  };
+  arrive();
+  arrive();
+  assert.deepEqual(verdicts, []);
   await settle();
-  assert.equal(it.admits(5, 80), false);
-  assert.equal(asked.length, 2);
+  assert.deepEqual(verdicts, [true, true]);
+  assert.deepEqual(asked, [5]);
 });
 
 Deno.test("Gate stays shut while the registry is away and asks again", async () => {
   const { gate: it, asked } = gate({
-    checkTrust: () => Promise.reject(new PilotError("unavailable", "away")),
+    members: () => Promise.reject(new PilotError("unavailable", "away")),
   });
   for (let i = 1; i <= 3; i++) {
-    assert.equal(it.admits(5, 80), false);
+    assert.equal(it.admits(to(80, 5)), undefined);
+    it.hold(5, () => assert.fail("nobody vouched for it"));
     await settle();
     assert.equal(asked.length, i);
+    assert.equal(await it.askMayKnow(5), false);
+    asked.pop();
   }
 });
 
-Deno.test("Gate.forget makes the registry's word count no longer", async () => {
-  const { gate: it, asked } = gate({ checkTrust: () => Promise.resolve(true) });
-  it.admits(5, 80);
+Deno.test("Gate.hold keeps a bounded number of packets, of one sender and of all", async () => {
+  const answer = Promise.withResolvers<readonly SharedNetwork[]>();
+  const { gate: it } = gate({ members: () => answer.promise });
+  const retried = new Map<number, number>();
+  const hold = (node: number) =>
+    it.hold(node, () => void retried.set(node, (retried.get(node) ?? 0) + 1));
+  for (let i = 0; i < 100; i++) hold(5);
+  for (let node = 100; node < 100 + 2 * MAX_HELD_PACKETS; node++) hold(node);
+  answer.resolve(NONE);
   await settle();
-  assert.ok(it.admits(5, 80));
-  it.forget(5);
-  assert.equal(it.admits(5, 80), false);
-  assert.equal(asked.length, 2);
-});
-
-Deno.test("Gate.forget also discards an answer that is under way", async () => {
-  const answer = Promise.withResolvers<boolean>();
-  const { gate: it } = gate({ checkTrust: () => answer.promise });
-  it.admits(5, 80);
-  it.forget(5);
-  answer.resolve(true);
+  assert.equal(retried.get(5), MAX_HELD_PER_NODE);
+  assert.equal([...retried.values()].reduce((a, b) => a + b), MAX_HELD_PACKETS);
+  // And there is room again.
+  hold(5);
   await settle();
-  assert.equal(it.admits(5, 80), false);
-});
-
-Deno.test("Gate asks about a bounded number of peers at a time", async () => {
-  const release = Promise.withResolvers<boolean>();
-  const { gate: it, asked } = gate({ checkTrust: () => release.promise });
-  for (let node = 1; node <= 1000; node++) it.admits(node, 80);
-  const count = asked.length;
-  assert.ok(count >= 16 && count <= 64, `${count}`);
-  release.resolve(false);
-  await settle();
-  it.admits(1000, 80);
-  assert.equal(asked.length, count + 1);
+  assert.equal(retried.get(5), MAX_HELD_PER_NODE + 1);
 });
 
 Deno.test("Gate.takeSyn gives each source its rate and all together theirs", async () => {
