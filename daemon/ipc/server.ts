@@ -5,7 +5,7 @@
  */
 
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
-import { PilotError } from "../../protocol/errors.ts";
+import { Acceptor } from "../../platform/net/acceptor.ts";
 import { Cmd, encodeIpcFrame, encodeRecvFromHeader } from "../../protocol/ipc.ts";
 import type { Datagram } from "../stream/conn.ts";
 import type { Backend } from "./backend.ts";
@@ -38,9 +38,6 @@ export interface IpcServerStats {
   readonly droppedDatagrams: number;
 }
 
-/** Wait before accepting again after a failure such as too many open files, milliseconds. */
-const ACCEPT_RETRY_MS = 100;
-
 const log = getLogger([LOG_CATEGORY, "ipc"]);
 
 /** The listening socket with its clients. */
@@ -54,9 +51,8 @@ export class IpcServer {
   readonly #lingering = new Set<ClientSession>();
   readonly #ports = new Map<number, ClientSession>();
   readonly #host: SessionHost;
-  readonly #accepting: Promise<void>;
+  readonly #acceptor: Acceptor<Deno.UnixConn>;
   #droppedBefore = 0;
-  #retry: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
   /**
@@ -78,7 +74,10 @@ export class IpcServer {
       dropped: (reason) => log.warn("IPC client disconnected: {reason}", { reason }),
     };
     options.backend.network.onDatagram((datagram) => this.#deliver(datagram));
-    this.#accepting = this.#accept();
+    this.#acceptor = new Acceptor({
+      ...{ role: "local socket", listener: socket.listener, log },
+      admit: (conn) => this.#admit(conn),
+    });
   }
 
   /**
@@ -122,28 +121,14 @@ export class IpcServer {
 
   async #close(): Promise<void> {
     this.#socket.remove();
-    this.#socket.listener.close();
-    this.#retry?.();
+    const accepting = this.#acceptor.close();
     this.#options.backend.network.onDatagram(() => {});
     const running = [...this.#sessions.values()];
     for (const session of this.#sessions.keys()) session.release();
     for (const session of this.#lingering) session.release();
     this.#lingering.clear();
-    await this.#accepting;
+    await accepting;
     await Promise.all(running);
-  }
-
-  async #accept(): Promise<void> {
-    while (this.#closed === undefined) {
-      try {
-        this.#admit(await this.#socket.listener.accept());
-      } catch (error) {
-        if (this.#closed !== undefined) return;
-        const { message } = PilotError.from(error, "io_error");
-        log.error("Cannot accept an IPC client: {message}", { message });
-        await this.#pause();
-      }
-    }
   }
 
   #admit(conn: Deno.UnixConn): void {
@@ -169,17 +154,6 @@ export class IpcServer {
     for (const session of this.#lingering) {
       if (session.connCount === 0) this.#lingering.delete(session);
     }
-  }
-
-  /** Cut short by {@linkcode close}. */
-  async #pause(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ACCEPT_RETRY_MS);
-      this.#retry = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   #deliver(datagram: Datagram): void {

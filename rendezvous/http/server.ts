@@ -11,7 +11,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from "node:stream";
 import type { Logger } from "../../platform/log.ts";
 import { isLoopbackIp, parseIp } from "../../protocol/ip.ts";
-import { Acceptor } from "../acceptor.ts";
+import { Acceptor } from "../../platform/net/acceptor.ts";
+import { boundAddress, listenTcp } from "../listen.ts";
 import type { Clock } from "../clock.ts";
 import { sourceOf } from "../source.ts";
 import { TcpDuplex } from "../tcp_duplex.ts";
@@ -68,7 +69,7 @@ export class HttpServer {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #server: Server;
-  readonly #acceptor: Acceptor;
+  readonly #acceptor: Acceptor<Deno.TcpConn>;
   /** Connections, the oldest first. */
   readonly #clients: Map<Duplex, Client> = new Map();
   #view: View | undefined;
@@ -89,11 +90,12 @@ export class HttpServer {
       { maxHeaderSize: MAX_HTTP_HEAD_BYTES },
       (request, response) => void this.#respond(request, response),
     );
+    const listener = listenTcp("HTTP server", addr);
+    this.addr = boundAddress(listener.addr);
     this.#acceptor = new Acceptor({
-      ...{ role: "HTTP server", addr, log },
+      ...{ role: "HTTP server", listener, log },
       admit: (conn) => this.#admit(conn),
     });
-    this.addr = this.#acceptor.addr;
   }
 
   /** What is looked at from now on. */
