@@ -4,6 +4,8 @@
  * @module
  */
 
+import { replaceUnsafe } from "../text.ts";
+
 /** Trusted peers kept; every one is re-reported to the registry at a start. */
 export const TRUSTED_MAX = 65536;
 /** Requests waiting for approval (daemon.md §5.3); a new one beyond is dropped, so a flood cannot push out others. */
@@ -69,15 +71,11 @@ export interface OutgoingRequest {
 }
 
 /**
- * Makes text from a stranger fit to be stored and shown: no control characters (they steer terminals), bounded.
+ * Makes text from a stranger fit to be stored and shown: no unsafe characters (they steer terminals), bounded.
  *
  * @param text Any text.
- * @returns At most {@linkcode JUSTIFICATION_MAX_CHARS} characters, control and direction characters as spaces.
+ * @returns At most {@linkcode JUSTIFICATION_MAX_CHARS} characters, unsafe ones (`text.ts`) as spaces.
  */
 export function cleanText(text: string): string {
-  return text.slice(0, JUSTIFICATION_MAX_CHARS).toWellFormed()
-    .replace(
-      /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
-      " ",
-    );
+  return replaceUnsafe(text.slice(0, JUSTIFICATION_MAX_CHARS).toWellFormed(), () => " ");
 }
