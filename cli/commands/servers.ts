@@ -9,7 +9,14 @@ import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
 import type { LogFormat, LogLevel } from "../../platform/config.ts";
-import { oneOf, parseEndpointText, parseFingerprint, parsePort, parsePositive } from "../parse.ts";
+import {
+  oneOf,
+  parseEndpointText,
+  parseFingerprint,
+  parseHost,
+  parsePort,
+  parsePositive,
+} from "../parse.ts";
 import type { UdpKind } from "../../platform/settings.ts";
 import type { RendezvousRoleOptions } from "../roles.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
@@ -42,7 +49,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     strict: options.flag("strict") !== false,
     strictTrust: options.flag("strict-trust") === true,
     tls: tlsOf(call),
-    http: options.text("http"),
+    ...httpOf(call),
     log: {
       level: (options.text("log-level") ?? "info") as LogLevel,
       format: (options.text("log-format") ?? "text") as LogFormat,
@@ -88,6 +95,16 @@ function tlsOf({ options }: Invocation): RendezvousRoleOptions["tls"] {
   }
   if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
   return options.flag("tls") === true ? "auto" : undefined;
+}
+
+function httpOf({ options }: Invocation): Pick<RendezvousRoleOptions, "http" | "httpAccess"> {
+  const http = options.text("http");
+  const names = options.text("http-host")?.split(",").map((text) => parseHost(text.trim())) ?? [];
+  const behindProxy = options.flag("http-behind-proxy") === true;
+  if (http === undefined && (names.length > 0 || behindProxy)) {
+    throw usageError("--http-host and --http-behind-proxy belong to --http");
+  }
+  return { http, httpAccess: { names, behindProxy } };
 }
 
 async function gateway(call: Invocation): Promise<Outcome> {
@@ -182,6 +199,15 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--http <host:port>",
       description: "TCP address of /healthz and /metrics (none); /metrics answers loopback only",
       parse: parseEndpointText,
+    },
+    {
+      flags: "--http-host <list>",
+      description:
+        "Names by which it may be asked there, comma separated (IP addresses, localhost)",
+    },
+    {
+      flags: "--http-behind-proxy",
+      description: "Believe X-Real-IP, X-Forwarded-For and Forwarded of a proxy on this machine",
     },
     {
       flags: "--log-level <level>",
