@@ -39,6 +39,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
   }
   let store: string | undefined;
   if (!isMemory) store = given ?? join((await call.settings()).home, "rendezvous");
+  const http = httpOf(call);
   const runRendezvous = await call.host.roles.rendezvous();
   const exitCode = await runRendezvous({
     registryAddr: options.text("registry-addr") ?? DEFAULT_REGISTRY_ADDR,
@@ -49,7 +50,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     strict: options.flag("strict") !== false,
     strictTrust: options.flag("strict-trust") === true,
     tls: tlsOf(call),
-    ...httpOf(call),
+    ...http,
     log: {
       level: (options.text("log-level") ?? "info") as LogLevel,
       format: (options.text("log-format") ?? "text") as LogFormat,
