@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isLabel } from "../../protocol/label.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome, round, table } from "../output.ts";
@@ -16,8 +17,6 @@ import { safe, type SafeText } from "../text.ts";
 const MAX_ROWS = 50;
 /** Most tags a command sets (services-cli.md §6.5); the registry holds up to 10. */
 const MAX_TAGS = 10;
-/** Hostnames as the registry accepts them. */
-const HOSTNAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 type Info = Awaited<ReturnType<CliDriver["info"]>>;
 
@@ -218,7 +217,7 @@ async function remember(call: Invocation, patch: Record<string, unknown>): Promi
 
 async function setHostname(call: Invocation): Promise<Outcome> {
   const hostname = call.arg(0, "hostname");
-  if (hostname !== "" && !HOSTNAME.test(hostname)) {
+  if (hostname !== "" && !isLabel(hostname)) {
     throw usageError(
       `Not a hostname: "${hostname}"`,
       "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",

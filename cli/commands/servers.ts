@@ -102,9 +102,8 @@ function httpOf({ options }: Invocation): Pick<RendezvousRoleOptions, "http" | "
   const http = options.text("http");
   const names = options.text("http-host")?.split(",").map((text) => parseHost(text.trim())) ?? [];
   const behindProxy = options.flag("http-behind-proxy") === true;
-  if (http === undefined && (names.length > 0 || behindProxy)) {
-    throw usageError("--http-host and --http-behind-proxy belong to --http");
-  }
+  if (names.length === 0 && !behindProxy) return { http };
+  if (http === undefined) throw usageError("--http-host and --http-behind-proxy belong to --http");
   return { http, httpAccess: { names, behindProxy } };
 }
 
