@@ -45,6 +45,7 @@ export class Carried {
   #isEnded = false;
   #isClientDone = false;
   #isAnswered = false;
+  #isFinishing = false;
   /** The client takes what it was sent; if it does not, that is no silence of the agent. */
   #isWriting = false;
   #lastByteMs = performance.now();
@@ -62,6 +63,17 @@ export class Carried {
   /** How long nothing was carried, milliseconds. */
   get silentMs(): number {
     return performance.now() - this.#lastByteMs;
+  }
+
+  /** Has the client ended after an answer had begun? Whether the rest of it is still wanted nobody can tell. */
+  get isLingering(): boolean {
+    return this.#isClientDone && this.#isAnswered && !this.#isWriting && !this.#isFinishing;
+  }
+
+  /** Ends in order: what the client has sent still arrives. */
+  finish(): void {
+    this.#isFinishing = true;
+    this.#silence.resolve();
   }
 
   /**
@@ -169,7 +181,7 @@ export class Carried {
   #watch(): void {
     clearTimeout(this.#timer);
     const leftMs = this.#silenceLimitMs - this.silentMs;
-    if (leftMs <= 0) this.#silence.resolve();
+    if (leftMs <= 0) this.finish();
     else this.#timer = setTimeout(() => this.#watch(), leftMs);
   }
 

@@ -23,6 +23,11 @@ import { Subnet } from "./subnet.ts";
 export const MAX_PROXIED = 1_024;
 /** TCP connections carried to one agent at a time: a quarter, so that what occupies one agent leaves room for others. */
 export const MAX_PROXIED_PER_MAPPING = 256;
+/**
+ * Connections to one agent whose client has ended after an answer; beyond, the one silent for longest is ended. A
+ * client that asks and ends hundreds of times a second must not use up what the agent allows one peer (128 for echo).
+ */
+export const MAX_LINGERING_PER_MAPPING = 32;
 /** Silence after which a connection makes room when a new one would find none, milliseconds. */
 export const EVICTABLE_SILENCE_MS = 60_000;
 /** The same trouble is told once in this time, milliseconds: clients can make it as often as they like. */
@@ -46,6 +51,8 @@ export interface GatewayLimits extends SilenceLimits {
   readonly connections: number;
   /** Default {@linkcode MAX_PROXIED_PER_MAPPING}. */
   readonly connectionsPerMapping: number;
+  /** Default {@linkcode MAX_LINGERING_PER_MAPPING}. */
+  readonly lingeringPerMapping: number;
   /** Default {@linkcode EVICTABLE_SILENCE_MS}. */
   readonly evictableMs: number;
 }
@@ -88,6 +95,7 @@ export class Gateway implements AsyncDisposable {
     this.#limits = {
       connections: MAX_PROXIED,
       connectionsPerMapping: MAX_PROXIED_PER_MAPPING,
+      lingeringPerMapping: MAX_LINGERING_PER_MAPPING,
       evictableMs: EVICTABLE_SILENCE_MS,
       unansweredMs: UNANSWERED_SILENCE_MS,
       answeredMs: ANSWERED_SILENCE_MS,
@@ -169,12 +177,21 @@ export class Gateway implements AsyncDisposable {
 
   #admit(tcp: Deno.TcpConn, address: Address, port: number): void {
     const key = formatAddress(address);
+    this.#boundLingering(key);
     if (!this.#makeRoom(key)) return tcp.close();
     const carried = new Carried(tcp, this.#limits);
     const done = carried.run((signal) => this.#options.driver.dial(address, port, { signal }))
       .catch((error) => this.#reportUnlessLost(error))
       .finally(() => this.#running.delete(carried));
     this.#running.set(carried, { key, done });
+  }
+
+  #boundLingering(key: string): void {
+    const lingering = [...this.#running]
+      .filter(([carried, running]) => running.key === key && carried.isLingering)
+      .map(([carried]) => carried).sort((a, b) => b.silentMs - a.silentMs);
+    const surplus = Math.max(0, lingering.length - this.#limits.lingeringPerMapping);
+    for (const carried of lingering.slice(0, surplus)) carried.finish();
   }
 
   /** Is there room for one more to this agent? One that has been silent for long may have to go for it. */

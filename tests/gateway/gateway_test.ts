@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd } from "../../protocol/ipc.ts";
 import { HONEST_WAIT_MS, waitsBehindResets } from "../platform/net/resets.ts";
-import { until } from "../sdk/fake_daemon.ts";
+import { type FakeStream, until } from "../sdk/fake_daemon.ts";
 import { ALICE, BOB, echoEverybody, readText, withGateway } from "./support.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -190,5 +190,28 @@ gatewayTest(
       assert.equal(await readText(second.tcp), "");
       assert.deepEqual([first.stream.closed, third.stream.closed], [false, false]);
       assert.deepEqual(errors, []);
+    }),
+);
+
+gatewayTest(
+  "clients that end after their answers leave the agent's places soon, the oldest first",
+  () =>
+    withGateway({ lingeringPerMapping: 2, answeredMs: 60_000 }, async ({ map, connect }) => {
+      const where = map(ALICE);
+      const streams: FakeStream[] = [];
+      for (let i = 0; i < 4; i++) {
+        const { tcp, stream } = await connect(where);
+        stream.write(bytes("answer"));
+        assert.equal(await readText(tcp), "answer");
+        tcp.close();
+        streams.push(stream);
+      }
+      // Nothing tells when the ends have arrived; each new connection looks.
+      for (let i = 0; i < 200 && !(streams[0]!.closed && streams[1]!.closed); i++) {
+        const { tcp } = await connect(where);
+        tcp.close(); // before any answer: waits for one, and does not linger
+        await sleep(5);
+      }
+      assert.deepEqual(streams.map(({ closed }) => closed), [true, true, false, false]);
     }),
 );
