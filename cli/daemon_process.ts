@@ -14,6 +14,7 @@ import { readPidFile, removePidFile } from "../platform/pidfile.ts";
 import type { Settings } from "../platform/settings.ts";
 import { CommandFailure } from "./errors.ts";
 import { launch, type ProcessEnd } from "./launch.ts";
+import { lines as textLines } from "./text.ts";
 import { pause, sleepUnless } from "./wait.ts";
 import { ERROR_MEANINGS, errorCodeOfExit } from "./exit_codes.ts";
 import type { CliDriver, Invocation } from "./invocation.ts";
@@ -178,7 +179,7 @@ async function startFailure(
   return new CommandFailure(code, `The daemon did not start: ${said.message ?? how}`, {
     hint: said.hint ?? elsewhere,
     data: { log_file: settings.logPath, log },
-    ...(log.length === 0 ? {} : { notes: ["last log lines:", ...log].join("\n  ") }),
+    ...(log.length === 0 ? {} : { notes: textLines(["last log lines:", ...log], "\n  ") }),
   });
 }
 

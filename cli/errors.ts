@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { SafeText } from "./text.ts";
 import { type ErrorCode, PilotError, type PilotErrorOptions } from "../protocol/errors.ts";
 
 /** What may accompany a {@linkcode CommandFailure}. */
@@ -11,9 +12,9 @@ export interface CommandFailureOptions extends PilotErrorOptions {
   /** Results gathered before the failure; `data` of the JSON envelope. */
   data?: Record<string, unknown>;
   /** Text for people, printed on stdout before the error. */
-  text?: string;
+  text?: SafeText | string;
   /** More lines for people, printed on stderr after the error. */
-  notes?: string;
+  notes?: SafeText | string;
 }
 
 /** A command that failed and still has results to show, such as a ping that nobody answered. */
@@ -21,9 +22,9 @@ export class CommandFailure extends PilotError {
   /** Results gathered before the failure. */
   readonly data?: Record<string, unknown>;
   /** The same for people. */
-  readonly text?: string;
+  readonly text?: SafeText | string;
   /** More lines for people on stderr. */
-  readonly notes?: string;
+  readonly notes?: SafeText | string;
 
   /**
    * @param code Kind of failure; decides the exit code.

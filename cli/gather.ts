@@ -7,7 +7,7 @@
 import { PilotError } from "../protocol/errors.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
-import { payloadText } from "./payload.ts";
+import { payloadText, safe } from "./text.ts";
 import { within } from "./wait.ts";
 
 /** Default of `--timeout` when a number of things is waited for, milliseconds. */
@@ -31,6 +31,8 @@ export interface GatherOptions {
   what: string;
   /** Key of the list in JSON; default `messages`. */
   key?: string;
+  /** Bodies are left as they are where no person watches; default false. */
+  isRaw?: boolean;
   /** Default of `--timeout`, milliseconds; 0 for no limit. */
   timeoutMs?: number;
 }
@@ -55,15 +57,14 @@ export async function gather(
   const limit = call.options.number("timeout") ??
     (isEndless ? 0 : options.timeoutMs ?? TIMEOUT_MS);
   const arrivals: Record<string, unknown>[] = [];
-  const isTerminal = call.host.stdout.isTerminal;
   let seen = 0;
   const loop = async (signal: AbortSignal) => {
     while (isEndless || seen < count) {
       const arrival = await next(seen, signal);
       if (arrival === undefined) return;
       seen++;
-      const text = `[${arrival.label}] ${payloadText(arrival.body, isTerminal)}`;
-      if (isEndless || !call.json) call.emit(arrival.data, text);
+      const body = payloadText(call.host.stdout, arrival.body, options.isRaw ?? false);
+      if (isEndless || !call.json) call.emit(arrival.data, safe`[${arrival.label}] ${body}`);
       else arrivals.push(arrival.data);
     }
   };

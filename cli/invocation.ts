@@ -15,6 +15,7 @@ import { type InStream, makeStyle, type OutStream, type Style } from "./output.t
 import type { Launch } from "./launch.ts";
 import { Options } from "./spec.ts";
 import type { Roles } from "./roles.ts";
+import { safeJson, type SafeText, show } from "./text.ts";
 
 /** What the commands use of the SDK's driver; tests put their own behind it. */
 export type CliDriver = Pick<Driver, keyof Driver>;
@@ -157,13 +158,13 @@ export class Invocation implements AsyncDisposable {
   }
 
   /** Writes one result of an endless command: a JSON line, or the text. */
-  emit(data: Record<string, unknown>, text: string): void {
-    this.host.stdout.write((this.json ? JSON.stringify(data) : text) + "\n");
+  emit(data: Record<string, unknown>, text: SafeText | string): void {
+    show(this.host.stdout, this.json ? safeJson(data) : text);
   }
 
   /** Tells a person what goes on, on stderr; says nothing with `--json` or when nobody watches. */
-  note(text: string): void {
-    if (!this.json && this.host.stderr.isTerminal) this.host.stderr.write(text + "\n");
+  note(text: SafeText | string): void {
+    if (!this.json && this.host.stderr.isTerminal) show(this.host.stderr, text);
   }
 
   /** A failure that shows `data` (and `text` to people) as well. */

@@ -12,6 +12,7 @@ import { EXIT_CODES, EXIT_OK } from "./exit_codes.ts";
 import type { CliHost } from "./invocation.ts";
 import { errorEnvelope, errorText, makeStyle } from "./output.ts";
 import { buildProgram } from "./program.ts";
+import { printableLines, show } from "./text.ts";
 
 export type { CliDriver, CliHost, Connect } from "./invocation.ts";
 export type { GatewayRoleOptions, RendezvousRoleOptions, Roles } from "./roles.ts";
@@ -54,18 +55,18 @@ function report(
     : PilotError.from(thrown, "internal");
   try {
     if (json) {
-      host.stderr.write(errorEnvelope(error));
+      show(host.stderr, errorEnvelope(error));
     } else {
       if (error instanceof CommandFailure && error.text) {
-        host.stdout.write(error.text.replace(/\n?$/, "\n"));
+        show(host.stdout, error.text);
       }
       const style = makeStyle(host.stderr.isTerminal && !host.env("NO_COLOR"));
-      host.stderr.write(errorText(error, style));
+      show(host.stderr, errorText(error, style));
       if (error instanceof CommandFailure && error.notes) {
-        host.stderr.write(error.notes + "\n");
+        show(host.stderr, error.notes);
       }
       if (error.code === "internal" && error.cause instanceof Error && error.cause.stack) {
-        host.stderr.write(error.cause.stack + "\n");
+        show(host.stderr, printableLines(error.cause.stack));
       }
     }
   } catch {

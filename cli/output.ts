@@ -7,6 +7,7 @@
 import { stripVTControlCharacters, styleText } from "node:util";
 import type { PilotError } from "../protocol/errors.ts";
 import { CommandFailure } from "./errors.ts";
+import { lines, printable, safe, safeJson, SafeText } from "./text.ts";
 
 /** One of the two output streams. */
 export interface OutStream {
@@ -30,8 +31,11 @@ export interface InStream {
 export interface Outcome {
   /** `data` of the JSON envelope. */
   data: Record<string, unknown>;
-  /** The same for people; nothing is printed when absent. A missing line end is added. */
-  text?: string;
+  /**
+   * The same for people; nothing is printed when absent. A missing line end is added. A plain string is one line of
+   * text that may hold anything, see `text.ts`.
+   */
+  text?: SafeText | string;
   /** Exit code of a command that did its work and reports a negative result by the code alone; default 0. */
   exitCode?: number;
   /** Print nothing at all, not even the envelope. */
@@ -42,27 +46,27 @@ export interface Outcome {
  * The JSON envelope of a success.
  *
  * @param data The result.
- * @returns One line with its line end.
+ * @returns One line.
  */
-export function successEnvelope(data: Record<string, unknown>): string {
-  return JSON.stringify({ status: "ok", data }) + "\n";
+export function successEnvelope(data: Record<string, unknown>): SafeText {
+  return safeJson({ status: "ok", data });
 }
 
 /**
  * The JSON envelope of a failure.
  *
  * @param error What failed.
- * @returns One line with its line end.
+ * @returns One line.
  */
-export function errorEnvelope(error: PilotError): string {
+export function errorEnvelope(error: PilotError): SafeText {
   const data = error instanceof CommandFailure ? error.data : undefined;
-  return JSON.stringify({
+  return safeJson({
     status: "error",
     code: error.code,
     message: shortened(error.message),
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     ...(data === undefined ? {} : { data }),
-  }) + "\n";
+  });
 }
 
 /**
@@ -72,12 +76,11 @@ export function errorEnvelope(error: PilotError): string {
  * @param style Styles of the stream it goes to.
  * @returns One or two lines.
  */
-export function errorText(error: PilotError, style: Style): string {
-  const lines = [`${style.bad("error:")} ${printable(shortened(error.message))}`];
-  if (error.hint !== undefined) {
-    lines.push(`${style.dim("hint:")}  ${printable(error.hint)}`);
-  }
-  return lines.join("\n") + "\n";
+export function errorText(error: PilotError, style: Style): SafeText {
+  return lines([
+    safe`${style.bad("error:")} ${shortened(error.message)}`,
+    error.hint === undefined ? undefined : safe`${style.dim("hint:")}  ${error.hint}`,
+  ]);
 }
 
 /** Characters of an error's message that are shown: it may quote an argument of any length. */
@@ -88,16 +91,16 @@ function shortened(message: string): string {
   return `${message.slice(0, MAX_MESSAGE_LENGTH)}... (${message.length} characters)`;
 }
 
-/** Text styles that do nothing where they are not wanted. */
+/** Text styles that do nothing where they are not wanted. What they are given is made printable. */
 export interface Style {
   /** Headings. */
-  bold(text: string): string;
+  bold(text: SafeText | string): SafeText;
   /** Less important text. */
-  dim(text: string): string;
+  dim(text: SafeText | string): SafeText;
   /** Success. */
-  good(text: string): string;
+  good(text: SafeText | string): SafeText;
   /** Failure. */
-  bad(text: string): string;
+  bad(text: SafeText | string): SafeText;
 }
 
 /**
@@ -107,28 +110,16 @@ export interface Style {
  * @returns The styles.
  */
 export function makeStyle(enabled: boolean): Style {
-  const paint = (format: "bold" | "dim" | "green" | "red") => (text: string) =>
-    enabled ? styleText(format, text, { validateStream: false }) : text;
+  const paint = (format: "bold" | "dim" | "green" | "red") => (text: SafeText | string) => {
+    const plain = printable(text);
+    return new SafeText(enabled ? styleText(format, plain, { validateStream: false }) : plain);
+  };
   return {
     bold: paint("bold"),
     dim: paint("dim"),
     good: paint("green"),
     bad: paint("red"),
   };
-}
-
-// deno-lint-ignore no-control-regex -- finding control characters is the purpose
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
-
-/**
- * Text from strangers made safe for a terminal: control and direction-changing characters become `?`.
- *
- * @param value Anything; undefined and null become empty.
- * @returns One line of harmless text.
- */
-export function printable(value: unknown): string {
-  if (value === undefined || value === null) return "";
-  return String(value).replace(CONTROL, (char) => char === "\t" ? " " : "?");
 }
 
 /**
@@ -143,7 +134,7 @@ export function table(
   headings: readonly string[],
   rows: readonly (readonly unknown[])[],
   style: Style,
-): string {
+): SafeText {
   const cells = rows.map((row) => row.map(printable));
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...cells.map((row) => width(row[column] ?? "")))
@@ -151,7 +142,7 @@ export function table(
   const line = (row: readonly string[]) =>
     row.map((cell, i) => i === row.length - 1 ? cell : pad(cell, widths[i]!))
       .join("  ").trimEnd();
-  return [style.bold(line(headings)), ...cells.map(line)].join("\n");
+  return lines([style.bold(line(headings)), ...cells.map(line)]);
 }
 
 /**
@@ -160,13 +151,12 @@ export function table(
  * @param pairs Names and values; pairs with an undefined, null or empty value are left out.
  * @returns Lines without a final line end.
  */
-export function fields(pairs: readonly (readonly [string, unknown])[]): string {
+export function fields(pairs: readonly (readonly [string, unknown])[]): SafeText {
   const shown = pairs
     .map(([name, value]) => [name, printable(value)] as const)
     .filter(([, value]) => value !== "");
   const longest = Math.max(0, ...shown.map(([name]) => name.length));
-  return shown.map(([name, value]) => `${pad(`${name}:`, longest + 1)}  ${value}`)
-    .join("\n");
+  return lines(shown.map(([name, value]) => `${pad(`${name}:`, longest + 1)}  ${value}`));
 }
 
 function width(text: string): number {

@@ -132,6 +132,18 @@ export function oneOf(
 }
 
 /**
+ * A host without a port.
+ *
+ * @param text For example `rendezvous.example`.
+ * @returns The same text.
+ * @throws {PilotError} `invalid_argument`.
+ */
+export function parseHost(text: string): string {
+  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,252}$/u.test(text)) return text;
+  throw usageError(`Not a host name: "${text}"`, "Write it without a port: rendezvous.example.");
+}
+
+/**
  * `host:port` or `:port`, with an IPv6 host in brackets.
  *
  * @param text The endpoint.

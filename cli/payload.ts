@@ -8,7 +8,6 @@ import { readFile } from "node:fs/promises";
 import { PilotError } from "../protocol/errors.ts";
 import { usageError } from "./errors.ts";
 import type { Invocation } from "./invocation.ts";
-import { printable } from "./output.ts";
 import type { OptionSpec } from "./spec.ts";
 
 /** Most bytes taken from stdin or a file for one message: the largest frame of the services is 16 MiB. */
@@ -123,16 +122,4 @@ export function payloadFields(bytes: Uint8Array, key: string = "data"): Record<s
     // Not UTF-8: the text is for reading, the base64 for processing.
     return { [key]: new TextDecoder().decode(bytes), [`${key}_b64`]: bytes.toBase64() };
   }
-}
-
-/**
- * Bytes from strangers as text: unchanged into a pipe, made harmless on a terminal.
- *
- * @param bytes The bytes.
- * @param isTerminal Where it goes.
- * @returns The text.
- */
-export function payloadText(bytes: Uint8Array, isTerminal: boolean): string {
-  const text = new TextDecoder().decode(bytes);
-  return isTerminal ? text.split("\n").map(printable).join("\n") : text;
 }

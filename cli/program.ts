@@ -20,6 +20,7 @@ import { trustGroup } from "./commands/trust.ts";
 import { ERROR_MEANINGS, EXIT_CODES, EXIT_OK } from "./exit_codes.ts";
 import { type CliHost, Invocation } from "./invocation.ts";
 import { successEnvelope } from "./output.ts";
+import { printableLines, show } from "./text.ts";
 import { argumentTerm } from "./catalog.ts";
 import { addCommand, addGlobalOptions, type CommandGroup, type CommandSpec } from "./spec.ts";
 
@@ -65,7 +66,7 @@ export function buildProgram(host: CliHost): Program {
     .showSuggestionAfterError(true)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => host.stdout.write(text),
+      writeOut: (text) => show(host.stdout, printableLines(text)), // help quotes nobody, but stays harmless
       writeErr: () => {}, // errors are thrown; the caller prints them as text or JSON
       getOutHelpWidth: () => host.stdout.columns ?? 100,
       getOutHasColors: () => false,
@@ -83,9 +84,9 @@ export function buildProgram(host: CliHost): Program {
     exitCode = outcome.exitCode ?? EXIT_OK;
     if (outcome.silent) return;
     if (call.json) {
-      host.stdout.write(successEnvelope(outcome.data));
-    } else if (outcome.text !== undefined && outcome.text !== "") {
-      host.stdout.write(outcome.text.replace(/\n?$/, "\n"));
+      show(host.stdout, successEnvelope(outcome.data));
+    } else if (outcome.text !== undefined && String(outcome.text) !== "") {
+      show(host.stdout, outcome.text);
     }
   };
   for (const group of GROUPS) {

@@ -5,13 +5,12 @@
  */
 
 import { formatBytes, type OutStream } from "./output.ts";
+import { printable, redraw } from "./text.ts";
 
 /** At most ten redraws per second: more only costs. */
 const REDRAW_MS = 100;
 /** Columns of the bar itself. */
 const BAR_COLUMNS = 24;
-/** Clears the line, from its beginning. */
-const CLEAR_LINE = "\r\u001b[K";
 
 /** Shows how far a transfer is. Does nothing where no person watches. */
 export class ProgressBar implements Disposable {
@@ -32,7 +31,7 @@ export class ProgressBar implements Disposable {
     now: () => number = () => performance.now(),
   ) {
     this.#out = out;
-    this.#label = label;
+    this.#label = printable(label);
     this.#now = now;
   }
 
@@ -54,12 +53,12 @@ export class ProgressBar implements Disposable {
     const rate = seconds > 0 ? (bytes - this.#start.bytes) / seconds : 0;
     const line = `${this.#label} [${bar}] ${String(Math.floor(part * 100)).padStart(3)}%  ` +
       `${formatBytes(bytes)} of ${formatBytes(total)}${rate > 0 ? `, ${formatBytes(rate)}/s` : ""}`;
-    this.#out.write(CLEAR_LINE + line.slice(0, (this.#out.columns ?? 80) - 1));
+    redraw(this.#out, line.slice(0, (this.#out.columns ?? 80) - 1));
   }
 
   /** Removes the bar. */
   [Symbol.dispose](): void {
     if (this.#drawnAt === -Infinity) return;
-    this.#out?.write(CLEAR_LINE);
+    if (this.#out !== undefined) redraw(this.#out, "");
   }
 }

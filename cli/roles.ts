@@ -35,6 +35,8 @@ export interface RendezvousRoleOptions {
   tls?: "auto" | { certFile: string; keyFile: string } | undefined;
   /** TCP address of health and metrics over HTTP. */
   http?: string | undefined;
+  /** Names by which it may be asked, and whether a proxy on this machine names its clients. */
+  httpAccess?: { names: readonly string[]; behindProxy: boolean } | undefined;
   /** The log of the process. */
   log: { level: LogLevel; format: LogFormat };
   /** Print the ready line as JSON. */

@@ -4,14 +4,36 @@
  * @module
  */
 
+import { setImmediate } from "node:timers/promises";
 import { type Address, formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
+import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
+import { Acceptor } from "../platform/net/acceptor.ts";
 import type { Driver } from "../sdk/mod.ts";
-import { proxy } from "./proxy.ts";
+import {
+  ANSWERED_SILENCE_MS,
+  Carried,
+  IDLE_MS,
+  type SilenceLimits,
+  UNANSWERED_SILENCE_MS,
+} from "./carried.ts";
 import { Subnet } from "./subnet.ts";
 
 /** TCP connections carried at a time. */
 export const MAX_PROXIED = 1_024;
+/** TCP connections carried to one agent at a time: a quarter, so that what occupies one agent leaves room for others. */
+export const MAX_PROXIED_PER_MAPPING = 256;
+/**
+ * Connections to one agent whose client has ended after an answer; beyond, the one silent for longest is ended. A
+ * client that asks and ends hundreds of times a second must not use up what the agent allows one peer (128 for echo).
+ */
+export const MAX_LINGERING_PER_MAPPING = 32;
+/** Silence after which a connection makes room when a new one would find none, milliseconds. */
+export const EVICTABLE_SILENCE_MS = 60_000;
+/** The same trouble is told once in this time, milliseconds: clients can make it as often as they like. */
+const REPORT_INTERVAL_MS = 1_000;
+
+const log = getLogger([LOG_CATEGORY, "gateway"]);
 
 /** A local address that stands for an agent. */
 export interface Mapping {
@@ -23,6 +45,18 @@ export interface Mapping {
   readonly ports: readonly number[];
 }
 
+/** Limits that tests make smaller. */
+export interface GatewayLimits extends SilenceLimits {
+  /** Default {@linkcode MAX_PROXIED}. */
+  readonly connections: number;
+  /** Default {@linkcode MAX_PROXIED_PER_MAPPING}. */
+  readonly connectionsPerMapping: number;
+  /** Default {@linkcode MAX_LINGERING_PER_MAPPING}. */
+  readonly lingeringPerMapping: number;
+  /** Default {@linkcode EVICTABLE_SILENCE_MS}. */
+  readonly evictableMs: number;
+}
+
 /** How a gateway works. */
 export interface GatewayOptions {
   /** A connected driver; the gateway does not close it. */
@@ -31,18 +65,23 @@ export interface GatewayOptions {
   subnet: string;
   /** TCP ports forwarded for every mapping. */
   ports: readonly number[];
-  /** Told why a connection could not be carried. */
+  /** Told why a connection could not be carried; the same trouble at most once a second. */
   onError?: (error: PilotError) => void;
+  /** Limits other than the defaults. */
+  limits?: Partial<GatewayLimits>;
 }
 
 /** Maps agents to local addresses. */
 export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #subnet: Subnet;
-  readonly #mappings = new Map<string, { mapping: Mapping; listeners: Deno.TcpListener[] }>();
-  readonly #accepting = new Set<Promise<void>>();
-  readonly #running = new Map<Deno.TcpConn, Promise<void>>();
-  readonly #stop = new AbortController();
+  readonly #mappings = new Map<string, { mapping: Mapping; acceptors: Acceptor<Deno.TcpConn>[] }>();
+  readonly #ending = new Set<Promise<void>>();
+  /** What is carried, the oldest first. */
+  readonly #running = new Map<Carried, { key: string; done: Promise<void> }>();
+  readonly #limits: GatewayLimits;
+  #isLost = false;
+  #lastReport = { message: "", atMs: -Infinity };
 
   /**
    * Makes a gateway without mappings.
@@ -53,6 +92,17 @@ export class Gateway implements AsyncDisposable {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#subnet = new Subnet(options.subnet);
+    this.#limits = {
+      connections: MAX_PROXIED,
+      connectionsPerMapping: MAX_PROXIED_PER_MAPPING,
+      lingeringPerMapping: MAX_LINGERING_PER_MAPPING,
+      evictableMs: EVICTABLE_SILENCE_MS,
+      unansweredMs: UNANSWERED_SILENCE_MS,
+      answeredMs: ANSWERED_SILENCE_MS,
+      idleMs: IDLE_MS,
+      ...options.limits,
+    };
+    void options.driver.closed.then(() => this.#isLost = true);
   }
 
   /** The subnet. */
@@ -89,12 +139,14 @@ export class Gateway implements AsyncDisposable {
       throw error;
     }
     const mapping = { localIp: ip, address, ports: listeners.map(({ addr }) => addr.port) };
-    this.#mappings.set(key, { mapping, listeners });
-    for (const [index, listener] of listeners.entries()) {
-      const accepting = this.#accept(listener, address, this.#options.ports[index]!)
-        .finally(() => this.#accepting.delete(accepting));
-      this.#accepting.add(accepting);
-    }
+    const acceptors = listeners.map((listener, index) =>
+      new Acceptor({
+        ...{ role: "gateway", listener, log },
+        admit: (tcp) => this.#admit(tcp, address, this.#options.ports[index]!),
+        onShortage: (error) => this.#report(shortageError(error)),
+      })
+    );
+    this.#mappings.set(key, { mapping, acceptors });
     return mapping;
   }
 
@@ -104,17 +156,18 @@ export class Gateway implements AsyncDisposable {
     const known = this.#mappings.get(key);
     if (known === undefined) return false;
     this.#mappings.delete(key);
-    for (const listener of known.listeners) listener.close();
+    for (const acceptor of known.acceptors) this.#await(acceptor.close());
     this.#subnet.release(known.mapping.localIp);
     return true;
   }
 
   /** Ends everything. */
   async close(): Promise<void> {
-    this.#stop.abort();
     for (const { address } of this.mappings) this.unmap(address);
-    for (const tcp of this.#running.keys()) closeTcp(tcp);
-    await Promise.all([...this.#accepting, ...this.#running.values()]);
+    await Promise.all(this.#ending); // from here on nothing new comes
+    const running = [...this.#running];
+    for (const [carried] of running) carried.end();
+    await Promise.all([...this.#ending, ...running.map(([, { done }]) => done)]);
   }
 
   /** Ends everything. */
@@ -122,43 +175,81 @@ export class Gateway implements AsyncDisposable {
     await this.close();
   }
 
-  async #accept(listener: Deno.TcpListener, address: Address, port: number): Promise<void> {
-    for await (const tcp of listener) {
-      if (this.#running.size >= MAX_PROXIED) {
-        tcp.close();
-        this.#report(new PilotError("limit_exceeded", `${MAX_PROXIED} connections are carried`));
-        continue;
-      }
-      const running = this.#carry(tcp, address, port).finally(() => this.#running.delete(tcp));
-      this.#running.set(tcp, running);
-    }
+  #admit(tcp: Deno.TcpConn, address: Address, port: number): void {
+    const key = formatAddress(address);
+    this.#boundLingering(key);
+    if (!this.#makeRoom(key)) return tcp.close();
+    const carried = new Carried(tcp, this.#limits);
+    const done = carried.run((signal) => this.#options.driver.dial(address, port, { signal }))
+      .catch((error) => this.#reportUnlessLost(error))
+      .finally(() => this.#running.delete(carried));
+    this.#running.set(carried, { key, done });
   }
 
-  async #carry(tcp: Deno.TcpConn, address: Address, port: number): Promise<void> {
-    let conn;
-    try {
-      const { signal } = this.#stop;
-      conn = await this.#options.driver.dial(address, port, { signal });
-    } catch (error) {
-      closeTcp(tcp); // or the gateway's end, which is why dialing failed, has closed it
-      if (!this.#stop.signal.aborted) this.#report(PilotError.from(error, "connection_failed"));
-      return;
+  #boundLingering(key: string): void {
+    const lingering = [...this.#running]
+      .filter(([carried, running]) => running.key === key && carried.isLingering)
+      .map(([carried]) => carried).sort((a, b) => b.silentMs - a.silentMs);
+    const surplus = Math.max(0, lingering.length - this.#limits.lingeringPerMapping);
+    for (const carried of lingering.slice(0, surplus)) carried.finish();
+  }
+
+  /** Is there room for one more to this agent? One that has been silent for long may have to go for it. */
+  #makeRoom(key: string): boolean {
+    const { connections, connectionsPerMapping, evictableMs } = this.#limits;
+    const all = [...this.#running];
+    const same = all.filter(([, running]) => running.key === key);
+    const isShareFull = same.length >= connectionsPerMapping;
+    if (!isShareFull && all.length < connections) return true;
+    let idlest: Carried | undefined;
+    for (const [carried] of isShareFull ? same : all) {
+      if (carried.silentMs > (idlest?.silentMs ?? evictableMs)) idlest = carried;
     }
-    await proxy(tcp, conn);
+    if (idlest !== undefined) {
+      // Its place is free at once, however long its end takes.
+      this.#await(this.#running.get(idlest)!.done);
+      this.#running.delete(idlest);
+      idlest.end();
+      return true;
+    }
+    const message = isShareFull
+      ? `${connectionsPerMapping} connections to ${key} are carried, one more was refused`
+      : `${connections} connections are carried, one more was refused`;
+    this.#report(
+      new PilotError("limit_exceeded", message, {
+        hint: "Close some of them, or run a second gateway with another --subnet.",
+      }),
+    );
+    return false;
+  }
+
+  /** Ends with the gateway at the latest. */
+  #await(end: Promise<void>): void {
+    const ending = end.finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  /** When the daemon has gone that is the trouble, and not each connection that ends by it. */
+  async #reportUnlessLost(error: PilotError): Promise<void> {
+    await setImmediate(); // the driver's end is told behind those of its connections
+    if (!this.#isLost) this.#report(error);
   }
 
   #report(error: PilotError): void {
+    const atMs = performance.now();
+    const { message } = error;
+    const last = this.#lastReport;
+    if (message === last.message && atMs - last.atMs < REPORT_INTERVAL_MS) return;
+    this.#lastReport = { message, atMs };
     this.#options.onError?.(error);
   }
 }
 
-/** Closes a connection that may have ended by itself meanwhile. */
-function closeTcp(tcp: Deno.TcpConn): void {
-  try {
-    tcp.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
-  }
+function shortageError(cause: unknown): PilotError {
+  return new PilotError("limit_exceeded", "The gateway cannot accept connections", {
+    cause,
+    hint: "Allow it more open files: ulimit -n",
+  });
 }
 
 function listen(hostname: string, port: number): Deno.TcpListener {

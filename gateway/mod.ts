@@ -4,5 +4,6 @@
  * @module
  */
 
+export type { SilenceLimits } from "./carried.ts";
 export * from "./gateway.ts";
 export * from "./run.ts";

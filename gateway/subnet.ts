@@ -18,13 +18,17 @@ function toText(value: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
 }
 
+/** The machine itself: what answers there are its own services. */
+const LOCALHOST = toNumber("127.0.0.1");
+
 /** An IPv4 subnet and which of its addresses are taken. */
 export class Subnet {
   /** Text form, `a.b.c.d/n`. */
   readonly cidr: string;
   readonly #first: number;
   readonly #size: number;
-  readonly #taken = new Set<number>();
+  readonly #taken: Set<number>;
+  readonly #reserved: number;
 
   /**
    * @param cidr For example `127.77.0.0/16`; the prefix is 8..30.
@@ -41,6 +45,16 @@ export class Subnet {
     this.cidr = cidr;
     this.#size = 2 ** (32 - prefix);
     this.#first = toNumber(ip) - toNumber(ip) % this.#size;
+    // With at least eight bits of prefix the first byte tells: unspecified, multicast, reserved and broadcast.
+    const firstByte = Math.floor(this.#first / 2 ** 24);
+    if (firstByte === 0 || firstByte >= 224) {
+      throw new PilotError("invalid_argument", `${cidr} holds no addresses of single machines`, {
+        hint: "Take a subnet like 127.77.0.0/16, or a private one like 10.4.0.0/16.",
+      });
+    }
+    // Never handed out.
+    this.#taken = new Set([LOCALHOST - this.#first].filter((at) => at > 0 && at < this.#size));
+    this.#reserved = this.#taken.size;
   }
 
   /**
@@ -54,7 +68,8 @@ export class Subnet {
   take(wanted?: string): string {
     if (wanted !== undefined) return this.#takeWanted(wanted);
     // Neither the network's own nor its broadcast address.
-    for (let offset = 1; offset < this.#size - 1 && this.#taken.size < MAX_MAPPINGS; offset++) {
+    const most = MAX_MAPPINGS + this.#reserved;
+    for (let offset = 1; offset < this.#size - 1 && this.#taken.size < most; offset++) {
       if (this.#taken.has(offset)) continue;
       this.#taken.add(offset);
       return toText(this.#first + offset);
@@ -73,6 +88,11 @@ export class Subnet {
     const offset = isIPv4(ip) ? toNumber(ip) - this.#first : -1;
     if (offset < 1 || offset >= this.#size - 1) {
       throw new PilotError("invalid_argument", `${ip} is not an address of ${this.cidr}`);
+    }
+    if (this.#first + offset === LOCALHOST) {
+      throw new PilotError("invalid_argument", `${ip} is this machine, no agent can have it`, {
+        hint: "Take another address of 127.0.0.0/8.",
+      });
     }
     if (this.#taken.has(offset)) {
       throw new PilotError("already_exists", `${ip} is mapped already`);

@@ -12,6 +12,7 @@ import {
   type LogRecord,
   resetSync,
 } from "@logtape/logtape";
+import { escapeUnsafe } from "../protocol/text.ts";
 import type { LogFormat, LogLevel } from "./config.ts";
 
 export { getLogger, type Logger } from "@logtape/logtape";
@@ -35,9 +36,9 @@ const STDOUT = 1;
 const STDERR = 2;
 
 /** Nobody may read the output any more, or its disk may be full: neither may end a server. */
-function writeAnyway(file: number, text: string): void {
+function writeAnyway(file: number, line: string): void {
   try {
-    writeSync(file, encoder.encode(text));
+    writeSync(file, encoder.encode(`${line}\n`));
   } catch {
     // There is nobody left to tell.
   }
@@ -46,10 +47,10 @@ function writeAnyway(file: number, text: string): void {
 /**
  * Prints a line of a server that goes on whether or not anybody reads it: its ready line.
  *
- * @param line The line, without its end.
+ * @param line The line, without its end; may be JSON. What could steer a terminal is escaped.
  */
 export function announce(line: string): void {
-  writeAnyway(STDOUT, `${line}\n`);
+  writeAnyway(STDOUT, escapeUnsafe(line));
 }
 
 /**
@@ -58,7 +59,7 @@ export function announce(line: string): void {
  * @param line The line, without its end.
  */
 export function announceTrouble(line: string): void {
-  writeAnyway(STDERR, `${line}\n`);
+  writeAnyway(STDERR, escapeUnsafe(line));
 }
 
 /**
@@ -70,11 +71,13 @@ export function configureLog(options: LogOptions = {}): void {
   const format = options.format === "json"
     ? getJsonLinesFormatter({ properties: "flatten" })
     : getLogfmtFormatter();
-  const write = options.write ?? ((line) => writeAnyway(STDERR, line));
+  const write = options.write ?? ((line) => writeAnyway(STDERR, line.slice(0, -1)));
+  // The formatters escape what breaks lines, but not all that steers a terminal; addresses and reasons come from peers.
+  const lineOf = (record: LogRecord) => `${escapeUnsafe(format(record).trimEnd())}\n`;
   const level = options.level ?? "info";
   configureSync({
     reset: true,
-    sinks: { out: (record: LogRecord) => write(format(record)) },
+    sinks: { out: (record: LogRecord) => write(lineOf(record)) },
     loggers: [
       {
         category: LOG_CATEGORY,

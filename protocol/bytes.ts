@@ -127,11 +127,11 @@ const MAX_SPARE_BYTES = (128 << 10) + 64;
 export class ByteQueue {
   readonly #isReusing: boolean;
   /** An own buffer that has been consumed. */
-  #spare: Uint8Array | undefined;
+  #spare: Uint8Array<ArrayBuffer> | undefined;
   /** Unread chunks; the first is a view of `#owned` when that is set. */
   #chunks: Uint8Array[] = [];
   /** Buffer of our own whose filled part ends where the first chunk ends. */
-  #owned: Uint8Array | undefined;
+  #owned: Uint8Array<ArrayBuffer> | undefined;
   #length = 0;
 
   /**
@@ -220,21 +220,30 @@ export class ByteQueue {
     const doubled = Math.max(MIN_OWNED_BYTES, this.#length * 2);
     const capacity = Math.max(this.#length, Math.min(doubled, need));
     const spare = (this.#spare?.length ?? 0) < capacity ? undefined : this.#spare;
+    const before = this.#owned;
     this.#gather(this.#length, capacity, spare);
     // It may be in use now.
     if (this.#owned === spare) this.#spare = undefined;
+    if (before !== this.#owned) this.#free(before);
   }
 
-  /** Forgets everything. */
+  /** Forgets everything. With reused buffers, what {@linkcode take} gave is gone as well. */
   clear(): void {
+    this.#free(this.#owned);
+    this.#free(this.#spare);
     this.#chunks = [];
     this.#owned = undefined;
     this.#spare = undefined;
     this.#length = 0;
   }
 
+  /** Gives memory back now: a process that has become idle may not collect garbage for hours. */
+  #free(buffer: Uint8Array<ArrayBuffer> | undefined): void {
+    if (this.#isReusing) buffer?.buffer.transfer(0);
+  }
+
   /** Makes the first chunk hold `count` bytes, appending to the own buffer where it has room. */
-  #gather(count: number, capacity: number = count, spare?: Uint8Array): void {
+  #gather(count: number, capacity: number = count, spare?: Uint8Array<ArrayBuffer>): void {
     const head = this.#chunks[0]!;
     let buffer = this.#owned;
     let start = 0;

@@ -77,6 +77,11 @@ export abstract class FrameReader<T> {
     }
   }
 
+  /** Forgets what was handed in. A reader that reuses memory gives it back, and its last frame is gone. */
+  clear(): void {
+    this.#queue.clear();
+  }
+
   /**
    * Finds the extent of the first frame.
    *

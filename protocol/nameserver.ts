@@ -7,6 +7,7 @@
 import { type Address, formatAddress, MAX_PORT, parseAddress } from "./address.ts";
 import { decodeText, encodeText } from "./bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "./errors.ts";
+import { isLabel } from "./label.ts";
 
 /** Longest name of a nameserver's record, bytes of UTF-8: as in DNS. */
 export const MAX_NAME_BYTES = 253;
@@ -190,6 +191,17 @@ export function encodeNameReply(reply: NameReply): Uint8Array {
  */
 export function isName(text: string): boolean {
   return text !== "" && text.isWellFormed() && !SPACE.test(text) && nameFault(text) === undefined;
+}
+
+/**
+ * Whether our nameserver lets a name be registered. Existing ones take any; so do our decoders, to understand those.
+ *
+ * @param text The text.
+ * @returns True for labels ({@linkcode isLabel}) with single dots between them, {@linkcode MAX_NAME_BYTES} at most: no
+ * two of them look alike.
+ */
+export function isPlainName(text: string): boolean {
+  return text.length <= MAX_NAME_BYTES && text.split(".").every(isLabel);
 }
 
 /** What is wrong with a field that is to be a name. */

@@ -41,6 +41,22 @@ export function listenOn<S>(
   }
 }
 
+/**
+ * Listens for TCP connections.
+ *
+ * @param role As {@linkcode listenOn}.
+ * @param text As {@linkcode listenOn}.
+ * @returns The listener.
+ * @throws {PilotError} As {@linkcode listenOn}.
+ */
+export function listenTcp(role: string, text: string): Deno.TcpListener {
+  return listenOn(
+    role,
+    text,
+    (hostname, port) => Deno.listen({ transport: "tcp", hostname, port }),
+  );
+}
+
 /** The flag that sets a role's address. */
 function flagOf(role: string): string {
   return role === "HTTP server" ? "--http" : `--${role}-addr`;

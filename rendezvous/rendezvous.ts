@@ -10,7 +10,7 @@ import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
 import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
 import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./clock.ts";
-import { HttpServer } from "./http/server.ts";
+import { type HttpAccess, HttpServer } from "./http/server.ts";
 import { RegistryCore } from "./registry/core.ts";
 import { REAP_INTERVAL_MS } from "./registry/limits.ts";
 import { RegistryServer, type ServerLimits } from "./registry/server.ts";
@@ -43,6 +43,8 @@ export interface RendezvousOptions {
   tls?: TlsOptions | undefined;
   /** TCP address of health and metrics over HTTP, as `registryAddr`; undefined serves none. */
   http?: string | undefined;
+  /** Who may ask over HTTP. */
+  httpAccess?: HttpAccess | undefined;
   /** Clocks other than the machine's. */
   clock?: Clock | undefined;
   /** Limits other than the defaults. */
@@ -119,7 +121,10 @@ export class Rendezvous implements AsyncDisposable {
         log,
       });
       core = new RegistryCore({ store, clock, log, adminToken, strict, signer });
-      if (options.http !== undefined) http = new HttpServer({ addr: options.http, clock, log });
+      if (options.http !== undefined) {
+        const access = options.httpAccess;
+        http = new HttpServer({ addr: options.http, clock, log, access });
+      }
       registry = new RegistryServer({
         core,
         addr: options.registryAddr,

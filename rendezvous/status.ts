@@ -119,6 +119,11 @@ function read(url: string): Promise<string> {
     // No connection is kept: the server may be about to end.
     const options = { agent: false, timeout: HTTP_TIMEOUT_MS, headers: { connection: "close" } };
     const request = get(url, options, (response) => {
+      if (response.statusCode === 403) {
+        request.destroy(
+          new Error("it does not know that name: ask its IP address, or see --http-host"),
+        );
+      }
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {

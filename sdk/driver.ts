@@ -5,7 +5,7 @@
  */
 
 import type { Address } from "../protocol/address.ts";
-import { DecodeError, PilotError } from "../protocol/errors.ts";
+import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import {
   Cmd,
   decodeAccept,
@@ -426,6 +426,13 @@ export class Driver extends Control implements AsyncDisposable {
 }
 
 /** Says Hello; a daemon that does not know the word is used without tags. */
+/** What to do about a daemon that does not greet. One that is full may just close, as existing ones do. */
+const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {
+  limit_exceeded: "End programs that are connected to this daemon; each Driver holds one place.",
+  connection_closed:
+    "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
+};
+
 async function greet(
   session: Session,
   options: WaitOptions & { name: string | undefined },
@@ -445,10 +452,10 @@ async function greet(
       },
     });
   } catch (error) {
-    if (error instanceof PilotError && error.code === "unavailable") {
-      return undefined;
-    }
-    throw error;
+    const { code, message } = PilotError.from(error, "internal");
+    if (code === "unavailable") return undefined;
+    const hint = GREETING_HINTS[code];
+    throw hint === undefined ? error : new PilotError(code, message, { cause: error, hint });
   }
 }
 

@@ -8,7 +8,12 @@ import { formatAddress, type SocketAddress } from "../protocol/address.ts";
 import { EMPTY, encodeText } from "../protocol/bytes.ts";
 import { DecodeError, PilotError } from "../protocol/errors.ts";
 import { PORT_EVENT_STREAM } from "../protocol/ports.ts";
-import { encodeEvent, encodeEventHeader, EventStreamReader } from "../protocol/service/mod.ts";
+import {
+  ALL_TOPICS,
+  encodeEvent,
+  encodeEventHeader,
+  EventStreamReader,
+} from "../protocol/service/mod.ts";
 import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
 import type { Conn } from "./conn.ts";
 import { type Dialler, using } from "./messages.ts";
@@ -49,7 +54,7 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
   }
 
   /**
-   * Waits for the next event. Not to be called again before it has settled.
+   * Waits for the next event of the topic; others are dropped. Not to be called again before it has settled.
    *
    * @param options Signal to stop waiting; nothing is lost by it.
    * @returns The event, or undefined when the broker or {@linkcode close} ended the subscription.
@@ -66,6 +71,8 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
         );
       }
       if (event !== undefined) {
+        // A broker may send whatever it likes; what nobody asked for is not passed on in the topic's name.
+        if (this.topic !== ALL_TOPICS && event.topic !== this.topic) continue;
         return { topic: event.topic, payload: new Uint8Array(event.payload) };
       }
       const chunk = await this.#conn.read(options);

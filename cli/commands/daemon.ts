@@ -12,6 +12,7 @@ import type { Invocation } from "../invocation.ts";
 import { fields, formatUptime, type Outcome } from "../output.ts";
 import { oneOf, parseDuration, parseEndpointText, parseFingerprint, parseMss } from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
+import { safe } from "../text.ts";
 import { pause } from "../wait.ts";
 
 /** Longest wait of `daemon start`, milliseconds. */
@@ -208,13 +209,14 @@ async function start(call: Invocation): Promise<Outcome> {
       : { registration_error: info.registration_error }),
   };
   const reason = info.registration_error ?? `${settings.registry} does not answer yet`;
-  const state = registered ? "" : `\nNot registered (${reason}); the daemon keeps trying.`;
-  const text = `${call.style.good("Daemon running")} (pid ${started.pid})\n` + fields([
+  const state = registered ? "" : safe`\nNot registered (${reason}); the daemon keeps trying.`;
+  const list = fields([
     ["Address", info.address],
     ["Hostname", info.hostname],
     ["Socket", settings.socket],
     ["Logs", settings.logPath],
-  ]) + state;
+  ]);
+  const text = safe`${call.style.good("Daemon running")} (pid ${started.pid})\n${list}${state}`;
   return { data, text };
 }
 
@@ -313,7 +315,7 @@ async function status(call: Invocation): Promise<Outcome> {
     ? call.style.dim("stopped")
     : call.style.bad("running, does not answer");
   const uptime = typeof info?.uptime_secs === "number" ? formatUptime(info.uptime_secs) : undefined;
-  const text = `Daemon: ${state}\n` + fields([
+  const list = fields([
     ["PID", pid],
     ["Socket", settings.socket],
     ["Address", info?.address],
@@ -323,7 +325,7 @@ async function status(call: Invocation): Promise<Outcome> {
     ["Peers", info?.peers],
     ["Connections", info?.connections],
   ]);
-  return { data, text };
+  return { data, text: safe`Daemon: ${state}\n${list}` };
 }
 
 /** The daemon's life. */

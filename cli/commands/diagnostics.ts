@@ -13,6 +13,7 @@ import type { Invocation } from "../invocation.ts";
 import { type Outcome, round } from "../output.ts";
 import { parseDuration, parseMegabytes, parsePositive } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
+import { show } from "../text.ts";
 import { sleepUnless, within } from "../wait.ts";
 import { doctorCommand } from "./doctor.ts";
 import { netcheckCommand } from "./netcheck.ts";
@@ -62,7 +63,7 @@ async function ping(call: Invocation): Promise<Outcome> {
       if (lastError.code === "aborted") break;
       results.push({ seq, error: lastError.message });
     }
-    if (!call.json) call.host.stdout.write(pingLine(results.at(-1)!) + "\n");
+    if (!call.json) show(call.host.stdout, pingLine(results.at(-1)!));
     const rest = Math.min(intervalMs, deadline - performance.now());
     if (results.length < count && rest > 0) await sleepUnless(signal, rest);
   }

@@ -10,7 +10,8 @@ import { probeInfo } from "../daemon_process.ts";
 import type { Check, CheckResult, CheckStatus, Patient } from "../doctor/check.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
-import { counted, type Outcome, printable, type Style } from "../output.ts";
+import { counted, type Outcome, type Style } from "../output.ts";
+import { lines, safe, type SafeText } from "../text.ts";
 import type { CommandSpec } from "../spec.ts";
 import { within } from "../wait.ts";
 
@@ -39,12 +40,12 @@ async function run(call: Invocation): Promise<Outcome> {
   const failed = count("fail");
   const data = { healthy: failed === 0, failed, warnings: count("warn"), checks };
   const summary = failed > 0
-    ? call.style.bad(`${failed} failed`) + `, ${counted(data.warnings, "warning")}`
-    : call.style.good("Nothing failed") + `, ${counted(data.warnings, "warning")}`;
-  const lines = checks.map((check) => checkText(check, call.style));
+    ? call.style.bad(`${failed} failed`)
+    : call.style.good("Nothing failed");
+  const texts = checks.map((check) => checkText(check, call.style));
   return {
     data,
-    text: [...lines, "", summary].join("\n"),
+    text: lines([...texts, "", safe`${summary}, ${counted(data.warnings, "warning")}`]),
     exitCode: failed > 0 ? EXIT_UNWELL : EXIT_OK,
   };
 }
@@ -109,10 +110,10 @@ const MARKS: Readonly<Record<CheckStatus, string>> = {
   skip: "-   ",
 };
 
-function checkText({ status, title, detail, fix }: CheckReport, style: Style): string {
+function checkText({ status, title, detail, fix }: CheckReport, style: Style): SafeText {
   const paint = { ok: style.good, warn: style.bold, fail: style.bad, skip: style.dim }[status];
-  const line = `${paint(MARKS[status])}  ${title}: ${printable(detail)}`;
-  return fix === undefined ? line : `${line}\n      ${style.dim("fix:")} ${printable(fix)}`;
+  const line = safe`${paint(MARKS[status])}  ${title}: ${detail}`;
+  return fix === undefined ? line : safe`${line}\n      ${style.dim("fix:")} ${fix}`;
 }
 
 /** The command. */

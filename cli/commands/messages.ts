@@ -17,11 +17,12 @@ import {
   removeOne,
   type StoredMessage,
 } from "../mailbox.ts";
-import { counted, fields, formatBytes, type Outcome, printable, round, table } from "../output.ts";
+import { counted, fields, formatBytes, type Outcome, round, table } from "../output.ts";
 import { oneOf, parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, readPayload } from "../payload.ts";
 import { ProgressBar } from "../progress.ts";
 import type { CommandGroup } from "../spec.ts";
+import { passOn, printable, safe } from "../text.ts";
 
 /** Messages shown when nothing is said; the inbox may hold 10 000. */
 const INBOX_LIMIT = 100;
@@ -57,7 +58,7 @@ async function sendFile(call: Invocation): Promise<Outcome> {
   const started = performance.now();
   using bar = new ProgressBar(
     stderr.isTerminal && !call.json ? stderr : undefined,
-    name ?? printable(path.split("/").at(-1)),
+    name ?? path.split("/").at(-1) ?? path,
   );
   const receipt = await driver.sendFile(target, path, {
     signal: call.signal,
@@ -66,7 +67,7 @@ async function sendFile(call: Invocation): Promise<Outcome> {
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   }).catch((error) => {
     if (!call.signal.aborted) throw error;
-    throw new PilotError("aborted", `Sending ${printable(path)} was interrupted`, {
+    throw new PilotError("aborted", `Sending ${path} was interrupted`, {
       hint: "The same command goes on where it stopped.",
       cause: error,
     });
@@ -142,9 +143,10 @@ async function listInbox(call: Invocation, dir: string): Promise<Outcome> {
     preview(message),
   ]);
   const rest = total > messages.length
-    ? `\n... and ${total - messages.length} older, see --limit`
+    ? safe`\n... and ${total - messages.length} older, see --limit`
     : "";
-  return { data, text: table(["ID", "FROM", "TYPE", "BYTES", "MESSAGE"], rows, call.style) + rest };
+  const list = table(["ID", "FROM", "TYPE", "BYTES", "MESSAGE"], rows, call.style);
+  return { data, text: safe`${list}${rest}` };
 }
 
 function preview(message: StoredMessage): string {
@@ -157,14 +159,12 @@ function showMessage(call: Invocation, message: StoredMessage): Outcome {
   if (call.json) return { data: message };
   const base64 = message.data_encoding === "base64" ? message.data_b64 ?? message.data : undefined;
   if (typeof base64 === "string") {
-    call.host.stdout.write(Uint8Array.fromBase64(base64));
+    passOn(call.host.stdout, Uint8Array.fromBase64(base64));
     return { data: message, silent: true };
   }
   const text = String(message.data ?? "");
-  return {
-    data: message,
-    text: call.host.stdout.isTerminal ? text.split("\n").map(printable).join("\n") : text,
-  };
+  passOn(call.host.stdout, new TextEncoder().encode(text.replace(/\n?$/, "\n")));
+  return { data: message, silent: true };
 }
 
 /** `--from`: an address as it is, anything else by asking the daemon. */

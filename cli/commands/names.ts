@@ -8,7 +8,7 @@ import { formatAddress, parseAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
-import { fields, type Outcome, printable, table } from "../output.ts";
+import { fields, type Outcome, table } from "../output.ts";
 import { parseDuration, parseNetwork, parsePort } from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
 import { sleepUnless } from "../wait.ts";
@@ -111,7 +111,7 @@ function registration(
 async function register(call: Invocation): Promise<Outcome | undefined> {
   const { data, send } = registration(call);
   await send(await call.driver());
-  const text = `Registered ${printable(data.name)} for 5 minutes`;
+  const text = `Registered ${data.name} for 5 minutes`;
   if (!call.options.has("keep")) return { data, text };
   call.emit({ status: "ok", data }, `${text}, again and again until interrupted`);
   for (;;) {
@@ -124,7 +124,7 @@ async function register(call: Invocation): Promise<Outcome | undefined> {
       if (error.code === "aborted") return undefined;
       if (error.code === "denied") throw error;
       // Whatever else it was may be over the next time, a daemon that was restarted as well.
-      call.note(`${printable(error.message)}; trying again`);
+      call.note(`${error.message}; trying again`);
       await call.disconnect();
     }
   }

@@ -20,6 +20,7 @@ import {
 import { fields, formatMillis, type Outcome } from "../output.ts";
 import { oneOf } from "../parse.ts";
 import type { CommandSpec } from "../spec.ts";
+import type { SafeText } from "../text.ts";
 
 const MAPPINGS: Readonly<Record<NatMapping, string>> = {
   none: "none: others see this machine's own address",
@@ -84,7 +85,7 @@ function daemonReport(info: Record<string, unknown>): DaemonReport {
   };
 }
 
-function netcheckText(report: NetcheckReport): string {
+function netcheckText(report: NetcheckReport): SafeText {
   const { registry, beacon, mtu, daemon } = report;
   return fields([
     ["UDP", report.udp ? "works" : "does not reach the beacon"],

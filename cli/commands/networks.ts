@@ -10,6 +10,7 @@ import type { Invocation } from "../invocation.ts";
 import { type Outcome, table } from "../output.ts";
 import { parseNetwork } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
+import type { SafeText } from "../text.ts";
 
 function networkOf(call: Invocation): number {
   return parseNetwork(call.arg(0, "network"));
@@ -31,7 +32,7 @@ function listing(
   rows: readonly JsonObject[],
   columns: readonly (readonly [string, (row: JsonObject) => string])[],
   none: string,
-): string {
+): SafeText {
   if (rows.length === 0) return call.style.dim(none);
   const headings = columns.map(([heading]) => heading);
   return table(headings, rows.map((row) => columns.map(([, cell]) => cell(row))), call.style);

@@ -5,18 +5,18 @@
  * @module
  */
 
+import { isLabel } from "../../protocol/label.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome, round, table } from "../output.ts";
 import { parseNode } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
+import { safe, type SafeText } from "../text.ts";
 
 /** Rows of a table for people; `--json` shows all. */
 const MAX_ROWS = 50;
 /** Most tags a command sets (services-cli.md §6.5); the registry holds up to 10. */
 const MAX_TAGS = 10;
-/** Hostnames as the registry accepts them. */
-const HOSTNAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 type Info = Awaited<ReturnType<CliDriver["info"]>>;
 
@@ -25,7 +25,7 @@ async function info(call: Invocation): Promise<Outcome> {
   return { data: { ...state }, text: infoText(state, call) };
 }
 
-function infoText(state: Info, call: Invocation): string {
+function infoText(state: Info, call: Invocation): SafeText {
   const address = state.node_id === 0 ? "not registered yet" : state.address;
   const extra: Record<string, unknown> = { ...state }; // keys that only our daemon has
   const networks = (state.networks ?? []).map((network) => network.address);
@@ -56,7 +56,7 @@ function infoText(state: Info, call: Invocation): string {
     ["Pending", state.handshake_pending_count || ""],
   ]);
   const list = connectionTable(state, call);
-  return list === "" ? text : `${text}\n\n${list}`;
+  return list === undefined ? text : safe`${text}\n\n${list}`;
 }
 
 function registrationText(info: Record<string, unknown>): string {
@@ -69,9 +69,9 @@ function registrationText(info: Record<string, unknown>): string {
   return `${info.registration} at ${info.registry} (${guards})${error}`;
 }
 
-function connectionTable(state: Info, call: Invocation): string {
+function connectionTable(state: Info, call: Invocation): SafeText | undefined {
   const all = state.conn_list ?? [];
-  if (all.length === 0) return "";
+  if (all.length === 0) return undefined;
   const rows = all.slice(0, MAX_ROWS).map((conn) => [
     conn.id,
     conn.local_port,
@@ -94,11 +94,11 @@ function connectionTable(state: Info, call: Invocation): string {
     "SENT / RECEIVED",
     "RETX",
   ];
-  return table(headings, rows, call.style) + more(all.length);
+  return safe`${table(headings, rows, call.style)}${more(all.length)}`;
 }
 
-function more(total: number): string {
-  return total > MAX_ROWS ? `\n... and ${total - MAX_ROWS} more, see --json` : "";
+function more(total: number): SafeText | string {
+  return total > MAX_ROWS ? safe`\n... and ${total - MAX_ROWS} more, see --json` : "";
 }
 
 async function health(call: Invocation): Promise<Outcome> {
@@ -133,7 +133,7 @@ async function peers(call: Invocation): Promise<Outcome> {
   const headings = ["NODE ID", "ENDPOINT", "PATH", "RTT", "SINCE", "MTU", "AUTHENTICATED"];
   const text = found.length === 0
     ? call.style.dim("No peers")
-    : table(headings, rows, call.style) + more(found.length);
+    : safe`${table(headings, rows, call.style)}${more(found.length)}`;
   return { data: { peers: found, total: found.length }, text };
 }
 
@@ -162,7 +162,7 @@ async function path(call: Invocation): Promise<Outcome> {
     formatSince(candidate.last_answer_ms),
   ]);
   const headings = ["CANDIDATE", "KIND", "STATE", "RTT", "ANSWERED", "LAST ANSWER"];
-  return { data: { ...report }, text: `${summary}\n\n${table(headings, rows, call.style)}` };
+  return { data: { ...report }, text: safe`${summary}\n\n${table(headings, rows, call.style)}` };
 }
 
 function formatRtt(ms: number | null | undefined): string {
@@ -176,7 +176,7 @@ function formatSince(ms: number | null | undefined): string {
 async function connections(call: Invocation): Promise<Outcome> {
   const state = await (await call.driver()).info({ signal: call.signal });
   const list = state.conn_list ?? [];
-  const text = connectionTable(state, call) || call.style.dim("No connections");
+  const text = connectionTable(state, call) ?? call.style.dim("No connections");
   return { data: { connections: list, total: list.length }, text };
 }
 
@@ -217,7 +217,7 @@ async function remember(call: Invocation, patch: Record<string, unknown>): Promi
 
 async function setHostname(call: Invocation): Promise<Outcome> {
   const hostname = call.arg(0, "hostname");
-  if (hostname !== "" && !HOSTNAME.test(hostname)) {
+  if (hostname !== "" && !isLabel(hostname)) {
     throw usageError(
       `Not a hostname: "${hostname}"`,
       "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome } from "../output.ts";
+import { safe, type SafeText } from "../text.ts";
 import { parseEndpointText } from "../parse.ts";
 import type { CommandSpec } from "../spec.ts";
 
@@ -27,7 +28,7 @@ async function status(call: Invocation): Promise<Outcome> {
   return { data, text: describe(call, data) };
 }
 
-function describe(call: Invocation, data: Record<string, unknown>): string {
+function describe(call: Invocation, data: Record<string, unknown>): SafeText {
   const state = data.running !== true
     ? call.style.dim("stopped")
     : data.healthy === false
@@ -38,7 +39,7 @@ function describe(call: Invocation, data: Record<string, unknown>): string {
   const bytes = number(data.store_bytes);
   const online = number(data.nodes_online);
   const total = number(data.nodes_total);
-  return `Rendezvous: ${state}\n` + fields([
+  const list = fields([
     ["Reason", data.reason],
     ["PID", data.pid],
     ["Version", data.version],
@@ -54,6 +55,7 @@ function describe(call: Invocation, data: Record<string, unknown>): string {
     ["Registry key", data.registry_key],
     ["TLS fingerprint", data.tls_fingerprint],
   ]);
+  return safe`Rendezvous: ${state}\n${list}`;
 }
 
 /** Looks at a server, running or not. */

@@ -7,7 +7,8 @@
 import { join } from "node:path";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
-import { counted, type Outcome, printable } from "../output.ts";
+import { counted, type Outcome } from "../output.ts";
+import { safe, show } from "../text.ts";
 import type { CommandSpec } from "../spec.ts";
 
 const STORE_OPTION = {
@@ -29,11 +30,9 @@ async function backup(call: Invocation): Promise<Outcome> {
   const { bytes, nodes, schema } = await tools.backup({ store, file, force });
   return {
     data: { file, store, bytes, nodes, schema },
-    text: `${printable(file)}: ${counted(nodes, "node")}, ${bytes} bytes, checked.
+    text: safe`${file}: ${counted(nodes, "node")}, ${bytes} bytes, checked.
 To restore: stop the server, put the file into a new directory as registry.db, start with --store on it.
-Daemons that pin its keys need them there, too: registry.json, tls.crt and tls.key of ${
-      printable(store)
-    }.`,
+Daemons that pin its keys need them there, too: registry.json, tls.crt and tls.key of ${store}.`,
   };
 }
 
@@ -44,14 +43,14 @@ async function importSnapshot(call: Invocation): Promise<Outcome> {
   const requireChecksum = call.options.flag("require-checksum") ?? false;
   const { counts, warnings } = await tools.import({ store, file, requireChecksum });
   if (!call.json) {
-    for (const warning of warnings) call.host.stderr.write(`warning: ${printable(warning)}\n`);
+    for (const warning of warnings) show(call.host.stderr, `warning: ${warning}`);
   }
   const list = Object.entries(counts).map(([kind, count]) =>
     `${count} ${kind.replaceAll("_", " ")}`
   ).join(", ");
   return {
     data: { file, store, counts, warnings },
-    text: `Imported into ${printable(store)}: ${list}`,
+    text: `Imported into ${store}: ${list}`,
   };
 }
 

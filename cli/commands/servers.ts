@@ -9,7 +9,14 @@ import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
 import type { LogFormat, LogLevel } from "../../platform/config.ts";
-import { oneOf, parseEndpointText, parseFingerprint, parsePort, parsePositive } from "../parse.ts";
+import {
+  oneOf,
+  parseEndpointText,
+  parseFingerprint,
+  parseHost,
+  parsePort,
+  parsePositive,
+} from "../parse.ts";
 import type { UdpKind } from "../../platform/settings.ts";
 import type { RendezvousRoleOptions } from "../roles.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
@@ -32,6 +39,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
   }
   let store: string | undefined;
   if (!isMemory) store = given ?? join((await call.settings()).home, "rendezvous");
+  const http = httpOf(call);
   const runRendezvous = await call.host.roles.rendezvous();
   const exitCode = await runRendezvous({
     registryAddr: options.text("registry-addr") ?? DEFAULT_REGISTRY_ADDR,
@@ -41,7 +49,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     adminToken: await adminTokenOf(call),
     strict: options.flag("strict") !== false,
     tls: tlsOf(call),
-    http: options.text("http"),
+    ...http,
     log: {
       level: (options.text("log-level") ?? "info") as LogLevel,
       format: (options.text("log-format") ?? "text") as LogFormat,
@@ -87,6 +95,15 @@ function tlsOf({ options }: Invocation): RendezvousRoleOptions["tls"] {
   }
   if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
   return options.flag("tls") === true ? "auto" : undefined;
+}
+
+function httpOf({ options }: Invocation): Pick<RendezvousRoleOptions, "http" | "httpAccess"> {
+  const http = options.text("http");
+  const names = options.text("http-host")?.split(",").map((text) => parseHost(text.trim())) ?? [];
+  const behindProxy = options.flag("http-behind-proxy") === true;
+  if (names.length === 0 && !behindProxy) return { http };
+  if (http === undefined) throw usageError("--http-host and --http-behind-proxy belong to --http");
+  return { http, httpAccess: { names, behindProxy } };
 }
 
 async function gateway(call: Invocation): Promise<Outcome> {
@@ -177,6 +194,15 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--http <host:port>",
       description: "TCP address of /healthz and /metrics (none); /metrics answers loopback only",
       parse: parseEndpointText,
+    },
+    {
+      flags: "--http-host <list>",
+      description:
+        "Names by which it may be asked there, comma separated (IP addresses, localhost)",
+    },
+    {
+      flags: "--http-behind-proxy",
+      description: "Believe X-Real-IP, X-Forwarded-For and Forwarded of a proxy on this machine",
     },
     {
       flags: "--log-level <level>",

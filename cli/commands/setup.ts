@@ -13,6 +13,7 @@ import type { Invocation } from "../invocation.ts";
 import { fields, type Outcome } from "../output.ts";
 import { oneOf } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
+import { lines, safe, safeJson, SafeText } from "../text.ts";
 
 async function init(call: Invocation): Promise<Outcome> {
   const { updateConfigFile } = await import("../../platform/config.ts");
@@ -40,7 +41,7 @@ async function init(call: Invocation): Promise<Outcome> {
     ["Socket", data.socket],
     ["Hostname", data.hostname],
   ]);
-  return { data, text: `${text}\nNext: pilotctl daemon start` };
+  return { data, text: safe`${text}\nNext: pilotctl daemon start` };
 }
 
 async function config(call: Invocation): Promise<Outcome> {
@@ -69,7 +70,7 @@ async function config(call: Invocation): Promise<Outcome> {
 function configText(
   settings: Settings,
   stored: readonly (readonly [string, unknown])[],
-): string {
+): SafeText {
   const { sources } = settings;
   const places = fields([
     ["home", `${settings.home}  (${sources.home})`],
@@ -83,8 +84,8 @@ function configText(
   const others = stored.filter(([key]) => !(key in sources));
   if (others.length === 0) return places;
   const text = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
-  return `${places}\n\nAlso in the config file:\n` +
-    fields(others.map(([key, value]) => [key, text(value)]));
+  const rest = fields(others.map(([key, value]) => [key, text(value)]));
+  return safe`${places}\n\nAlso in the config file:\n${rest}`;
 }
 
 async function changeConfig(
@@ -113,9 +114,9 @@ async function changeConfig(
   const list = changed.map(({ key, value }) => ({ key, value: value ?? null }));
   return {
     data: { ...list[0], changed: list, config_path: settings.configPath },
-    text: list.map(({ key, value }) =>
-      value === null ? `${key} removed` : `${key} = ${String(value)}`
-    ).join("\n"),
+    text: lines(
+      list.map(({ key, value }) => value === null ? `${key} removed` : `${key} = ${String(value)}`),
+    ),
   };
 }
 
@@ -124,13 +125,13 @@ function context(call: Invocation): Outcome {
   let root = call.command;
   while (root.parent !== null) root = root.parent;
   const all = catalog(root);
-  if (name === "") return { data: all, text: JSON.stringify(all, null, 2) };
+  if (name === "") return { data: all, text: safeJson(all, 2) };
   const entry = all.commands[name];
   if (entry === undefined) {
     throw usageError(`Unknown command "${name}"`, "See: pilotctl context");
   }
   const data = { command: name, ...entry };
-  return { data, text: JSON.stringify(data, null, 2) };
+  return { data, text: safeJson(data, 2) };
 }
 
 function version(): Outcome {
@@ -146,7 +147,7 @@ function completions(call: Invocation): Outcome {
   let root = call.command;
   while (root.parent !== null) root = root.parent;
   const script = completionScript(shell, catalog(root));
-  return { data: { shell, script }, text: script };
+  return { data: { shell, script }, text: new SafeText(script) };
 }
 
 /** Gathers the values of an option that may be given several times. */

@@ -14,15 +14,9 @@ import { gather } from "../gather.ts";
 import type { Invocation } from "../invocation.ts";
 import { counted, type Outcome } from "../output.ts";
 import { parseCount, parseDuration, parsePort } from "../parse.ts";
-import {
-  join,
-  MAX_INPUT_BYTES,
-  PAYLOAD_OPTIONS,
-  payloadFields,
-  payloadText,
-  readPayload,
-} from "../payload.ts";
+import { join, MAX_INPUT_BYTES, PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
+import { passOn, printable, show } from "../text.ts";
 import { pause } from "../wait.ts";
 
 const NEWLINE = 10;
@@ -74,7 +68,7 @@ async function converse(
   const sink = (chunk: Uint8Array) => {
     if (!call.json) {
       lastByte = chunk.at(-1);
-      return showChunk(call, chunk);
+      return passOn(call.host.stdout, chunk);
     }
     kept += chunk.length;
     if (kept > MAX_INPUT_BYTES) {
@@ -98,18 +92,13 @@ async function converse(
     }
     await conn.close({ signal });
     const { stdout } = call.host;
-    if (lastByte !== undefined && lastByte !== NEWLINE && stdout.isTerminal) stdout.write("\n");
+    if (lastByte !== undefined && lastByte !== NEWLINE && stdout.isTerminal) show(stdout, "");
     if (received === 0) call.note(`sent ${counted(sent, "byte")} (no response)`);
     return { data: { target, port, sent, ...payloadFields(join(chunks), "response") } };
   } catch (error) {
     conn.abort();
     throw error;
   }
-}
-
-function showChunk(call: Invocation, chunk: Uint8Array): void {
-  const { stdout } = call.host;
-  stdout.write(stdout.isTerminal ? payloadText(chunk, true) : chunk);
 }
 
 /** A session at the terminal: what is typed is sent, what arrives is shown, until either side ends. */
@@ -129,7 +118,7 @@ async function interact(call: Invocation, target: string, port: number): Promise
     for (;;) {
       const chunk = await conn.read({ signal });
       if (chunk === undefined) return;
-      showChunk(call, chunk);
+      passOn(call.host.stdout, chunk);
     }
   };
   try {
@@ -148,25 +137,29 @@ async function recv(call: Invocation): Promise<Outcome | undefined> {
   const count = call.options.number("count") ?? 1;
   const driver = await call.driver();
   await using listener = await driver.listen(port, { signal: call.signal });
-  return await gather(call, { count, what: `Receiving on port ${port}` }, async (seq, signal) => {
-    const conn = await listener.accept({ signal });
-    const from = formatAddress(conn.remoteAddress);
-    try {
-      const body = await readMessage(conn, signal);
-      await conn.close({ signal });
-      return {
-        data: { seq, port, from, ...payloadFields(body), bytes: body.length },
-        body,
-        label: from,
-      };
-    } catch (error) {
-      conn.abort();
-      const failure = PilotError.from(error, "connection_failed");
-      if (failure.code === "aborted") throw error;
-      const text = new TextEncoder().encode(`error: ${failure.message}`);
-      return { data: { seq, port, from, error: failure.message }, body: text, label: from };
-    }
-  });
+  return await gather(
+    call,
+    { count, what: `Receiving on port ${port}`, isRaw: true },
+    async (seq, signal) => {
+      const conn = await listener.accept({ signal });
+      const from = formatAddress(conn.remoteAddress);
+      try {
+        const body = await readMessage(conn, signal);
+        await conn.close({ signal });
+        return {
+          data: { seq, port, from, ...payloadFields(body), bytes: body.length },
+          body,
+          label: from,
+        };
+      } catch (error) {
+        conn.abort();
+        const failure = PilotError.from(error, "connection_failed");
+        if (failure.code === "aborted") throw error;
+        const text = new TextEncoder().encode(`error: ${printable(failure.message)}`);
+        return { data: { seq, port, from, error: failure.message }, body: text, label: from };
+      }
+    },
+  );
 }
 
 /** Everything a peer sends until it closes or falls silent. */
@@ -189,18 +182,22 @@ async function listen(call: Invocation): Promise<Outcome | undefined> {
   const count = call.options.number("count") ?? 0;
   const driver = await call.driver();
   await using datagrams = driver.datagrams(port);
-  return await gather(call, { count, what: `Listening on port ${port}` }, async (_seq, signal) => {
-    const datagram = await datagrams.receive({ signal });
-    if (datagram === undefined) return undefined;
-    const { source, sourcePort, data: body } = datagram;
-    const data = {
-      src_addr: formatAddress(source),
-      src_port: sourcePort,
-      ...payloadFields(body),
-      bytes: body.length,
-    };
-    return { data, body, label: `${formatAddress(source)}:${sourcePort}` };
-  });
+  return await gather(
+    call,
+    { count, what: `Listening on port ${port}`, isRaw: true },
+    async (_seq, signal) => {
+      const datagram = await datagrams.receive({ signal });
+      if (datagram === undefined) return undefined;
+      const { source, sourcePort, data: body } = datagram;
+      const data = {
+        src_addr: formatAddress(source),
+        src_port: sourcePort,
+        ...payloadFields(body),
+        bytes: body.length,
+      };
+      return { data, body, label: `${formatAddress(source)}:${sourcePort}` };
+    },
+  );
 }
 
 async function dgram(call: Invocation): Promise<Outcome> {

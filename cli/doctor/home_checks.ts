@@ -17,7 +17,8 @@ import {
 } from "../../platform/mailbox_limits.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { counted, formatBytes, printable } from "../output.ts";
+import { counted, formatBytes } from "../output.ts";
+import { printable } from "../text.ts";
 import { type Check, type CheckResult, fail, ok, skip, warn } from "./check.ts";
 
 const OTHERS_WRITE = 0o022;

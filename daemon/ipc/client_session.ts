@@ -69,6 +69,8 @@ export interface SessionHost {
   portBound(port: number, session: ClientSession): void;
   /** A client no longer binds a port. */
   portUnbound(port: number): void;
+  /** A client holds so many more bytes of a begun frame, or fewer. May end sessions, this one as well. */
+  partialChanged(delta: number): void;
   /** For the log: why a client was cut off. */
   dropped(reason: string): void;
 }
@@ -82,6 +84,11 @@ export class ClientSession {
   readonly #conns: ClientConns;
   readonly #requests: Requests;
   readonly #ports = new Set<number>();
+  readonly #openedMs = performance.now();
+  readonly #reader = new IpcFrameReader({ isReusing: true });
+  #buffer = new Uint8Array(READ_BUFFER_MIN_BYTES);
+  #hasSpoken = false;
+  #partial = { bytes: 0, sinceMs: 0 };
   #datagramBytes = 0;
   #ended = false;
   #resume: (() => void) | undefined;
@@ -112,6 +119,27 @@ export class ClientSession {
     return this.#conns.size;
   }
 
+  /** How long the client has been there without one whole frame, milliseconds; 0 once there was one, or at its end. */
+  get silentMs(): number {
+    return this.#hasSpoken || this.#ended ? 0 : performance.now() - this.#openedMs;
+  }
+
+  /** What is held of a frame that is not complete, and since when, monotonic milliseconds. */
+  get partial(): { readonly bytes: number; readonly sinceMs: number } {
+    return this.#partial;
+  }
+
+  /**
+   * Disconnects the client.
+   *
+   * @param reason Why, for the log.
+   */
+  cut(reason: string): void {
+    if (this.#ended) return;
+    this.#host.dropped(reason);
+    this.end();
+  }
+
   /** Reads and obeys until the client goes, then lets go of what it had. Never rejects. */
   async run(): Promise<void> {
     try {
@@ -121,6 +149,8 @@ export class ClientSession {
       if (!isSocketEnd(error)) this.#host.dropped(String(error));
     } finally {
       this.end();
+      this.#reader.clear();
+      this.#buffer.buffer.transfer(0);
     }
   }
 
@@ -128,6 +158,7 @@ export class ClientSession {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#notePartial(0, false);
     this.out.stop();
     try {
       this.#socket.close();
@@ -147,26 +178,39 @@ export class ClientSession {
   }
 
   async #read(): Promise<void> {
-    const reader = new IpcFrameReader({ isReusing: true });
-    let buffer = new Uint8Array(READ_BUFFER_MIN_BYTES);
+    const reader = this.#reader;
     while (!this.#ended) {
+      const buffer = this.#buffer;
       const count = await this.#socket.read(buffer);
       if (count === null) return;
       reader.push(buffer.subarray(0, count));
+      let frames = 0;
       for (;;) {
         const frame = reader.next();
         if (frame === undefined) break;
         if (frame instanceof DecodeError) {
           return this.#host.dropped(frame.message);
         }
+        frames++;
+        this.#hasSpoken = true;
         this.#take(frame.cmd, frame.payload);
         if (this.#paused) await this.#room();
         if (this.#ended) return;
       }
+      this.#notePartial(reader.bufferedBytes, frames > 0);
       if (count === buffer.length && count < READ_BUFFER_MAX_BYTES) {
-        buffer = new Uint8Array(Math.min(count * 4, READ_BUFFER_MAX_BYTES));
+        this.#buffer = new Uint8Array(Math.min(count * 4, READ_BUFFER_MAX_BYTES));
+        buffer.buffer.transfer(0); // as the reader does: garbage may stay for hours in an idle daemon
       }
     }
+  }
+
+  #notePartial(bytes: number, isNew: boolean): void {
+    const { bytes: before, sinceMs } = this.#partial;
+    if (bytes === before) return;
+    const isSame = before > 0 && !isNew;
+    this.#partial = { bytes, sinceMs: isSame ? sinceMs : performance.now() };
+    this.#host.partialChanged(bytes - before);
   }
 
   get #paused(): boolean {

@@ -7,6 +7,22 @@
 
 /** Clients connected at once; the newest reference daemon has the same bound. */
 export const MAX_CLIENTS = 1024;
+/**
+ * A client that has not sent one whole frame for this long makes room when a new one would find none, milliseconds:
+ * a program greets as soon as it is connected.
+ */
+export const SILENT_CLIENT_MS = 5_000;
+/** Refused clients that are being told why; further ones are just disconnected, so that refusing cannot be a load. */
+export const MAX_REFUSALS = 64;
+/** How long a refused client is listened to, so that it can read why, milliseconds: its first request is under way. */
+export const REFUSAL_LINGER_MS = 1_000;
+/** Least time between two lines in the log about refused clients, milliseconds. */
+export const REFUSAL_LOG_INTERVAL_MS = 10_000;
+/**
+ * Bytes of begun frames of all clients: 32 of the largest. Above it the client whose frame has been incomplete for
+ * longest is disconnected, of those that hold more than an equal share.
+ */
+export const MAX_PARTIAL_BYTES = 32 * 1024 * 1024;
 /** Connections and dials under way per client; as the newest reference daemon. */
 export const MAX_CONNS_PER_CLIENT = 4096;
 /** Ports one client may bind; a program needs a handful, a leak must not eat the port space. */

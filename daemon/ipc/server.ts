@@ -6,12 +6,20 @@
 
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import { Acceptor } from "../../platform/net/acceptor.ts";
 import { Cmd, encodeIpcFrame, encodeRecvFromHeader } from "../../protocol/ipc.ts";
 import type { Datagram } from "../stream/conn.ts";
 import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
-import { MAX_CLIENTS } from "./limits.ts";
+import {
+  MAX_CLIENTS,
+  MAX_PARTIAL_BYTES,
+  MAX_REFUSALS,
+  REFUSAL_LOG_INTERVAL_MS,
+  SILENT_CLIENT_MS,
+} from "./limits.ts";
 import { type ListeningSocket, listenSocket } from "./listen_socket.ts";
+import { refuse } from "./refusal.ts";
 import { SendQueues } from "./send_queues.ts";
 
 /** How to listen. */
@@ -22,6 +30,10 @@ export interface IpcServerOptions {
   backend: Backend;
   /** Clients at once; default 1024. */
   maxClients?: number;
+  /** After which a client without a whole frame may have to make room, milliseconds; default 5 s. */
+  silentClientMs?: number;
+  /** Bytes of begun frames of all clients; default 32 MiB. */
+  maxPartialBytes?: number;
   /** A client that takes nothing for this long while output waits is disconnected, milliseconds; default 10 s. */
   writeStallMs?: number;
   /** How often a client is probed while it is not read from, milliseconds; default 5 s. */
@@ -34,12 +46,11 @@ export interface IpcServerStats {
   readonly clients: number;
   /** Connections owned by clients, or still delivering what a gone client sent. */
   readonly connections: number;
+  /** Bytes of begun frames of all clients. */
+  readonly partialBytes: number;
   /** Datagrams that a slow client did not get. */
   readonly droppedDatagrams: number;
 }
-
-/** Wait before accepting again after a failure such as too many open files, milliseconds. */
-const ACCEPT_RETRY_MS = 100;
 
 const log = getLogger([LOG_CATEGORY, "ipc"]);
 
@@ -54,9 +65,12 @@ export class IpcServer {
   readonly #lingering = new Set<ClientSession>();
   readonly #ports = new Map<number, ClientSession>();
   readonly #host: SessionHost;
-  readonly #accepting: Promise<void>;
+  readonly #acceptor: Acceptor<Deno.UnixConn>;
+  readonly #refusals = new Set<Promise<void>>();
+  readonly #maxClients: number;
+  #partialBytes = 0;
+  #refusalToldMs = -Infinity;
   #droppedBefore = 0;
-  #retry: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
   /**
@@ -68,6 +82,7 @@ export class IpcServer {
     this.path = options.path;
     this.#options = options;
     this.#socket = socket;
+    this.#maxClients = options.maxClients ?? MAX_CLIENTS;
     this.#host = {
       backend: options.backend,
       sendQueues: new SendQueues(),
@@ -75,10 +90,14 @@ export class IpcServer {
       ...(options.pauseProbeMs === undefined ? {} : { pauseProbeMs: options.pauseProbeMs }),
       portBound: (port, session) => void this.#ports.set(port, session),
       portUnbound: (port) => void this.#ports.delete(port),
+      partialChanged: (delta) => this.#boundPartials(delta),
       dropped: (reason) => log.warn("IPC client disconnected: {reason}", { reason }),
     };
     options.backend.network.onDatagram((datagram) => this.#deliver(datagram));
-    this.#accepting = this.#accept();
+    this.#acceptor = new Acceptor({
+      ...{ role: "local socket", listener: socket.listener, log },
+      admit: (conn) => this.#admit(conn),
+    });
   }
 
   /**
@@ -108,7 +127,8 @@ export class IpcServer {
     }
     this.#sweep();
     for (const session of this.#lingering) connections += session.connCount;
-    return { clients: this.#sessions.size, connections, droppedDatagrams };
+    const partialBytes = this.#partialBytes;
+    return { clients: this.#sessions.size, connections, partialBytes, droppedDatagrams };
   }
 
   /**
@@ -122,37 +142,19 @@ export class IpcServer {
 
   async #close(): Promise<void> {
     this.#socket.remove();
-    this.#socket.listener.close();
-    this.#retry?.();
+    const accepting = this.#acceptor.close();
     this.#options.backend.network.onDatagram(() => {});
     const running = [...this.#sessions.values()];
     for (const session of this.#sessions.keys()) session.release();
     for (const session of this.#lingering) session.release();
     this.#lingering.clear();
-    await this.#accepting;
-    await Promise.all(running);
-  }
-
-  async #accept(): Promise<void> {
-    while (this.#closed === undefined) {
-      try {
-        this.#admit(await this.#socket.listener.accept());
-      } catch (error) {
-        if (this.#closed !== undefined) return;
-        const { message } = PilotError.from(error, "io_error");
-        log.error("Cannot accept an IPC client: {message}", { message });
-        await this.#pause();
-      }
-    }
+    await accepting;
+    await Promise.all([...running, ...this.#refusals]);
   }
 
   #admit(conn: Deno.UnixConn): void {
-    const limit = this.#options.maxClients ?? MAX_CLIENTS;
-    if (this.#closed !== undefined || this.#sessions.size >= limit) {
-      log.warn("IPC client refused: {limit} are connected", { limit });
-      conn.close();
-      return;
-    }
+    if (this.#closed !== undefined) return conn.close();
+    if (this.#sessions.size >= this.#maxClients && !this.#makeRoom()) return this.#refuse(conn);
     const session = new ClientSession(conn, this.#host);
     const running = session.run().then(() => {
       this.#sessions.delete(session);
@@ -165,21 +167,53 @@ export class IpcServer {
     this.#sessions.set(session, running);
   }
 
+  /** A client that never said anything goes for a new one. */
+  #makeRoom(): boolean {
+    const leastMs = this.#options.silentClientMs ?? SILENT_CLIENT_MS;
+    for (const session of this.#sessions.keys()) { // the oldest first
+      if (session.silentMs < leastMs || session.silentMs === 0) continue;
+      session.cut("it has sent nothing, and another client needs its place");
+      return true;
+    }
+    return false;
+  }
+
+  #refuse(conn: Deno.UnixConn): void {
+    const limit = this.#maxClients;
+    const nowMs = performance.now();
+    if (nowMs - this.#refusalToldMs >= REFUSAL_LOG_INTERVAL_MS) {
+      this.#refusalToldMs = nowMs;
+      log.warn("IPC client refused: {limit} are connected", { limit });
+    }
+    if (this.#refusals.size >= MAX_REFUSALS) return conn.close();
+    const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
+    const refusal = refuse(conn, error).finally(() => this.#refusals.delete(refusal));
+    this.#refusals.add(refusal);
+  }
+
+  /** Ends those who hold most for longest while all together hold too much. */
+  #boundPartials(delta: number): void {
+    this.#partialBytes += delta;
+    const limit = this.#options.maxPartialBytes ?? MAX_PARTIAL_BYTES;
+    // Somebody holds more than an equal share while all together hold more than the whole.
+    const share = limit / this.#maxClients;
+    while (delta > 0 && this.#partialBytes > limit) {
+      let oldest: ClientSession | undefined;
+      for (const session of this.#sessions.keys()) {
+        if (session.partial.bytes <= share) continue;
+        if (oldest === undefined || session.partial.sinceMs < oldest.partial.sinceMs) {
+          oldest = session;
+        }
+      }
+      if (oldest === undefined) return; // their sessions are about to end
+      oldest.cut("its frame is not complete, and all clients together hold too much of such");
+    }
+  }
+
   #sweep(): void {
     for (const session of this.#lingering) {
       if (session.connCount === 0) this.#lingering.delete(session);
     }
-  }
-
-  /** Cut short by {@linkcode close}. */
-  async #pause(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ACCEPT_RETRY_MS);
-      this.#retry = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   #deliver(datagram: Datagram): void {

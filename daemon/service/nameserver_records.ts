@@ -5,12 +5,12 @@
  * @module
  */
 
-import { formatAddress } from "../../protocol/address.ts";
-import type {
-  NameProvider,
-  NameQuestion,
-  NameRecord,
-  NameReply,
+import {
+  isPlainName,
+  type NameProvider,
+  type NameQuestion,
+  type NameRecord,
+  type NameReply,
 } from "../../protocol/nameserver.ts";
 
 /** A record is forgotten this long after its last registration, milliseconds (rendezvous.md §11). */
@@ -21,6 +21,10 @@ export const MAX_NAME_RECORDS = 16_384;
 export const MAX_NAME_RECORDS_PER_NODE = 64;
 /** Providers of one service in a nameserver: so many of the longest names fit into one reply of 65 535 bytes. */
 export const MAX_NAME_PROVIDERS = 200;
+
+/** For names that could be taken for others. */
+const BAD_NAME =
+  "invalid name: use lowercase letters, digits, inner hyphens, and dots between labels";
 
 /** Who asks for a registration. */
 export interface NameCaller {
@@ -73,6 +77,7 @@ export class NameRecords {
       const what = record.type === "A" ? "address" : "service";
       return `cannot register ${what} for another node`;
     }
+    if (!isPlainName(record.name)) return BAD_NAME;
     const held = this.#find(record, now);
     if (held !== undefined && held.owner !== caller.node && !mayTakeOver(held, caller)) {
       return `name "${record.name}" is registered by another node`;
@@ -191,9 +196,12 @@ function tableOf(what: NameQuestion | NameRecord): string {
   return what.type === "S" ? `S ${what.network} ${what.port}` : what.type;
 }
 
-/** A provider is known by its address, so that one that calls itself otherwise is not listed twice. */
+/**
+ * A provider is known by its node, so that one that calls itself otherwise, or claims addresses in networks that nobody
+ * has seen it in, has one place in a list.
+ */
 function keyOf(record: NameRecord): string {
-  return record.type === "S" ? formatAddress(record.address) : record.name;
+  return record.type === "S" ? String(record.address.node) : record.name;
 }
 
 /** Two records of one table and key. */

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { readTextFile, writeFileAtomic } from "../../platform/files.ts";
 import { type Address, formatAddress, MAX_PORT, parseAddress } from "../../protocol/address.ts";
-import { isName } from "../../protocol/nameserver.ts";
+import { isPlainName } from "../../protocol/nameserver.ts";
 import type { Clock } from "../clock.ts";
 import type { HeldName, NameRecords } from "./nameserver_records.ts";
 
@@ -17,7 +17,7 @@ import type { HeldName, NameRecords } from "./nameserver_records.ts";
 const SAVE_DELAY_MS = 5_000;
 
 const number16 = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_PORT));
-const name = v.pipe(v.string(), v.check(isName));
+const name = v.pipe(v.string(), v.check(isPlainName));
 const address = v.pipe(
   v.string(),
   v.rawTransform(({ dataset, addIssue, NEVER }): Address => {

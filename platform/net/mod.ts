@@ -1,9 +1,10 @@
 /**
- * The daemon's UDP socket in its forms.
+ * Sockets: the daemon's UDP socket in its forms, and accepting connections.
  *
  * @module
  */
 
+export { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 export { openUdpSocket, type UdpOptions } from "./open.ts";
 export { MAX_QUEUED_SENDS, PortableUdpSocket } from "./portable.ts";
 export {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { replaceUnsafe } from "../text.ts";
 import type { HandshakeType } from "./message.ts";
 
 /** Trusted peers kept; every one is re-reported to the registry at a start. */
@@ -99,15 +100,11 @@ export interface Statement {
 }
 
 /**
- * Makes text from a stranger fit to be stored and shown: no control characters (they steer terminals), bounded.
+ * Makes text from a stranger fit to be stored and shown: no unsafe characters (they steer terminals), bounded.
  *
  * @param text Any text.
- * @returns At most {@linkcode JUSTIFICATION_MAX_CHARS} characters, control and direction characters as spaces.
+ * @returns At most {@linkcode JUSTIFICATION_MAX_CHARS} characters, unsafe ones (`text.ts`) as spaces.
  */
 export function cleanText(text: string): string {
-  return text.slice(0, JUSTIFICATION_MAX_CHARS).toWellFormed()
-    .replace(
-      /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
-      " ",
-    );
+  return replaceUnsafe(text.slice(0, JUSTIFICATION_MAX_CHARS).toWellFormed(), () => " ");
 }

@@ -10,14 +10,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "../../platform/log.ts";
-import { isLoopbackIp, parseIp } from "../../protocol/ip.ts";
-import { Acceptor } from "../acceptor.ts";
+import { Acceptor } from "../../platform/net/acceptor.ts";
+import { boundAddress, listenTcp } from "../listen.ts";
 import type { Clock } from "../clock.ts";
-import { sourceOf } from "../source.ts";
 import { TcpDuplex } from "../tcp_duplex.ts";
 import type { View } from "../view.ts";
 import { health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
+import { isFromHere, isHostAllowed } from "./origin.ts";
 
 /**
  * Simultaneous connections, about 50 KB each. A new one takes the place of the oldest: who asks now is answered,
@@ -31,8 +31,18 @@ export const MAX_HTTP_HEAD_BYTES = 8_192;
 /** Longest wait for answers that have begun when the server ends, milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
 
+/** To whom the server answers what. */
+export interface HttpAccess {
+  /** Names, without port, by which clients may ask besides IP addresses and `localhost`; default none. */
+  readonly names?: readonly string[] | undefined;
+  /** A proxy on this machine names its clients in headers, which are believed; default false. */
+  readonly behindProxy?: boolean | undefined;
+}
+
 /** What a server is made of. */
 export interface HttpServerOptions {
+  /** Who may ask. */
+  readonly access?: HttpAccess | undefined;
   /** Listen address, see `listenOn`. */
   readonly addr: string;
   readonly clock: Clock;
@@ -67,8 +77,9 @@ export class HttpServer {
   readonly addr: string;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #access: HttpAccess;
   readonly #server: Server;
-  readonly #acceptor: Acceptor;
+  readonly #acceptor: Acceptor<Deno.TcpConn>;
   /** Connections, the oldest first. */
   readonly #clients: Map<Duplex, Client> = new Map();
   #view: View | undefined;
@@ -82,18 +93,20 @@ export class HttpServer {
    * @param options Where.
    * @throws {PilotError} As `listenOn`.
    */
-  constructor({ addr, clock, log }: HttpServerOptions) {
+  constructor({ addr, clock, log, access = {} }: HttpServerOptions) {
+    this.#access = access;
     this.#clock = clock;
     this.#log = log;
     this.#server = createServer(
       { maxHeaderSize: MAX_HTTP_HEAD_BYTES },
       (request, response) => void this.#respond(request, response),
     );
+    const listener = listenTcp("HTTP server", addr);
+    this.addr = boundAddress(listener.addr);
     this.#acceptor = new Acceptor({
-      ...{ role: "HTTP server", addr, log },
+      ...{ role: "HTTP server", listener, log },
       admit: (conn) => this.#admit(conn),
     });
-    this.addr = this.#acceptor.addr;
   }
 
   /** What is looked at from now on. */
@@ -150,14 +163,18 @@ export class HttpServer {
     response.end(body);
   }
 
-  async #answer({ method, url, headers }: IncomingMessage, hostname: string): Promise<Answer> {
+  async #answer(request: IncomingMessage, hostname: string): Promise<Answer> {
+    const { method, url, headers, rawHeaders } = request;
+    const { names = [], behindProxy = false } = this.#access;
+    if (!isHostAllowed(rawHeaders, names)) {
+      return text("not a name of this server, see --http-host", 403);
+    }
     const path = URL.parse(url ?? "", BASE)?.pathname;
     const view = this.#view;
     if (path !== "/healthz" && path !== "/metrics") return text("not found", 404);
     if (method !== "GET" && method !== "HEAD") return text("method not allowed", 405);
     if (view === undefined) return text("starting", 503);
-    const realIp = headers["x-real-ip"];
-    const isLocal = isFromHere(hostname, realIp === undefined ? null : String(realIp));
+    const isLocal = isFromHere(hostname, headers, behindProxy);
     if (path === "/healthz") {
       const { status, body } = await health(view, isLocal);
       return { status, body: JSON.stringify(body), type: "application/json" };
@@ -189,24 +206,6 @@ export class HttpServer {
       };
       end(({ state }) => state !== "asking");
     });
-  }
-}
-
-/**
- * Does a request come from this machine? Behind a proxy on this machine its `X-Real-IP` is judged instead, so that
- * outsiders do not pass; from elsewhere the header counts for nothing.
- *
- * @param hostname Source address of the connection.
- * @param realIp The header.
- * @returns True for loopback.
- */
-export function isFromHere(hostname: string, realIp: string | null): boolean {
-  if (!isLoopbackIp(sourceOf(hostname).bytes)) return false;
-  if (realIp === null) return true;
-  try {
-    return isLoopbackIp(parseIp(realIp.trim()));
-  } catch {
-    return false; // a header that names no address names none of ours
   }
 }
 

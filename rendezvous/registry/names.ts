@@ -6,10 +6,10 @@
 
 import { Buffer } from "node:buffer";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
+import { isLabel } from "../../protocol/label.ts";
 import { RegistryFailure } from "./failure.ts";
 import { MAX_HOSTNAME, MAX_TAG, MAX_TAGS } from "./limits.ts";
 
-const LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 const RESERVED_HOSTNAMES = new Set(["localhost", "backbone", "broadcast"]);
 /** 32 bytes in base64: 43 digits and one padding character. */
 const KEY_TEXT = /^[A-Za-z0-9+/]{43}=$/;
@@ -24,7 +24,7 @@ export function hostnameProblem(hostname: string): string | undefined {
   if (hostname.length > MAX_HOSTNAME) {
     return `invalid hostname: too long (max ${MAX_HOSTNAME} chars)`;
   }
-  if (!LABEL.test(hostname)) {
+  if (!isLabel(hostname)) {
     return "invalid hostname: use lowercase letters, digits and inner hyphens";
   }
   if (RESERVED_HOSTNAMES.has(hostname)) {
@@ -52,7 +52,7 @@ export function cleanTags(tags: readonly string[]): string[] {
         `tag "${tag.slice(0, MAX_TAG)}" too long (max ${MAX_TAG} chars)`,
       );
     }
-    if (!LABEL.test(tag)) {
+    if (!isLabel(tag)) {
       throw new RegistryFailure(
         `invalid tag "${tag}": use lowercase letters, digits and inner hyphens`,
       );

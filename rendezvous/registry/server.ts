@@ -6,7 +6,8 @@
 
 import { createSecureContext, type SecureContext } from "node:tls";
 import { isLoopbackIp } from "../../protocol/ip.ts";
-import { Acceptor } from "../acceptor.ts";
+import { Acceptor } from "../../platform/net/acceptor.ts";
+import { boundAddress, listenTcp } from "../listen.ts";
 import { sourceOf } from "../source.ts";
 import type { RegistryCore } from "./core.ts";
 import { type Peer, ProvenNodes } from "./handler.ts";
@@ -42,7 +43,7 @@ export class RegistryServer implements SessionHost {
   readonly core: RegistryCore;
   /** Where it listens, `host:port`. */
   readonly addr: string;
-  readonly #acceptor: Acceptor;
+  readonly #acceptor: Acceptor<Deno.TcpConn>;
   readonly #context: SecureContext | undefined;
   readonly #limits: Required<ServerLimits>;
   readonly #sessions: Map<Session, Promise<void>> = new Map();
@@ -66,11 +67,12 @@ export class RegistryServer implements SessionHost {
       const { cert, key } = options.tls;
       this.#context = createSecureContext({ cert, key });
     }
+    const listener = listenTcp("registry", options.addr);
+    this.addr = boundAddress(listener.addr);
     this.#acceptor = new Acceptor({
-      ...{ role: "registry", addr: options.addr, log: this.core.log },
+      ...{ role: "registry", listener, log: this.core.log },
       admit: (conn) => this.#admit(conn),
     });
-    this.addr = this.#acceptor.addr;
   }
 
   /** Open connections. */

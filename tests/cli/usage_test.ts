@@ -3,7 +3,7 @@ import { catalog } from "../../cli/catalog.ts";
 import { completionScript } from "../../cli/completions.ts";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { buildProgram } from "../../cli/main.ts";
-import type { CliHost } from "../../cli/main.ts";
+import type { CliHost, RendezvousRoleOptions } from "../../cli/main.ts";
 import { at, run, runJson } from "./support.ts";
 
 const { root } = buildProgram({ stdout: { isTerminal: false, write() {} } } as unknown as CliHost);
@@ -163,4 +163,25 @@ Deno.test("completion scripts are accepted by bash and know commands and flags",
     "register",
   ]);
   assert.match(completionScript("fish", catalog(root)), /complete -c pilotctl .* -a ping /);
+});
+
+Deno.test("options about the HTTP endpoint need one, and its names are names", async () => {
+  for (const flag of [["--http-host", "a.example"], ["--http-behind-proxy"]]) {
+    const { code, stderr } = await run(["rendezvous", "--memory", ...flag]);
+    assert.equal(code, 2);
+    assert.match(stderr, /belong to --http/);
+  }
+  const named = ["rendezvous", "--memory", "--http", "127.0.0.1:0", "--http-host"];
+  for (const name of ["a.example:80", "http://a.example", "", "a b"]) {
+    assert.equal((await run([...named, name])).code, 2, name);
+  }
+  let given: unknown;
+  const rendezvous = () =>
+    Promise.resolve((options: RendezvousRoleOptions) => {
+      given = options.httpAccess;
+      return Promise.resolve(0);
+    });
+  const host = { roles: { rendezvous } as unknown as CliHost["roles"] };
+  await run([...named, "a.example, b", "--http-behind-proxy"], { host });
+  assert.deepEqual(given, { names: ["a.example", "b"], behindProxy: true });
 });

@@ -22,12 +22,12 @@ Deno.test("an agent with --nameserver serves names to those it trusts, and keeps
     (error: { code?: string }) => error.code === "connection_refused",
   );
 
-  const registered = await world.cli("alice", "name", "register", "ns", "A", "Printer");
+  const registered = await world.cli("alice", "name", "register", "ns", "A", "printer");
   assert.equal(registered.code, 0, registered.stderr);
   const address = await alice.driver.address();
   const names = bob.driver.names("ns");
-  assert.deepEqual(await names.queryAddress("Printer"), address);
-  await assert.rejects(names.registerAddress("Printer"), { code: "denied" });
+  assert.deepEqual(await names.queryAddress("printer"), address);
+  await assert.rejects(names.registerAddress("printer"), { code: "denied" });
   await assert.rejects(names.registerAddress("Other", { address }), { code: "denied" });
   await assert.rejects(names.queryAddress("Other"), { code: "not_found" });
   await alice.driver.names("ns").registerService({ name: "web", network: 0, port: 8080 });
@@ -46,7 +46,7 @@ Deno.test("an agent with --nameserver serves names to those it trusts, and keeps
   });
   await server.kill("SIGKILL");
   await server.start();
-  assert.deepEqual(await names.queryAddress("Printer"), address);
+  assert.deepEqual(await names.queryAddress("printer"), address);
   const providers = await names.queryService(0, 8080);
   assert.deepEqual(
     providers.map(({ address }) => address.node).sort(),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { replaceUnsafe } from "../../protocol/text.ts";
 import { configureLog, getLogger, LOG_CATEGORY, resetLog } from "../../platform/log.ts";
 
 Deno.test("configureLog writes key=value lines from the chosen level up", () => {
@@ -41,4 +42,37 @@ Deno.test("log values cannot forge further lines", () => {
     resetLog();
   }
   assert.equal(lines.join("").trimEnd().split("\n").length, 1);
+});
+
+/** C1, direction, invisible, line separator, tag. */
+const HOSTILE = "x\u009b2J\u202e\u200b\u2028\u{e0041}";
+const ESCAPED = "x\\u009b2J\\u202e\\u200b\\u2028\\udb40\\udc41";
+
+for (const format of ["text", "json"] as const) {
+  Deno.test(`log values cannot steer a terminal (${format})`, () => {
+    const lines: string[] = [];
+    configureLog({ format, write: (line) => lines.push(line) });
+    try {
+      getLogger(LOG_CATEGORY).info("handshake", { why: HOSTILE });
+    } finally {
+      resetLog();
+    }
+    assert.ok(lines[0]!.includes(ESCAPED), lines[0]);
+    assert.equal(replaceUnsafe(lines[0]!), lines[0]!.replace("\n", "?"));
+    if (format === "json") assert.equal(JSON.parse(lines[0]!).why, HOSTILE);
+  });
+}
+
+Deno.test("announce and announceTrouble print one harmless line", async () => {
+  const log = new URL("../../platform/log.ts", import.meta.url);
+  const code = `import { announce, announceTrouble } from ${JSON.stringify(log)};
+    announce(JSON.stringify(Deno.args[0]));
+    announceTrouble("gateway: " + Deno.args[0] + "\\nforged");`;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const args = ["eval", `--config=${config}`, "--ext=ts", code, HOSTILE];
+  const output = await new Deno.Command(Deno.execPath(), { args }).output();
+  const [stdout, stderr] = [output.stdout, output.stderr].map((b) => new TextDecoder().decode(b));
+  assert.equal(stdout, `"${ESCAPED}"\n`);
+  assert.equal(JSON.parse(stdout!), HOSTILE);
+  assert.equal(stderr, `gateway: ${ESCAPED}\\u000aforged\n`);
 });

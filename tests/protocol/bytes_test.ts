@@ -133,3 +133,28 @@ Deno.test("ByteReader fails for good when a read passes the end", () => {
   assert.equal(reader.u8(), 0);
   assert.equal(reader.rest().length, 0);
 });
+
+Deno.test("ByteQueue that reuses buffers gives memory back when it grows and when it is cleared", () => {
+  for (const isReusing of [true, false]) {
+    const queue = new ByteQueue(isReusing);
+    const buffers: ArrayBufferLike[] = [];
+    const see = () => {
+      const view = queue.take(1); // of the own buffer
+      buffers.push(view.buffer);
+    };
+    queue.push(new Uint8Array(1_000));
+    queue.own(1_000_000);
+    see();
+    queue.push(new Uint8Array(100_000));
+    queue.own(1_000_000);
+    see();
+    assert.notEqual(buffers[0], buffers[1]);
+    const sizes = () => buffers.map(({ byteLength }) => byteLength > 0);
+    assert.deepEqual(sizes(), [!isReusing, true]);
+    queue.clear();
+    assert.deepEqual(sizes(), [!isReusing, !isReusing]);
+    assert.equal(queue.length, 0);
+    queue.push(Uint8Array.of(7));
+    assert.deepEqual(queue.take(1), Uint8Array.of(7));
+  }
+});

@@ -55,6 +55,20 @@ for (const mode of MODES) {
   });
 }
 
+Deno.test("Subscription drops events of topics that were not subscribed, unless all were", async () => {
+  for (const [topic, expected] of [["news", "wanted"], ["*", "forged"]] as const) {
+    await using daemon = new FakeDaemon();
+    const { driver, client } = await daemon.connect();
+    const opening = driver.subscribe(TARGET, topic);
+    const stream = await client.acceptDial(6);
+    const subscription = await opening;
+    stream.write(encodeEvent({ topic: "other", payload: bytes("forged") }));
+    stream.write(encodeEvent({ topic: "news", payload: bytes("wanted") }));
+    assert.equal(text((await subscription.next())?.payload), expected);
+    await subscription.close();
+  }
+});
+
 Deno.test("Driver.publish reports an event that was not delivered", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();

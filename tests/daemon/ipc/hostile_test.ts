@@ -7,6 +7,8 @@ import {
   IPC_MAX_FRAME_BYTES,
   IPC_SEND_WINDOW_BYTES,
 } from "../../../protocol/ipc.ts";
+import { MAX_REFUSALS } from "../../../daemon/ipc/limits.ts";
+import { connect } from "../../../sdk/mod.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { equalBytes } from "../../../protocol/crypto/base64.ts";
 import { pattern } from "../service/exchange_peer.ts";
@@ -126,12 +128,124 @@ Deno.test("clients above the limit are refused", async () => {
     await client.expect(Cmd.HealthOk);
   }
   using three = await rig.connect();
+  await three.send(Cmd.Hello);
+  assert.equal(await three.expectError(), "too many clients: 2 are connected");
   assert.equal(await three.next(), undefined);
   two.close();
   await until(() => rig.server.clientCount === 1, "room again");
   using four = await rig.connect();
   await four.send(Cmd.Health);
   await four.expect(Cmd.HealthOk);
+});
+
+Deno.test("a client that is refused learns it through the SDK, with a hint", async () => {
+  await using rig = await startRig({ maxClients: 1 });
+  using one = await rig.connect();
+  await one.send(Cmd.Health);
+  await one.expect(Cmd.HealthOk);
+  await assert.rejects(connect({ socket: rig.server.path }), {
+    name: "PilotError",
+    code: "limit_exceeded",
+    message: /too many clients: 1 are connected/,
+    hint: /End programs/,
+  });
+});
+
+Deno.test("more clients than are told why are disconnected, and all of them end", async () => {
+  await using rig = await startRig({ maxClients: 1 });
+  using one = await rig.connect();
+  await one.send(Cmd.Health);
+  await one.expect(Cmd.HealthOk);
+  const refused = [];
+  for (let n = 0; n < MAX_REFUSALS + 10; n++) refused.push(await rig.connect());
+  let told = 0;
+  for (const client of refused) {
+    const frame = await client.next();
+    if (frame === undefined) continue;
+    told++;
+    assert.equal(frame.cmd, Cmd.Error);
+    assert.equal(await client.next(), undefined);
+  }
+  assert.equal(told, MAX_REFUSALS);
+  assert.equal(rig.server.clientCount, 1);
+});
+
+Deno.test("clients that never say anything make room, the oldest first, and others do not", async () => {
+  await using rig = await startRig({ maxClients: 3, silentClientMs: 1 });
+  using speaking = await rig.connect();
+  await speaking.send(Cmd.Health);
+  await speaking.expect(Cmd.HealthOk);
+  using half = await rig.connect();
+  await half.raw(hex("000fffff 06"));
+  using silent = await rig.connect();
+  await until(() => rig.server.clientCount === 3, "all are there");
+  await new Promise((resolve) => setTimeout(resolve, 5)); // older than 1 ms
+  using first = await rig.connect();
+  await first.send(Cmd.Health);
+  await first.expect(Cmd.HealthOk);
+  assert.equal(await half.next(), undefined);
+  using second = await rig.connect();
+  await second.send(Cmd.Health);
+  await second.expect(Cmd.HealthOk);
+  assert.equal(await silent.next(), undefined);
+  using third = await rig.connect();
+  assert.match(await third.expectError(), /too many clients/);
+  await speaking.send(Cmd.Health);
+  await speaking.expect(Cmd.HealthOk);
+});
+
+Deno.test("a new client does not push out one that had no time to speak", async () => {
+  await using rig = await startRig({ maxClients: 1 });
+  using one = await rig.connect();
+  await until(() => rig.server.clientCount === 1, "it is there");
+  using two = await rig.connect();
+  assert.match(await two.expectError(), /too many clients/);
+  await one.send(Cmd.Health);
+  await one.expect(Cmd.HealthOk);
+});
+
+Deno.test("begun frames of all clients have one bound: the oldest of the large ones goes", async () => {
+  const kib = 1024;
+  await using rig = await startRig({ maxClients: 10, maxPartialBytes: 1000 * kib });
+  const begin = async (bytes: number) => {
+    const client = await rig.connect();
+    const frame = new Uint8Array(bytes);
+    frame.set(hex("00100000 06"));
+    await client.raw(frame);
+    return client;
+  };
+  const small = await begin(50 * kib);
+  const large = [];
+  for (let n = 0; n < 3; n++) large.push(await begin(300 * kib));
+  // Each has arrived when a client behind it is answered.
+  using honest = await rig.connect();
+  const roundTrip = async () => {
+    await honest.send(Cmd.Health);
+    await honest.expect(Cmd.HealthOk);
+  };
+  await roundTrip();
+  assert.equal(rig.server.clientCount, 5);
+  await begin(300 * kib);
+  assert.equal(await large[0]!.next(), undefined, "the oldest large one is cut off");
+  await roundTrip();
+  assert.equal(rig.server.clientCount, 5);
+  assert.equal(rig.server.stats.partialBytes, (50 + 3 * 300) * kib);
+  for (const client of [small, ...large]) client.close();
+  await until(() => rig.server.stats.partialBytes === 300 * kib, "what went is not counted");
+});
+
+Deno.test("frames that are completed are no begun frames any more", async () => {
+  await using rig = await startRig({ maxPartialBytes: 1024 * 1024 });
+  for (let n = 0; n < 5; n++) {
+    using client = await rig.connect();
+    const frame = new Uint8Array(900 * 1024);
+    new DataView(frame.buffer).setUint32(0, frame.length - 4);
+    frame[4] = 0x7e; // unknown: answered with an error
+    await client.raw(frame.subarray(0, 500_000));
+    await client.raw(frame.subarray(500_000));
+    await client.expectError();
+    assert.equal(rig.server.stats.partialBytes, 0);
+  }
 });
 
 Deno.test("a client may bind 256 ports", async () => {

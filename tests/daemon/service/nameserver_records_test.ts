@@ -72,8 +72,7 @@ Deno.test("a name that another node holds is refused until it expires", () => {
   });
   assert.equal(records.register(a("x", 3), by(3), NAME_TTL_MS), undefined);
   assert.equal(records.size, 1);
-  // Names of addresses, networks and services do not meet; upper and lower case differ.
-  assert.equal(records.register(a("X", 4), by(4), 0), undefined);
+  // Names of addresses, networks and services do not meet.
   assert.equal(records.register(n("x", 1), by(4), 0), undefined);
   assert.equal(records.register(s("x", 4), by(4), 0), undefined);
 });
@@ -99,6 +98,36 @@ Deno.test("a network name belongs to its first registrant, and to who runs the n
   assert.match(String(records.register(n("old", 3), by(2), 0)), /another node/);
 });
 
+Deno.test("names that could be taken for others are refused, whatever they name", () => {
+  const records = new NameRecords();
+  const refused = [
+    ...["SVC", "Svc", "svc.", ".svc", "a..b", "..", ".", "-", "-a", "a-", "a.-b", "a_b"],
+    ...["svc\u200b", "svc\u202e", "\u0455vc", "é", "x".repeat(64), "x.".repeat(126) + "yyy"],
+  ];
+  for (const name of refused) {
+    for (const record of [a(name, 2), n(name, 1), s(name, 2)]) {
+      assert.match(String(records.register(record, by(2), 0)), /^invalid name: /, name);
+    }
+  }
+  assert.equal(records.size, 0);
+  for (const name of ["svc", "a.b-c.d", "5", "x".repeat(63), "x.".repeat(126) + "y"]) {
+    assert.equal(records.register(a(name, 2), by(2), 0), undefined, name);
+  }
+});
+
+Deno.test("a node has one place among the providers of a service, whatever networks it claims", () => {
+  const records = new NameRecords();
+  const claimed = (network: number): NameRecord => {
+    return { type: "S", name: "x", address: { network, node: 2 }, network: 9, port: 80 };
+  };
+  for (let network = 0; network < 200; network++) {
+    assert.equal(records.register(claimed(network), by(2), 0), undefined);
+  }
+  assert.equal(records.size, 1);
+  const reply = records.query({ type: "S", network: 9, port: 80 }, 0);
+  assert.deepEqual(reply, { kind: "S", providers: [claimed(199)] });
+});
+
 Deno.test("a provider that registers again is listed once, under its last name", () => {
   const records = new NameRecords();
   records.register(s("one", 2), by(2), 0);
@@ -122,7 +151,7 @@ Deno.test("what one node registers, all together and the providers of a service 
   assert.equal(records.register(a("more", 2), by(2), NAME_TTL_MS), undefined);
 
   const providers = new NameRecords();
-  const name = "n".repeat(MAX_NAME_BYTES);
+  const name = `${"n.".repeat((MAX_NAME_BYTES - 1) / 2)}n`;
   for (let i = 0; i < MAX_NAME_PROVIDERS; i++) {
     const node = 0xfffffff0 - i;
     assert.equal(providers.register(s(name, node, 0, 65535), by(node), 0), undefined);

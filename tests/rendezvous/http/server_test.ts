@@ -1,8 +1,9 @@
 /** Health and metrics over HTTP (rendezvous.md §9). */
 
 import assert from "node:assert/strict";
+import { get as httpGet } from "node:http";
+import { isFromHere, isHostAllowed } from "../../../rendezvous/http/origin.ts";
 import { challenges } from "../../../protocol/registry.ts";
-import { isFromHere } from "../../../rendezvous/http/server.ts";
 import { RequestCounters } from "../../../rendezvous/registry/counters.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import {
@@ -142,10 +143,14 @@ Deno.test("native requests of the binary mode count as their JSON forms", () =>
 
 Deno.test("GET /metrics is for this machine only, everything else is not found", () =>
   withHttp(async (server) => {
-    const real = (ip: string) => ({ headers: { "x-real-ip": ip } });
-    assert.equal((await get(server, "/metrics", real("192.0.2.1"))).status, 403);
-    assert.equal((await get(server, "/metrics", real("rubbish"))).status, 403);
-    assert.equal((await get(server, "/metrics", real("127.0.0.1"))).status, 200);
+    for (const ip of ["192.0.2.1", "rubbish", "127.0.0.1"]) {
+      assert.equal(
+        (await get(server, "/metrics", { headers: { "x-real-ip": ip } })).status,
+        403,
+        ip,
+      );
+    }
+    assert.equal((await get(server, "/metrics")).status, 200);
     for (const path of ["/", "/metrics/", "/healthz/x", "/debug/pprof/", "/%00"]) {
       assert.equal((await get(server, path)).status, 404, path);
     }
@@ -153,16 +158,88 @@ Deno.test("GET /metrics is for this machine only, everything else is not found",
     assert.equal((await get(server, "/healthz", { method: "DELETE" })).status, 405);
   }));
 
-Deno.test("isFromHere believes X-Real-IP only from this machine", () => {
-  assert.ok(isFromHere("127.0.0.1", null));
-  assert.ok(isFromHere("::1", null));
-  assert.ok(isFromHere("::ffff:127.0.0.1", null));
-  assert.ok(isFromHere("127.0.0.1", " ::1 "));
-  assert.ok(!isFromHere("127.0.0.1", "192.0.2.1"));
-  assert.ok(!isFromHere("127.0.0.1", ""));
-  assert.ok(!isFromHere("127.0.0.1", "127.0.0.1, 192.0.2.1"));
-  assert.ok(!isFromHere("192.0.2.1", "127.0.0.1"));
-  assert.ok(!isFromHere("192.0.2.1", null));
+/** A request with a Host header of choice, which `fetch` does not let one choose. */
+function ask(server: Rendezvous, path: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    httpGet(`http://${server.facts.http}${path}`, { agent: false, headers }, (response) => {
+      response.resume();
+      response.on("end", () => resolve(response.statusCode!));
+    }).on("error", reject);
+  });
+}
+
+Deno.test("the HTTP server answers to addresses, localhost and its own names only", async () => {
+  const httpAccess = { names: ["Rendezvous.example"] };
+  await using server = await start({ http: "127.0.0.1:0", httpAccess });
+  const cases: [string, number][] = [
+    ["127.0.0.1", 200],
+    ["127.0.0.1:9100", 200],
+    ["[::1]:9100", 200],
+    ["localhost:9100", 200],
+    ["rendezvous.EXAMPLE:9100", 200],
+    ["evil.example:9100", 403],
+    ["rendezvous.example.evil.example", 403],
+    ["127.0.0.1.evil.example", 403],
+    ["127.1", 403],
+  ];
+  for (const [host, status] of cases) {
+    for (const path of ["/healthz", "/metrics"]) {
+      assert.equal(await ask(server, path, { host }), status, `${host} ${path}`);
+    }
+  }
+  assert.equal(await ask(server, "/none", { host: "evil.example" }), 403);
+});
+
+Deno.test("isHostAllowed wants every Host header right, and takes none for no browser's", () => {
+  assert.ok(isHostAllowed([], []));
+  assert.ok(isHostAllowed(["Accept", "host", "HOST", "[2001:db8::1]"], []));
+  assert.ok(!isHostAllowed(["Host", ""], []));
+  assert.ok(!isHostAllowed(["Host", "localhost", "host", "evil.example"], []));
+  for (const host of ["[evil]", "[::1]evil:1", "localhost:1:2", "a b", "localhost.evil.example"]) {
+    assert.ok(!isHostAllowed(["Host", host], []), host);
+  }
+});
+
+Deno.test("what has passed a proxy is not from this machine, unless a proxy here says so", async () => {
+  const clock = new TestClock();
+  await using bare = await start({ clock, http: "127.0.0.1:0" });
+  const httpAccess = { behindProxy: true };
+  await using proxied = await start({ clock, http: "127.0.0.1:0", httpAccess });
+  const cases: [Record<string, string>, bare: number, proxied: number][] = [
+    [{}, 200, 200],
+    [{ "x-forwarded-for": "192.0.2.1" }, 403, 403],
+    [{ "x-forwarded-for": "127.0.0.1" }, 403, 200],
+    [{ "x-forwarded-for": "127.0.0.1, 192.0.2.1" }, 403, 403],
+    [{ "x-real-ip": "127.0.0.1" }, 403, 200],
+    [{ "x-real-ip": "127.0.0.1", "x-forwarded-for": "192.0.2.1" }, 403, 403],
+    [{ "x-real-ip": "" }, 403, 403],
+    [{ "x-real-ip": "rubbish" }, 403, 403],
+    [{ forwarded: "for=192.0.2.1;proto=https" }, 403, 403],
+    [{ forwarded: 'proto=https;for="[::1]:4711"' }, 403, 200],
+    [{ forwarded: "for=127.0.0.1:80, for=unknown" }, 403, 403],
+    [{ forwarded: "proto=https" }, 403, 403],
+    [{ via: "1.1 caddy" }, 403, 403],
+    [{ "x-forwarded-proto": "https" }, 403, 403],
+    [{ "cf-connecting-ip": "192.0.2.1" }, 403, 403],
+  ];
+  for (const [headers, ...expected] of cases) {
+    const got = [await ask(bare, "/metrics", headers), await ask(proxied, "/metrics", headers)];
+    assert.deepEqual(got, expected, JSON.stringify(headers));
+    assert.equal(await ask(bare, "/healthz", headers), 200);
+  }
+});
+
+Deno.test("isFromHere is no for any other machine, whatever its headers say", () => {
+  for (const hostname of ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"]) {
+    for (const headers of [{}, { "x-real-ip": "127.0.0.1" }]) {
+      for (const isBehindProxy of [false, true]) {
+        assert.ok(!isFromHere(hostname, headers, isBehindProxy));
+      }
+    }
+  }
+  for (const hostname of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
+    assert.ok(isFromHere(hostname, {}, false));
+  }
 });
 
 Deno.test("the HTTP server names a taken port, and leaves nothing running", async () => {
