@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { PilotError } from "../../protocol/errors.ts";
+import type { JsonObject } from "../../protocol/registry.ts";
 import { Directory } from "../../daemon/directory.ts";
 import type { NodeRegistry } from "../../daemon/registry/node_registry.ts";
 import { StateFiles } from "../../daemon/state_files.ts";
@@ -167,7 +169,7 @@ Deno.test("Directory does what it was asked for when node.json cannot be written
 Deno.test("StateFiles.saveNode writes only what the file does not say already", async () => {
   await withHome(async (home) => {
     const path = join(home, "node.json");
-    const facts = { node: 5, publicKey: "key", isPublic: false, hostname: "" };
+    const facts = { node: 5, publicKey: "key", isPublic: false, hostname: "", joined: [3] };
     const inode = async () => (await Deno.stat(path)).ino;
     await new StateFiles(home, "").saveNode(facts);
     const first = await inode();
@@ -178,6 +180,74 @@ Deno.test("StateFiles.saveNode writes only what the file does not say already", 
     await files.saveNode({ ...facts, hostname: "alice" });
     assert.notEqual(await inode(), first);
     assert.equal((await files.node("key"))?.hostname, "alice");
+  });
+});
+
+/** A directory whose registry counts node 5 into networks, and what was said about it. */
+function joining(home: string, options: { joined?: number[]; networks: number[] }) {
+  const warnings: unknown[] = [];
+  let refusal: PilotError | undefined;
+  const registry = {
+    node: 5,
+    identity: { publicKeyBase64: "key" },
+    lookup: () => Promise.resolve({ networks: [0, ...options.networks] }),
+    network: (_type: string, fields: JsonObject) =>
+      refusal === undefined ? Promise.resolve({ ...fields }) : Promise.reject(refusal),
+  };
+  const it = new Directory({
+    registry: registry as unknown as NodeRegistry,
+    files: new StateFiles(home, ""),
+    local: { host: "::", port: 4000 },
+    isPublic: false,
+    hostname: "",
+    wanted: {},
+    joined: options.joined,
+    warn: (_message, fields) => void warnings.push(fields.network),
+  });
+  return { it, warnings, refuse: (error: PilotError) => refusal = error };
+}
+
+Deno.test("Directory counts only networks that were joined here, and tells of others once", async () => {
+  await withHome(async (home) => {
+    const { it, warnings } = joining(home, { joined: [], networks: [3, 4] });
+    await it.onRegistered();
+    await it.onRegistered();
+    assert.deepEqual([it.joined, warnings], [[], [3, 4]]);
+    await it.network("join_network", { network_id: 3 });
+    await it.network("respond_invite", { network_id: 4, accept: false });
+    assert.deepEqual(it.joined, [3]);
+    await it.network("respond_invite", { network_id: 4, accept: true });
+    await it.network("list_nodes", { network_id: 9 });
+    await it.network("leave_network", { network_id: 3 });
+    assert.deepEqual(it.joined, [4]);
+    assert.deepEqual((await new StateFiles(home, "").node("key"))?.joined, [4], "for good");
+  });
+});
+
+Deno.test("Directory takes joining a network that it was put into for its own word", async () => {
+  await withHome(async (home) => {
+    const { it, refuse } = joining(home, { joined: [], networks: [3] });
+    refuse(new PilotError("denied", "no"));
+    await assert.rejects(it.network("join_network", { network_id: 3 }), { code: "denied" });
+    assert.deepEqual(it.joined, []);
+    refuse(new PilotError("already_exists", "node 5 already in network 3"));
+    await assert.rejects(it.network("join_network", { network_id: 3 }), { code: "already_exists" });
+    assert.deepEqual(it.joined, [3]);
+  });
+});
+
+Deno.test("Directory takes the registry's list over once when no earlier run has noted its own", async () => {
+  await withHome(async (home) => {
+    const { it } = joining(home, { networks: [3] });
+    await it.onRegistered();
+    assert.deepEqual(it.joined, [3]);
+    const files = new StateFiles(home, "");
+    const later = joining(home, {
+      joined: [...(await files.node("key"))!.joined!],
+      networks: [3, 4],
+    });
+    await later.it.onRegistered();
+    assert.deepEqual(later.it.joined, [3]);
   });
 });
 

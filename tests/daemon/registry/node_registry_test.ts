@@ -39,17 +39,23 @@ Deno.test("NodeRegistry signs each request over its challenge", () =>
       [() => registry.heartbeat(), "heartbeat", challenges.heartbeat(5)],
       [() => registry.resolve(7), "resolve", challenges.resolve(5, 7)],
       [() => registry.reportTrust(7), "report_trust", challenges.reportTrust(5, 7)],
-      [() => registry.revokeTrust(7), "revoke_trust", challenges.revokeTrust(5, 7)],
-      [() => registry.requestHandshake(7, "x"), "request_handshake", challenges.handshake(5, 7)],
-      [() => registry.pollHandshakes(), "poll_handshakes", challenges.pollHandshakes(5)],
+      [() => registry.revokeTrust(7, "m"), "revoke_trust", challenges.revokeTrust(5, 7)],
       [
-        () => registry.respondHandshake(7, true),
+        () => registry.requestHandshake(7, "x", "m"),
+        "request_handshake",
+        challenges.handshake(5, 7),
+      ],
+      [() => registry.pollHandshakes(""), "poll_handshakes", challenges.pollHandshakes(5)],
+      [
+        () => registry.respondHandshake(7, true, "m"),
         "respond_handshake",
         challenges.respondHandshake(5, 7),
       ],
       [() => registry.setHostname("h"), "set_hostname", challenges.setHostname(5)],
       [() => registry.setVisibility(true), "set_visibility", challenges.setVisibility(5)],
       [() => registry.setTags(["t"]), "set_tags", challenges.setTags(5)],
+      [() => registry.lookup(7), "lookup", challenges.lookup(5, 7)],
+      [() => registry.checkTrust(7), "check_trust", challenges.checkTrust(5, 5, 7)],
       [() => registry.deregister(), "deregister", challenges.deregister(5)],
       [
         () => registry.resolveHostname("h"),
@@ -132,10 +138,10 @@ Deno.test("NodeRegistry takes what is so already for done", () =>
   withRegistry(async ({ registry, server }) => {
     registry.assume(5);
     server.auto = () => ({ error: "access denied" });
-    await registry.revokeTrust(7);
+    await registry.revokeTrust(7, "");
     await assert.rejects(registry.reportTrust(7), { code: "denied" });
     server.auto = () => ({ error: "handshake already pending" });
-    await registry.requestHandshake(7, "");
+    await registry.requestHandshake(7, "", "");
     server.auto = () => ({ trusted: true });
     assert.equal(await registry.checkTrust(7), true);
     server.auto = () => ({ trusted: "yes" });

@@ -10,14 +10,22 @@ const PEER = { network: 0, node: 7 };
 function control(ensure: (node: number) => Promise<void> = () => Promise.resolve()) {
   const clock = new ManualClock();
   const sent: Packet[] = [];
+  const strangers = new Set<number>();
+  const questions: number[] = [];
   return {
     clock,
     sent,
+    strangers,
+    questions,
     control: new Control({
       clock,
       self: () => 5,
       ensure,
       send: (packet) => void sent.push({ ...packet, payload: packet.payload.slice() }),
+      gate: {
+        mayKnow: (node) => !strangers.has(node),
+        noteQuestion: (node) => void questions.push(node),
+      },
     }),
   };
 }
@@ -73,6 +81,16 @@ Deno.test("Control answers no answer, no keepalive and nothing for another port"
   assert.deepEqual(sent, []);
 });
 
+Deno.test("Control is not there for strangers", () => {
+  const { control: it, sent, strangers } = control();
+  strangers.add(7);
+  it.onPacket(packet({}), "relay");
+  it.onPacket(packet({}), "direct");
+  assert.deepEqual(sent, []);
+  it.onPacket(packet({ srcNode: 8 }), "direct");
+  assert.equal(sent.length, 1);
+});
+
 Deno.test("Control limits its answers", () => {
   const { control: it, sent } = control();
   for (let i = 0; i < PONG_RATE.burst + 100; i++) it.onPacket(packet({}), "direct");
@@ -80,8 +98,9 @@ Deno.test("Control limits its answers", () => {
 });
 
 Deno.test("Control.ping measures the round trip and says by which way", async () => {
-  const { control: it, sent, clock } = control();
+  const { control: it, sent, clock, questions } = control();
   const ping = it.ping(PEER, { timeoutMs: 1_000 });
+  assert.deepEqual(questions, [7]);
   await clock.run(30);
   it.onPacket(pong(sent[0]!), "relay");
   assert.deepEqual(await ping, { rttMs: 30, relayed: true });

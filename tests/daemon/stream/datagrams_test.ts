@@ -94,7 +94,10 @@ Deno.test("Datagrams drops what comes from strangers to a private node, and empt
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7, { isPublic: false });
+  b.trusted.add(5);
   await world.meet(a, b);
+  b.trusted.delete(5);
+  b.gate.forget(5);
   a.send(datagram(a, b, "stranger"));
   await world.run(10);
   assert.deepEqual(texts(b), []);

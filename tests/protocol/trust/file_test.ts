@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { PilotError } from "../../../protocol/errors.ts";
 import { formatTrustFile, parseTrustFile, type TrustFile } from "../../../protocol/trust/file.ts";
+import { HANDSHAKE_TYPES } from "../../../protocol/trust/message.ts";
 import { PENDING_MAX } from "../../../protocol/trust/peer.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { range } from "../hex.ts";
@@ -28,12 +29,10 @@ Deno.test("TrustState.fromFile restores all four sets, and outgoing survives a r
 
 Deno.test("toFile writes what daemon.md §5.7 shows", () => {
   const state = new TrustState();
-  assert.equal(
-    state.toFile(),
-    '{\n  "trusted": [],\n  "pending": [],\n  "outgoing": [],\n  "revoked": []\n}\n',
-  );
+  const none = { trusted: [], pending: [], outgoing: [], revoked: [], owed: [], seen: [] };
+  assert.equal(state.toFile(), JSON.stringify({ ...none, last_order: 0 }, null, 2) + "\n");
   state.onRequest(5, { now: NOW, sharedNetwork: 2 });
-  state.onRequest(6, { now: NOW });
+  state.onRequest(6, { now: NOW, order: 9, source: "x" });
   assert.deepEqual(JSON.parse(state.toFile()), {
     trusted: [{
       node_id: 5,
@@ -43,9 +42,12 @@ Deno.test("toFile writes what daemon.md §5.7 shows", () => {
       network: 2,
       source: "same_network",
     }],
-    pending: [{ node_id: 6, received_at: TIME }],
+    pending: [{ node_id: 6, received_at: TIME, source: "x" }],
     outgoing: [],
     revoked: [],
+    owed: [{ node_id: 5, type: "handshake_accept", order: NOW }],
+    seen: [{ node_id: 6, order: 9 }],
+    last_order: NOW,
   });
 });
 
@@ -84,9 +86,8 @@ Deno.test("a pending request of a peer that the same file trusts is dropped", ()
   const state = TrustState.fromFile(JSON.stringify({
     trusted: [{ node_id: 7, public_key: KEY, approved_at: TIME }],
     pending: [{ node_id: 7, received_at: TIME }],
-    outgoing: [{ node_id: 7, requested_at: TIME }],
   }));
-  assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
+  assert.deepEqual(state.pending(), []);
 });
 
 Deno.test("parseTrustFile throws invalid_argument for a damaged file", () => {
@@ -159,6 +160,7 @@ Deno.test("parseTrustFile restores any content that was formatted", () => {
     noInvalidDate: true,
   }).map(Number);
   const publicKey = fc.uint8Array({ minLength: 32, maxLength: 32 });
+  const order = fc.maxSafeNat();
   const noNullPrototype = true;
   const file: fc.Arbitrary<TrustFile> = fc.record({
     trusted: fc.array(fc.record({
@@ -174,14 +176,24 @@ Deno.test("parseTrustFile restores any content that was formatted", () => {
       publicKey,
       justification: fc.stringMatching(/^[ -~]*$/),
       receivedAt: time,
+      source: fc.stringMatching(/^[0-9a-f]{1,16}$/),
     }, {
       requiredKeys: ["nodeId", "justification", "receivedAt"],
       noNullPrototype,
     })),
     outgoing: fc.array(
-      fc.record({ nodeId, requestedAt: time }, { noNullPrototype }),
+      fc.record({ nodeId, requestedAt: time, order }, { noNullPrototype }),
     ),
     revoked: fc.array(fc.record({ nodeId, until: time }, { noNullPrototype })),
+    owed: fc.array(fc.record({
+      nodeId,
+      type: fc.constantFrom(...HANDSHAKE_TYPES),
+      order,
+      re: order,
+      text: fc.string(),
+    }, { requiredKeys: ["nodeId", "type", "order", "text"], noNullPrototype })),
+    seen: fc.array(fc.record({ nodeId, order }, { noNullPrototype })),
+    lastOrder: order,
   }, { noNullPrototype });
   fc.assert(fc.property(file, (file) => {
     assert.deepEqual(parseTrustFile(formatTrustFile(file)), file);

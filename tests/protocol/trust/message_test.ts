@@ -72,6 +72,8 @@ Deno.test("decodeHandshake restores any message that was encoded", () => {
     reason: fc.string({ maxLength: 30 }),
     timestamp: fc.maxSafeInteger(),
     sig2: fc.string({ maxLength: 88 }),
+    order: fc.maxSafeNat(),
+    re: fc.maxSafeNat(),
   }, {
     requiredKeys: [
       "type",
@@ -131,6 +133,9 @@ Deno.test("decodeHandshake answers rubbish with a DecodeError", () => {
     ["key number", change("public_key", 5), "malformed"],
     ["signature object", change("signature", {}), "malformed"],
     ["sig2 number", change("sig2", 5), "malformed"],
+    ["order text", change("order", "5"), "malformed"],
+    ["order negative", change("order", -1), "malformed"],
+    ["re fraction", change("re", 0.5), "malformed"],
     ["reason list", change("reason", []), "malformed"],
     ["justification true", change("justification", true), "malformed"],
   ];
@@ -155,10 +160,12 @@ Deno.test("handshakeChallenge and handshakeContent are the documented texts", ()
   assert.equal(text(handshakeChallenge(5, 7)), "handshake:5:7");
   assert.equal(
     text(handshakeContent(MESSAGE, 7)),
-    "pilot-handshake-v2|handshake_request|5|7|1700000000|a2V5|" +
+    "pilot-handshake-v3|handshake_request|5|7|1700000000|||a2V5|" +
       "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824|" +
       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
   );
+  const numbered = text(handshakeContent({ ...MESSAGE, order: 12, re: 0 }, 7));
+  assert.ok(numbered.includes("|1700000000|12|0|a2V5|"));
 });
 
 Deno.test("handshakeHash depends on every field but sig2", () => {

@@ -3,10 +3,12 @@ import { PilotError } from "../../../protocol/errors.ts";
 import type { HandshakeMessage } from "../../../protocol/trust/message.ts";
 import {
   JUSTIFICATION_MAX_CHARS,
+  ORDER_MAX_AHEAD_MS,
   OUTGOING_MAX,
+  OWED_MAX,
   PENDING_MAX,
+  PENDING_PER_SOURCE_MAX,
   REQUEST_TTL_MS,
-  REVOKE_COOLDOWN_MS,
   REVOKED_MAX,
   TRUSTED_MAX,
 } from "../../../protocol/trust/peer.ts";
@@ -62,16 +64,13 @@ Deno.test("onRequest keeps a stranger's request pending, approve trusts it with 
   assert.deepEqual(state.pending(), []);
 });
 
-Deno.test("onRequest of a trusted peer is accepted again and changes nothing", () => {
+Deno.test("onRequest of a trusted peer is accepted again, and it is told so", () => {
   const state = trusting();
-  assert.equal(
-    changes(state, () =>
-      assert.deepEqual(state.onRequest(PEER, context), {
-        action: "accept",
-        reason: "already",
-      })),
-    false,
-  );
+  for (const statement of state.owed()) state.delivered(statement);
+  const before = state.trusted();
+  assert.deepEqual(state.onRequest(PEER, context), { action: "accept", reason: "already" });
+  assert.deepEqual(state.trusted(), before);
+  assert.deepEqual(state.owed().map(({ type }) => type), ["handshake_accept"]);
 });
 
 Deno.test("onRequest approves by network, by setting, and prefers the network", () => {
@@ -115,11 +114,12 @@ Deno.test("mutual requests trust both sides when ours goes first", () => {
 Deno.test("mutual requests trust both sides when theirs comes first", () => {
   const state = new TrustState();
   state.onRequest(PEER, context);
-  assert.equal(state.request(PEER, NOW), "sent");
-  // The peer has an outgoing request to us, so it answers ours with an accept.
-  assert.deepEqual(state.onAccept(PEER, context), { action: "trusted" });
-  assert.deepEqual(state.pending(), []);
-  assert.deepEqual(state.outgoing(), []);
+  // Both have asked: there is nothing to wait for.
+  assert.equal(state.request(PEER, NOW), "granted");
+  assert.equal(state.isTrusted(PEER), true);
+  assert.equal(state.peer(PEER)?.source, "mutual");
+  assert.deepEqual(state.owed().map(({ type }) => type), ["handshake_accept"]);
+  assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
 });
 
 Deno.test("mutual requests that cross on the way end trusted on both sides", () => {
@@ -166,24 +166,147 @@ Deno.test("onAccept does not let a peer approve its own pending request", () => 
 Deno.test("onReject ends our request and nothing else", () => {
   const state = trusting();
   state.request(6, NOW);
-  assert.equal(state.onReject(6), true);
-  assert.equal(state.onReject(6), false);
+  assert.equal(state.onReject(6, context), "rejected");
+  assert.equal(state.onReject(6, context), "ignored");
   assert.deepEqual(state.outgoing(), []);
-  assert.equal(state.onReject(PEER), false);
+  assert.equal(state.onReject(PEER, context), "ignored");
   assert.equal(state.isTrusted(PEER), true);
 });
 
-Deno.test("onRevoke forgets the peer altogether", () => {
+Deno.test("onReject of a request that was sent although the peer is trusted here ends trust", () => {
   const state = trusting();
-  assert.equal(state.onRevoke(PEER), true);
+  assert.equal(state.request(PEER, NOW, { again: true }), "sent");
+  assert.equal(state.isTrusted(PEER), true);
+  assert.equal(state.onReject(PEER, context), "ended");
+  assert.equal(state.isTrusted(PEER), false);
+});
+
+Deno.test("onRevoke ends trust and the peer's own request, and our word with it", () => {
+  const state = trusting();
+  assert.equal(state.onRevoke(PEER, context), true);
   assert.equal(state.isTrusted(PEER), false);
   assert.equal(state.pinnedKey(PEER), undefined);
-  assert.equal(state.onRevoke(PEER), false);
+  assert.deepEqual(state.owed().map(({ type }) => type), ["handshake_revoke"]);
+  assert.equal(state.onRevoke(PEER, context), false);
   state.onRequest(6, context);
-  state.request(7, NOW);
-  assert.equal(state.onRevoke(6), false);
-  assert.equal(state.onRevoke(7), false);
-  assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
+  assert.equal(state.onRevoke(6, context), false);
+  assert.deepEqual(state.pending(), []);
+});
+
+Deno.test("onRevoke ends our request only if the peer knew of it", () => {
+  const state = new TrustState();
+  state.request(PEER, NOW);
+  const { order } = state.outgoing()[0]!;
+  state.onRevoke(PEER, { ...context, order: 1 });
+  state.onRevoke(PEER, { ...context, order: 2, re: order - 1 });
+  assert.equal(state.outgoing().length, 1);
+  state.onRevoke(PEER, { ...context, order: 3, re: order });
+  assert.deepEqual(state.outgoing(), []);
+});
+
+Deno.test("onAccept takes the answer to an earlier request of ours for none", () => {
+  const state = new TrustState();
+  state.request(PEER, NOW);
+  const first = state.outgoing()[0]!.order;
+  state.revoke(PEER, NOW);
+  state.request(PEER, NOW);
+  const second = state.outgoing()[0]!.order;
+  assert.ok(second > first);
+  const late = { action: "ignore", reason: "unsolicited" };
+  assert.deepEqual(state.onAccept(PEER, { ...context, order: 1, re: first }), late);
+  assert.equal(state.onReject(PEER, { ...context, order: 2, re: first }), "ignored");
+  assert.deepEqual(state.onAccept(PEER, { ...context, order: 3, re: second }), {
+    action: "trusted",
+  });
+});
+
+Deno.test("what a peer said before its last word counts for nothing, also after a restart", () => {
+  let state = trusting();
+  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), true);
+  state = TrustState.fromFile(state.toFile());
+  const stale = { action: "ignore", reason: "stale" };
+  assert.deepEqual(state.onRequest(PEER, { ...context, order: 20, autoApprove: true }), stale);
+  assert.deepEqual(state.onRequest(PEER, { ...context, order: 19, autoApprove: true }), stale);
+  assert.equal(
+    state.onRequest(PEER, { ...context, order: 21, autoApprove: true }).action,
+    "accept",
+  );
+  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), false);
+  assert.equal(state.isTrusted(PEER), true);
+});
+
+Deno.test("a peer whose clock was far ahead once is not deaf to us until then", () => {
+  const state = new TrustState();
+  const ahead = NOW + 2 * ORDER_MAX_AHEAD_MS;
+  state.onRequest(PEER, { ...context, order: ahead });
+  assert.deepEqual(state.onRequest(PEER, { ...context, order: ahead }), {
+    action: "ignore",
+    reason: "stale",
+  });
+  assert.equal(state.onRequest(PEER, { ...context, order: NOW }).action, "pending");
+});
+
+Deno.test("what is owed to a peer is its last word, numbered upwards, until it was taken", () => {
+  let state = new TrustState();
+  state.request(PEER, NOW, { justification: "hi" });
+  const [request] = state.owed();
+  assert.deepEqual([request!.type, request!.text, request!.order], [
+    "handshake_request",
+    "hi",
+    NOW,
+  ]);
+  state.revoke(PEER, NOW - 1000);
+  const [revoke, ...rest] = state.owed();
+  assert.deepEqual([revoke!.type, revoke!.order, rest.length], ["handshake_revoke", NOW + 1, 0]);
+  state.delivered(request!);
+  assert.equal(state.owed().length, 1, "the later word is still owed");
+  state = TrustState.fromFile(state.toFile());
+  assert.deepEqual(state.owed(), [revoke]);
+  state.delivered(revoke!);
+  assert.deepEqual(state.owed(), []);
+  state.request(PEER, NOW - 2000);
+  assert.equal(state.owed()[0]!.order, NOW + 2, "never backwards");
+});
+
+Deno.test("what strangers cause to be owed goes before what was decided here", () => {
+  const state = new TrustState();
+  for (let node = 1; node <= 10; node++) {
+    state.onRequest(node, { now: NOW, autoApprove: true });
+    state.revoke(node, NOW);
+  }
+  for (let node = 100; node < 100 + OWED_MAX; node++) {
+    state.onRequest(node, context);
+    state.reject(node, NOW);
+  }
+  const owed = state.owed();
+  assert.equal(owed.length, OWED_MAX);
+  assert.equal(owed.filter(({ type }) => type === "handshake_revoke").length, 10);
+});
+
+Deno.test("trust by a common network is no consent, becomes one when asked for, or ends with it", () => {
+  const member = { ...context, sharedNetwork: 3 };
+  const state = new TrustState();
+  state.onRequest(PEER, member);
+  assert.deepEqual([state.isTrusted(PEER), state.hasConsent(PEER)], [true, false]);
+  assert.equal(state.request(PEER, NOW), "trusted");
+  assert.equal(state.hasConsent(PEER), true);
+  assert.equal(state.endNetworkTrust(PEER, NOW), false);
+
+  state.onRequest(6, member);
+  assert.equal(state.endNetworkTrust(6, NOW), true);
+  assert.equal(state.isTrusted(6), false);
+  assert.equal(state.isRevoked(6), false, "another network may bring it back");
+  assert.equal(state.owed().at(-1)?.type, "handshake_revoke");
+});
+
+Deno.test("doubt makes a peer be asked again and keeps it trusted", () => {
+  const state = trusting();
+  state.doubt(PEER);
+  assert.deepEqual([state.isTrusted(PEER), state.peer(PEER)?.mutual], [true, false]);
+  assert.equal(state.request(PEER, NOW), "sent");
+  assert.equal(state.onAccept(PEER, context).action, "ignore");
+  assert.equal(state.peer(PEER)?.mutual, true);
+  assert.deepEqual(state.outgoing(), []);
 });
 
 Deno.test("a trusted peer with another key is reported and never re-pinned", () => {
@@ -265,9 +388,13 @@ Deno.test("approve takes the given key when the request came without one", () =>
 Deno.test("reject drops the pending request, or throws not_found", () => {
   const state = new TrustState();
   state.onRequest(PEER, context);
-  assert.equal(changes(state, () => state.reject(PEER)), true);
+  assert.equal(changes(state, () => state.reject(PEER, NOW, "no")), true);
   assert.deepEqual(state.pending(), []);
-  assert.throws(() => state.reject(PEER), hasCode("not_found"));
+  assert.deepEqual(state.owed().map(({ type, text }) => [type, text]), [[
+    "handshake_reject",
+    "no",
+  ]]);
+  assert.throws(() => state.reject(PEER, NOW), hasCode("not_found"));
 });
 
 Deno.test("request of a trusted peer has nothing to ask", () => {
@@ -284,12 +411,14 @@ Deno.test("revoke ends trust, withdraws a request, or throws not_found", () => {
   assert.equal(state.revoke(6, NOW), false);
   assert.throws(() => state.revoke(PEER, NOW), hasCode("not_found"));
   assert.throws(() => state.revoke(7, NOW), hasCode("not_found"));
-  assert.deepEqual(state.pending(), []);
+  assert.equal(state.pending().length, 1, "a request is refused, not revoked");
 });
 
-Deno.test("a revoked peer is not approved automatically until the cool-down ends", () => {
-  const state = trusting();
+Deno.test("a revoked peer is never approved automatically, nor after a restart", () => {
+  let state = trusting();
   state.revoke(PEER, NOW);
+  state = TrustState.fromFile(state.toFile());
+  assert.equal(state.isRevoked(PEER), true);
   const ask = (now: number) =>
     state.onRequest(PEER, {
       now,
@@ -298,11 +427,12 @@ Deno.test("a revoked peer is not approved automatically until the cool-down ends
       autoApprove: true,
     }).action;
   assert.equal(ask(NOW + 1), "pending");
-  assert.equal(ask(NOW + REVOKE_COOLDOWN_MS - 1), "pending");
-  assert.equal(ask(NOW + REVOKE_COOLDOWN_MS), "accept");
+  assert.equal(ask(NOW + 10 * 365 * 86_400_000), "pending");
+  state.approve(PEER, context);
+  assert.equal(state.isRevoked(PEER), false);
 });
 
-Deno.test("our own request lifts the cool-down of a revoked peer", () => {
+Deno.test("our own request lifts the revocation of a peer", () => {
   const state = trusting();
   state.revoke(PEER, NOW);
   state.request(PEER, NOW + 1);
@@ -312,35 +442,51 @@ Deno.test("our own request lifts the cool-down of a revoked peer", () => {
   });
 });
 
-Deno.test("the cool-down stays lifted after our request or our approval came to nothing", () => {
+Deno.test("the revocation stays lifted after our request or our approval came to nothing", () => {
   const automatic = { ...context, autoApprove: true };
   const asked = trusting();
   asked.revoke(PEER, NOW);
   asked.request(PEER, NOW);
-  asked.onReject(PEER);
+  asked.onReject(PEER, context);
   assert.equal(asked.onRequest(PEER, automatic).action, "accept");
 
   const approved = trusting();
   approved.revoke(PEER, NOW);
   approved.onRequest(PEER, automatic);
   approved.approve(PEER, context);
-  approved.onRevoke(PEER);
+  approved.onRevoke(PEER, context);
   assert.equal(approved.onRequest(PEER, automatic).action, "accept");
 });
 
-Deno.test("pending requests are bounded: a flood is dropped, a repetition refreshes", () => {
+Deno.test("pending requests are bounded: the oldest makes room and is told, a repetition refreshes", () => {
   const state = new TrustState();
   for (let node = 1; node <= PENDING_MAX; node++) {
-    assert.equal(state.onRequest(node, context).action, "pending");
+    assert.deepEqual(state.onRequest(node, context), { action: "pending" });
   }
-  assert.deepEqual(state.onRequest(9999, context), {
-    action: "ignore",
-    reason: "limit",
-  });
-  state.onRequest(1, { now: NOW + 5, justification: "again" });
+  assert.deepEqual(state.onRequest(9999, context), { action: "pending", dropped: 1 });
+  assert.deepEqual(state.owed().map(({ nodeId, type }) => [nodeId, type]), [[
+    1,
+    "handshake_reject",
+  ]]);
+  state.onRequest(2, { now: NOW + 5, justification: "again" });
   assert.equal(state.pending().length, PENDING_MAX);
   assert.equal(state.pending()[0]?.justification, "again");
   assert.equal(state.pending()[0]?.receivedAt, NOW + 5);
+});
+
+Deno.test("pending requests are shared by source: who floods pushes out his own", () => {
+  const state = new TrustState();
+  state.onRequest(1, { ...context, source: "honest" });
+  for (let node = 100; node < 100 + 2 * PENDING_MAX; node++) {
+    state.onRequest(node, { ...context, source: "one host" });
+  }
+  assert.equal(state.pending().length, 1 + PENDING_PER_SOURCE_MAX);
+  // From many hosts at once: the fullest loses, and the honest one is the last to.
+  for (let node = 1000; node < 1000 + 2 * PENDING_MAX; node++) {
+    state.onRequest(node, { ...context, source: `host ${node % 20}` });
+  }
+  assert.equal(state.pending().length, PENDING_MAX);
+  assert.ok(state.pending().some(({ nodeId }) => nodeId === 1));
 });
 
 Deno.test("outgoing requests are bounded, and withdrawing one makes room", () => {
@@ -378,13 +524,17 @@ Deno.test("revoked peers are bounded, the first to go is forgotten first", () =>
   assert.equal(ask(2), "pending");
 });
 
-Deno.test("reap forgets requests of both kinds after 30 days", () => {
+Deno.test("reap forgets requests of both kinds after 30 days, and withdraws ours", () => {
   const state = new TrustState();
   state.onRequest(PEER, context);
   state.request(6, NOW);
   assert.equal(changes(state, () => state.reap(NOW + REQUEST_TTL_MS)), false);
   assert.equal(changes(state, () => state.reap(NOW + REQUEST_TTL_MS + 1)), true);
   assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
+  assert.deepEqual(state.owed().map(({ nodeId, type }) => [nodeId, type]), [[
+    6,
+    "handshake_revoke",
+  ]]);
 });
 
 Deno.test("onRequest makes the justification fit to be shown", () => {
