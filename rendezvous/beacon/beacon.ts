@@ -20,7 +20,6 @@ import {
 } from "../../protocol/beacon.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
-import type { Source } from "../source.ts";
 import { TokenBuckets } from "../token_bucket.ts";
 import { Cookies } from "./cookies.ts";
 import { type BeaconCounters, type BeaconHealth, newBeaconCounters } from "./health.ts";
@@ -51,16 +50,13 @@ import {
   sameEndpoint,
   takeCredit,
 } from "./mappings.ts";
+import { Introductions } from "./introductions.ts";
+import { type Arrival, command, observed, type Outgoing } from "./messages.ts";
 import { type Peer, Peers } from "./peers.ts";
 import { Sources } from "./sources.ts";
 import { type Wake, Wakes } from "./wakes.ts";
 
-/** A datagram to send. */
-export interface Outgoing {
-  /** Valid until the next datagram is received: it may be a view of the one before. */
-  readonly bytes: Uint8Array;
-  readonly to: Endpoint;
-}
+export type { Outgoing } from "./messages.ts";
 
 /** A signature to be checked; the answer goes to {@linkcode Beacon.onVerified}. */
 export interface Proof {
@@ -84,17 +80,12 @@ export interface BeaconOptions {
   readonly keyOf?: ((node: number) => Uint8Array | undefined) | undefined;
   /** Whether two nodes may learn each other's endpoints; default always. */
   readonly mayMeet?: ((requester: number, target: number) => boolean) | undefined;
+  /** Whether a node may send frames to another one; default always. */
+  readonly maySend?: ((sender: number, target: number) => boolean) | undefined;
   /** 32 bytes for cookies; default random ones. */
   readonly secret?: Uint8Array | undefined;
   /** Our number among the beacons, in Sync; default 0. */
   readonly id?: number | undefined;
-}
-
-/** Where and when a datagram came from. */
-interface Arrival {
-  readonly from: Endpoint;
-  readonly source: Source;
-  readonly now: number;
 }
 
 const NOTHING: readonly Outgoing[] = [];
@@ -110,6 +101,7 @@ export class Beacon {
   readonly #id: number;
   readonly #keyOf: (node: number) => Uint8Array | undefined;
   readonly #mayMeet: (requester: number, target: number) => boolean;
+  readonly #introductions: Introductions;
   readonly #cookies: Cookies;
   readonly #mappings: Mappings;
   readonly #sources: Sources = new Sources();
@@ -152,6 +144,7 @@ export class Beacon {
     this.#mappings = new Mappings(options.limits);
     this.#keyOf = options.keyOf ?? (() => undefined);
     this.#mayMeet = options.mayMeet ?? (() => true);
+    this.#introductions = new Introductions(options.maySend ?? (() => true));
     this.#cookies = new Cookies(options.secret ?? crypto.getRandomValues(new Uint8Array(32)));
     this.#id = options.id ?? 0;
   }
@@ -356,6 +349,10 @@ export class Beacon {
     }
     const target = this.#mappings.get(dest);
     if (target === undefined) return this.#forward(dest, datagram, peer, now);
+    if (!this.#introductions.admits(sender, dest, now)) {
+      this.counters.relay_strangers++;
+      return NOTHING;
+    }
     const isOpen = isProven(target, now) || takeCredit(target, length) ||
       this.#unprovenRate.take(target.source.key, now, length);
     if (!isOpen) {
@@ -478,19 +475,4 @@ export class Beacon {
   sweep(now: number): void {
     this.#mappings.sweep(now);
   }
-}
-
-/** Tells a node its endpoint. */
-function observed({ from, source }: Arrival): Outgoing {
-  const bytes = encodeBeacon({ type: "discover_reply", ip: source.bytes, port: from.port });
-  return { bytes, to: from };
-}
-
-/** Tells `to` where `about` is. */
-function command(to: Mapping, about: Mapping): Outgoing {
-  const { bytes: ip } = about.source;
-  return {
-    bytes: encodeBeacon({ type: "punch_command", ip, port: about.addr.port }),
-    to: to.addr,
-  };
 }

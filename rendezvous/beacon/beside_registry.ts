@@ -10,7 +10,7 @@ import { formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 import { parseFingerprint } from "../../platform/fingerprint.ts";
 import { type UdpKind, udpKind } from "../../platform/settings.ts";
 import type { RegistryCore } from "../registry/core.ts";
-import { maySee } from "../registry/sight.ts";
+import { isLetIn, maySee } from "../registry/sight.ts";
 import { type BeaconListing, isUnspecified, RemoteBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
@@ -94,6 +94,7 @@ export async function beaconBeside(
     probe: await openProbe(core, { addr, beaconPort: socket.local.port, port: settings.probePort }),
     keyOf: (node) => keyOf(core, node),
     mayMeet: (requester, target) => mayMeet(core, requester, target),
+    maySend: (sender, target) => maySend(core, sender, target),
     cluster: { peers, id, advertise, listing: id === undefined ? undefined : listing },
   });
   core.inboxWatch = server;
@@ -142,6 +143,12 @@ function mayMeet(core: RegistryCore, requester: number, target: number): boolean
   if (asking === undefined || wanted === undefined) return true;
   if (asking.relayOnly || wanted.relayOnly) return false;
   return maySee(core, asking, wanted) && maySee(core, wanted, asking);
+}
+
+/** Frames reach a node only from those whom it lets in. Who is not registered here is no business of ours. */
+function maySend(core: RegistryCore, sender: number, target: number): boolean {
+  const wanted = core.directory.known(target);
+  return wanted === undefined || isLetIn(core, sender, wanted);
 }
 
 /** The listing of the registry in this process. */

@@ -30,6 +30,8 @@ export interface BeaconCounters {
   relay_refused: number;
   /** Datagrams not relayed because the address of the receiver is not proven. */
   relay_unproven: number;
+  /** Relayed datagrams dropped: the target does not let the sender in. */
+  relay_strangers: number;
   /** Wakes sent, repetitions included. */
   wakes: number;
   /** Syncs of peers that counted. */
@@ -69,6 +71,7 @@ export function newBeaconCounters(): BeaconCounters {
     relay_unknown: 0,
     relay_refused: 0,
     relay_unproven: 0,
+    relay_strangers: 0,
     wakes: 0,
     syncs: 0,
     limited: 0,

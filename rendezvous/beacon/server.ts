@@ -53,6 +53,8 @@ export interface BeaconServerOptions {
   readonly keyOf?: ((node: number) => Uint8Array | undefined) | undefined;
   /** Whether two nodes may learn each other's endpoints; default always. */
   readonly mayMeet?: ((requester: number, target: number) => boolean) | undefined;
+  /** See `BeaconOptions.maySend`. */
+  readonly maySend?: ((sender: number, target: number) => boolean) | undefined;
   /** Other beacons. */
   readonly cluster?: ClusterOptions | undefined;
   /** The bound socket; closed by {@linkcode BeaconServer.close}. */
@@ -88,11 +90,19 @@ export class BeaconServer implements InboxWatch {
    * @param options Parts; peers are `host:port` each.
    */
   constructor(options: BeaconServerOptions) {
-    const { clock, log, limits, relayBytesPerSecond, keyOf, mayMeet, cluster = {} } = options;
+    const { clock, log, limits, relayBytesPerSecond, keyOf, mayMeet, maySend, cluster = {} } =
+      options;
     this.#clock = clock;
     this.#log = log;
     this.#cluster = cluster;
-    this.beacon = new Beacon({ limits, relayBytesPerSecond, keyOf, mayMeet, id: cluster.id });
+    this.beacon = new Beacon({
+      limits,
+      relayBytesPerSecond,
+      keyOf,
+      mayMeet,
+      maySend,
+      id: cluster.id,
+    });
     this.#socket = options.socket;
     this.#probe = options.probe && new ProbePort(options.probe, clock);
     this.addr = formatEndpoint(this.#socket.local);

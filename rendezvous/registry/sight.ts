@@ -36,8 +36,20 @@ export function maySee(
   target: NodeRecord,
 ): boolean {
   if (target.public || asker === target) return true;
-  if (asker?.state !== "live") return false;
-  return consents(core, target.id, asker.id) || core.networks.share(asker.id, target.id);
+  return asker?.state === "live" && isLetIn(core, asker.id, target);
+}
+
+/**
+ * Does a node let another one reach it? Whether that one heartbeats does not matter: its frames may come though it does
+ * not reach the registry.
+ *
+ * @param core The registry.
+ * @param asker Who wants to reach it.
+ * @param target Whom.
+ */
+export function isLetIn(core: RegistryCore, asker: number, target: NodeRecord): boolean {
+  return target.public || consents(core, target.id, asker) ||
+    core.networks.share(asker, target.id);
 }
 
 /**
