@@ -87,6 +87,8 @@ export interface Challenges {
   setPoloScore(node: number, score: number): Uint8Array;
   /** `deregister:<node>`. */
   deregister(node: number): Uint8Array;
+  /** `release_hold:<node>`, our extension; see registry_whole.ts. */
+  releaseHold(node: number): Uint8Array;
   /** `join_network:<node>:<network>`. */
   joinNetwork(node: number, network: number): Uint8Array;
   /** `leave_network:<node>:<network>`. */
@@ -124,6 +126,7 @@ export const challenges: Challenges = {
   updatePoloScore: (node, delta) => ascii("update_polo_score", node, delta),
   setPoloScore: (node, score) => ascii("set_polo_score", node, score),
   deregister: (node) => ascii("deregister", node),
+  releaseHold: (node) => ascii("release_hold", node),
   joinNetwork: (node, network) => ascii("join_network", node, network),
   leaveNetwork: (node, network) => ascii("leave_network", node, network),
   invite: (inviter, network, target) => ascii("invite", inviter, network, target),

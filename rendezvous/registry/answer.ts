@@ -25,9 +25,11 @@ import {
   KEY_AGE_UNKNOWN,
   registryError,
 } from "../../protocol/registry.ts";
+import { WHOLE_VERSION } from "../../protocol/registry_whole.ts";
 import { wantsSignature } from "../../protocol/registry_signed.ts";
 import { unixSeconds } from "../clock.ts";
-import { checkNodeSignature } from "./authenticate.ts";
+import { checkNodeSignature, type Proof } from "./authenticate.ts";
+import { attachContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { UNKNOWN_TYPE } from "./counters.ts";
 import { MASKED_TEXT, RegistryFailure } from "./failure.ts";
@@ -70,12 +72,23 @@ async function handle(
   const { type } = request;
   if (handler === undefined) return { ...registryError(MASKED_TEXT) };
   try {
+    attachContext(core, request, peer);
     return { type: `${String(type)}_ok`, ...await handler(core, request, peer) };
   } catch (error) {
+    if (error instanceof WholeSignatureRequired) {
+      return { ...registryError(error.visibleText), ...offer(core, peer) };
+    }
     if (error instanceof RegistryFailure) return { ...registryError(error.visibleText) };
     reportDefect(core, String(type), error);
     return { ...registryError(MASKED_TEXT) };
   }
+}
+
+/** What a client needs to sign its request as a whole. */
+function offer(core: RegistryCore, { auth }: Peer): JsonObject {
+  if (core.signer === undefined) return {};
+  const challenge = auth.challenge(core.clock.monotonicMs());
+  return { auth: { v: WHOLE_VERSION, key: core.signer.publicKey, challenge } };
 }
 
 /** {@linkcode answerJson}, framed. A reply above the frame limit becomes an error. */
@@ -109,7 +122,7 @@ export async function answerBinaryFrame(
   if (frame.type === BinaryType.json) return await passThrough(core, frame.payload, peer);
   const name = NATIVE_NAMES.get(frame.type) ?? UNKNOWN_TYPE;
   const began = core.clock.monotonicMs();
-  const reply = await answerNative(core, frame);
+  const reply = await answerNative(core, frame, peer);
   const isError = reply[FRAME_TYPE_AT] === BinaryType.error;
   core.counters.count(name, isError, core.clock.monotonicMs() - began);
   return reply;
@@ -124,15 +137,20 @@ const NATIVE_NAMES: ReadonlyMap<number, string> = new Map([
 /** Where a frame's type stands, behind the length. */
 const FRAME_TYPE_AT = 4;
 
-async function answerNative(core: RegistryCore, frame: BinaryFrame): Promise<Uint8Array> {
+/** They carry the wire's signatures only, so nodes that are held to more are refused: their replays would be taken. */
+async function answerNative(
+  core: RegistryCore,
+  frame: BinaryFrame,
+  peer: Peer,
+): Promise<Uint8Array> {
   try {
     switch (frame.type) {
       case BinaryType.heartbeat:
-        return await nativeHeartbeat(core, frame.payload);
+        return await nativeHeartbeat(core, frame.payload, peer);
       case BinaryType.lookup:
         return nativeLookup(core, frame.payload);
       case BinaryType.resolve:
-        return await nativeResolve(core, frame.payload);
+        return await nativeResolve(core, frame.payload, peer);
       default: {
         const type = frame.type.toString(16).padStart(2, "0");
         return binaryError(`unknown message type 0x${type}`);
@@ -174,12 +192,13 @@ async function passThrough(
 async function nativeHeartbeat(
   core: RegistryCore,
   payload: Uint8Array,
+  peer: Peer,
 ): Promise<Uint8Array> {
   const request = decodeBinaryHeartbeat(payload);
   if (request instanceof DecodeError) return binaryError(request.message);
   const node = core.directory.live(request.node);
   const challenge = challenges.heartbeat(request.node);
-  await checkNodeSignature(core, node, challenge, request.signature);
+  await checkNodeSignature(core, node, challenge, native(request.signature, peer));
   return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node)));
 }
 
@@ -207,11 +226,12 @@ function nativeLookup(core: RegistryCore, payload: Uint8Array): Uint8Array {
 async function nativeResolve(
   core: RegistryCore,
   payload: Uint8Array,
+  peer: Peer,
 ): Promise<Uint8Array> {
   const request = decodeBinaryResolve(payload);
   if (request instanceof DecodeError) return binaryError(request.message);
   const { node, requester, signature } = request;
-  const reply = await resolveNode(core, node, requester, () => signature);
+  const reply = await resolveNode(core, node, requester, () => native(signature, peer));
   return encodeBinaryFrame(
     BinaryType.resolveOk,
     encodeBinaryResolveOk({
@@ -222,6 +242,10 @@ async function nativeResolve(
       publicKey: decodeBase64(reply.public_key ?? "") ?? EMPTY,
     }),
   );
+}
+
+function native(signature: Uint8Array, peer: Peer): Proof {
+  return { signature, context: { peer, wholeKey: undefined } };
 }
 
 function reportDefect(core: RegistryCore, type: string, error: unknown): void {

@@ -6,6 +6,8 @@
 
 import { createHash } from "node:crypto";
 import { decodeBase64, equalBytes } from "../../protocol/crypto/base64.ts";
+import { EMPTY } from "../../protocol/bytes.ts";
+import { contextOf, type RequestContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
 import { type JsonObject, textField } from "../../protocol/registry.ts";
@@ -31,23 +33,40 @@ export function checkSignature(
     : Promise.reject(new RegistryFailure("signature verification failed"));
 }
 
+/** What a request brings to show who made it. */
+export interface Proof {
+  /** Raw signature over the challenge of the request; empty where the whole request is signed. */
+  readonly signature: Uint8Array;
+  /** Where it came from, and who signed all of it. */
+  readonly context: RequestContext | undefined;
+}
+
 /**
- * Checks that a node signed, with the key it has at the end of the check.
+ * Checks that a node signed, with the key it has at the end of the check. A signature over the whole request counts
+ * for more than one over its challenge, and a node that has made one is held to it from then on.
  *
  * @param core The registry.
  * @param node The node, live or not.
  * @param challenge What must be signed.
- * @param signature Raw signature.
- * @throws {RegistryFailure} When it does not verify or the node changed meanwhile.
+ * @param proof What the request brought.
+ * @throws {RegistryFailure} When it does not verify, is not enough, or the node changed meanwhile.
  */
 export async function checkNodeSignature(
   core: RegistryCore,
   node: NodeRecord,
   challenge: Uint8Array,
-  signature: Uint8Array,
+  { signature, context }: Proof,
 ): Promise<void> {
   const { key } = node;
-  await checkSignature(key, challenge, signature);
+  const wholeKey = context?.wholeKey;
+  if (wholeKey === undefined) {
+    if (node.held) throw heldToWhole(node.id);
+    await checkSignature(key, challenge, signature);
+  } else if (wholeKey !== key) {
+    throw new RegistryFailure("signature verification failed");
+  } else {
+    await hold(core, node);
+  }
   // Verification waits, and the node may have rotated its key or left meanwhile.
   if (core.directory.known(node.id) !== node || node.state === "left") {
     throw nodeNotFound(node.id);
@@ -55,16 +74,33 @@ export async function checkNodeSignature(
   if (node.key !== key) {
     throw new RegistryFailure("signature verification failed");
   }
+  context?.peer.auth.noteNode(node.id);
+}
+
+/** The refusal for a node that signs whole requests, and something that came in its name without. */
+export function heldToWhole(node: number): WholeSignatureRequired {
+  return new WholeSignatureRequired(`node ${node} is held to it`);
+}
+
+/** Only the key of the node itself comes here, so nobody can shut a node out by this. */
+async function hold(core: RegistryCore, node: NodeRecord): Promise<void> {
+  // Heartbeats go on while the store cannot be written; the next request after that is held to.
+  if (node.held || !core.isWritable) return;
+  await core.change(() => {
+    core.directory.edit(node).held = true;
+  });
 }
 
 /**
  * Reads the signature of a JSON request.
  *
  * @param request The request.
- * @returns Raw bytes.
+ * @returns What it brings: raw bytes, and who signed the whole of it.
  * @throws {RegistryFailure} When there is none or it is not base64.
  */
-export function signatureField(request: JsonObject): Uint8Array {
+export function signatureField(request: JsonObject): Proof {
+  const context = contextOf(request);
+  if (context?.wholeKey !== undefined) return { signature: EMPTY, context };
   const text = textField(request, "signature");
   if (text === "") {
     throw new RegistryFailure("signature required for authenticated node");
@@ -73,7 +109,7 @@ export function signatureField(request: JsonObject): Uint8Array {
   if (signature === undefined) {
     throw new RegistryFailure("invalid signature encoding: not base64");
   }
-  return signature;
+  return { signature, context };
 }
 
 /**

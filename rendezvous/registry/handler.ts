@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
 import type { JsonObject } from "../../protocol/registry.ts";
 
@@ -17,6 +18,8 @@ export interface Peer {
   readonly port: number;
   /** The source is this machine. */
   readonly loopback: boolean;
+  /** What its connection has shown of who is behind it. */
+  readonly auth: ConnectionAuth;
 }
 
 /** Answers one type of request: the reply without its `type`, or a thrown `RegistryFailure`. */

@@ -33,6 +33,13 @@ export const INBOX_TTL_SECONDS = 30 * 86_400;
 export const MAX_TRUST_PER_NODE = 65_536;
 /** Trust pairs in all, about 150 bytes each. */
 export const MAX_TRUST_PAIRS = 2_000_000;
+/**
+ * How long a challenge for whole-request signatures counts on its connection, milliseconds: so long can somebody on the
+ * path hold a signed request back. A node asks for the next one with a round trip, one heartbeat in ten.
+ */
+export const CHALLENGE_TTL_MS = 600_000;
+/** Nodes remembered as having signed on one connection; a daemon is one, and programs for tests are several. */
+export const MAX_NODES_PER_CONNECTION = 16;
 /** Beacons in the directory; real clusters have a handful. */
 export const MAX_BEACONS = 256;
 /** Seconds a beacon stays listed without registering again. */

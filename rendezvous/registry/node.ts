@@ -23,6 +23,8 @@ export interface NodeRecord {
   key: string;
   /** The key came with a valid registration signature once, so every later registration needs one. */
   proven: boolean;
+  /** It has signed a whole request once, so everything it signs must be signed so (protocol/registry_whole.ts). */
+  held: boolean;
   state: NodeState;
   /** Free text of the person behind the node; never grants anything. */
   owner: string;
@@ -105,6 +107,7 @@ export function newNode(
     id,
     key,
     proven: false,
+    held: false,
     state: "live",
     owner: "",
     realAddr: "",

@@ -8,7 +8,9 @@ import { createSecureContext, type SecureContext } from "node:tls";
 import { isLoopbackIp } from "../../protocol/ip.ts";
 import { Acceptor } from "../acceptor.ts";
 import { sourceOf } from "../source.ts";
+import { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
+import type { Peer } from "./handler.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { type SessionConn, TlsServerConn } from "./tls_conn.ts";
 import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_PARTIAL_BYTES } from "./limits.ts";
@@ -101,7 +103,10 @@ export class RegistryServer implements SessionHost {
       return;
     }
     conn.setNoDelay(true);
-    const peer = { ip: source.ip, port, loopback: isLoopbackIp(source.bytes), key: source.key };
+    const peer: Peer = {
+      ...{ ip: source.ip, port, loopback: isLoopbackIp(source.bytes), key: source.key },
+      auth: new ConnectionAuth(),
+    };
     const session = new Session(this, this.#dress(conn), peer);
     this.#perSource.set(source.key, count + 1);
     this.#sessions.set(session, session.run().then(() => this.#leave(session, source.key)));

@@ -15,7 +15,7 @@ import {
   textListField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
-import { authenticate, checkNodeSignature, signatureField } from "../authenticate.ts";
+import { authenticate, checkNodeSignature, type Proof, signatureField } from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
 import { RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
@@ -61,7 +61,7 @@ export async function resolveNode(
   core: RegistryCore,
   target: number,
   requester: number,
-  signature: () => Uint8Array,
+  signature: () => Proof,
 ): Promise<Omit<ResolveReply, "type">> {
   const asking = core.directory.known(requester);
   if (asking?.state !== "live") {

@@ -14,7 +14,8 @@ import {
   textField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
-import { authenticate, checkSignature, signatureField } from "../authenticate.ts";
+import { authenticate, checkSignature, heldToWhole, signatureField } from "../authenticate.ts";
+import { contextOf } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { endpointTexts, realAddress } from "../endpoint.ts";
 import { RegistryFailure } from "../failure.ts";
@@ -43,13 +44,16 @@ export const register: Handler = async (core, request, peer) => {
     throw new RegistryFailure("invalid public key: not the base64 of 32 bytes");
   }
   const listenAddr = textField(request, "listen_addr");
-  const signed = textField(request, "signature") !== "";
-  if (signed) {
+  const wholeKey = contextOf(request)?.wholeKey;
+  const isWhole = wholeKey === key;
+  const signed = wholeKey !== undefined || textField(request, "signature") !== "";
+  if (signed && !isWhole) {
     const challenge = challenges.register(listenAddr, sentKey);
-    await checkSignature(key, challenge, signatureField(request));
+    await checkSignature(key, challenge, signatureField(request).signature);
   }
   return core.change(() => {
     const known = core.directory.byKey(key);
+    if (known?.held === true && !isWhole) throw heldToWhole(known.id);
     if (core.strict && known !== undefined) {
       if (known.proven && !signed) {
         throw new RegistryFailure("signature required for authenticated node");
@@ -60,6 +64,8 @@ export const register: Handler = async (core, request, peer) => {
     core.directory.edit(node);
     core.directory.revive(node);
     node.proven ||= signed;
+    node.held ||= isWhole;
+    if (signed) peer.auth.noteNode(node.id);
     node.realAddr = realAddress(peer, listenAddr);
     node.lanAddrs = endpointTexts(request, "lan_addrs");
     node.relayOnly = flagField(request, "relay_only");

@@ -6,6 +6,7 @@
 
 import type { Handler } from "../handler.ts";
 import * as directory from "./directory.ts";
+import { releaseHold } from "./hold.ts";
 import * as identity from "./identity.ts";
 import * as key from "./key.ts";
 import * as network from "./network.ts";
@@ -24,6 +25,7 @@ export const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["register", identity.register],
   ["heartbeat", identity.heartbeat],
   ["deregister", identity.deregister],
+  ["release_hold", releaseHold],
   ["rotate_key", key.rotateKey],
   ["set_key_expiry", key.setKeyExpiry],
   ["get_key_info", key.getKeyInfo],

@@ -56,6 +56,7 @@ export function nodeRow(row: Row): NodeRow {
     id: whole(row["id"]),
     key: text(row["public_key"]),
     proven: row["proven"] === 1,
+    held: row["held"] === 1,
     state,
     owner: text(row["owner"]),
     realAddr: text(row["real_addr"]),

@@ -93,6 +93,9 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (target, network)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE nodes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** The schema version this program reads and writes. */

@@ -47,7 +47,7 @@ export class SqliteStore implements RegistryStore {
     this.#networks = new NetworkStatements(db);
     this.#putMeta = db.prepare("UPDATE meta SET value = ? WHERE name = 'next_node'");
     this.#putNode = db.prepare(
-      `INSERT OR REPLACE INTO nodes VALUES (${Array(20).fill("?").join()})`,
+      `INSERT OR REPLACE INTO nodes VALUES (${Array(21).fill("?").join()})`,
     );
     this.#putTrust = db.prepare("INSERT OR REPLACE INTO trust VALUES (?, ?, ?, ?)");
     this.#dropTrust = db.prepare("DELETE FROM trust WHERE low = ? AND high = ?");
@@ -171,6 +171,7 @@ export class SqliteStore implements RegistryStore {
       node.poloScore,
       node.keyExpires,
       node.externalId,
+      Number(node.held),
     );
   }
 

@@ -13,6 +13,7 @@ export interface NodeRow {
   readonly id: number;
   readonly key: string;
   readonly proven: boolean;
+  readonly held: boolean;
   readonly state: NodeState;
   readonly owner: string;
   readonly realAddr: string;

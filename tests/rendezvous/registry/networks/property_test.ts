@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Identity } from "../../../../protocol/crypto/identity.ts";
 import { challenges, type JsonObject, type NetworkAction } from "../../../../protocol/registry.ts";
+import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../../rendezvous/registry/answer.ts";
 import type { RegistryCore } from "../../../../rendezvous/registry/core.ts";
 import { networkRow } from "../../../../rendezvous/registry/networks/network.ts";
@@ -20,7 +21,13 @@ import {
   respondRequest,
 } from "./support.ts";
 
-const PEER = { ip: "127.0.0.1", key: "127.0.0.1", port: 1, loopback: true };
+const PEER = {
+  ip: "127.0.0.1",
+  key: "127.0.0.1",
+  port: 1,
+  loopback: true,
+  auth: new ConnectionAuth(),
+};
 const NODES = await Promise.all(
   Array.from({ length: 5 }, async (_, i) => {
     const node = new TestNode(await Identity.fromSeed(new Uint8Array(32).fill(i + 1)));
