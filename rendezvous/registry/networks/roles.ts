@@ -12,6 +12,7 @@ import {
   textField,
 } from "../../../protocol/registry.ts";
 import { checkNodeSignature, isAdmin, signatureField } from "../authenticate.ts";
+import { contextOf, WholeSignatureRequired } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import { MAX_NETWORK_ID } from "./limits.ts";
@@ -114,7 +115,10 @@ function checkRole(network: NetworkRecord, actor: number, { roles }: RoleAction)
   }
 }
 
-/** The node must have signed that it wants this (our extension, see `NetworkAction`). */
+/**
+ * The node must have signed that it wants this, just this and now: these signatures are our extension (see
+ * `NetworkAction`), so no existing client stands in the way of asking for the whole request.
+ */
 async function checkClaim(
   core: RegistryCore,
   request: JsonObject,
@@ -123,6 +127,9 @@ async function checkClaim(
 ): Promise<void> {
   const node = core.directory.known(actor);
   if (node === undefined) throw nodeNotFound(actor);
+  if (core.signer !== undefined && contextOf(request)?.wholeKey === undefined) {
+    throw new WholeSignatureRequired("it changes a network by role");
+  }
   const challenge = challenges.networkAction(action, actor, network, target);
   await checkNodeSignature(core, node, challenge, signatureField(request));
 }

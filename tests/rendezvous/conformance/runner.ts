@@ -8,9 +8,11 @@
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { type Fields, MASKED, type Subject } from "./subject.ts";
+import { WHOLE_BY } from "../support/whole.ts";
 import { ADMIN, inWorld, MODES, NETWORK_ADMIN, type World } from "./world.ts";
 
 const UNSIGNED = "signature required for authenticated node";
+const UNWHOLE = "signature over the whole request required: it changes a network by role";
 const NO_ROLE = "rbac: node_id required for role-based authorization";
 
 interface Attempt {
@@ -27,7 +29,9 @@ export async function tryAll(subject: Subject, strict: boolean): Promise<void> {
       for (const mode of MODES) {
         const where = `${subject.type}, ${attempt.what}, ${mode}, ${strict ? "strict" : "lax"}`;
         const reply = await world.call(mode, attempt.request);
-        assert.deepEqual(Object.keys(reply).sort(), ["error", "type"], where);
+        const { auth, ...rest } = reply;
+        assert.equal(auth !== undefined, attempt.error === UNWHOLE, where);
+        assert.deepEqual(Object.keys(rest).sort(), ["error", "type"], where);
         assert.equal(reply.type, "error", where);
         if (typeof attempt.error === "string") assert.equal(reply.error, attempt.error, where);
         else assert.match(String(reply.error), attempt.error, where);
@@ -74,9 +78,7 @@ function goodOnes(
       ];
     }
     case "role": {
-      const signed = async (world: World) => ({
-        signature: await world.owner.sign(auth.challenge(world, world.owner.id)),
-      });
+      const signed = (world: World) => Promise.resolve({ [WHOLE_BY]: world.owner });
       const nobody = { node_id: undefined };
       return [
         { what: "signed by the owner", proof: signed },
@@ -122,9 +124,10 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
     add("a mere member", await sign(member, member), MASKED);
     add("no member", await sign(stranger, stranger), MASKED);
     if (strict) {
-      add("claimed by the owner", { node_id: owner.id }, UNSIGNED);
-      add("signed by a member for the owner", await sign(member, owner), MASKED);
-      add("signature of noise", { node_id: owner.id, signature: noise }, MASKED);
+      add("claimed by the owner", { node_id: owner.id }, UNWHOLE);
+      add("the wire's signature only", await sign(owner, owner), UNWHOLE);
+      add("signed by a member for the owner", { node_id: owner.id, [WHOLE_BY]: member }, MASKED);
+      add("signature of noise", { node_id: owner.id, signature: noise }, UNWHOLE);
     }
   } else if (auth.kind === "admin") {
     add("without token", {}, "invalid admin token");

@@ -8,7 +8,7 @@ import type { TestNode } from "../support/client.ts";
 import type { World } from "./world.ts";
 
 /** Fields of a request or a reply. */
-export type Fields = Record<string, unknown>;
+export type Fields = Record<string | symbol, unknown>;
 
 /** Who may send a request (rendezvous.md §2). */
 export type Auth =

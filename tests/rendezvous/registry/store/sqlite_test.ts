@@ -31,6 +31,7 @@ function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
     id,
     key: btoa(String.fromCharCode(...new Uint8Array(32).fill(id))),
     proven: true,
+    held: true,
     state: "live",
     owner: "",
     realAddr: "192.0.2.1:4000",
