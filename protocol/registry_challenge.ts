@@ -13,17 +13,20 @@ function ascii(...parts: readonly (string | number)[]): Uint8Array {
 
 /**
  * Requests that somebody makes by virtue of his role in a network (§2.3). The wire lets him claim to be whoever he
- * likes; our registry asks for a signature over `<request type>:<node>:<network>`, and with the node that it is
- * about where there is one:
+ * likes; our registry asks for a signature over the whole request (registry_whole.ts). Older ones of ours asked for one
+ * over `<request type>:<node>:<network>`, and with the node that it is about where there is one, so that is sent, too:
  *
  * | request | challenge |
  * | --- | --- |
  * | `delete_network` | `delete_network:<node>:<network>` |
  * | `rename_network` | `rename_network:<node>:<network>` |
+ * | `set_join_token` | `set_join_token:<node>:<network>` |
+ * | `list_bans` | `list_bans:<node>:<network>` |
  * | `set_network_policy` | `set_network_policy:<node>:<network>` |
  * | `set_expr_policy` | `set_expr_policy:<node>:<network>` |
  * | `set_member_tags` | `set_member_tags:<node>:<network>:<target>` |
  * | `kick_member` | `kick_member:<node>:<network>:<target>` |
+ * | `unban_member` | `unban_member:<node>:<network>:<target>` |
  * | `promote_member` | `promote_member:<node>:<network>:<target>` |
  * | `demote_member` | `demote_member:<node>:<network>:<target>` |
  * | `transfer_ownership` | `transfer_ownership:<node>:<network>:<new owner>` |
@@ -31,6 +34,8 @@ function ascii(...parts: readonly (string | number)[]): Uint8Array {
 export type NetworkAction =
   | "delete_network"
   | "rename_network"
+  | "set_join_token"
+  | "list_bans"
   | "set_network_policy"
   | "set_expr_policy"
   | NetworkMemberAction;
@@ -39,9 +44,23 @@ export type NetworkAction =
 export type NetworkMemberAction =
   | "set_member_tags"
   | "kick_member"
+  | "unban_member"
   | "promote_member"
   | "demote_member"
   | "transfer_ownership";
+
+/** All of {@linkcode NetworkMemberAction}. */
+export const NETWORK_MEMBER_ACTIONS: readonly NetworkMemberAction[] = [
+  ...["set_member_tags", "kick_member", "unban_member"] as const,
+  ...["promote_member", "demote_member", "transfer_ownership"] as const,
+];
+
+/** All of {@linkcode NetworkAction}. */
+export const NETWORK_ACTIONS: readonly NetworkAction[] = [
+  ...["delete_network", "rename_network", "set_join_token", "list_bans"] as const,
+  ...["set_network_policy", "set_expr_policy"] as const,
+  ...NETWORK_MEMBER_ACTIONS,
+];
 
 /** One builder per line of §2.1; numbers are node and network numbers, printed in decimal. */
 export interface Challenges {

@@ -11,6 +11,7 @@ import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
 import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./clock.ts";
 import { HttpServer } from "./http/server.ts";
+import { checkAdminToken } from "./registry/networks/tokens.ts";
 import { RegistryCore } from "./registry/core.ts";
 import { REAP_INTERVAL_MS } from "./registry/limits.ts";
 import { RegistryServer, type ServerLimits } from "./registry/server.ts";
@@ -97,13 +98,15 @@ export class Rendezvous implements AsyncDisposable {
    * @param options Addresses, store, clocks.
    * @returns The running server; it answers already.
    * @throws {PilotError} `already_exists` (port taken), `invalid_state` (store in use, from a newer version, not
-   * ours), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate),
+   * ours), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate,
+   * admin token too short),
    * `not_found` (no certificate file), `denied` (a key that others may read).
    */
   static async start(options: RendezvousOptions): Promise<Rendezvous> {
     const clock = options.clock ?? SYSTEM_CLOCK;
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
     const { adminToken, strictTrust, strict, limits } = options;
+    checkAdminToken(adminToken, log);
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
       : await SqliteStore.open(options.store);

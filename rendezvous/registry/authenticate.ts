@@ -4,14 +4,15 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
-import { decodeBase64, equalBytes } from "../../protocol/crypto/base64.ts";
+import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { EMPTY } from "../../protocol/bytes.ts";
 import { contextOf, type RequestContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
 import { type JsonObject, textField } from "../../protocol/registry.ts";
 import type { NodeRecord } from "./node.ts";
+import { tokenMatches } from "./networks/tokens.ts";
+import type { TokenKind } from "./token_guard.ts";
 import { verifies } from "./verify.ts";
 
 /**
@@ -149,12 +150,66 @@ export async function authenticate(
  *
  * @param core The registry.
  * @param request The JSON request.
+ * @throws {RegistryFailure} When its source has sent too many wrong tokens.
  */
 export function isAdmin(core: RegistryCore, request: JsonObject): boolean {
   const token = textField(request, "admin_token");
-  if (core.adminToken === undefined || core.adminToken === "" || token === "") {
-    return false;
-  }
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return equalBytes(digest(token), digest(core.adminToken));
+  if (core.adminToken === undefined || token === "") return false;
+  return checkToken(core, request, "admin", () => core.isAdminToken(token));
+}
+
+/**
+ * Does the request carry the global admin token, or the one of a network?
+ *
+ * @param core The registry.
+ * @param request The JSON request.
+ * @param network Hash of the network's admin token.
+ * @throws {RegistryFailure} As {@linkcode isAdmin}.
+ */
+export function isAdminOf(
+  core: RegistryCore,
+  request: JsonObject,
+  { adminTokenHash }: { readonly adminTokenHash: string },
+): boolean {
+  const token = textField(request, "admin_token");
+  if (token === "" || (core.adminToken === undefined && adminTokenHash === "")) return false;
+  return checkToken(
+    core,
+    request,
+    "admin",
+    () => core.isAdminToken(token) || tokenMatches(token, adminTokenHash),
+  );
+}
+
+/**
+ * Does the request carry the token for joining a network?
+ *
+ * @param core The registry.
+ * @param request The JSON request.
+ * @param network Its number and the hash of its token.
+ * @throws {RegistryFailure} As {@linkcode isAdmin}.
+ */
+export function mayJoinByToken(
+  core: RegistryCore,
+  request: JsonObject,
+  { id, tokenHash }: { readonly id: number; readonly tokenHash: string },
+): boolean {
+  const token = textField(request, "token");
+  if (token === "") return false;
+  return checkToken(core, request, "join", () => tokenMatches(token, tokenHash), id);
+}
+
+function checkToken(
+  core: RegistryCore,
+  request: JsonObject,
+  kind: TokenKind,
+  matches: () => boolean,
+  network?: number,
+): boolean {
+  const source = contextOf(request)?.peer.key ?? "";
+  const now = core.clock.monotonicMs();
+  return core.tokens.check(
+    { source, kind, now, ...(network === undefined ? {} : { network }) },
+    matches,
+  );
 }

@@ -25,11 +25,14 @@ import {
   REAP_BATCH,
   STALE_SECONDS,
 } from "./limits.ts";
+import { Bans } from "./networks/bans.ts";
 import { Invites } from "./networks/invites.ts";
 import { NetworkTable } from "./networks/network_table.ts";
+import { hashToken, tokenMatches } from "./networks/tokens.ts";
 import type { NodeRecord } from "./node.ts";
 import type { AnswerSigner } from "./signing.ts";
 import type { RegistryStore, RequestRow, ResponseRow } from "./store/store.ts";
+import { TokenGuard } from "./token_guard.ts";
 import { TrustTable } from "./trust_table.ts";
 
 /** What a registry is made of. */
@@ -76,6 +79,8 @@ export class RegistryCore {
   readonly networks: NetworkTable;
   /** Invitations to them. */
   readonly invites: Invites;
+  /** Who may not come back into them. */
+  readonly bans: Bans;
   readonly beacons: BeaconDirectory = new BeaconDirectory();
   /** Told when something waits for a node and when it polls; set by whoever runs a beacon beside the registry. */
   inboxWatch: InboxWatch = NO_WATCH;
@@ -85,6 +90,9 @@ export class RegistryCore {
     perSecond: NEW_NODES_PER_SECOND,
     maxSources: MAX_TRACKED_SOURCES,
   });
+  /** Wrong tokens by source address. */
+  readonly tokens: TokenGuard;
+  readonly #adminTokenHash: string;
   readonly #store: RegistryStore;
   readonly #changes: Changes = new Changes();
   readonly #committer: Committer;
@@ -98,7 +106,9 @@ export class RegistryCore {
   constructor(options: CoreOptions) {
     this.clock = options.clock;
     this.log = options.log;
-    this.adminToken = options.adminToken;
+    this.tokens = new TokenGuard(options.log);
+    this.adminToken = options.adminToken === "" ? undefined : options.adminToken;
+    this.#adminTokenHash = hashToken(options.adminToken ?? "");
     this.strictTrust = options.strictTrust === true;
     this.strict = options.strict !== false;
     this.signer = options.signer;
@@ -110,6 +120,7 @@ export class RegistryCore {
     this.responses = new Inboxes((...change) => changes.response(...change));
     this.networks = new NetworkTable(changes);
     this.invites = new Invites(changes);
+    this.bans = new Bans(changes);
     this.#committer = new Committer({
       take: () => changes.take(),
       commit: (batch) => this.#store.commit(batch),
@@ -140,6 +151,7 @@ export class RegistryCore {
       network: (row) => this.networks.loadNetwork(row),
       member: (row) => this.networks.loadMember(row, (id) => known(id) !== undefined),
       invite: (row) => this.invites.load(row, (id) => this.networks.known(id) !== undefined),
+      ban: (row) => this.bans.load(row, (id) => this.networks.known(id) !== undefined),
     });
   }
 
@@ -171,6 +183,11 @@ export class RegistryCore {
     } finally {
       this.#changes.open = false;
     }
+  }
+
+  /** Is it the global admin token? Takes the same time for every wrong one. */
+  isAdminToken(token: string): boolean {
+    return tokenMatches(token, this.#adminTokenHash);
   }
 
   /** False while changes are refused because the store cannot be written. */

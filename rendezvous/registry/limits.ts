@@ -64,6 +64,17 @@ export const NEW_NODES_PER_SECOND = 20;
 /** Source addresses remembered for that count; the least recently seen is forgotten. */
 export const MAX_TRACKED_SOURCES = 65_536;
 
+/** Wrong tokens of one source that are looked at, at once; join tokens are counted for each network. */
+export const WRONG_TOKENS_BURST = 10;
+/** Wrong tokens a second of one source after that: 8,640 a day, nothing against 16 characters. */
+export const WRONG_TOKENS_PER_SECOND = 0.1;
+/** Seconds between two warnings about one source that guesses tokens. */
+export const TOKEN_WARNING_SECONDS = 600;
+/** Characters of the global admin token below which a server does not start: such a one is guessed. */
+export const MIN_ADMIN_TOKEN = 8;
+/** Characters of the global admin token below which a server warns at its start. */
+export const GOOD_ADMIN_TOKEN = 16;
+
 /** Simultaneous connections; about 20 KB each, so 2 GB at the very worst. */
 export const MAX_CONNECTIONS = 100_000;
 /** Simultaneous connections of one source address: many agents behind one NAT, but not the whole table. */

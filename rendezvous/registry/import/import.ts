@@ -152,6 +152,7 @@ function isEmpty(store: SqliteStore): boolean {
     network: note,
     member: note,
     invite: note,
+    ban: note,
   });
   return !found;
 }

@@ -9,15 +9,13 @@ import {
   type JsonObject,
   type NetworkAction,
   numberField,
-  textField,
 } from "../../../protocol/registry.ts";
-import { checkNodeSignature, isAdmin, signatureField } from "../authenticate.ts";
+import { checkNodeSignature, isAdmin, isAdminOf, signatureField } from "../authenticate.ts";
 import { contextOf, WholeSignatureRequired } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import { MAX_NETWORK_ID } from "./limits.ts";
 import { BACKBONE, type NetworkRecord, type Role } from "./network.ts";
-import { tokenMatches } from "./tokens.ts";
 
 /** Reads a network number; 0 when it is missing or none. */
 export function networkField(request: JsonObject): number {
@@ -31,13 +29,9 @@ export function networkField(request: JsonObject): number {
  */
 export function requireAdmin(core: RegistryCore, request: JsonObject): void {
   if (isAdmin(core, request)) return;
-  const none = core.adminToken === undefined || core.adminToken === "";
-  throw new RegistryFailure(none ? "network creation is disabled" : "invalid admin token");
-}
-
-/** Does the request carry the network's own admin token? */
-export function isNetworkAdmin(network: NetworkRecord, request: JsonObject): boolean {
-  return tokenMatches(textField(request, "admin_token"), network.adminTokenHash);
+  throw new RegistryFailure(
+    core.adminToken === undefined ? "network creation is disabled" : "invalid admin token",
+  );
 }
 
 /**
@@ -83,7 +77,7 @@ export async function changeByRole(
 ): Promise<JsonObject> {
   const id = networkField(request);
   const network = find(core, id, action);
-  const hasToken = isAdmin(core, request) || isNetworkAdmin(network, request);
+  const hasToken = isAdminOf(core, request, network);
   const actor = numberField(request, "node_id");
   if (!hasToken) {
     checkRole(network, actor, action);

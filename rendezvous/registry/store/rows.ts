@@ -8,6 +8,7 @@ import { isRole } from "../networks/network.ts";
 import { MAX_POLO_SCORE } from "../limits.ts";
 import type { NodeState } from "../node.ts";
 import type {
+  BanRow,
   InviteRow,
   MemberRow,
   NetworkRow,
@@ -153,6 +154,15 @@ export function inviteRow(row: Row): InviteRow {
     target: whole(row["target"]),
     network: whole(row["network"]),
     inviter: whole(row["inviter"]),
+    created: whole(row["created"]),
+  };
+}
+
+/** A row of `bans`. */
+export function banRow(row: Row): BanRow {
+  return {
+    network: whole(row["network"]),
+    node: whole(row["node"]),
     created: whole(row["created"]),
   };
 }

@@ -95,6 +95,12 @@ export const MIGRATIONS: readonly string[] = [
   `,
   `
   ALTER TABLE nodes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE bans (
+    network INTEGER NOT NULL,
+    node INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (network, node)
+  ) STRICT, WITHOUT ROWID;
   `,
 ];
 

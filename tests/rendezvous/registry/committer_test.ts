@@ -122,6 +122,8 @@ Deno.test("Committer writes batches one after the other", async () => {
     membersRemoved: [],
     invites: [],
     invitesRemoved: [],
+    bans: [],
+    bansRemoved: [],
   };
   const committer = new Committer({
     take: () => {

@@ -8,8 +8,9 @@ import { flagField, textField } from "../../../../protocol/registry.ts";
 import type { RegistryCore } from "../../core.ts";
 import { RegistryFailure } from "../../failure.ts";
 import type { Handler } from "../../handler.ts";
-import { checkNetworkName } from "../../networks/names.ts";
+import { checkNetworkName, checkToken } from "../../networks/names.ts";
 import { BACKBONE, type NetworkRecord, ownerOf } from "../../networks/network.ts";
+import { hashToken } from "../../networks/tokens.ts";
 import { changeByRole, networkField, requireAdmin } from "../../networks/roles.ts";
 
 /** `delete_network`. */
@@ -21,6 +22,27 @@ export const deleteNetwork: Handler = (core, request) =>
   }, (network) => {
     core.networks.delete(network);
     core.invites.removeNetwork(network.id);
+    core.bans.removeNetwork(network.id);
+    return { network_id: network.id };
+  });
+
+/**
+ * `set_join_token`, our extension: another token for a network that is joined by one. Whoever is in stays in; the old
+ * token lets nobody in any more.
+ */
+export const setJoinToken: Handler = (core, request) =>
+  changeByRole(core, request, {
+    action: "set_join_token",
+    roles: ["owner", "admin"],
+    backbone: "cannot set a token on the backbone network",
+  }, (network) => {
+    if (network.joinRule !== "token") {
+      throw new RegistryFailure(`cannot set a token: network ${network.id} is not joined by one`);
+    }
+    const token = textField(request, "token");
+    if (token === "") throw new RegistryFailure("token is required");
+    checkToken("token", token);
+    core.networks.edit(network).tokenHash = hashToken(token);
     return { network_id: network.id };
   });
 

@@ -24,6 +24,8 @@ const EMPTY: StoreBatch = {
   membersRemoved: [],
   invites: [],
   invitesRemoved: [],
+  bans: [],
+  bansRemoved: [],
 };
 
 function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
@@ -205,6 +207,7 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
       network: () => assert.fail(),
       member: () => assert.fail(),
       invite: () => assert.fail(),
+      ban: () => assert.fail(),
     });
     assert.deepEqual(ids, [1, 2, 3]);
     await store.close();
