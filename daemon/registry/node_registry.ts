@@ -251,9 +251,9 @@ export class NodeRegistry implements DirectoryBackend {
 
   async network(type: string, fields: JsonObject): Promise<JsonObject> {
     if (type === "release_hold") return await this.#releaseHold();
-    const { request, challenge } = networkRequest(this.#self(), type, fields);
+    const { request, challenge, isWhole } = networkRequest(this.#self(), type, fields);
     return challenge === undefined
-      ? await this.#client.request(request)
+      ? await this.#client.request(request, isWhole === true ? this.#signer : undefined)
       : await this.#signed(challenge, request);
   }
 
@@ -267,6 +267,11 @@ export class NodeRegistry implements DirectoryBackend {
     });
   }
 
+  /** Signs whole requests, while we do that. */
+  get #signer(): Identity | undefined {
+    return this.#isReleased ? undefined : this.#identity;
+  }
+
   #self(): number {
     if (this.#node === 0) {
       throw new PilotError("unavailable", "This daemon is not registered yet", {
@@ -278,7 +283,6 @@ export class NodeRegistry implements DirectoryBackend {
 
   async #signed(challenge: Uint8Array, request: JsonObject): Promise<JsonObject> {
     const signature = encodeBase64(await this.#identity.sign(challenge));
-    const signer = this.#isReleased ? undefined : this.#identity;
-    return await this.#client.request({ ...request, signature }, signer);
+    return await this.#client.request({ ...request, signature }, this.#signer);
   }
 }

@@ -73,6 +73,23 @@ Deno.test("agents join, invite, accept, list and leave, and an invitation is tol
     const networks = await two.networks.list();
     assert.deepEqual(networks.map(({ name }) => name).sort(), ["backbone", "club", "plain"]);
 
+    // What the owner does by her role, each signed as a whole by her daemon.
+    await one.networks.promote(club, bob.node);
+    await one.networks.demote(club, bob.node);
+    await assert.rejects(() => two.networks.kick(club, alice.node), { code: "denied" });
+    await one.networks.kick(club, bob.node, { ban: true });
+    await assert.rejects(() => one.networks.invite(club, bob.node), /banned/);
+    assert.deepEqual((await one.networks.bans(club)).map(({ node_id }) => node_id), [bob.node]);
+    await one.networks.unban(club, bob.node);
+    await one.networks.setToken(plain, "another token");
+    await one.networks.invite(club, bob.node);
+    await two.networks.respond(club, true);
+    await one.networks.transfer(club, bob.node);
+    await assert.rejects(() => one.networks.transfer(club, bob.node), { code: "denied" });
+
+    await two.networks.leave(plain);
+    await assert.rejects(() => two.networks.join(plain, JOIN_TOKEN), /invalid token/);
+    await two.networks.join(plain, "another token");
     await two.networks.leave(plain);
     assert.deepEqual(
       (await one.networks.members(plain)).map(({ node_id }) => node_id),
