@@ -16,6 +16,7 @@ import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import { MAX_NETWORK_ID } from "./limits.ts";
 import { BACKBONE, type NetworkRecord, type Role } from "./network.ts";
+import { notAMember } from "./network_table.ts";
 
 /** Reads a network number; 0 when it is missing or none. */
 export function networkField(request: JsonObject): number {
@@ -107,6 +108,27 @@ function checkRole(network: NetworkRecord, actor: number, { roles }: RoleAction)
   if (role === undefined || role === "" || !roles.includes(role)) {
     throw new RegistryFailure(`rbac: needs the role ${roles.join(" or ")}`);
   }
+}
+
+/**
+ * Makes sure that somebody may read who is in a network, and how: everybody, but of a network by invitation only its
+ * members and the holders of a token, in a strict registry. Existing clients do not sign these requests; a member is
+ * known by what it has signed on the same connection, its heartbeats for example.
+ *
+ * @param core The registry.
+ * @param request The JSON request.
+ * @param network The network.
+ * @throws {RegistryFailure} When he may not.
+ */
+export function checkReader(core: RegistryCore, request: JsonObject, network: NetworkRecord): void {
+  if (!core.strict || network.joinRule !== "invite") return;
+  const { wholeKey, peer } = contextOf(request) ?? {};
+  const signer = wholeKey === undefined ? undefined : core.directory.byKey(wholeKey)?.id;
+  if (signer !== undefined && network.members.has(signer)) return;
+  for (const node of peer?.auth.nodes ?? []) if (network.members.has(node)) return;
+  if (isAdminOf(core, request, network)) return;
+  if (signer !== undefined) throw notAMember(signer, network.id);
+  throw new WholeSignatureRequired(`network ${network.id} shows this to its members only`);
 }
 
 /**

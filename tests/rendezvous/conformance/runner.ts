@@ -12,13 +12,18 @@ import { WHOLE_BY } from "../support/whole.ts";
 import { ADMIN, inWorld, MODES, NETWORK_ADMIN, type World } from "./world.ts";
 
 const UNSIGNED = "signature required for authenticated node";
-const UNWHOLE = "signature over the whole request required: it changes a network by role";
+const WHOLE = "signature over the whole request required: ";
+const UNWHOLE = `${WHOLE}it changes a network by role`;
 const NO_ROLE = "rbac: node_id required for role-based authorization";
 
 interface Attempt {
   readonly what: string;
   readonly request: Fields;
   readonly error: string | RegExp;
+}
+
+function isAdminEnough(where: boolean | "lax" | undefined, strict: boolean): boolean {
+  return where === "lax" ? !strict : where === true;
 }
 
 /** Tries one subject. */
@@ -30,7 +35,7 @@ export async function tryAll(subject: Subject, strict: boolean): Promise<void> {
         const where = `${subject.type}, ${attempt.what}, ${mode}, ${strict ? "strict" : "lax"}`;
         const reply = await world.call(mode, attempt.request);
         const { auth, ...rest } = reply;
-        assert.equal(auth !== undefined, attempt.error === UNWHOLE, where);
+        assert.equal(auth !== undefined, String(attempt.error).startsWith(WHOLE), where);
         assert.deepEqual(Object.keys(rest).sort(), ["error", "type"], where);
         assert.equal(reply.type, "error", where);
         if (typeof attempt.error === "string") assert.equal(reply.error, attempt.error, where);
@@ -73,10 +78,19 @@ function goodOnes(
       });
       return [
         { what: "signed", proof: signed },
-        ...(auth.isAdminEnough ? [{ what: "by the admin", proof: token(ADMIN) }] : []),
+        ...(isAdminEnough(auth.isAdminEnough, strict)
+          ? [{ what: "by the admin", proof: token(ADMIN) }]
+          : []),
         ...(auth.isOpenWhenLax && !strict ? [{ what: "unsigned", proof: none }] : []),
       ];
     }
+    case "member":
+      return [
+        { what: "signed", proof: (world) => Promise.resolve({ [WHOLE_BY]: world.member }) },
+        { what: "by the admin", proof: token(ADMIN) },
+        { what: "by the network's admin", proof: token(NETWORK_ADMIN) },
+        ...(strict ? [] : [{ what: "by anybody", proof: none }]),
+      ];
     case "role": {
       const signed = (world: World) => Promise.resolve({ [WHOLE_BY]: world.owner });
       const nobody = { node_id: undefined };
@@ -112,7 +126,9 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
     add("signature of something else", { signature: await by.sign(other) }, MASKED);
     add("stranger's signature", { signature: await world.open.sign(challenge) }, MASKED);
     add("wrong admin token", { signature: noise, admin_token: "wrong" }, MASKED);
-    if (!auth.isAdminEnough) add("admin token", { admin_token: ADMIN }, UNSIGNED);
+    if (!isAdminEnough(auth.isAdminEnough, strict)) {
+      add("admin token", { admin_token: ADMIN }, UNSIGNED);
+    }
   } else if (auth.kind === "role") {
     const { owner, member, stranger } = world;
     const sign = async (node: typeof owner, as: typeof owner) => ({
@@ -128,6 +144,15 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
       add("the wire's signature only", await sign(owner, owner), UNWHOLE);
       add("signed by a member for the owner", { node_id: owner.id, [WHOLE_BY]: member }, MASKED);
       add("signature of noise", { node_id: owner.id, signature: noise }, UNWHOLE);
+    }
+  } else if (auth.kind === "member") {
+    const { stranger, enterprise } = world;
+    const hidden = `${WHOLE}network ${enterprise} shows this to its members only`;
+    if (strict) {
+      add("unsigned", {}, hidden);
+      add("wrong token", { admin_token: "wrong" }, hidden);
+      const text = `node ${stranger.id} is not a member of network ${enterprise}`;
+      add("a stranger", { [WHOLE_BY]: stranger }, text);
     }
   } else if (auth.kind === "admin") {
     add("without token", {}, "invalid admin token");

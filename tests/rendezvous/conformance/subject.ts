@@ -19,12 +19,14 @@ export type Auth =
     readonly kind: "node";
     readonly by: (world: World) => TestNode;
     readonly challenge: (world: World) => Uint8Array;
-    readonly isAdminEnough?: boolean;
+    readonly isAdminEnough?: boolean | "lax";
     /** A lax server asks nobody to sign this: existing clients cannot. */
     readonly isOpenWhenLax?: boolean;
   }
   /** A member with a role, who signs in strict mode, or the holder of a token. */
   | { readonly kind: "role"; readonly challenge: (world: World, node: number) => Uint8Array }
+  /** A member of the invite-only network or the holder of a token; of a lax server anybody. */
+  | { readonly kind: "member" }
   /** The holder of the global admin token. */
   | { readonly kind: "admin" };
 

@@ -125,6 +125,7 @@ Deno.test("Committer writes batches one after the other", async () => {
     bans: [],
     bansRemoved: [],
   };
+  const begun = Promise.withResolvers<void>();
   const committer = new Committer({
     take: () => {
       order.push("take");
@@ -132,13 +133,14 @@ Deno.test("Committer writes batches one after the other", async () => {
     },
     commit: async () => {
       order.push("begin");
+      begun.resolve();
       await gates[round++]?.promise;
       order.push("end");
     },
     onFailure: () => assert.fail(),
   });
   const first = committer.committed();
-  await new Promise<void>((resolve) => setTimeout(resolve));
+  await begun.promise;
   const second = committer.committed();
   assert.notEqual(first, second);
   gates[0]?.resolve();

@@ -12,13 +12,16 @@ import type { Handler } from "../../handler.ts";
 import { addressOn, BACKBONE, type NetworkRecord } from "../../networks/network.ts";
 import { networkField } from "../../networks/roles.ts";
 
-/** `join_network`. */
+/**
+ * `join_network`. On the wire the admin token stands in for the node's signature; a strict registry wants the node's own
+ * word, as being in a network opens a node to its other members.
+ */
 export const joinNetwork: Handler = async (core, request) => {
   const id = networkField(request);
   if (id === BACKBONE) throw new RegistryFailure("cannot join the backbone network");
   const node = numberField(request, "node_id");
   const challenge = challenges.joinNetwork(node, id);
-  await authenticate(core, node, request, challenge, { admin: true });
+  await authenticate(core, node, request, challenge, { admin: !core.strict });
   return core.change(() => {
     const network = core.networks.get(id);
     checkJoinRule(core, request, network);
@@ -53,7 +56,7 @@ function checkJoinRule(core: RegistryCore, request: JsonObject, network: Network
   }
 }
 
-/** `leave_network`. The owner of an enterprise network hands it over first. */
+/** `leave_network`. The owner of an enterprise network hands it over first; any other one goes to its heir. */
 export const leaveNetwork: Handler = async (core, request) => {
   const id = networkField(request);
   if (id === BACKBONE) throw new RegistryFailure("cannot leave the backbone network");

@@ -59,7 +59,10 @@ export const renameNetwork: Handler = (core, request) =>
     return { network_id: network.id, name };
   });
 
-/** `set_network_enterprise`: off drops all roles, on gives everybody one again. */
+/**
+ * `set_network_enterprise`: off drops all roles but the owner's and ends what admins have invited, on gives everybody a
+ * role again.
+ */
 export const setNetworkEnterprise: Handler = (core, request) => {
   const id = networkField(request);
   requireAdmin(core, request);
@@ -70,14 +73,19 @@ export const setNetworkEnterprise: Handler = (core, request) => {
     if (network.enterprise !== enterprise) {
       core.networks.edit(network).enterprise = enterprise;
       if (enterprise) giveRoles(core, network);
-      else dropRoles(core, network);
+      else {
+        dropRoles(core, network);
+        core.invites.removeNetwork(id);
+      }
     }
     return { network_id: id, enterprise };
   });
 };
 
 function dropRoles(core: RegistryCore, network: NetworkRecord): void {
-  for (const node of network.members.keys()) core.networks.update(network, node, { role: "" });
+  for (const [node, { role }] of network.members) {
+    if (role !== "owner") core.networks.update(network, node, { role: "" });
+  }
 }
 
 /** Whoever has no role becomes a member, and whoever joined first the owner if there is none. */

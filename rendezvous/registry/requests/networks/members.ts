@@ -18,7 +18,7 @@ import { MAX_LISTED_NODES } from "../../networks/limits.ts";
 import { checkMemberTags } from "../../networks/names.ts";
 import { BACKBONE, type NetworkRecord, NO_TAGS, ownerOf } from "../../networks/network.ts";
 import { notAMember } from "../../networks/network_table.ts";
-import { changeByRole, networkField } from "../../networks/roles.ts";
+import { changeByRole, checkReader, networkField } from "../../networks/roles.ts";
 
 function targetField(request: JsonObject): number {
   return numberField(request, "target_node_id");
@@ -83,7 +83,7 @@ export const promoteMember: Handler = (core, request) =>
     already: "an admin",
   });
 
-/** `demote_member`: an admin becomes a member. */
+/** `demote_member`: an admin becomes a member, and his invitations end with his right to invite. */
 export const demoteMember: Handler = (core, request) =>
   setRole(core, request, {
     action: "demote_member",
@@ -109,6 +109,7 @@ function setRole(
     if (before === "owner") throw new RegistryFailure(toOwner);
     if (before === role) throw new RegistryFailure(`node ${target} is already ${already}`);
     core.networks.update(network, target, { role });
+    if (role === "member") core.invites.removeSent(target, network.id);
     return { network_id: network.id, target_node_id: target, role };
   });
 }
@@ -169,11 +170,12 @@ export const setMemberTags: Handler = (core, request) => {
   });
 };
 
-/** `get_member_tags` of one member, or of all that have any; open to everyone. */
+/** `get_member_tags` of one member, or of all that have any; see `checkReader`. */
 export const getMemberTags: Handler = (core, request) => {
   const id = networkField(request);
   const target = targetField(request);
   const network = id === BACKBONE ? undefined : core.networks.get(id);
+  if (network !== undefined) checkReader(core, request, network);
   if (target === 0) return { network_id: id, members: network === undefined ? {} : all(network) };
   if (network === undefined) backboneRole(core, target);
   const tags = network === undefined ? NO_TAGS : core.networks.member(network, target).tags;

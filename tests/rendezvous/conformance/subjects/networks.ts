@@ -87,7 +87,7 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
       kind: "node",
       by: ({ stranger }) => stranger,
       challenge: ({ stranger, network }) => challenges.joinNetwork(stranger.id, network),
-      isAdminEnough: true,
+      isAdminEnough: "lax",
     },
     fields: ({ stranger, network }) => ({
       node_id: stranger.id,
@@ -359,7 +359,7 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
   },
   {
     type: "get_member_tags",
-    auth: { kind: "none" },
+    auth: { kind: "member" },
     fields: ({ enterprise, member }) => ({ network_id: enterprise, target_node_id: member.id }),
     reply: ({ enterprise, member }) => ({
       network_id: enterprise,
@@ -395,7 +395,7 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
   },
   {
     type: "get_network_policy",
-    auth: { kind: "none" },
+    auth: { kind: "member" },
     fields: ({ enterprise }) => ({ network_id: enterprise }),
     reply: ({ enterprise }) => ({ network_id: enterprise, ...policy({}) }),
   },

@@ -161,6 +161,7 @@ Deno.test("a node that deregistered has no role any more, and one that is silent
   withServer(async ({ client, server, clock }) => {
     const owner = await registered(client);
     const network = await createNetwork(client, owner);
+    await join(client, await registered(client), network);
     clock.advance(310_000);
     await server.tick();
     using later = await RawClient.open(server.registryAddr);
