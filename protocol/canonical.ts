@@ -58,6 +58,8 @@ function append(out: Writer, value: unknown, depth: number): boolean {
   return true;
 }
 
+const ENCODER = new TextEncoder();
+
 /** Bytes at first; a usual answer fits, a longer one doubles it. */
 const WRITER_BYTES = 1024;
 
@@ -88,9 +90,11 @@ class Writer {
   }
 
   text(text: string): void {
-    const bytes = encodeText(text);
-    this.head("s", bytes.length);
-    this.raw(bytes);
+    this.head("s", 0);
+    const at = this.#reserve(3 * text.length); // the most that UTF-8 needs for UTF-16
+    const { written } = ENCODER.encodeInto(text, this.#buffer.subarray(at));
+    this.#view.setUint32(at - 4, written);
+    this.#length = at + written;
   }
 
   number(value: number): void {

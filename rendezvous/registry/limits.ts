@@ -85,6 +85,15 @@ export const IDLE_MS = 300_000;
 export const FRAME_MS = 30_000;
 /** A reply must be taken by the client within this time, milliseconds; stops clients that do not read. */
 export const WRITE_MS = 5_000;
+/**
+ * Bytes of a request. The largest that make sense carry a policy document of 64 KiB; replies may be longer. The worst JSON
+ * of this size takes 5 ms to parse.
+ */
+export const MAX_REQUEST_BYTES = 72 * 1024;
+/** Requests above so many bytes take turns (see {@linkcode PARSE_BYTES_PER_TURN}); usual ones have a tenth of it. */
+export const LARGE_REQUEST_BYTES = 4 * 1024;
+/** Bytes of large requests of all connections that are parsed before others get their turn: 8 ms at the very worst. */
+export const PARSE_BYTES_PER_TURN = 128 * 1024;
 /** Bytes of begun requests held for all connections together. */
 export const MAX_PARTIAL_BYTES = 64 * 1024 * 1024;
 /** Bytes read from a connection at a time; most requests have fewer than 300. */

@@ -14,6 +14,7 @@ import type { Peer } from "./handler.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { type SessionConn, TlsServerConn } from "./tls_conn.ts";
 import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_PARTIAL_BYTES } from "./limits.ts";
+import { ParseTurns } from "./parse_turns.ts";
 import { Session, type SessionHost } from "./session.ts";
 
 /** Limits that tests make smaller. */
@@ -43,6 +44,7 @@ export class RegistryServer implements SessionHost {
   readonly core: RegistryCore;
   /** Where it listens, `host:port`. */
   readonly addr: string;
+  readonly parseTurns: ParseTurns = new ParseTurns();
   readonly #acceptor: Acceptor;
   readonly #context: SecureContext | undefined;
   readonly #limits: Required<ServerLimits>;
@@ -127,6 +129,7 @@ export class RegistryServer implements SessionHost {
   async close(): Promise<void> {
     await this.#acceptor.close();
     for (const session of this.#sessions.keys()) session.close();
+    this.parseTurns.close();
     await Promise.all(this.#sessions.values());
   }
 }
