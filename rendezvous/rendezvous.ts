@@ -34,6 +34,8 @@ export interface RendezvousOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory only. */
   store: string | undefined;
+  /** Begin anew where a registry has lost its database; refused where there is one. */
+  newStore?: boolean | undefined;
   /** Global admin token (rendezvous.md §2.2). A secret: never on a command line. */
   adminToken?: string | undefined;
   /** See `CoreOptions.strictTrust`. */
@@ -97,8 +99,8 @@ export class Rendezvous implements AsyncDisposable {
    *
    * @param options Addresses, store, clocks.
    * @returns The running server; it answers already.
-   * @throws {PilotError} `already_exists` (port taken), `invalid_state` (store in use, from a newer version, not
-   * ours), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate,
+   * @throws {PilotError} `already_exists` (port taken, store not new), `invalid_state` (store in use, from a newer
+   * version, not ours, lost), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate,
    * admin token too short),
    * `not_found` (no certificate file), `denied` (a key that others may read).
    */
@@ -109,7 +111,7 @@ export class Rendezvous implements AsyncDisposable {
     checkAdminToken(adminToken, log);
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
-      : await SqliteStore.open(options.store);
+      : await SqliteStore.open(options.store, options.newStore === true ? "anew" : "unless-lost");
     let core: RegistryCore | undefined;
     let registry: RegistryServer | undefined;
     let beacon: BeaconServer | undefined;

@@ -212,3 +212,32 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
     assert.deepEqual(ids, [1, 2, 3]);
     await store.close();
   }));
+
+Deno.test("a registry that has lost its database is refused, a backup brings it back, and it begins anew when told", () =>
+  withDirectory(async (directory) => {
+    {
+      await using server = await start({ store: directory });
+      using client = await RawClient.open(server.registryAddr);
+      await registered(client);
+    }
+    const path = `${directory}/registry.db`;
+    const backup = await Deno.readFile(path);
+    const lost = { code: "invalid_state", message: /empty or missing, though its key is there/ };
+    await Deno.truncate(path, 0);
+    const error = await refuses(directory, lost);
+    assert.match(error.hint ?? "", /--new-store/);
+    await Deno.remove(path);
+    await assert.rejects(start({ store: directory }), { code: "invalid_state" });
+    await assert.rejects(Deno.stat(path), Deno.errors.NotFound, "and makes no file");
+    await Deno.writeFile(path, backup, { mode: 0o600 });
+    {
+      await using server = await start({ store: directory });
+      using client = await RawClient.open(server.registryAddr);
+      assert.equal((await registered(client)).id, 2);
+    }
+    await assert.rejects(start({ store: directory, newStore: true }), { code: "already_exists" });
+    await Deno.remove(path);
+    await using server = await start({ store: directory, newStore: true });
+    using client = await RawClient.open(server.registryAddr);
+    assert.equal((await registered(client)).id, 1);
+  }));
