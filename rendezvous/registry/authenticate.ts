@@ -8,6 +8,7 @@ import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { EMPTY } from "../../protocol/bytes.ts";
 import { contextOf, type RequestContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
+import { confirmedPlace } from "./endpoint.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
 import { type JsonObject, textField } from "../../protocol/registry.ts";
 import type { NodeRecord } from "./node.ts";
@@ -65,9 +66,8 @@ export async function checkNodeSignature(
     await checkSignature(key, challenge, signature);
   } else if (wholeKey !== key) {
     throw new RegistryFailure("signature verification failed");
-  } else {
-    await hold(core, node);
   }
+  if (context !== undefined) await learn(core, node, context);
   // Verification waits, and the node may have rotated its key or left meanwhile.
   if (core.directory.known(node.id) !== node || node.state === "left") {
     throw nodeNotFound(node.id);
@@ -83,12 +83,22 @@ export function heldToWhole(node: number): WholeSignatureRequired {
   return new WholeSignatureRequired(`node ${node} is held to it`);
 }
 
-/** Only the key of the node itself comes here, so nobody can shut a node out by this. */
-async function hold(core: RegistryCore, node: NodeRecord): Promise<void> {
-  // Heartbeats go on while the store cannot be written; the next request after that is held to.
-  if (node.held || !core.isWritable) return;
+/**
+ * What the signature shows beside who asks: that the node signs whole requests, and that it is where an unsigned
+ * registration came from. Only its own key comes here, so nobody can shut a node out or move it by this.
+ */
+async function learn(
+  core: RegistryCore,
+  node: NodeRecord,
+  { peer, wholeKey }: RequestContext,
+): Promise<void> {
+  const isHeldNow = wholeKey !== undefined && !node.held;
+  const place = confirmedPlace(node, peer);
+  // Heartbeats go on while the store cannot be written; the next request after that tells the same.
+  if ((!isHeldNow && place === undefined) || !core.isWritable) return;
   await core.change(() => {
-    core.directory.edit(node).held = true;
+    core.directory.edit(node).held ||= isHeldNow;
+    if (place !== undefined) Object.assign(node, place, { pending: undefined });
   });
 }
 

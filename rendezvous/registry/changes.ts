@@ -217,6 +217,6 @@ export class Changes {
 }
 
 function nodeRow(node: NodeRecord): NodeRow {
-  const { lastSeen: _lastSeen, trustReports: _trustReports, ...row } = node;
+  const { lastSeen: _lastSeen, trustReports: _trustReports, pending: _pending, ...row } = node;
   return row;
 }

@@ -57,6 +57,9 @@ export const MAX_TEXT = 256;
 /** LAN addresses kept per node. */
 export const MAX_LAN_ADDRS = 16;
 
+/** Addresses from which a live node was registered without a signature, and which it has not confirmed: the last ones. */
+export const MAX_PENDING_PLACES = 4;
+
 /** New node numbers one source address gets at once, and how many more each second. Loopback and known keys are exempt. */
 export const NEW_NODES_BURST = 2_000;
 /** See {@linkcode NEW_NODES_BURST}. */

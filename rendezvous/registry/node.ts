@@ -15,8 +15,17 @@ import { formatRfc3339 } from "./rfc3339.ts";
  */
 export type NodeState = "live" | "silent" | "left";
 
+/** Where a node is and may be reached, as a registration says. */
+export interface NodePlace {
+  /** Reachable endpoint `ip:port`, or "" when the node gave none. */
+  realAddr: string;
+  lanAddrs: readonly string[];
+  /** The node wants to be reached through relays: its endpoint is shown to nobody. */
+  relayOnly: boolean;
+}
+
 /** One node. The fields change only inside `RegistryCore.change`. */
-export interface NodeRecord {
+export interface NodeRecord extends NodePlace {
   /** Permanent number, from 1. */
   readonly id: number;
   /** Ed25519 public key, canonical base64. */
@@ -28,11 +37,11 @@ export interface NodeRecord {
   state: NodeState;
   /** Free text of the person behind the node; never grants anything. */
   owner: string;
-  /** Reachable endpoint `ip:port`, or "" when the node gave none. */
-  realAddr: string;
-  lanAddrs: readonly string[];
-  /** The node wants to be reached through relays: its endpoint is shown to nobody. */
-  relayOnly: boolean;
+  /**
+   * What unsigned registrations said while the node was live elsewhere, by the address they came from: it holds from the
+   * node's first signed request from there. Kept in memory.
+   */
+  pending: Map<string, NodePlace> | undefined;
   hostname: string;
   tags: readonly string[];
   public: boolean;
@@ -113,6 +122,7 @@ export function newNode(
     realAddr: "",
     lanAddrs: [],
     relayOnly: false,
+    pending: undefined,
     hostname: "",
     tags: [],
     public: false,
