@@ -35,7 +35,11 @@ export function isJsonObject(value: unknown): value is JsonObject {
 export class JsonFrameReader extends FrameReader<JsonObject> {
   readonly #maxBytes: number;
 
-  /** @param maxBytes Largest body; default {@linkcode REGISTRY_MAX_FRAME_BYTES}, which replies can have. */
+  /**
+   * Makes a reader of nothing yet.
+   *
+   * @param maxBytes Largest body; default {@linkcode REGISTRY_MAX_FRAME_BYTES}, which replies can have.
+   */
   constructor(maxBytes: number = REGISTRY_MAX_FRAME_BYTES) {
     super();
     this.#maxBytes = maxBytes;

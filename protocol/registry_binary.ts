@@ -47,7 +47,11 @@ export interface BinaryFrame {
 export class BinaryFrameReader extends FrameReader<BinaryFrame> {
   readonly #maxBytes: number;
 
-  /** @param maxBytes Largest length field; default {@linkcode REGISTRY_MAX_FRAME_BYTES}, which replies can have. */
+  /**
+   * Makes a reader of nothing yet.
+   *
+   * @param maxBytes Largest length field; default {@linkcode REGISTRY_MAX_FRAME_BYTES}, which replies can have.
+   */
   constructor(maxBytes: number = REGISTRY_MAX_FRAME_BYTES) {
     super();
     this.#maxBytes = maxBytes;

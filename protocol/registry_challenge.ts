@@ -100,9 +100,12 @@ export interface Challenges {
   setTags(node: number): Uint8Array;
   /** `set_key_expiry:<node>`. */
   setKeyExpiry(node: number): Uint8Array;
-  /** `update_polo_score:<node>:<delta>`, our extension: the wire has no signature here. */
+  /**
+   * `update_polo_score:<node>:<delta>`, our extension: the wire has no signature here. Our registry wants the whole
+   * request signed by now (registry_whole.ts).
+   */
   updatePoloScore(node: number, delta: number): Uint8Array;
-  /** `set_polo_score:<node>:<score>`, our extension. */
+  /** `set_polo_score:<node>:<score>`, our extension, likewise. */
   setPoloScore(node: number, score: number): Uint8Array;
   /** `deregister:<node>`. */
   deregister(node: number): Uint8Array;

@@ -6,7 +6,7 @@
 
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { EMPTY } from "../../protocol/bytes.ts";
-import { contextOf, type RequestContext, WholeSignatureRequired } from "./context.ts";
+import { contextOf, type RequestContext, requireWhole, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { confirmedPlace } from "./endpoint.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
@@ -131,7 +131,7 @@ export function signatureField(request: JsonObject): Proof {
  * @param request The JSON request.
  * @param challenge What must be signed.
  * @param options `admin`: the global admin token in the request may stand in for the signature (§2.1).
- * `silent`: the node need not be live.
+ * `silent`: the node need not be live. `whole`: why the wire's signature is not enough.
  * @returns The node.
  * @throws {RegistryFailure} Not found, or not authenticated.
  */
@@ -140,13 +140,14 @@ export async function authenticate(
   id: number,
   request: JsonObject,
   challenge: Uint8Array,
-  options: { admin?: boolean; silent?: boolean } = {},
+  options: { admin?: boolean; silent?: boolean; whole?: string } = {},
 ): Promise<NodeRecord> {
   const node = core.directory.known(id);
   const present = () =>
     node?.state === "live" || (node?.state === "silent" && options.silent === true);
   if (node === undefined || !present()) throw nodeNotFound(id);
   try {
+    if (options.whole !== undefined) requireWhole(core, request, options.whole);
     await checkNodeSignature(core, node, challenge, signatureField(request));
   } catch (error) {
     if (options.admin !== true || !isAdmin(core, request)) throw error;

@@ -38,6 +38,19 @@ export class WholeSignatureRequired extends RegistryFailure {
 }
 
 /**
+ * Makes sure that a request is signed as a whole, for what no existing client signs otherwise.
+ *
+ * @param core The registry.
+ * @param request The request.
+ * @param why What it does.
+ * @throws {WholeSignatureRequired} When it is not. A registry without a key cannot ask for it.
+ */
+export function requireWhole(core: RegistryCore, request: JsonObject, why: string): void {
+  if (core.signer === undefined || contextOf(request)?.wholeKey !== undefined) return;
+  throw new WholeSignatureRequired(why);
+}
+
+/**
  * Notes where a request came from, and checks its signature over the whole if it carries one.
  *
  * @param core The registry.

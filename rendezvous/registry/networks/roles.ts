@@ -11,7 +11,7 @@ import {
   numberField,
 } from "../../../protocol/registry.ts";
 import { checkNodeSignature, isAdmin, isAdminOf, signatureField } from "../authenticate.ts";
-import { contextOf, WholeSignatureRequired } from "../context.ts";
+import { contextOf, requireWhole, WholeSignatureRequired } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import { MAX_NETWORK_ID } from "./limits.ts";
@@ -143,9 +143,7 @@ async function checkClaim(
 ): Promise<void> {
   const node = core.directory.known(actor);
   if (node === undefined) throw nodeNotFound(actor);
-  if (core.signer !== undefined && contextOf(request)?.wholeKey === undefined) {
-    throw new WholeSignatureRequired("it changes a network by role");
-  }
+  requireWhole(core, request, "it changes a network by role");
   const challenge = challenges.networkAction(action, actor, network, target);
   await checkNodeSignature(core, node, challenge, signatureField(request));
 }

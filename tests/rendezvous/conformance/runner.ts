@@ -14,6 +14,7 @@ import { ADMIN, inWorld, MODES, NETWORK_ADMIN, type World } from "./world.ts";
 const UNSIGNED = "signature required for authenticated node";
 const WHOLE = "signature over the whole request required: ";
 const UNWHOLE = `${WHOLE}it changes a network by role`;
+const UNWHOLE_SCORE = `${WHOLE}it changes a score`;
 const NO_ROLE = "rbac: node_id required for role-based authorization";
 
 interface Attempt {
@@ -73,9 +74,11 @@ function goodOnes(
     case "admin":
       return [{ what: "by the admin", proof: token(ADMIN) }];
     case "node": {
-      const signed = async (world: World) => ({
-        signature: await auth.by(world).sign(auth.challenge(world)),
-      });
+      const isWhole = strict && auth.isOpenWhenLax === true;
+      const signed = async (world: World): Promise<Fields> =>
+        isWhole
+          ? { [WHOLE_BY]: auth.by(world) }
+          : { signature: await auth.by(world).sign(auth.challenge(world)) };
       return [
         { what: "signed", proof: signed },
         ...(isAdminEnough(auth.isAdminEnough, strict)
@@ -115,7 +118,13 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
   const add = (what: string, fields: Fields, error: string | RegExp) =>
     list.push({ what, request: { ...good, ...fields }, error });
   const noise = encodeBase64(crypto.getRandomValues(new Uint8Array(64)));
-  if (auth.kind === "node" && (strict || !auth.isOpenWhenLax)) {
+  if (auth.kind === "node" && strict && auth.isOpenWhenLax === true) {
+    const signature = await auth.by(world).sign(auth.challenge(world));
+    add("unsigned", {}, UNWHOLE_SCORE);
+    add("the wire's signature only", { signature }, UNWHOLE_SCORE);
+    add("stranger's signature", { [WHOLE_BY]: world.open }, MASKED);
+    add("wrong admin token", { signature, admin_token: "wrong" }, UNWHOLE_SCORE);
+  } else if (auth.kind === "node" && !auth.isOpenWhenLax) {
     const by = auth.by(world);
     const challenge = auth.challenge(world);
     const other = new TextEncoder().encode("heartbeat:0");

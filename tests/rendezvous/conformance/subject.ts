@@ -20,7 +20,7 @@ export type Auth =
     readonly by: (world: World) => TestNode;
     readonly challenge: (world: World) => Uint8Array;
     readonly isAdminEnough?: boolean | "lax";
-    /** A lax server asks nobody to sign this: existing clients cannot. */
+    /** A lax server asks nobody to sign this: existing clients cannot. A strict one wants the whole request signed. */
     readonly isOpenWhenLax?: boolean;
   }
   /** A member with a role, who signs in strict mode, or the holder of a token. */
