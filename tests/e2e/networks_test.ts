@@ -63,6 +63,10 @@ Deno.test("agents join, invite, accept, list and leave, and an invitation is tol
       [alice.node, bob.node],
     );
 
+    // Who is in a network by invitation is told to its members.
+    await assert.rejects(() => two.networks.members(club), /not a member/);
+    assert.equal((await one.networks.members(club)).length, 1);
+
     await one.networks.invite(club, bob.node);
     assert.deepEqual(await b("network.invited"), { network_id: club, inviter_id: alice.node });
     assert.deepEqual(

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { PilotError } from "../../../../protocol/errors.ts";
 import type { RegistryStore, StoreBatch } from "../../../../rendezvous/registry/store/store.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../../../../rendezvous/registry/store/schema.ts";
 import { SqliteStore } from "../../../../rendezvous/registry/store/sqlite.ts";
-import { RawClient, registered } from "../../support/client.ts";
+import { RawClient, registered, TestNode } from "../../support/client.ts";
 import { start, withDirectory } from "../../support/server.ts";
 
 const EMPTY: StoreBatch = {
@@ -240,4 +241,23 @@ Deno.test("a registry that has lost its database is refused, a backup brings it 
     await using server = await start({ store: directory, newStore: true });
     using client = await RawClient.open(server.registryAddr);
     assert.equal((await registered(client)).id, 1);
+  }));
+
+Deno.test("a database of an earlier version is brought up to date, and its nodes are held to nothing", () =>
+  withDirectory(async (directory) => {
+    const db = new DatabaseSync(`${directory}/registry.db`);
+    for (const step of MIGRATIONS.slice(0, 2)) db.exec(step);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 2;
+      UPDATE meta SET value = 2 WHERE name = 'next_node'`);
+    const known = await TestNode.create();
+    db.prepare(`INSERT INTO nodes VALUES (${Array(20).fill("?").join()})`).run(
+      ...[1, known.identity.publicKeyBase64, 1, 0, "", "127.0.0.1:4000", "[]", 0, "old", "[]"],
+      ...[0, 0, "", 0, 1, 0, 0, 0, 0, ""],
+    );
+    db.close();
+    await using server = await start({ store: directory });
+    using client = await RawClient.open(server.registryAddr);
+    await known.register(client);
+    assert.equal(known.id, 1);
+    assert.equal((await client.ok({ type: "lookup", node_id: 1 }))["hostname"], "old");
   }));
