@@ -33,7 +33,7 @@ const PIN_HINT =
 
 /** Parts of the registry's error texts and what they mean; anything else is a refusal whose reason is hidden (§3). */
 const ERROR_CODES: readonly [string, ErrorCode][] = [
-  ["whole request required", "denied"],
+  ["whole request required", "protocol_error"], // not "denied": that means a refusal by right
   ["not found", "not_found"],
   ["already", "already_exists"],
   ["rate limited", "limit_exceeded"],
