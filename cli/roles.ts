@@ -16,6 +16,8 @@ export interface RendezvousRoleOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory. */
   store: string | undefined;
+  /** Begin anew where the database is lost. */
+  newStore: boolean;
   /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate), the relay's rate by source, the probe port. */
   beacon?: {
     peers?: readonly string[] | undefined;

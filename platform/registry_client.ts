@@ -11,6 +11,8 @@ import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
 import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../protocol/registry.ts";
 import { answerProblem, SIGN_NONCE_BYTES, SIGNED_REQUESTS } from "../protocol/registry_signed.ts";
+import { type WholeOffer, wholeOfferOf } from "../protocol/registry_whole.ts";
+import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
 /** Longest wait for a TCP connection (rendezvous.md §1.6). */
@@ -20,8 +22,18 @@ export const REPLY_TIMEOUT_MS = 10_000;
 /** Requests without a reply. */
 export const MAX_OUTSTANDING = 1_024;
 
+/**
+ * Times a request is signed before its refusal counts: once without a challenge, once with it, and once more as it may
+ * just then have been replaced.
+ */
+export const CHALLENGE_ATTEMPTS = 3;
+const PIN_HINT =
+  "Compare --registry-key with the key that `pilotctl rendezvous status` shows on the server. " +
+  "Registries that do not sign answers need a daemon without --registry-key.";
+
 /** Parts of the registry's error texts and what they mean; anything else is a refusal whose reason is hidden (§3). */
 const ERROR_CODES: readonly [string, ErrorCode][] = [
+  ["whole request required", "protocol_error"], // not "denied": that means a refusal by right
   ["not found", "not_found"],
   ["already", "already_exists"],
   ["rate limited", "limit_exceeded"],
@@ -37,11 +49,22 @@ interface Outstanding {
   readonly cancelTimeout: () => void;
 }
 
+/** Who waits for a reply, before its request is sent. */
+interface Waiting extends Omit<Outstanding, "cancelTimeout"> {
+  /** Called when it is sent: starts the timeout, and gives what cancels it. */
+  readonly start: () => () => void;
+}
+
 /** One connection and the requests on it. */
 class Connection {
   readonly #conn: RegistryLink;
   readonly #outstanding: Outstanding[] = [];
   #writing: Promise<unknown> = Promise.resolve();
+  readonly #signer = new ConnectionSigner();
+  /** Settles when the last request so far is signed. */
+  #signing: Promise<unknown> = Promise.resolve();
+  /** Requests that wait to be signed. */
+  #unsigned = 0;
   /** Settles when the connection is over and everything on it was rejected. */
   readonly done: Promise<void>;
   isClosed = false;
@@ -56,11 +79,45 @@ class Connection {
   }
 
   get outstanding(): number {
-    return this.#outstanding.length;
+    return this.#outstanding.length + this.#unsigned;
   }
 
-  send(frame: Uint8Array, request: Outstanding): void {
-    this.#outstanding.push(request);
+  /** Takes what the registry told for signatures over whole requests. */
+  adopt(offer: WholeOffer): void {
+    this.#signer.adopt(offer);
+  }
+
+  /**
+   * Sends a request, signed as a whole if there is a signer: then after those before it, as their counts must arrive in
+   * order.
+   *
+   * @returns The request as it was sent.
+   */
+  async submit(
+    request: JsonObject,
+    signer: RequestSigner | undefined,
+    waiting: Waiting,
+  ): Promise<JsonObject> {
+    if (signer === undefined) {
+      this.#send(request, waiting);
+      return request;
+    }
+    this.#unsigned++;
+    const sent = this.#signing.then(async () => {
+      const signed = await this.#signer.sign(request, signer);
+      if (this.isClosed) throw unavailable(this.#reason ?? this.#silent);
+      this.#send(signed, waiting);
+      return signed;
+    }).finally(() => this.#unsigned--);
+    this.#signing = sent.catch(() => {
+      // The caller has this error; the next request has nothing to do with it.
+    });
+    return await sent;
+  }
+
+  #send(request: JsonObject, { resolve, reject, start }: Waiting): void {
+    const frame = encodeJsonFrame(request);
+    this.#outstanding.push({ resolve, reject, cancelTimeout: start() });
     this.#writing = this.#writing.then(() => this.#conn.write(frame))
       .catch((error) => this.close(error instanceof Error ? error.message : String(error)));
   }
@@ -169,19 +226,21 @@ export class RegistryClient {
    * daemon makes may be repeated without harm.
    *
    * @param request The request, `type` included.
+   * @param signer Signs the whole request for registries that check that, each time it is sent; undefined for requests
+   * that anybody may make.
    * @returns The reply.
    * @throws {PilotError} `unavailable` when the registry cannot be reached or does not answer; `untrusted` when it
    * shows another certificate or its answer is not signed with the pinned key; otherwise by the registry's error
    * text: `not_found`, `already_exists`, `invalid_argument`, `limit_exceeded`, `denied`.
    */
-  async request(request: JsonObject): Promise<JsonObject> {
+  async request(request: JsonObject, signer?: RequestSigner): Promise<JsonObject> {
     const wasConnected = this.isConnected;
     try {
-      return await this.#once(request);
+      return await this.#once(request, signer);
     } catch (error) {
       const isLost = error instanceof PilotError && error.code === "unavailable";
       if (!isLost || !wasConnected || this.#closed) throw error;
-      return await this.#once(request);
+      return await this.#once(request, signer);
     }
   }
 
@@ -201,8 +260,38 @@ export class RegistryClient {
     await Promise.all(this.#ending);
   }
 
-  async #once(request: JsonObject): Promise<JsonObject> {
-    const connection = await this.#connect();
+  async #once(request: JsonObject, signer: RequestSigner | undefined): Promise<JsonObject> {
+    for (let left = CHALLENGE_ATTEMPTS;; left--) {
+      const connection = await this.#connect();
+      const reply = await this.#exchange(connection, request, signer);
+      const offer = signer === undefined ? undefined : wholeOfferOf(reply);
+      if (offer !== undefined && left > 1) {
+        this.#adopt(connection, offer);
+        continue;
+      }
+      if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
+      return reply;
+    }
+  }
+
+  /** The registry wants the whole request signed, for a challenge that we did not know. */
+  #adopt(connection: Connection, offer: WholeOffer): void {
+    const pinned = this.#pinnedKey;
+    if (pinned !== undefined && offer.key !== encodeBase64(pinned)) {
+      throw new PilotError(
+        "untrusted",
+        `The registry ${this.address} has another key than the pinned one`,
+        { hint: PIN_HINT },
+      );
+    }
+    connection.adopt(offer);
+  }
+
+  async #exchange(
+    connection: Connection,
+    request: JsonObject,
+    signer: RequestSigner | undefined,
+  ): Promise<JsonObject> {
     if (connection.outstanding >= MAX_OUTSTANDING) {
       throw new PilotError(
         "limit_exceeded",
@@ -211,16 +300,15 @@ export class RegistryClient {
     }
     const isSigned = this.#pinnedKey !== undefined && SIGNED_REQUESTS.has(String(request.type));
     const sent = isSigned ? { ...request, sign: nonce() } : request;
-    const frame = encodeJsonFrame(sent);
-    const reply = await new Promise<JsonObject>((resolve, reject) => {
-      const cancelTimeout = this.#clock.after(
+    const { promise, resolve, reject } = Promise.withResolvers<JsonObject>();
+    const start = () =>
+      this.#clock.after(
         this.#replyTimeoutMs,
         () => connection.close(`no answer in ${this.#replyTimeoutMs} ms`),
       );
-      connection.send(frame, { resolve, reject, cancelTimeout });
-    });
-    if (isSigned) await this.#checkSignature(sent, reply);
-    if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
+    const asked = await connection.submit(sent, signer, { resolve, reject, start });
+    const reply = await promise;
+    if (isSigned) await this.#checkSignature(asked, reply);
     if (isSigned) delete reply.signed; // it has done its work, and means nothing without the request
     return reply;
   }
@@ -234,11 +322,7 @@ export class RegistryClient {
       `The answer of the registry ${this.address} to ${
         String(request.type)
       } is refused: ${problem}`,
-      {
-        hint:
-          "Compare --registry-key with the key that `pilotctl rendezvous status` shows on the server. " +
-          "Registries that do not sign answers need a daemon without --registry-key.",
-      },
+      { hint: PIN_HINT },
     );
   }
 

@@ -41,6 +41,15 @@ export abstract class FrameReader<T> {
     return this.#queue.length;
   }
 
+  /** Bytes of the next frame, if all of it has arrived; 0 otherwise. Takes nothing. */
+  get readyBytes(): number {
+    if (this.#error !== undefined) return 0;
+    const span = this.span(this.#queue);
+    if (span instanceof DecodeError || typeof span === "number") return 0;
+    const total = span.headerBytes + span.bodyBytes;
+    return this.#queue.length < total ? 0 : total;
+  }
+
   /**
    * Hands in bytes as they arrive.
    *

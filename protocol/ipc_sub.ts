@@ -4,9 +4,18 @@
  * @module
  */
 
-import { concatBytes, decodeText, EMPTY, encodeText, viewOf } from "./bytes.ts";
+import {
+  concatBytes,
+  decodeJson,
+  decodeText,
+  EMPTY,
+  encodeJson,
+  encodeText,
+  viewOf,
+} from "./bytes.ts";
 import { type Decoded, DecodeError } from "./errors.ts";
 import { encodeConn as u32 } from "./ipc_payload.ts";
+import { isJsonObject } from "./registry.ts";
 
 /** Longest wait of the handshake `wait` sub-command, milliseconds (§7.4). */
 export const IPC_HANDSHAKE_WAIT_MAX_MS = 30_000;
@@ -37,7 +46,18 @@ export type IpcNetwork =
     readonly sub: "respond_invite";
     readonly network: number;
     readonly accept: boolean;
+  }
+  /** Ours: a change of a network by role, or the release of this node's hold, by the registry's names. */
+  | {
+    readonly sub: "manage";
+    /** Type of the registry's request. */
+    readonly type: string;
+    /** Its other fields. */
+    readonly fields: Readonly<Record<string, unknown>>;
   };
+
+/** Sub-command byte of `manage`, far above those of the wire. */
+const NETWORK_MANAGE = 0x40;
 
 const HANDSHAKE_SUBS = [
   "send",
@@ -57,7 +77,7 @@ const NETWORK_SUBS = [
   "invite",
   "poll_invites",
   "respond_invite",
-] as const satisfies readonly IpcNetwork["sub"][];
+] as const satisfies readonly Exclude<IpcNetwork["sub"], "manage">[];
 
 const short = (message: string) => new DecodeError("too_short", message);
 
@@ -151,6 +171,10 @@ function u16(value: number): Uint8Array {
  * @returns Sub-command byte and fields.
  */
 export function encodeNetwork(request: IpcNetwork): Uint8Array {
+  if (request.sub === "manage") {
+    const { type, fields } = request;
+    return concatBytes(Uint8Array.of(NETWORK_MANAGE), encodeJson({ ...fields, type }));
+  }
   const sub = Uint8Array.of(NETWORK_SUBS.indexOf(request.sub) + 1);
   const network = "network" in request ? u16(request.network) : EMPTY;
   switch (request.sub) {
@@ -179,6 +203,15 @@ const NETWORK_MISSING = {
   ),
 };
 
+const NO_MANAGE = new DecodeError("malformed", "network manage: not a JSON object with a type");
+
+function decodeManage(payload: Uint8Array): Decoded<IpcNetwork> {
+  const request = decodeJson(payload);
+  if (request instanceof DecodeError || !isJsonObject(request)) return NO_MANAGE;
+  const { type, ...fields } = request;
+  return typeof type === "string" ? { sub: "manage", type, fields } : NO_MANAGE;
+}
+
 /**
  * Decodes a Network request.
  *
@@ -188,6 +221,7 @@ const NETWORK_MISSING = {
 export function decodeNetwork(payload: Uint8Array): Decoded<IpcNetwork> {
   const code = payload[0];
   if (code === undefined) return NETWORK_NO_SUB;
+  if (code === NETWORK_MANAGE) return decodeManage(payload.subarray(1));
   const sub = NETWORK_SUBS[code - 1];
   if (sub === undefined) return unknown("network", code);
   if (sub === "list" || sub === "poll_invites") return { sub };

@@ -18,7 +18,7 @@ export type * from "./registry_json.ts";
 /** A JSON object off the wire; nothing about its fields is known yet. */
 export type JsonObject = Record<string, unknown>;
 
-const TOO_LONG = new DecodeError("too_long", "registry frame above 4 MiB");
+const TOO_LONG = new DecodeError("too_long", "registry frame too long");
 const NOT_OBJECT = new DecodeError("malformed", "not a JSON object");
 
 /**
@@ -33,9 +33,21 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 /** Cuts a registry connection's bytes into JSON objects; anything else is an error that ends the connection. */
 export class JsonFrameReader extends FrameReader<JsonObject> {
+  readonly #maxBytes: number;
+
+  /**
+   * Makes a reader of nothing yet.
+   *
+   * @param maxBytes Largest body; default {@linkcode REGISTRY_MAX_FRAME_BYTES}, which replies can have.
+   */
+  constructor(maxBytes: number = REGISTRY_MAX_FRAME_BYTES) {
+    super();
+    this.#maxBytes = maxBytes;
+  }
+
   /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
-    return lengthPrefixed(queue, 0, REGISTRY_MAX_FRAME_BYTES, TOO_LONG);
+    return lengthPrefixed(queue, 0, this.#maxBytes, TOO_LONG);
   }
 
   /** Makes the value from a complete frame. */

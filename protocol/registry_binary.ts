@@ -33,7 +33,7 @@ export const BinaryType = {
 
 /** Largest body of a JSON frame, and largest length field of a binary one (§1.3). */
 export const REGISTRY_MAX_FRAME_BYTES = 4 * 1024 * 1024;
-const TOO_LONG = new DecodeError("too_long", "registry frame above 4 MiB");
+const TOO_LONG = new DecodeError("too_long", "registry frame too long");
 const NO_TYPE = new DecodeError("malformed", "registry frame without type");
 /** One binary frame. `payload` may be a view of the chunk it came in. */
 export interface BinaryFrame {
@@ -45,9 +45,21 @@ export interface BinaryFrame {
 
 /** Cuts a binary connection's bytes, preamble removed, into frames. */
 export class BinaryFrameReader extends FrameReader<BinaryFrame> {
+  readonly #maxBytes: number;
+
+  /**
+   * Makes a reader of nothing yet.
+   *
+   * @param maxBytes Largest length field; default {@linkcode REGISTRY_MAX_FRAME_BYTES}, which replies can have.
+   */
+  constructor(maxBytes: number = REGISTRY_MAX_FRAME_BYTES) {
+    super();
+    this.#maxBytes = maxBytes;
+  }
+
   /** Finds the extent of the first frame from its length. */
   protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
-    const span = lengthPrefixed(queue, 0, REGISTRY_MAX_FRAME_BYTES, TOO_LONG);
+    const span = lengthPrefixed(queue, 0, this.#maxBytes, TOO_LONG);
     const empty = typeof span === "object" && "bodyBytes" in span &&
       span.bodyBytes === 0;
     return empty ? NO_TYPE : span;

@@ -13,17 +13,20 @@ function ascii(...parts: readonly (string | number)[]): Uint8Array {
 
 /**
  * Requests that somebody makes by virtue of his role in a network (§2.3). The wire lets him claim to be whoever he
- * likes; our registry asks for a signature over `<request type>:<node>:<network>`, and with the node that it is
- * about where there is one:
+ * likes; our registry asks for a signature over the whole request (registry_whole.ts). Older ones of ours asked for one
+ * over `<request type>:<node>:<network>`, and with the node that it is about where there is one, so that is sent, too:
  *
  * | request | challenge |
  * | --- | --- |
  * | `delete_network` | `delete_network:<node>:<network>` |
  * | `rename_network` | `rename_network:<node>:<network>` |
+ * | `set_join_token` | `set_join_token:<node>:<network>` |
+ * | `list_bans` | `list_bans:<node>:<network>` |
  * | `set_network_policy` | `set_network_policy:<node>:<network>` |
  * | `set_expr_policy` | `set_expr_policy:<node>:<network>` |
  * | `set_member_tags` | `set_member_tags:<node>:<network>:<target>` |
  * | `kick_member` | `kick_member:<node>:<network>:<target>` |
+ * | `unban_member` | `unban_member:<node>:<network>:<target>` |
  * | `promote_member` | `promote_member:<node>:<network>:<target>` |
  * | `demote_member` | `demote_member:<node>:<network>:<target>` |
  * | `transfer_ownership` | `transfer_ownership:<node>:<network>:<new owner>` |
@@ -31,6 +34,8 @@ function ascii(...parts: readonly (string | number)[]): Uint8Array {
 export type NetworkAction =
   | "delete_network"
   | "rename_network"
+  | "set_join_token"
+  | "list_bans"
   | "set_network_policy"
   | "set_expr_policy"
   | NetworkMemberAction;
@@ -39,9 +44,23 @@ export type NetworkAction =
 export type NetworkMemberAction =
   | "set_member_tags"
   | "kick_member"
+  | "unban_member"
   | "promote_member"
   | "demote_member"
   | "transfer_ownership";
+
+/** All of {@linkcode NetworkMemberAction}. */
+export const NETWORK_MEMBER_ACTIONS: readonly NetworkMemberAction[] = [
+  ...["set_member_tags", "kick_member", "unban_member"] as const,
+  ...["promote_member", "demote_member", "transfer_ownership"] as const,
+];
+
+/** All of {@linkcode NetworkAction}. */
+export const NETWORK_ACTIONS: readonly NetworkAction[] = [
+  ...["delete_network", "rename_network", "set_join_token", "list_bans"] as const,
+  ...["set_network_policy", "set_expr_policy"] as const,
+  ...NETWORK_MEMBER_ACTIONS,
+];
 
 /** One builder per line of §2.1; numbers are node and network numbers, printed in decimal. */
 export interface Challenges {
@@ -85,12 +104,17 @@ export interface Challenges {
   setTags(node: number): Uint8Array;
   /** `set_key_expiry:<node>`. */
   setKeyExpiry(node: number): Uint8Array;
-  /** `update_polo_score:<node>:<delta>`, our extension: the wire has no signature here. */
+  /**
+   * `update_polo_score:<node>:<delta>`, our extension: the wire has no signature here. Our registry wants the whole
+   * request signed by now (registry_whole.ts).
+   */
   updatePoloScore(node: number, delta: number): Uint8Array;
-  /** `set_polo_score:<node>:<score>`, our extension. */
+  /** `set_polo_score:<node>:<score>`, our extension, likewise. */
   setPoloScore(node: number, score: number): Uint8Array;
   /** `deregister:<node>`. */
   deregister(node: number): Uint8Array;
+  /** `release_hold:<node>`, our extension; see registry_whole.ts. */
+  releaseHold(node: number): Uint8Array;
   /** `join_network:<node>:<network>`. */
   joinNetwork(node: number, network: number): Uint8Array;
   /** `leave_network:<node>:<network>`. */
@@ -130,6 +154,7 @@ export const challenges: Challenges = {
   updatePoloScore: (node, delta) => ascii("update_polo_score", node, delta),
   setPoloScore: (node, score) => ascii("set_polo_score", node, score),
   deregister: (node) => ascii("deregister", node),
+  releaseHold: (node) => ascii("release_hold", node),
   joinNetwork: (node, network) => ascii("join_network", node, network),
   leaveNetwork: (node, network) => ascii("leave_network", node, network),
   invite: (inviter, network, target) => ascii("invite", inviter, network, target),

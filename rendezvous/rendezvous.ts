@@ -11,6 +11,7 @@ import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
 import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./clock.ts";
 import { type HttpAccess, HttpServer } from "./http/server.ts";
+import { checkAdminToken } from "./registry/networks/tokens.ts";
 import { RegistryCore } from "./registry/core.ts";
 import { REAP_INTERVAL_MS } from "./registry/limits.ts";
 import { RegistryServer, type ServerLimits } from "./registry/server.ts";
@@ -33,6 +34,8 @@ export interface RendezvousOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory only. */
   store: string | undefined;
+  /** Begin anew where a registry has lost its database; refused where there is one. */
+  newStore?: boolean | undefined;
   /** Global admin token (rendezvous.md §2.2). A secret: never on a command line. */
   adminToken?: string | undefined;
   /** See `CoreOptions.strict`. */
@@ -96,17 +99,19 @@ export class Rendezvous implements AsyncDisposable {
    *
    * @param options Addresses, store, clocks.
    * @returns The running server; it answers already.
-   * @throws {PilotError} `already_exists` (port taken), `invalid_state` (store in use, from a newer version, not
-   * ours), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate),
+   * @throws {PilotError} `already_exists` (port taken, store not new), `invalid_state` (store in use, from a newer
+   * version, not ours, lost), `io_error` (store damaged or not writable), `invalid_argument` (bad address, damaged key or certificate,
+   * admin token too short),
    * `not_found` (no certificate file), `denied` (a key that others may read).
    */
   static async start(options: RendezvousOptions): Promise<Rendezvous> {
     const clock = options.clock ?? SYSTEM_CLOCK;
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
     const { adminToken, strict, limits } = options;
+    checkAdminToken(adminToken, log);
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
-      : await SqliteStore.open(options.store);
+      : await SqliteStore.open(options.store, options.newStore === true ? "anew" : "unless-lost");
     let core: RegistryCore | undefined;
     let registry: RegistryServer | undefined;
     let beacon: BeaconServer | undefined;

@@ -61,6 +61,15 @@ export class TokenBuckets {
     return true;
   }
 
+  /** Are there enough tokens? Takes none, and remembers nobody. */
+  has(source: string, now: number, cost: number = 1): boolean {
+    const { burst, perSecond } = this.#options;
+    const bucket = this.#buckets.get(source);
+    if (bucket === undefined) return burst >= cost;
+    const earned = Math.max(0, now - bucket.at) * perSecond / 1000;
+    return Math.min(burst, bucket.tokens + earned) >= cost;
+  }
+
   #forgetOldest(): void {
     for (const source of this.#buckets.keys()) {
       this.#buckets.delete(source);

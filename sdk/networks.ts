@@ -5,6 +5,7 @@
  */
 
 import { Cmd, encodeNetwork, type IpcNetwork } from "../protocol/ipc.ts";
+import type { NetworkAction } from "../protocol/registry.ts";
 import type { AbortOptions } from "./abort.ts";
 import type { JsonObject, Requester } from "./requester.ts";
 import { checkNode, checkU16 } from "./target.ts";
@@ -151,6 +152,125 @@ export class Networks {
       `Answering the invitation to network ${network}`,
       { sub: "respond_invite", network, accept },
       options,
+    );
+  }
+
+  /**
+   * Puts a member out of a network, as its owner or admin.
+   *
+   * @param network Its number.
+   * @param node Whom.
+   * @param options Signal; `ban`: the node cannot come back until {@linkcode unban}.
+   * @returns The registry's answer.
+   */
+  kick(
+    network: number,
+    node: number,
+    options: AbortOptions & { readonly ban?: boolean } = {},
+  ): Promise<JsonObject> {
+    const ban = options.ban === true ? { ban: true } : {};
+    return this.#manage(
+      "kick_member",
+      network,
+      { target_node_id: checkNode(node), ...ban },
+      options,
+    );
+  }
+
+  /**
+   * Lets a banned node join again, as owner or admin.
+   *
+   * @param network The network's number.
+   * @param node Whom.
+   * @param options Signal.
+   * @returns The registry's answer.
+   */
+  unban(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
+    return this.#manage("unban_member", network, { target_node_id: checkNode(node) }, options);
+  }
+
+  /**
+   * Nodes banned from a network, for its owner and admins.
+   *
+   * @param network Its number.
+   * @param options Signal.
+   * @returns node_id and timestamp of each.
+   */
+  async bans(network: number, options: AbortOptions = {}): Promise<JsonObject[]> {
+    return objects((await this.#manage("list_bans", network, {}, options))["bans"]);
+  }
+
+  /**
+   * Makes a member admin, as the owner.
+   *
+   * @param network The network's number.
+   * @param node Whom.
+   * @param options Signal.
+   * @returns The registry's answer.
+   */
+  promote(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
+    return this.#manage("promote_member", network, { target_node_id: checkNode(node) }, options);
+  }
+
+  /**
+   * Makes an admin a member again, as the owner.
+   *
+   * @param network The network's number.
+   * @param node Whom.
+   * @param options Signal.
+   * @returns The registry's answer.
+   */
+  demote(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
+    return this.#manage("demote_member", network, { target_node_id: checkNode(node) }, options);
+  }
+
+  /**
+   * Hands a network over, as its owner, who becomes admin.
+   *
+   * @param network Its number.
+   * @param node The new owner, a member.
+   * @param options Signal.
+   * @returns The registry's answer.
+   */
+  transfer(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
+    return this.#manage("transfer_ownership", network, { new_owner_id: checkNode(node) }, options);
+  }
+
+  /**
+   * Changes the token by which a network is joined, as its owner or admin.
+   *
+   * @param network Its number.
+   * @param token The new one, at most 256 characters.
+   * @param options Signal.
+   * @returns The registry's answer.
+   */
+  setToken(network: number, token: string, options: AbortOptions = {}): Promise<JsonObject> {
+    return this.#manage("set_join_token", network, { token }, options);
+  }
+
+  /**
+   * Lets the registry take this node's older, replayable signatures again, for software that makes no others. The daemon
+   * makes no others itself until it is started again.
+   *
+   * @param options Signal.
+   * @returns The registry's answer.
+   */
+  releaseHold(options: AbortOptions = {}): Promise<JsonObject> {
+    const request = { sub: "manage", type: "release_hold", fields: {} } as const;
+    return this.#network("Releasing the hold", request, options);
+  }
+
+  #manage(
+    type: NetworkAction,
+    network: number,
+    fields: JsonObject,
+    options: AbortOptions,
+  ): Promise<JsonObject> {
+    checkU16(network, "network");
+    return this.#network(
+      `Changing network ${network} (${type})`,
+      { sub: "manage", type, fields: { network_id: network, ...fields } },
+      { ...(options.signal === undefined ? {} : { signal: options.signal }) },
     );
   }
 

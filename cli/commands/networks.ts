@@ -4,39 +4,11 @@
  * @module
  */
 
-import type { JsonObject } from "../../sdk/mod.ts";
-import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
-import { type Outcome, table } from "../output.ts";
-import { parseNetwork } from "../parse.ts";
+import type { Outcome } from "../output.ts";
 import type { CommandGroup } from "../spec.ts";
-import type { SafeText } from "../text.ts";
-
-function networkOf(call: Invocation): number {
-  return parseNetwork(call.arg(0, "network"));
-}
-
-function text(value: unknown): string {
-  return value === undefined || value === null ? "" : String(value);
-}
-
-function unixTime(value: unknown): string {
-  return typeof value === "number" && value > 0
-    ? new Date(value * 1000).toISOString().slice(0, 19) + "Z"
-    : "";
-}
-
-/** Rows of some columns of objects, or what to say when there are none. */
-function listing(
-  call: Invocation,
-  rows: readonly JsonObject[],
-  columns: readonly (readonly [string, (row: JsonObject) => string])[],
-  none: string,
-): SafeText {
-  if (rows.length === 0) return call.style.dim(none);
-  const headings = columns.map(([heading]) => heading);
-  return table(headings, rows.map((row) => columns.map(([, cell]) => cell(row))), call.style);
-}
+import { listing, networkOf, text, tokenOf, unixTime } from "./network_parts.ts";
+import { networkRoleCommands } from "./network_roles.ts";
 
 async function list(call: Invocation): Promise<Outcome> {
   const networks = await (await call.driver()).networks.list({ signal: call.signal });
@@ -48,16 +20,6 @@ async function list(call: Invocation): Promise<Outcome> {
     ["ENTERPRISE", ({ enterprise }) => enterprise === true ? "yes" : "no"],
   ], "No networks");
   return { data: { networks, total: networks.length }, text: shown };
-}
-
-/** From a file that nobody else can read, or the environment: a command line is seen by every user of the machine. */
-async function tokenOf({ host, options }: Invocation): Promise<string> {
-  const path = options.text("token-file");
-  if (path === undefined) return host.env("PILOT_NETWORK_TOKEN") ?? "";
-  const { readPrivateFile } = await import("../../platform/files.ts");
-  const token = (await readPrivateFile(path))?.trim();
-  if (token === undefined) throw usageError(`--token-file ${path}: no such file`);
-  return token;
 }
 
 async function join(call: Invocation): Promise<Outcome> {
@@ -170,6 +132,7 @@ export const networksGroup: CommandGroup = {
         returns: "invites[{network_id, inviter_id, timestamp}], total",
         run: invites,
       },
+      ...networkRoleCommands,
       {
         name: "accept",
         summary: "Accept an invitation",

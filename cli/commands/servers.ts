@@ -45,6 +45,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     registryAddr: options.text("registry-addr") ?? DEFAULT_REGISTRY_ADDR,
     beaconAddr: options.text("beacon-addr") ?? DEFAULT_BEACON_ADDR,
     store,
+    newStore: options.flag("new-store") === true,
     ...beaconOf(call),
     adminToken: await adminTokenOf(call),
     strict: options.flag("strict") !== false,
@@ -175,6 +176,10 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       parse: oneOf("auto", "portable", "linux"),
     },
     { flags: "--store <dir>", description: "Directory of the store (<home>/rendezvous)" },
+    {
+      flags: "--new-store",
+      description: "Begin anew, once, where the database is lost but the registry's key is there",
+    },
     { flags: "--memory", description: "Keep everything in memory, nothing survives the end" },
     {
       flags: "--admin-token-file <file>",

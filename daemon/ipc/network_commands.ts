@@ -6,6 +6,7 @@
 
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, decodeNetwork, type IpcNetwork } from "../../protocol/ipc.ts";
+import { NETWORK_ACTIONS } from "../../protocol/registry.ts";
 import type { Json } from "./backend.ts";
 import type { CommandContext, Reply } from "./commands.ts";
 import { encodeReply, need, prefixed } from "./replies.ts";
@@ -56,8 +57,16 @@ function registryRequest(request: IpcNetwork): [string, Json] {
         network_id: request.network,
         accept: request.accept,
       }];
+    case "manage":
+      if (!MANAGE_TYPES.has(request.type)) {
+        throw new PilotError("invalid_argument", `manage: no such request: ${request.type}`);
+      }
+      return [request.type, { ...request.fields }];
   }
 }
+
+/** What local programs may ask by the registry's own names. */
+const MANAGE_TYPES: ReadonlySet<string> = new Set([...NETWORK_ACTIONS, "release_hold"]);
 
 /** Sub-commands of §7.6 that exist. */
 const MANAGED_SUBS = 7;

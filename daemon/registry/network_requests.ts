@@ -4,12 +4,23 @@
  * @module
  */
 
-import { challenges, type JsonObject } from "../../protocol/registry.ts";
+import {
+  challenges,
+  type JsonObject,
+  NETWORK_ACTIONS,
+  type NetworkAction,
+} from "../../protocol/registry.ts";
 
 /** A request as it goes to the registry, and the text to sign; undefined where nothing is signed. */
 export interface NetworkRequest {
   readonly request: JsonObject;
   readonly challenge: Uint8Array | undefined;
+  /** Signed as a whole, for registries that check that, though the wire has no text to sign for it. */
+  readonly isWhole?: boolean;
+}
+
+function isNetworkAction(type: string): type is NetworkAction {
+  return (NETWORK_ACTIONS as readonly string[]).includes(type);
 }
 
 /**
@@ -40,7 +51,17 @@ export function networkRequest(self: number, type: string, fields: JsonObject): 
         request: { ...fields, type, inviter_id: self },
         challenge: challenges.invite(self, network, Number(fields.target_node_id ?? 0)),
       };
+    // Asked in our name: an invite-only network shows these to its members only.
+    case "list_nodes":
+    case "get_member_tags":
+    case "get_network_policy":
+      return { request: { ...fields, type, node_id: self }, challenge: undefined, isWhole: true };
     default:
+      if (isNetworkAction(type)) {
+        const target = fields.target_node_id ?? fields.new_owner_id;
+        const about = target === undefined ? undefined : Number(target);
+        return as(challenges.networkAction(type, self, network, about));
+      }
       return { request: { ...fields, type }, challenge: undefined };
   }
 }

@@ -89,6 +89,13 @@ export class Metrics {
     const { invites } = counters;
     this.#counters("invites_accepted", "Invitations accepted.", [], () => [[{}, invites.accepted]]);
     this.#counters("invites_rejected", "Invitations declined.", [], () => [[{}, invites.rejected]]);
+    const { tokens } = this.#view.core;
+    this.#counters(
+      "wrong_tokens",
+      "Wrong tokens, and attempts refused after too many of them.",
+      ["kind"],
+      () => Object.entries(tokens.counts).map(([kind, count]): Sample => [{ kind }, count]),
+    );
     this.#counters(
       "rbac_operations",
       "Changes of roles in networks.",

@@ -25,9 +25,11 @@ import {
   KEY_AGE_UNKNOWN,
   registryError,
 } from "../../protocol/registry.ts";
+import { WHOLE_VERSION } from "../../protocol/registry_whole.ts";
 import { wantsSignature } from "../../protocol/registry_signed.ts";
 import { unixSeconds } from "../clock.ts";
-import { checkNodeSignature } from "./authenticate.ts";
+import { checkNodeSignature, type Proof } from "./authenticate.ts";
+import { attachContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { UNKNOWN_TYPE } from "./counters.ts";
 import { MASKED_TEXT, RegistryFailure } from "./failure.ts";
@@ -70,12 +72,23 @@ async function handle(
   const { type } = request;
   if (handler === undefined) return { ...registryError(MASKED_TEXT) };
   try {
+    attachContext(core, request, peer);
     return { type: `${String(type)}_ok`, ...await handler(core, request, peer) };
   } catch (error) {
+    if (error instanceof WholeSignatureRequired) {
+      return { ...registryError(error.visibleText), ...offer(core, peer) };
+    }
     if (error instanceof RegistryFailure) return { ...registryError(error.visibleText) };
     reportDefect(core, String(type), error);
     return { ...registryError(MASKED_TEXT) };
   }
+}
+
+/** What a client needs to sign its request as a whole. */
+function offer(core: RegistryCore, { auth }: Peer): JsonObject {
+  if (core.signer === undefined) return {};
+  const challenge = auth.challenge(core.clock.monotonicMs());
+  return { auth: { v: WHOLE_VERSION, key: core.signer.publicKey, challenge } };
 }
 
 /** {@linkcode answerJson}, framed. A reply above the frame limit becomes an error. */
@@ -124,6 +137,7 @@ const NATIVE_NAMES: ReadonlyMap<number, string> = new Map([
 /** Where a frame's type stands, behind the length. */
 const FRAME_TYPE_AT = 4;
 
+/** They carry the wire's signatures only, so nodes that are held to more are refused: their replays would be taken. */
 async function answerNative(
   core: RegistryCore,
   frame: BinaryFrame,
@@ -184,15 +198,14 @@ async function nativeHeartbeat(
   if (request instanceof DecodeError) return binaryError(request.message);
   const node = core.directory.live(request.node);
   const challenge = challenges.heartbeat(request.node);
-  await checkNodeSignature(core, node, challenge, request.signature);
-  peer.proven.add(request.node);
+  await checkNodeSignature(core, node, challenge, native(request.signature, peer));
   return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node)));
 }
 
 function nativeLookup(core: RegistryCore, payload: Uint8Array, peer: Peer): Uint8Array {
   const id = decodeBinaryLookup(payload);
   if (id instanceof DecodeError) return binaryError(id.message);
-  const node = describeTo(core, id, peer.proven.all());
+  const node = describeTo(core, id, peer.auth.nodes);
   return encodeBinaryFrame(
     BinaryType.lookupOk,
     encodeBinaryLookupOk({
@@ -221,8 +234,7 @@ async function nativeResolve(
   const reply = await resolveNode(core, {
     target: node,
     requester,
-    peer,
-    signature: () => signature,
+    signature: () => native(signature, peer),
   });
   return encodeBinaryFrame(
     BinaryType.resolveOk,
@@ -234,6 +246,10 @@ async function nativeResolve(
       publicKey: decodeBase64(reply.public_key ?? "") ?? EMPTY,
     }),
   );
+}
+
+function native(signature: Uint8Array, peer: Peer): Proof {
+  return { signature, context: { peer, wholeKey: undefined } };
 }
 
 function reportDefect(core: RegistryCore, type: string, error: unknown): void {

@@ -9,6 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { type NetworkRecord, networkRow } from "./networks/network.ts";
 import type { NodeRecord } from "./node.ts";
 import type {
+  BanRow,
   InviteRow,
   MemberRow,
   NodeRow,
@@ -64,13 +65,15 @@ export class Changes {
   readonly #networksRemoved: Set<number> = new Set();
   readonly #members: PairChanges<MemberRow> = new PairChanges();
   readonly #invites: PairChanges<InviteRow> = new PairChanges();
+  readonly #bans: PairChanges<BanRow> = new PairChanges();
 
   /** Nothing to store. */
   get empty(): boolean {
     return !this.#nextNodeChanged && this.#nodes.size === 0 &&
       this.#trust.empty && this.#requests.empty && this.#responses.empty &&
       !this.#nextNetworkChanged && this.#networks.size === 0 &&
-      this.#networksRemoved.size === 0 && this.#members.empty && this.#invites.empty;
+      this.#networksRemoved.size === 0 && this.#members.empty && this.#invites.empty &&
+      this.#bans.empty;
   }
 
   #mustBeOpen(): void {
@@ -153,6 +156,18 @@ export class Changes {
     this.#invites.set([target, network], undefined);
   }
 
+  /** A ban. */
+  ban(row: BanRow): void {
+    this.#mustBeOpen();
+    this.#bans.set([row.network, row.node], row);
+  }
+
+  /** A ban that ended. */
+  banRemoved(network: number, node: number): void {
+    this.#mustBeOpen();
+    this.#bans.set([network, node], undefined);
+  }
+
   /** At start: the numbers as stored. */
   startAt(numbers: { nextNode?: number; nextNetwork?: number }): void {
     this.#nextNode = numbers.nextNode ?? this.#nextNode;
@@ -178,6 +193,7 @@ export class Changes {
     this.#nextNetworkChanged = false;
     const members = this.#members.take();
     const invites = this.#invites.take();
+    const bans = this.#bans.take();
     return {
       nextNode: this.#nextNode,
       nodes,
@@ -194,11 +210,13 @@ export class Changes {
       membersRemoved: members.removed,
       invites: invites.rows,
       invitesRemoved: invites.removed,
+      bans: bans.rows,
+      bansRemoved: bans.removed,
     };
   }
 }
 
 function nodeRow(node: NodeRecord): NodeRow {
-  const { lastSeen: _lastSeen, trustReports: _trustReports, ...row } = node;
+  const { lastSeen: _lastSeen, trustReports: _trustReports, pending: _pending, ...row } = node;
   return row;
 }

@@ -31,13 +31,16 @@ import {
   STALE_SECONDS,
   VIEWER_TTL_MS,
 } from "./limits.ts";
+import { Bans } from "./networks/bans.ts";
 import { Invites } from "./networks/invites.ts";
 import { NetworkTable } from "./networks/network_table.ts";
+import { hashToken, tokenMatches } from "./networks/tokens.ts";
 import { type NodeRecord, sourceOfNode } from "./node.ts";
 import type { AnswerSigner } from "./signing.ts";
-import { HandshakeRelay } from "./relay.ts";
 import { RecentPairs } from "./recent_pairs.ts";
+import { HandshakeRelay } from "./relay.ts";
 import type { RegistryStore } from "./store/store.ts";
+import { TokenGuard } from "./token_guard.ts";
 import { TrustTable } from "./trust_table.ts";
 
 /** Characters of a name for a source: too many to meet by chance among those who ask one node. */
@@ -92,6 +95,8 @@ export class RegistryCore {
   readonly networks: NetworkTable;
   /** Invitations to them. */
   readonly invites: Invites;
+  /** Who may not come back into them. */
+  readonly bans: Bans;
   readonly beacons: BeaconDirectory = new BeaconDirectory();
   /** Told when something waits for a node and when it polls; set by whoever runs a beacon beside the registry. */
   inboxWatch: InboxWatch = NO_WATCH;
@@ -101,6 +106,9 @@ export class RegistryCore {
     perSecond: NEW_NODES_PER_SECOND,
     maxSources: MAX_TRACKED_SOURCES,
   });
+  /** Wrong tokens by source address. */
+  readonly tokens: TokenGuard;
+  readonly #adminTokenHash: string;
   readonly #sourceSecret = crypto.randomUUID();
   readonly #store: RegistryStore;
   readonly #changes: Changes = new Changes();
@@ -115,7 +123,9 @@ export class RegistryCore {
   constructor(options: CoreOptions) {
     this.clock = options.clock;
     this.log = options.log;
-    this.adminToken = options.adminToken;
+    this.tokens = new TokenGuard(options.log);
+    this.adminToken = options.adminToken === "" ? undefined : options.adminToken;
+    this.#adminTokenHash = hashToken(options.adminToken ?? "");
     this.strict = options.strict !== false;
     this.signer = options.signer;
     this.#store = options.store;
@@ -125,6 +135,7 @@ export class RegistryCore {
     this.relay = new HandshakeRelay(changes, (id) => sourceOfNode(this.directory.known(id)));
     this.networks = new NetworkTable(changes, (node) => this.tellViewers(node));
     this.invites = new Invites(changes);
+    this.bans = new Bans(changes);
     this.#committer = new Committer({
       take: () => changes.take(),
       commit: (batch) => this.#store.commit(batch),
@@ -155,6 +166,7 @@ export class RegistryCore {
       network: (row) => this.networks.loadNetwork(row),
       member: (row) => this.networks.loadMember(row, (id) => known(id) !== undefined),
       invite: (row) => this.invites.load(row, (id) => this.networks.known(id) !== undefined),
+      ban: (row) => this.bans.load(row, (id) => this.networks.known(id) !== undefined),
     });
   }
 
@@ -186,6 +198,11 @@ export class RegistryCore {
     } finally {
       this.#changes.open = false;
     }
+  }
+
+  /** Is it the global admin token? Takes the same time for every wrong one. */
+  isAdminToken(token: string): boolean {
+    return tokenMatches(token, this.#adminTokenHash);
   }
 
   /** False while changes are refused because the store cannot be written. */

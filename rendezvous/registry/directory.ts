@@ -131,6 +131,7 @@ export class Directory {
       realAddr: "",
       lanAddrs: [],
       relayOnly: false,
+      pending: undefined,
       tags: [],
       public: false,
       taskExec: false,
@@ -225,6 +226,7 @@ export class Directory {
    */
   loadNode(row: NodeRow): void {
     const node: NodeRecord = {
+      pending: undefined,
       ...row,
       lastSeen: this.#clock.monotonicMs(),
       trustReports: 0,

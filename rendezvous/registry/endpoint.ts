@@ -7,7 +7,8 @@
 import { formatEndpoint, parseEndpoint, parseIp } from "../../protocol/ip.ts";
 import { type JsonObject, textListField } from "../../protocol/registry.ts";
 import type { Peer } from "./handler.ts";
-import { MAX_LAN_ADDRS } from "./limits.ts";
+import type { NodePlace, NodeRecord } from "./node.ts";
+import { MAX_LAN_ADDRS, MAX_PENDING_PLACES } from "./limits.ts";
 
 /** Longest text of an endpoint: an IPv6 address in brackets with a port. */
 const MAX_ENDPOINT_CHARS = 64;
@@ -37,6 +38,48 @@ export function realAddress(peer: Peer, listenAddr: string): string {
  */
 export function endpointTexts(request: JsonObject, name: string): string[] {
   return textListField(request, name).slice(0, MAX_LAN_ADDRS).filter(isEndpointText);
+}
+
+/**
+ * Notes where a node is by its registration. Whoever knows a key can register it without a signature, as existing nodes
+ * do; so an unsigned registration moves a live node to another address only when the node confirms it, see
+ * {@linkcode confirmedPlace}.
+ *
+ * @param node The node, in a change of the registry.
+ * @param place What the registration says.
+ * @param from `peer`: where it came from; `signed`: by the node's key; `wasLive`: the node was, before it.
+ */
+export function notePlace(
+  node: NodeRecord,
+  place: NodePlace,
+  from: { readonly peer: Peer; readonly signed: boolean; readonly wasLive: boolean },
+): void {
+  const { peer, signed, wasLive } = from;
+  if (!signed && wasLive && hostOf(node.realAddr) !== peer.ip) {
+    const pending = node.pending ??= new Map<string, NodePlace>();
+    pending.delete(peer.ip);
+    pending.set(peer.ip, place);
+    const [oldest] = pending.keys();
+    if (oldest !== undefined && pending.size > MAX_PENDING_PLACES) pending.delete(oldest);
+    return;
+  }
+  node.pending = undefined;
+  Object.assign(node, place);
+}
+
+/**
+ * A node has signed something that came from an address: an unsigned registration from there was its own.
+ *
+ * @param node The node.
+ * @param peer Where its request came from.
+ * @returns What the registration said, to be taken over; undefined when none waits.
+ */
+export function confirmedPlace(node: NodeRecord, peer: Peer): NodePlace | undefined {
+  return node.pending?.get(peer.ip);
+}
+
+function hostOf(realAddr: string): string | undefined {
+  return realAddr === "" ? undefined : parseEndpoint(realAddr).host;
 }
 
 /** Is the text an `ip:port`? */

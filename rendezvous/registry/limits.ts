@@ -51,8 +51,13 @@ export const MAX_VIEWERS_PER_NODE = 1_024;
 export const MAX_VIEWERS = 500_000;
 /** How long such a member is remembered without looking again, milliseconds: longer than any idle connection lasts. */
 export const VIEWER_TTL_MS = 3_600_000;
-/** Nodes that one connection may prove to be: an agent has one, a test or a proxy a few. */
-export const MAX_PROVEN_PER_CONNECTION = 16;
+/**
+ * How long a challenge for whole-request signatures counts on its connection, milliseconds: so long can somebody on the
+ * path hold a signed request back. A node asks for the next one with a round trip, one heartbeat in ten.
+ */
+export const CHALLENGE_TTL_MS = 600_000;
+/** Nodes remembered as having signed on one connection; a daemon is one, and programs for tests are several. */
+export const MAX_NODES_PER_CONNECTION = 16;
 /** Beacons in the directory; real clusters have a handful. */
 export const MAX_BEACONS = 256;
 /** Seconds a beacon stays listed without registering again. */
@@ -70,12 +75,26 @@ export const MAX_TEXT = 256;
 /** LAN addresses kept per node. */
 export const MAX_LAN_ADDRS = 16;
 
+/** Addresses from which a live node was registered without a signature, and which it has not confirmed: the last ones. */
+export const MAX_PENDING_PLACES = 4;
+
 /** New node numbers one source address gets at once, and how many more each second. Loopback and known keys are exempt. */
 export const NEW_NODES_BURST = 2_000;
 /** See {@linkcode NEW_NODES_BURST}. */
 export const NEW_NODES_PER_SECOND = 20;
 /** Source addresses remembered for that count; the least recently seen is forgotten. */
 export const MAX_TRACKED_SOURCES = 65_536;
+
+/** Wrong tokens of one source that are looked at, at once; join tokens are counted for each network. */
+export const WRONG_TOKENS_BURST = 10;
+/** Wrong tokens a second of one source after that: 8,640 a day, nothing against 16 characters. */
+export const WRONG_TOKENS_PER_SECOND = 0.1;
+/** Seconds between two warnings about one source that guesses tokens. */
+export const TOKEN_WARNING_SECONDS = 600;
+/** Characters of the global admin token below which a server does not start: such a one is guessed. */
+export const MIN_ADMIN_TOKEN = 8;
+/** Characters of the global admin token below which a server warns at its start. */
+export const GOOD_ADMIN_TOKEN = 16;
 
 /** Simultaneous connections; about 20 KB each, so 2 GB at the very worst. */
 export const MAX_CONNECTIONS = 100_000;
@@ -87,6 +106,15 @@ export const IDLE_MS = 300_000;
 export const FRAME_MS = 30_000;
 /** A reply must be taken by the client within this time, milliseconds; stops clients that do not read. */
 export const WRITE_MS = 5_000;
+/**
+ * Bytes of a request. The largest that make sense carry a policy document of 64 KiB; replies may be longer. The worst JSON
+ * of this size takes 5 ms to parse.
+ */
+export const MAX_REQUEST_BYTES = 72 * 1024;
+/** Requests above so many bytes take turns (see {@linkcode PARSE_BYTES_PER_TURN}); usual ones have a tenth of it. */
+export const LARGE_REQUEST_BYTES = 4 * 1024;
+/** Bytes of large requests of all connections that are parsed before others get their turn: 8 ms at the very worst. */
+export const PARSE_BYTES_PER_TURN = 128 * 1024;
 /** Bytes of begun requests held for all connections together. */
 export const MAX_PARTIAL_BYTES = 64 * 1024 * 1024;
 /** Bytes read from a connection at a time; most requests have fewer than 300. */

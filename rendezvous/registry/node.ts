@@ -17,22 +17,33 @@ import { formatRfc3339 } from "./rfc3339.ts";
  */
 export type NodeState = "live" | "silent" | "left";
 
+/** Where a node is and may be reached, as a registration says. */
+export interface NodePlace {
+  /** Reachable endpoint `ip:port`, or "" when the node gave none. */
+  realAddr: string;
+  lanAddrs: readonly string[];
+  /** The node wants to be reached through relays: its endpoint is shown to nobody. */
+  relayOnly: boolean;
+}
+
 /** One node. The fields change only inside `RegistryCore.change`. */
-export interface NodeRecord {
+export interface NodeRecord extends NodePlace {
   /** Permanent number, from 1. */
   readonly id: number;
   /** Ed25519 public key, canonical base64. */
   key: string;
   /** The key came with a valid registration signature once, so every later registration needs one. */
   proven: boolean;
+  /** It has signed a whole request once, so everything it signs must be signed so (protocol/registry_whole.ts). */
+  held: boolean;
   state: NodeState;
   /** Free text of the person behind the node; never grants anything. */
   owner: string;
-  /** Reachable endpoint `ip:port`, or "" when the node gave none. */
-  realAddr: string;
-  lanAddrs: readonly string[];
-  /** The node wants to be reached through relays: its endpoint is shown to nobody. */
-  relayOnly: boolean;
+  /**
+   * What unsigned registrations said while the node was live elsewhere, by the address they came from: it holds from the
+   * node's first signed request from there. Kept in memory.
+   */
+  pending: Map<string, NodePlace> | undefined;
   hostname: string;
   tags: readonly string[];
   public: boolean;
@@ -118,11 +129,13 @@ export function newNode(
     id,
     key,
     proven: false,
+    held: false,
     state: "live",
     owner: "",
     realAddr: "",
     lanAddrs: [],
     relayOnly: false,
+    pending: undefined,
     hostname: "",
     tags: [],
     public: false,

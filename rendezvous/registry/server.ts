@@ -9,11 +9,13 @@ import { isLoopbackIp } from "../../protocol/ip.ts";
 import { Acceptor } from "../../platform/net/acceptor.ts";
 import { boundAddress, listenTcp } from "../listen.ts";
 import { sourceOf } from "../source.ts";
+import { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
-import { type Peer, ProvenNodes } from "./handler.ts";
+import type { Peer } from "./handler.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { type SessionConn, TlsServerConn } from "./tls_conn.ts";
 import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_PARTIAL_BYTES } from "./limits.ts";
+import { ParseTurns } from "./parse_turns.ts";
 import { Session, type SessionHost } from "./session.ts";
 
 /** Limits that tests make smaller. */
@@ -43,6 +45,7 @@ export class RegistryServer implements SessionHost {
   readonly core: RegistryCore;
   /** Where it listens, `host:port`. */
   readonly addr: string;
+  readonly parseTurns: ParseTurns = new ParseTurns();
   readonly #acceptor: Acceptor<Deno.TcpConn>;
   readonly #context: SecureContext | undefined;
   readonly #limits: Required<ServerLimits>;
@@ -105,11 +108,8 @@ export class RegistryServer implements SessionHost {
     }
     conn.setNoDelay(true);
     const peer: Peer = {
-      ip: source.ip,
-      port,
-      loopback: isLoopbackIp(source.bytes),
-      key: source.key,
-      proven: new ProvenNodes(),
+      ...{ ip: source.ip, port, loopback: isLoopbackIp(source.bytes), key: source.key },
+      auth: new ConnectionAuth(),
     };
     const session = new Session(this, this.#dress(conn), peer);
     this.#perSource.set(source.key, count + 1);
@@ -131,6 +131,7 @@ export class RegistryServer implements SessionHost {
   async close(): Promise<void> {
     await this.#acceptor.close();
     for (const session of this.#sessions.keys()) session.close();
+    this.parseTurns.close();
     await Promise.all(this.#sessions.values());
   }
 }

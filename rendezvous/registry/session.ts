@@ -20,6 +20,8 @@ import type { Peer } from "./handler.ts";
 import {
   FRAME_MS,
   IDLE_MS,
+  LARGE_REQUEST_BYTES,
+  MAX_REQUEST_BYTES,
   RATE_CLOSE,
   RATE_DELAY_MS,
   RATE_GUARD_AFTER_MS,
@@ -29,6 +31,7 @@ import {
   TURN_WINDOW_MS,
   WRITE_MS,
 } from "./limits.ts";
+import type { ParseTurns } from "./parse_turns.ts";
 import type { SessionConn } from "./tls_conn.ts";
 
 /** Bytes that tell the mode: the magic, and the version behind it. */
@@ -44,12 +47,16 @@ export interface SessionHost {
    * @returns False when all sessions together hold too much: the caller must end.
    */
   holdPartial(delta: number): boolean;
+  /** Turns of large requests. */
+  readonly parseTurns: ParseTurns;
 }
 
 /** The frames of one mode, and how they are answered. */
 interface Mode {
   push(chunk: Uint8Array): void;
   readonly bufferedBytes: number;
+  /** Bytes of the next request, if it is complete and may be a large one; 0 otherwise. */
+  readonly readyBytes: number;
   /**
    * Takes the next complete request.
    *
@@ -174,14 +181,14 @@ export class Session {
 
   #jsonMode(): Mode {
     return this.#mode(
-      new JsonFrameReader(),
+      new JsonFrameReader(MAX_REQUEST_BYTES),
       (request: JsonObject) => answerJsonFrame(this.#host.core, request, this.#peer),
     );
   }
 
   #binaryMode(): Mode {
     return this.#mode(
-      new BinaryFrameReader(),
+      new BinaryFrameReader(MAX_REQUEST_BYTES),
       (frame: BinaryFrame) => answerBinaryFrame(this.#host.core, frame, this.#peer),
     );
   }
@@ -191,6 +198,7 @@ export class Session {
       push(chunk: Uint8Array): void;
       next(): T | undefined | DecodeError;
       readonly bufferedBytes: number;
+      readonly readyBytes: number;
     },
     answer: (frame: T) => Promise<Uint8Array>,
   ): Mode {
@@ -198,6 +206,9 @@ export class Session {
       push: (chunk) => reader.push(chunk),
       get bufferedBytes() {
         return reader.bufferedBytes;
+      },
+      get readyBytes() {
+        return reader.bufferedBytes > LARGE_REQUEST_BYTES ? reader.readyBytes : 0;
       },
       next: () => {
         const frame = reader.next();
@@ -214,6 +225,10 @@ export class Session {
   async #answerAll(mode: Mode): Promise<boolean> {
     const replies: Uint8Array[] = [];
     for (;;) {
+      if (this.#closed) return false;
+      const turn = this.#host.parseTurns.take(mode.readyBytes);
+      if (turn !== undefined) await turn;
+      if (this.#closed) return false;
       const answer = mode.next();
       const isEnd = answer === undefined || answer instanceof DecodeError;
       if (!isEnd) this.#requests++;

@@ -252,10 +252,10 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   const flags = ["--http", "127.0.0.1:9100", "--log-level", "debug", "--log-format=json"];
   await run(["rendezvous", "run", "--tls", ...flags], { host, env });
   const files = ["--tls-cert", "c", "--tls-key", "k"];
-  await run(["rendezvous", ...files, "run", "--store", "/s"], { host, env });
+  await run(["rendezvous", ...files, "run", "--store", "/s", "--new-store"], { host, env });
   await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
   const log = { level: "info", format: "text" };
-  const rules = { adminToken: undefined, strict: true, strictTrust: false };
+  const rules = { adminToken: undefined, strict: true, strictTrust: false, newStore: false };
   assert.deepEqual(seen, [
     {
       registryAddr: "127.0.0.1:0",
@@ -292,6 +292,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/s",
+      newStore: true,
       tls: { certFile: "c", keyFile: "k" },
       http: undefined,
       log,

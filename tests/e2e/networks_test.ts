@@ -63,6 +63,10 @@ Deno.test("agents join, invite, accept, list and leave, and an invitation is tol
       [alice.node, bob.node],
     );
 
+    // Who is in a network by invitation is told to its members.
+    await assert.rejects(() => two.networks.members(club), /not a member/);
+    assert.equal((await one.networks.members(club)).length, 1);
+
     await one.networks.invite(club, bob.node);
     assert.deepEqual(await b("network.invited"), { network_id: club, inviter_id: alice.node });
     assert.deepEqual(
@@ -73,6 +77,23 @@ Deno.test("agents join, invite, accept, list and leave, and an invitation is tol
     const networks = await two.networks.list();
     assert.deepEqual(networks.map(({ name }) => name).sort(), ["backbone", "club", "plain"]);
 
+    // What the owner does by her role, each signed as a whole by her daemon.
+    await one.networks.promote(club, bob.node);
+    await one.networks.demote(club, bob.node);
+    await assert.rejects(() => two.networks.kick(club, alice.node), { code: "denied" });
+    await one.networks.kick(club, bob.node, { ban: true });
+    await assert.rejects(() => one.networks.invite(club, bob.node), /banned/);
+    assert.deepEqual((await one.networks.bans(club)).map(({ node_id }) => node_id), [bob.node]);
+    await one.networks.unban(club, bob.node);
+    await one.networks.setToken(plain, "another token");
+    await one.networks.invite(club, bob.node);
+    await two.networks.respond(club, true);
+    await one.networks.transfer(club, bob.node);
+    await assert.rejects(() => one.networks.transfer(club, bob.node), { code: "denied" });
+
+    await two.networks.leave(plain);
+    await assert.rejects(() => two.networks.join(plain, JOIN_TOKEN), /invalid token/);
+    await two.networks.join(plain, "another token");
     await two.networks.leave(plain);
     assert.deepEqual(
       (await one.networks.members(plain)).map(({ node_id }) => node_id),

@@ -77,6 +77,11 @@ const network: fc.Arbitrary<ipc.IpcNetwork> = fc.oneof(
   record({ sub: fc.constantFrom("leave" as const, "members" as const), network: u16 }),
   record({ sub: fc.constant("invite" as const), network: u16, node: u32 }),
   record({ sub: fc.constant("respond_invite" as const), network: u16, accept: fc.boolean() }),
+  record({
+    sub: fc.constant("manage" as const),
+    type: text,
+    fields: fc.constantFrom({}, { network_id: 3, ban: true }, { token: "t" }),
+  }),
 );
 
 Deno.test("payload codecs of the sub-commands are inverse and total", () => {
@@ -165,6 +170,12 @@ Deno.test("decoders of short payloads say what is missing in the words of the re
     message(ipc.decodeBroadcast(hex("0003000700026b"))),
     "broadcast: missing network_id, port or token",
   );
+  for (const wrong of ["40", "4078", "405b5d", "407b7d"]) {
+    assert.equal(
+      message(ipc.decodeNetwork(hex(wrong))),
+      "network manage: not a JSON object with a type",
+    );
+  }
   assert.equal(message(ipc.decodeNetwork(hex("ff"))), "network: unknown sub-command 0xff");
 });
 

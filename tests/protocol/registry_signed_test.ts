@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decodeBase64, encodeBase64, Identity } from "../../protocol/crypto/mod.ts";
 import type { JsonObject } from "../../protocol/registry.ts";
+import { MAX_SIGNED_DEPTH } from "../../protocol/canonical.ts";
 import {
   answerProblem,
-  MAX_SIGNED_DEPTH,
   SIGN_NONCE_BYTES,
   signedAnswerBytes,
   wantsSignature,

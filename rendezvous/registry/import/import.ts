@@ -120,7 +120,7 @@ function refusal(file: string, what: string): PilotError {
  * @throws {PilotError} `already_exists` when it is not empty, and as {@linkcode SqliteStore.open} and its commit.
  */
 export async function fill(directory: string, batch: StoreBatch): Promise<void> {
-  const store = await SqliteStore.open(directory);
+  const store = await SqliteStore.open(directory, "if-empty");
   try {
     if (!isEmpty(store)) {
       throw new PilotError("already_exists", `The registry store ${directory} is not empty`, {
@@ -152,6 +152,7 @@ function isEmpty(store: SqliteStore): boolean {
     network: note,
     member: note,
     invite: note,
+    ban: note,
   });
   return !found;
 }

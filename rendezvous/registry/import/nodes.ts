@@ -144,10 +144,11 @@ export class NodeImport {
 
   /** A row with nothing but number and key. That key has not proven itself here. */
   #blank(id: number, key: string): NodeRow {
-    const { lastSeen: _lastSeen, trustReports: _trustReports, ...row } = newNode(id, key, {
+    const fresh = newNode(id, key, {
       monotonicMs: 0,
       seconds: this.#now,
     });
+    const { lastSeen: _lastSeen, trustReports: _trustReports, pending: _pending, ...row } = fresh;
     return row;
   }
 

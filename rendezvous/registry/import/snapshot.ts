@@ -98,6 +98,8 @@ export function convertSnapshot(document: unknown, now: number): ConvertedSnapsh
     membersRemoved: [],
     invites: networks.invites,
     invitesRemoved: [],
+    bans: [],
+    bansRemoved: [],
   };
   const counts = {
     nodes: live,

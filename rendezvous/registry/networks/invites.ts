@@ -109,9 +109,17 @@ export class Invites {
     for (const invite of this.#byTarget.get(node)?.values() ?? []) {
       if (concerned(invite)) this.remove(node, invite.network);
     }
-    if (this.#sent.has(node)) {
-      this.#removeWhere((invite) => invite.inviter === node && concerned(invite));
-    }
+    this.#removeSent(node, concerned);
+  }
+
+  /** Removes what a node sent for a network: it has no right to invite there any more. */
+  removeSent(node: number, network: number): void {
+    this.#removeSent(node, (invite) => invite.network === network);
+  }
+
+  #removeSent(node: number, concerned: (invite: InviteRow) => boolean): void {
+    if (!this.#sent.has(node)) return;
+    this.#removeWhere((invite) => invite.inviter === node && concerned(invite));
   }
 
   /** Drops what was not answered in time. */

@@ -38,6 +38,10 @@ export const MAX_RULES_BYTES = 4 * 1024;
 export const MAX_INVITES = 100;
 /** Invitations waiting in all, about 100 bytes each. */
 export const MAX_INVITES_TOTAL = 200_000;
+/** Nodes banned from one network. */
+export const MAX_BANS = 10_000;
+/** Bans in all networks together, about 100 bytes each. */
+export const MAX_BANS_TOTAL = 1_000_000;
 /** Seconds for which an invitation can be answered. */
 export const INVITE_TTL_SECONDS = 30 * 86_400;
 /** Nodes in one `list_nodes` reply: at about 250 bytes each they just fit the 4 MiB frame. Longer texts can exceed it sooner, which is an error, too. */

@@ -93,3 +93,13 @@ export function ownerOf(network: NetworkRecord): number | undefined {
   for (const [node, { role }] of network.members) if (role === "owner") return node;
   return undefined;
 }
+
+/** Who owns a network next: the admin, or else the member, who joined first; undefined where nobody is. */
+export function heirOf(network: NetworkRecord): number | undefined {
+  let first: number | undefined;
+  for (const [node, { role }] of network.members) {
+    if (role === "admin") return node;
+    first ??= node;
+  }
+  return first;
+}

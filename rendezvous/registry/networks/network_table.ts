@@ -18,6 +18,7 @@ import {
 } from "./limits.ts";
 import {
   BACKBONE_NAME,
+  heirOf,
   memberRow,
   type Membership,
   type NetworkDraft,
@@ -228,8 +229,12 @@ export class NetworkTable {
     }
   }
 
-  /** Makes a node a member. There must be room, and it must not be one. */
-  join(network: NetworkRecord, node: number, role: Role): void {
+  /**
+   * Makes a node a member. There must be room, and it must not be one. Whoever comes into an empty network owns it:
+   * nobody else is there who could.
+   */
+  join(network: NetworkRecord, node: number, wanted: Role): void {
+    const role = network.members.size === 0 ? "owner" : wanted;
     const membership = { position: network.nextPosition++, role, tags: NO_TAGS };
     this.#changes.member(memberRow(network.id, node, membership));
     this.#link(network, node, membership);
@@ -243,12 +248,15 @@ export class NetworkTable {
     else networks.push(network.id);
   }
 
-  /** Ends a membership that exists. */
+  /** Ends a membership that exists. A network that loses its owner by it goes to its heir. */
   leave(network: NetworkRecord, node: number): void {
+    const { role } = this.member(network, node);
     this.#changes.memberRemoved(network.id, node);
     network.members.delete(node);
     this.#memberships--;
     this.#unlink(node, network.id);
+    const heir = role === "owner" ? heirOf(network) : undefined;
+    if (heir !== undefined) this.update(network, heir, { role: "owner" });
     this.#parted(node);
   }
 
@@ -258,9 +266,16 @@ export class NetworkTable {
     else this.#byNode.set(node, rest);
   }
 
-  /** Ends all memberships of a node. */
+  /**
+   * Ends all memberships of a node, but in networks that it owns alone: they wait for it, and nobody else can take them
+   * over. Existing daemons deregister whenever they are stopped.
+   */
   forget(node: number): void {
-    for (const id of this.of(node)) this.leave(this.get(id), node);
+    for (const id of this.of(node)) {
+      const network = this.get(id);
+      const isAlone = network.members.size === 1 && this.member(network, node).role === "owner";
+      if (!isAlone) this.leave(network, node);
+    }
   }
 
   /** Changes role or tags of a member. */

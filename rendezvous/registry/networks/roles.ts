@@ -9,14 +9,14 @@ import {
   type JsonObject,
   type NetworkAction,
   numberField,
-  textField,
 } from "../../../protocol/registry.ts";
-import { checkNodeSignature, isAdmin, signatureField } from "../authenticate.ts";
+import { checkNodeSignature, isAdmin, isAdminOf, signatureField } from "../authenticate.ts";
+import { contextOf, requireWhole, WholeSignatureRequired } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import { MAX_NETWORK_ID } from "./limits.ts";
 import { BACKBONE, type NetworkRecord, type Role } from "./network.ts";
-import { tokenMatches } from "./tokens.ts";
+import { notAMember } from "./network_table.ts";
 
 /** Reads a network number; 0 when it is missing or none. */
 export function networkField(request: JsonObject): number {
@@ -30,13 +30,9 @@ export function networkField(request: JsonObject): number {
  */
 export function requireAdmin(core: RegistryCore, request: JsonObject): void {
   if (isAdmin(core, request)) return;
-  const none = core.adminToken === undefined || core.adminToken === "";
-  throw new RegistryFailure(none ? "network creation is disabled" : "invalid admin token");
-}
-
-/** Does the request carry the network's own admin token? */
-export function isNetworkAdmin(network: NetworkRecord, request: JsonObject): boolean {
-  return tokenMatches(textField(request, "admin_token"), network.adminTokenHash);
+  throw new RegistryFailure(
+    core.adminToken === undefined ? "network creation is disabled" : "invalid admin token",
+  );
 }
 
 /**
@@ -82,7 +78,7 @@ export async function changeByRole(
 ): Promise<JsonObject> {
   const id = networkField(request);
   const network = find(core, id, action);
-  const hasToken = isAdmin(core, request) || isNetworkAdmin(network, request);
+  const hasToken = isAdminOf(core, request, network);
   const actor = numberField(request, "node_id");
   if (!hasToken) {
     checkRole(network, actor, action);
@@ -114,7 +110,31 @@ function checkRole(network: NetworkRecord, actor: number, { roles }: RoleAction)
   }
 }
 
-/** The node must have signed that it wants this (our extension, see `NetworkAction`). */
+/**
+ * Makes sure that somebody may read who is in a network, and how: everybody, but of a network by invitation only its
+ * members and the holders of a token, in a strict registry. Existing clients do not sign these requests; a member is
+ * known by what it has signed on the same connection, its heartbeats for example.
+ *
+ * @param core The registry.
+ * @param request The JSON request.
+ * @param network The network.
+ * @throws {RegistryFailure} When he may not.
+ */
+export function checkReader(core: RegistryCore, request: JsonObject, network: NetworkRecord): void {
+  if (!core.strict || network.joinRule !== "invite") return;
+  const { wholeKey, peer } = contextOf(request) ?? {};
+  const signer = wholeKey === undefined ? undefined : core.directory.byKey(wholeKey)?.id;
+  if (signer !== undefined && network.members.has(signer)) return;
+  for (const node of peer?.auth.nodes ?? []) if (network.members.has(node)) return;
+  if (isAdminOf(core, request, network)) return;
+  if (signer !== undefined) throw notAMember(signer, network.id);
+  throw new WholeSignatureRequired(`network ${network.id} shows this to its members only`);
+}
+
+/**
+ * The node must have signed that it wants this, just this and now: these signatures are our extension (see
+ * `NetworkAction`), so no existing client stands in the way of asking for the whole request.
+ */
 async function checkClaim(
   core: RegistryCore,
   request: JsonObject,
@@ -123,6 +143,7 @@ async function checkClaim(
 ): Promise<void> {
   const node = core.directory.known(actor);
   if (node === undefined) throw nodeNotFound(actor);
+  requireWhole(core, request, "it changes a network by role");
   const challenge = challenges.networkAction(action, actor, network, target);
   await checkNodeSignature(core, node, challenge, signatureField(request));
 }

@@ -15,10 +15,10 @@ import {
   textListField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
-import { authenticate, checkNodeSignature, signatureField } from "../authenticate.ts";
+import { authenticate, checkNodeSignature, type Proof, signatureField } from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
-import type { Handler, Peer } from "../handler.ts";
+import type { Handler } from "../handler.ts";
 import { cleanTags, hostnameProblem } from "../names.ts";
 import { backboneAddress, keyAgeDays, type NodeRecord } from "../node.ts";
 import { maySee } from "../sight.ts";
@@ -94,9 +94,9 @@ export const lookup: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
   const requester = numberField(request, "requester_id");
   if (requester !== 0 && textField(request, "signature") !== "") {
-    await authenticate(core, requester, request, challenges.lookup(requester, id), { peer });
+    await authenticate(core, requester, request, challenges.lookup(requester, id));
   }
-  return { ...describeTo(core, id, peer.proven.all()) };
+  return { ...describeTo(core, id, peer.auth.nodes) };
 };
 
 /**
@@ -111,11 +111,10 @@ export const lookup: Handler = async (core, request, peer) => {
  */
 export async function resolveNode(
   core: RegistryCore,
-  { target, requester, peer, signature }: {
+  { target, requester, signature }: {
     readonly target: number;
     readonly requester: number;
-    readonly peer: Peer;
-    readonly signature: () => Uint8Array;
+    readonly signature: () => Proof;
   },
 ): Promise<Omit<ResolveReply, "type">> {
   const asking = core.directory.known(requester);
@@ -124,7 +123,6 @@ export async function resolveNode(
   }
   const challenge = challenges.resolve(requester, target);
   await checkNodeSignature(core, asking, challenge, signature());
-  peer.proven.add(requester);
   core.fresh.note(requester, target, core.clock.monotonicMs());
   const node = core.directory.known(target);
   if (node === undefined) throw nodeNotFound(target);
@@ -144,11 +142,10 @@ export async function resolveNode(
 }
 
 /** `resolve`. */
-export const resolve: Handler = async (core, request, peer) => ({
+export const resolve: Handler = async (core, request) => ({
   ...await resolveNode(core, {
     target: numberField(request, "node_id"),
     requester: numberField(request, "requester_id"),
-    peer,
     signature: () => signatureField(request),
   }),
 });
@@ -165,10 +162,10 @@ export const resolveHostname: Handler = async (core, request, peer) => {
   const requester = numberField(request, "requester_id");
   if (textField(request, "signature") !== "") {
     const challenge = challenges.resolveHostname(requester, hostname);
-    await authenticate(core, requester, request, challenge, { peer });
+    await authenticate(core, requester, request, challenge);
   }
-  const isProven = peer.proven.has(requester);
-  const askers = requester === 0 ? peer.proven.all() : isProven ? [requester] : [];
+  const isProven = peer.auth.has(requester);
+  const askers = requester === 0 ? peer.auth.nodes : isProven ? [requester] : [];
   const forHandshake = isProven && textField(request, "purpose") === "handshake";
   const node = core.directory.byHostname(hostname);
   const isVisible = node !== undefined && (forHandshake || isSeenBy(core, node, askers));
@@ -183,10 +180,10 @@ export const resolveHostname: Handler = async (core, request, peer) => {
 };
 
 /** `set_hostname`; an empty one clears. */
-export const setHostname: Handler = async (core, request, peer) => {
+export const setHostname: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setHostname(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
+  const node = await authenticate(core, id, request, challenge, { admin: true });
   const hostname = textField(request, "hostname");
   const problem = hostname === "" ? undefined : hostnameProblem(hostname);
   if (problem !== undefined) throw new RegistryFailure(problem);
@@ -197,10 +194,10 @@ export const setHostname: Handler = async (core, request, peer) => {
 };
 
 /** `set_visibility`. */
-export const setVisibility: Handler = async (core, request, peer) => {
+export const setVisibility: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setVisibility(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
+  const node = await authenticate(core, id, request, challenge, { admin: true });
   const isPublic = flagField(request, "public");
   return core.change(() => {
     if (node.public !== isPublic) core.directory.edit(node).public = isPublic;
@@ -209,10 +206,10 @@ export const setVisibility: Handler = async (core, request, peer) => {
 };
 
 /** `set_tags`; replaces the whole set. */
-export const setTags: Handler = async (core, request, peer) => {
+export const setTags: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setTags(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
+  const node = await authenticate(core, id, request, challenge, { admin: true });
   const tags = cleanTags(textListField(request, "tags"));
   return core.change(() => {
     core.directory.edit(node).tags = tags;
@@ -221,10 +218,10 @@ export const setTags: Handler = async (core, request, peer) => {
 };
 
 /** `set_task_exec`. */
-export const setTaskExec: Handler = async (core, request, peer) => {
+export const setTaskExec: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const challenge = challenges.setTaskExec(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true, peer });
+  const node = await authenticate(core, id, request, challenge, { admin: true });
   const enabled = flagField(request, "enabled");
   return core.change(() => {
     if (node.taskExec !== enabled) core.directory.edit(node).taskExec = enabled;

@@ -14,9 +14,10 @@ import {
   textField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
-import { authenticate, checkSignature, signatureField } from "../authenticate.ts";
+import { authenticate, checkSignature, heldToWhole, signatureField } from "../authenticate.ts";
+import { contextOf } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
-import { endpointTexts, realAddress } from "../endpoint.ts";
+import { endpointTexts, notePlace, realAddress } from "../endpoint.ts";
 import { RegistryFailure } from "../failure.ts";
 import type { Handler, Peer } from "../handler.ts";
 import { MAX_TEXT } from "../limits.ts";
@@ -27,13 +28,15 @@ const PROTOCOL_VERSION = 1;
 
 /**
  * `register`. A key keeps its number for good, and an `owner` never gives access to a node (§15.1). A strict
- * registry demands a signature of every key that ever came with a good one, and refuses a key that has expired.
+ * registry demands a signature of every key that ever came with a good one, and refuses a key that has expired. A node
+ * that signs whole requests is held to that. An unsigned registration does not move a live node to another address
+ * before the node has signed something there (`notePlace`).
  *
- * What remains (§15.4): the signed text is `register:<listen_addr>:<key>`, without nonce or time, because that is
- * what existing nodes sign. Whoever reads a registration on its way can send it again from elsewhere and so move
- * the node's endpoint to himself until the node registers again, and change what is not signed (hostname, LAN
- * addresses, version, relay_only). He learns nothing by it and cannot pass for the node: the tunnel and every
- * other request need the key itself. Only a registry behind TLS keeps registrations from being read.
+ * What remains (§15.4), for nodes that sign as the wire has it: `register:<listen_addr>:<key>` holds neither nonce nor
+ * time. Whoever reads a registration on its way can send it again from elsewhere and so move the node's endpoint to
+ * himself until the node registers again, and change what is not signed (hostname, LAN addresses, version,
+ * relay_only). He learns nothing by it and cannot pass for the node: the tunnel and every other request need the key
+ * itself. Only a registry behind TLS keeps registrations from being read.
  */
 export const register: Handler = async (core, request, peer) => {
   const sentKey = textField(request, "public_key");
@@ -43,26 +46,33 @@ export const register: Handler = async (core, request, peer) => {
     throw new RegistryFailure("invalid public key: not the base64 of 32 bytes");
   }
   const listenAddr = textField(request, "listen_addr");
-  const signed = textField(request, "signature") !== "";
-  if (signed) {
+  const wholeKey = contextOf(request)?.wholeKey;
+  const isWhole = wholeKey === key;
+  const signed = wholeKey !== undefined || textField(request, "signature") !== "";
+  if (signed && !isWhole) {
     const challenge = challenges.register(listenAddr, sentKey);
-    await checkSignature(key, challenge, signatureField(request));
+    await checkSignature(key, challenge, signatureField(request).signature);
   }
   return core.change(() => {
     const known = core.directory.byKey(key);
+    if (known?.held === true && !isWhole) throw heldToWhole(known.id);
     if (core.strict && known !== undefined) {
       if (known.proven && !signed) {
         throw new RegistryFailure("signature required for authenticated node");
       }
       refuseExpiredKey(known, unixSeconds(core.clock));
     }
+    const wasLive = known?.state === "live";
     const node = known ?? create(core, key, peer);
     core.directory.edit(node);
     core.directory.revive(node);
     node.proven ||= signed;
-    node.realAddr = realAddress(peer, listenAddr);
-    node.lanAddrs = endpointTexts(request, "lan_addrs");
-    node.relayOnly = flagField(request, "relay_only");
+    node.held ||= isWhole;
+    if (signed) peer.auth.noteNode(node.id);
+    const realAddr = realAddress(peer, listenAddr);
+    const lanAddrs = endpointTexts(request, "lan_addrs");
+    const relayOnly = flagField(request, "relay_only");
+    notePlace(node, { realAddr, lanAddrs, relayOnly }, { peer, signed, wasLive });
     node.version = textField(request, "version").slice(0, MAX_TEXT) || node.version;
     node.owner ||= textField(request, "owner").slice(0, MAX_TEXT);
     // Without a signature it may be a stranger who names our key: he must not rename the node.
@@ -75,13 +85,12 @@ export const register: Handler = async (core, request, peer) => {
       network_id: 0,
       address: backboneAddress(node.id),
       public_key: sentKey,
-      observed_addr: node.realAddr,
+      observed_addr: realAddr,
       protocol_version: PROTOCOL_VERSION,
     };
     if (node.hostname !== "") reply.hostname = node.hostname;
     if (node.externalId !== "") reply.external_id = node.externalId;
     if (hostnameError !== undefined) reply.hostname_error = hostnameError;
-    if (signed) peer.proven.add(node.id);
     return { ...reply };
   });
 };
@@ -126,9 +135,9 @@ export function beat(core: RegistryCore, node: NodeRecord): BinaryHeartbeatOk {
 }
 
 /** `heartbeat`. The signature is checked every time, unlike in existing servers (§15.4). */
-export const heartbeat: Handler = async (core, request, peer) => {
+export const heartbeat: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
-  const node = await authenticate(core, id, request, challenges.heartbeat(id), { peer });
+  const node = await authenticate(core, id, request, challenges.heartbeat(id));
   const { time, keyExpiryWarning } = beat(core, node);
   const reply: Omit<HeartbeatReply, "type"> = { time };
   if (keyExpiryWarning) reply.key_expiry_warning = true;

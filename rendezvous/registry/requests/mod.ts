@@ -6,6 +6,7 @@
 
 import type { Handler } from "../handler.ts";
 import * as directory from "./directory.ts";
+import { releaseHold } from "./hold.ts";
 import * as identity from "./identity.ts";
 import * as key from "./key.ts";
 import * as network from "./network.ts";
@@ -24,6 +25,7 @@ export const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["register", identity.register],
   ["heartbeat", identity.heartbeat],
   ["deregister", identity.deregister],
+  ["release_hold", releaseHold],
   ["rotate_key", key.rotateKey],
   ["set_key_expiry", key.setKeyExpiry],
   ["get_key_info", key.getKeyInfo],
@@ -49,12 +51,15 @@ export const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["join_network", joinNetwork],
   ["leave_network", leaveNetwork],
   ["delete_network", manage.deleteNetwork],
+  ["set_join_token", manage.setJoinToken],
   ["rename_network", manage.renameNetwork],
   ["set_network_enterprise", manage.setNetworkEnterprise],
   ["invite_to_network", invites.inviteToNetwork],
   ["poll_invites", invites.pollInvites],
   ["respond_invite", invites.respondInvite],
   ["kick_member", members.kickMember],
+  ["unban_member", members.unbanMember],
+  ["list_bans", members.listBans],
   ["promote_member", members.promoteMember],
   ["demote_member", members.demoteMember],
   ["transfer_ownership", members.transferOwnership],

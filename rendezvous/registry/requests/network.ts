@@ -32,11 +32,11 @@ export const beaconList: Handler = (core) => ({
  * `punch`: the endpoints of two nodes, one of whom asks. Unlike in existing servers the asker must be one who may
  * see the other (§15.3).
  */
-export const punch: Handler = async (core, request, peer) => {
+export const punch: Handler = async (core, request) => {
   const requester = numberField(request, "requester_id");
   const a = numberField(request, "node_a");
   const b = numberField(request, "node_b");
-  const asking = await authenticate(core, requester, request, challenges.punch(a, b), { peer });
+  const asking = await authenticate(core, requester, request, challenges.punch(a, b));
   if (requester !== a && requester !== b) {
     throw new RegistryFailure("punch denied: requester is neither of the two");
   }

@@ -37,11 +37,11 @@ function peerOf(core: RegistryCore, id: number): NodeRecord {
  * `report_trust`: the word of one side, idempotent. The peer may be away: a pair outlives registrations. Ours in the
  * reply is what the other side has said last, where it is not that it trusts, too.
  */
-export const reportTrust: Handler = async (core, request, client) => {
+export const reportTrust: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
   const challenge = challenges.reportTrust(id, peer);
-  const node = await authenticate(core, id, request, challenge, { peer: client });
+  const node = await authenticate(core, id, request, challenge);
   peerOf(core, peer);
   return core.change((): JsonObject => {
     core.trust.say(node, peer, "trusts");
@@ -53,11 +53,11 @@ export const reportTrust: Handler = async (core, request, client) => {
  * `revoke_trust`: the word of one side is withdrawn, and only the same side can give it again. The other side is told
  * when it polls.
  */
-export const revokeTrust: Handler = async (core, request, client) => {
+export const revokeTrust: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
   const challenge = challenges.revokeTrust(id, peer);
-  const node = await authenticate(core, id, request, challenge, { peer: client });
+  const node = await authenticate(core, id, request, challenge);
   const message = messageField(request);
   return core.change(() => {
     core.fresh.forget(id, peer);
@@ -82,18 +82,18 @@ export const checkTrust: Handler = async (core, request, client) => {
   const requester = numberField(request, "requester_id");
   if (requester !== 0 && textField(request, "signature") !== "") {
     const challenge = challenges.checkTrust(requester, id, peer);
-    await authenticate(core, requester, request, challenge, { peer: client });
+    await authenticate(core, requester, request, challenge);
   }
-  const { proven } = client;
-  return { trusted: (proven.has(id) || proven.has(peer)) && mayTalk(core, id, peer) };
+  const { auth } = client;
+  return { trusted: (auth.has(id) || auth.has(peer)) && mayTalk(core, id, peer) };
 };
 
 /** `request_handshake`. Waits for the target, even one that is silent at the moment. */
-export const requestHandshake: Handler = async (core, request, client) => {
+export const requestHandshake: Handler = async (core, request) => {
   const sender = numberField(request, "from_node_id");
   const target = numberField(request, "to_node_id");
   const challenge = challenges.handshake(sender, target);
-  const node = await authenticate(core, sender, request, challenge, { peer: client });
+  const node = await authenticate(core, sender, request, challenge);
   peerOf(core, target);
   const justification = textField(request, "justification");
   if (Buffer.byteLength(justification) > MAX_JUSTIFICATION_BYTES) {
@@ -123,9 +123,9 @@ export const requestHandshake: Handler = async (core, request, client) => {
  * `poll_handshakes`. What is handed over is forgotten, or with `ack` (our extension: empty, or what the last answer
  * said) when the node says that it has it. Revocations are told only to nodes that acknowledge: others do not know them.
  */
-export const pollHandshakes: Handler = async (core, request, client) => {
+export const pollHandshakes: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
-  await authenticate(core, id, request, challenges.pollHandshakes(id), { peer: client });
+  await authenticate(core, id, request, challenges.pollHandshakes(id));
   const ack = typeof request["ack"] === "string" ? request["ack"] : undefined;
   return core.change(() => {
     const notBefore = unixSeconds(core.clock) - INBOX_TTL_SECONDS;
@@ -164,11 +164,11 @@ export const pollHandshakes: Handler = async (core, request, client) => {
 };
 
 /** `respond_handshake`; accepting is the word of one side, refusing ends the request and leaves a pair that exists. */
-export const respondHandshake: Handler = async (core, request, client) => {
+export const respondHandshake: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
   const challenge = challenges.respondHandshake(id, peer);
-  const node = await authenticate(core, id, request, challenge, { peer: client });
+  const node = await authenticate(core, id, request, challenge);
   peerOf(core, peer);
   const accept = flagField(request, "accept");
   const message = messageField(request);

@@ -19,19 +19,26 @@ export async function ensurePrivateFile(path: string): Promise<void> {
 }
 
 /**
+ * When the tables of an empty database are made: `unless-lost` not beside the key of a registry, which was there before
+ * and so has lost them; `if-empty` wherever there are none; `anew` only there, and a database with tables is refused.
+ */
+export type Beginning = "unless-lost" | "if-empty" | "anew";
+
+/**
  * Opens a database, creating its tables when it is empty.
  *
  * @param path The file.
+ * @param mayBegin Whether they may be created.
  * @returns The database, in WAL mode with full synchronisation.
- * @throws {PilotError} `invalid_state` when it is not ours or too new, `io_error` when it is damaged or cannot be
+ * @throws {PilotError} `invalid_state` when it is not ours, too new, or lost; `io_error` when it is damaged or cannot be
  * written. The file is left as it is.
  */
-export function openDatabase(path: string): DatabaseSync {
+export function openDatabase(path: string, mayBegin: boolean): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path);
-    const tables = Number(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]);
-    if (tables > 0) refuseForeign(db, path);
+    if (tableCount(db) > 0) refuseForeign(db, path);
+    else if (!mayBegin) throw lost(path);
     const check = db.prepare("PRAGMA quick_check(1)").get();
     if (check?.["quick_check"] !== "ok") {
       throw new Error(String(check?.["quick_check"]).trim());
@@ -44,6 +51,33 @@ export function openDatabase(path: string): DatabaseSync {
     if (error instanceof PilotError) throw error;
     throw damaged(path, error);
   }
+}
+
+/** Has a database no tables? Throws what SQLite says of a file that is none. */
+export function isEmptyDatabase(path: string): boolean {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return tableCount(db) === 0;
+  } finally {
+    db.close();
+  }
+}
+
+function tableCount(db: DatabaseSync): number {
+  return Number(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]);
+}
+
+/** The error for a registry that was there before and whose database is empty or gone. */
+export function lost(path: string): PilotError {
+  return new PilotError(
+    "invalid_state",
+    `The registry's database ${path} is empty or missing, though its key is there: it has lost its content`,
+    {
+      hint:
+        "Nothing was changed. Put a backup in its place (`pilotctl rendezvous backup` makes them). To begin anew, " +
+        "giving node numbers out again that others have had, start once with --new-store.",
+    },
+  );
 }
 
 function migrate(db: DatabaseSync, from: number): void {

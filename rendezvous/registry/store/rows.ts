@@ -10,6 +10,7 @@ import type { NodeState } from "../node.ts";
 import { ANSWERS } from "../relay.ts";
 import { CONSENTS } from "../trust_table.ts";
 import type {
+  BanRow,
   InviteRow,
   MemberRow,
   NetworkRow,
@@ -65,6 +66,7 @@ export function nodeRow(row: Row): NodeRow {
     id: whole(row["id"]),
     key: text(row["public_key"]),
     proven: row["proven"] === 1,
+    held: row["held"] === 1,
     state,
     owner: text(row["owner"]),
     realAddr: text(row["real_addr"]),
@@ -163,6 +165,15 @@ export function inviteRow(row: Row): InviteRow {
     target: whole(row["target"]),
     network: whole(row["network"]),
     inviter: whole(row["inviter"]),
+    created: whole(row["created"]),
+  };
+}
+
+/** A row of `bans`. */
+export function banRow(row: Row): BanRow {
+  return {
+    network: whole(row["network"]),
+    node: whole(row["node"]),
     created: whole(row["created"]),
   };
 }

@@ -98,6 +98,15 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE handshake_requests ADD COLUMN message TEXT NOT NULL DEFAULT '';
   ALTER TABLE handshake_responses ADD COLUMN message TEXT NOT NULL DEFAULT '';
   `,
+  `
+  ALTER TABLE nodes ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE bans (
+    network INTEGER NOT NULL,
+    node INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (network, node)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The schema version this program reads and writes. */

@@ -12,8 +12,16 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { join } from "node:path";
 import { PilotError } from "../../../protocol/errors.ts";
-import { ensurePrivateDir } from "../../../platform/files.ts";
-import { damaged, ensurePrivateFile, openDatabase } from "./open.ts";
+import { REGISTRY_KEY_FILE } from "../signing.ts";
+import { ensurePrivateDir, exists } from "../../../platform/files.ts";
+import {
+  type Beginning,
+  damaged,
+  ensurePrivateFile,
+  isEmptyDatabase,
+  lost,
+  openDatabase,
+} from "./open.ts";
 import { nodeRow, requestRow, responseRow, type Row, STATES, trustRow, whole } from "./rows.ts";
 import { ANSWERS } from "../relay.ts";
 import { CONSENTS } from "../trust_table.ts";
@@ -49,7 +57,7 @@ export class SqliteStore implements RegistryStore {
     this.#networks = new NetworkStatements(db);
     this.#putMeta = db.prepare("UPDATE meta SET value = ? WHERE name = 'next_node'");
     this.#putNode = db.prepare(
-      `INSERT OR REPLACE INTO nodes VALUES (${Array(20).fill("?").join()})`,
+      `INSERT OR REPLACE INTO nodes VALUES (${Array(21).fill("?").join()})`,
     );
     this.#putTrust = db.prepare("INSERT OR REPLACE INTO trust VALUES (?, ?, ?, ?)");
     this.#dropTrust = db.prepare("DELETE FROM trust WHERE low = ? AND high = ?");
@@ -67,18 +75,31 @@ export class SqliteStore implements RegistryStore {
    * Opens or creates the store of a directory and locks it for this process.
    *
    * @param directory Created with mode 0700 when missing.
+   * @param beginning When it may be created.
    * @returns The store.
-   * @throws {PilotError} `invalid_state` when another process has it, it was written by a newer version or is
-   * not ours; `io_error` when it is damaged or cannot be written. The file is left as it is.
+   * @throws {PilotError} `invalid_state` when another process has it, it was written by a newer version, is not ours or
+   * has lost its content; `already_exists` when it was to be new and is not; `io_error` when it is damaged or cannot be written. The file is left as it is.
    */
-  static async open(directory: string): Promise<SqliteStore> {
+  static async open(
+    directory: string,
+    beginning: Beginning = "unless-lost",
+  ): Promise<SqliteStore> {
     await ensurePrivateDir(directory);
     const lock = await lockDirectory(directory);
     let db: DatabaseSync | undefined;
     try {
       const path = join(directory, DATABASE_FILE);
+      const mayBegin = beginning !== "unless-lost" ||
+        !await exists(join(directory, REGISTRY_KEY_FILE));
+      const isThere = await exists(path);
+      if (!isThere && !mayBegin) throw lost(path); // before the file is made
+      if (isThere && beginning === "anew" && !isEmptyDatabase(path)) {
+        throw new PilotError("already_exists", `The registry store ${directory} is not empty`, {
+          hint: "Start without --new-store, or name a new directory with --store.",
+        });
+      }
       await ensurePrivateFile(path);
-      db = openDatabase(path);
+      db = openDatabase(path, mayBegin);
       return new SqliteStore(directory, lock, db);
     } catch (error) {
       db?.close();
@@ -173,6 +194,7 @@ export class SqliteStore implements RegistryStore {
       node.poloScore,
       node.keyExpires,
       node.externalId,
+      Number(node.held),
     );
   }
 

@@ -5,7 +5,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { inviteRow, memberRow, networkRow, whole } from "./rows.ts";
+import { banRow, inviteRow, memberRow, networkRow, whole } from "./rows.ts";
 import type { NetworkRow, StoreBatch, StoreReader } from "./store.ts";
 
 /** A part of `SqliteStore`, inside whose transactions everything happens. */
@@ -19,6 +19,9 @@ export class NetworkStatements {
   readonly #dropMembers: StatementSync;
   readonly #putInvite: StatementSync;
   readonly #dropInvite: StatementSync;
+  readonly #putBan: StatementSync;
+  readonly #dropBan: StatementSync;
+  readonly #dropBans: StatementSync;
   #storedNextNetwork = 0;
 
   /** @param db A database of the current schema. */
@@ -33,6 +36,9 @@ export class NetworkStatements {
     this.#dropMember = db.prepare("DELETE FROM members WHERE network = ? AND node = ?");
     this.#dropMembers = db.prepare("DELETE FROM members WHERE network = ?");
     this.#putInvite = db.prepare("INSERT OR REPLACE INTO invites VALUES (?, ?, ?, ?)");
+    this.#putBan = db.prepare("INSERT OR REPLACE INTO bans VALUES (?, ?, ?)");
+    this.#dropBan = db.prepare("DELETE FROM bans WHERE network = ? AND node = ?");
+    this.#dropBans = db.prepare("DELETE FROM bans WHERE network = ?");
     this.#dropInvite = db.prepare("DELETE FROM invites WHERE target = ? AND network = ?");
   }
 
@@ -51,6 +57,7 @@ export class NetworkStatements {
     for (const row of db.prepare("SELECT * FROM invites").iterate()) {
       reader.invite(inviteRow(row));
     }
+    for (const row of db.prepare("SELECT * FROM bans").iterate()) reader.ban(banRow(row));
   }
 
   /** Writes a batch. */
@@ -65,9 +72,12 @@ export class NetworkStatements {
     for (const { target, network, inviter, created } of batch.invites) {
       this.#putInvite.run(target, network, inviter, created);
     }
+    for (const [network, node] of batch.bansRemoved) this.#dropBan.run(network, node);
+    for (const { network, node, created } of batch.bans) this.#putBan.run(network, node, created);
     // Last: a network may have been made or changed and deleted in one batch.
     for (const network of batch.networksRemoved) {
       this.#dropMembers.run(network);
+      this.#dropBans.run(network);
       this.#dropNetwork.run(network);
     }
   }

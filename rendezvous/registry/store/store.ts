@@ -15,6 +15,7 @@ export interface NodeRow {
   readonly id: number;
   readonly key: string;
   readonly proven: boolean;
+  readonly held: boolean;
   readonly state: NodeState;
   readonly owner: string;
   readonly realAddr: string;
@@ -109,9 +110,17 @@ export interface InviteRow {
   readonly created: number;
 }
 
+/** A node that may not come back into a network. */
+export interface BanRow {
+  readonly network: number;
+  readonly node: number;
+  /** Unix seconds. */
+  readonly created: number;
+}
+
 /**
  * A pair of numbers: `low`, `high` of a trust pair, `target`, `sender` of an inbox entry, `network`, `node` of a
- * membership or `target`, `network` of an invitation.
+ * membership or ban or `target`, `network` of an invitation.
  */
 export type Pair = readonly [first: number, second: number];
 
@@ -129,12 +138,14 @@ export interface StoreBatch {
   /** Number the next new network gets. */
   readonly nextNetwork: number;
   readonly networks: readonly NetworkRow[];
-  /** Networks that were deleted; their memberships go with them, applied after everything else. */
+  /** Networks that were deleted; their memberships and bans go with them, applied after everything else. */
   readonly networksRemoved: readonly number[];
   readonly members: readonly MemberRow[];
   readonly membersRemoved: readonly Pair[];
   readonly invites: readonly InviteRow[];
   readonly invitesRemoved: readonly Pair[];
+  readonly bans: readonly BanRow[];
+  readonly bansRemoved: readonly Pair[];
 }
 
 /** Receives the content of a store at start, row by row. */
@@ -152,6 +163,8 @@ export interface StoreReader {
   member(row: MemberRow): void;
   /** After all networks. */
   invite(row: InviteRow): void;
+  /** After all networks. */
+  ban(row: BanRow): void;
 }
 
 /** Durable memory of a registry. */

@@ -8,15 +8,23 @@
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { type Fields, MASKED, type Subject } from "./subject.ts";
+import { WHOLE_BY } from "../support/whole.ts";
 import { ADMIN, inWorld, MODES, NETWORK_ADMIN, type World } from "./world.ts";
 
 const UNSIGNED = "signature required for authenticated node";
+const WHOLE = "signature over the whole request required: ";
+const UNWHOLE = `${WHOLE}it changes a network by role`;
+const UNWHOLE_SCORE = `${WHOLE}it changes a score`;
 const NO_ROLE = "rbac: node_id required for role-based authorization";
 
 interface Attempt {
   readonly what: string;
   readonly request: Fields;
   readonly error: string | RegExp;
+}
+
+function isAdminEnough(where: boolean | "lax" | undefined, strict: boolean): boolean {
+  return where === "lax" ? !strict : where === true;
 }
 
 /** Tries one subject. */
@@ -27,7 +35,9 @@ export async function tryAll(subject: Subject, strict: boolean): Promise<void> {
       for (const mode of MODES) {
         const where = `${subject.type}, ${attempt.what}, ${mode}, ${strict ? "strict" : "lax"}`;
         const reply = await world.call(mode, attempt.request);
-        assert.deepEqual(Object.keys(reply).sort(), ["error", "type"], where);
+        const { auth, ...rest } = reply;
+        assert.equal(auth !== undefined, String(attempt.error).startsWith(WHOLE), where);
+        assert.deepEqual(Object.keys(rest).sort(), ["error", "type"], where);
         assert.equal(reply.type, "error", where);
         if (typeof attempt.error === "string") assert.equal(reply.error, attempt.error, where);
         else assert.match(String(reply.error), attempt.error, where);
@@ -64,19 +74,28 @@ function goodOnes(
     case "admin":
       return [{ what: "by the admin", proof: token(ADMIN) }];
     case "node": {
-      const signed = async (world: World) => ({
-        signature: await auth.by(world).sign(auth.challenge(world)),
-      });
+      const isWhole = strict && auth.isOpenWhenLax === true;
+      const signed = async (world: World): Promise<Fields> =>
+        isWhole
+          ? { [WHOLE_BY]: auth.by(world) }
+          : { signature: await auth.by(world).sign(auth.challenge(world)) };
       return [
         { what: "signed", proof: signed },
-        ...(auth.isAdminEnough ? [{ what: "by the admin", proof: token(ADMIN) }] : []),
+        ...(isAdminEnough(auth.isAdminEnough, strict)
+          ? [{ what: "by the admin", proof: token(ADMIN) }]
+          : []),
         ...(auth.isOpenWhenLax && !strict ? [{ what: "unsigned", proof: none }] : []),
       ];
     }
+    case "member":
+      return [
+        { what: "signed", proof: (world) => Promise.resolve({ [WHOLE_BY]: world.member }) },
+        { what: "by the admin", proof: token(ADMIN) },
+        { what: "by the network's admin", proof: token(NETWORK_ADMIN) },
+        ...(strict ? [] : [{ what: "by anybody", proof: none }]),
+      ];
     case "role": {
-      const signed = async (world: World) => ({
-        signature: await world.owner.sign(auth.challenge(world, world.owner.id)),
-      });
+      const signed = (world: World) => Promise.resolve({ [WHOLE_BY]: world.owner });
       const nobody = { node_id: undefined };
       return [
         { what: "signed by the owner", proof: signed },
@@ -99,7 +118,13 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
   const add = (what: string, fields: Fields, error: string | RegExp) =>
     list.push({ what, request: { ...good, ...fields }, error });
   const noise = encodeBase64(crypto.getRandomValues(new Uint8Array(64)));
-  if (auth.kind === "node" && (strict || !auth.isOpenWhenLax)) {
+  if (auth.kind === "node" && strict && auth.isOpenWhenLax === true) {
+    const signature = await auth.by(world).sign(auth.challenge(world));
+    add("unsigned", {}, UNWHOLE_SCORE);
+    add("the wire's signature only", { signature }, UNWHOLE_SCORE);
+    add("stranger's signature", { [WHOLE_BY]: world.open }, MASKED);
+    add("wrong admin token", { signature, admin_token: "wrong" }, UNWHOLE_SCORE);
+  } else if (auth.kind === "node" && !auth.isOpenWhenLax) {
     const by = auth.by(world);
     const challenge = auth.challenge(world);
     const other = new TextEncoder().encode("heartbeat:0");
@@ -110,7 +135,9 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
     add("signature of something else", { signature: await by.sign(other) }, MASKED);
     add("stranger's signature", { signature: await world.open.sign(challenge) }, MASKED);
     add("wrong admin token", { signature: noise, admin_token: "wrong" }, MASKED);
-    if (!auth.isAdminEnough) add("admin token", { admin_token: ADMIN }, UNSIGNED);
+    if (!isAdminEnough(auth.isAdminEnough, strict)) {
+      add("admin token", { admin_token: ADMIN }, UNSIGNED);
+    }
   } else if (auth.kind === "role") {
     const { owner, member, stranger } = world;
     const sign = async (node: typeof owner, as: typeof owner) => ({
@@ -122,9 +149,19 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
     add("a mere member", await sign(member, member), MASKED);
     add("no member", await sign(stranger, stranger), MASKED);
     if (strict) {
-      add("claimed by the owner", { node_id: owner.id }, UNSIGNED);
-      add("signed by a member for the owner", await sign(member, owner), MASKED);
-      add("signature of noise", { node_id: owner.id, signature: noise }, MASKED);
+      add("claimed by the owner", { node_id: owner.id }, UNWHOLE);
+      add("the wire's signature only", await sign(owner, owner), UNWHOLE);
+      add("signed by a member for the owner", { node_id: owner.id, [WHOLE_BY]: member }, MASKED);
+      add("signature of noise", { node_id: owner.id, signature: noise }, UNWHOLE);
+    }
+  } else if (auth.kind === "member") {
+    const { stranger, enterprise } = world;
+    const hidden = `${WHOLE}network ${enterprise} shows this to its members only`;
+    if (strict) {
+      add("unsigned", {}, hidden);
+      add("wrong token", { admin_token: "wrong" }, hidden);
+      const text = `node ${stranger.id} is not a member of network ${enterprise}`;
+      add("a stranger", { [WHOLE_BY]: stranger }, text);
     }
   } else if (auth.kind === "admin") {
     add("without token", {}, "invalid admin token");

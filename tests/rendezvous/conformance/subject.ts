@@ -8,7 +8,7 @@ import type { TestNode } from "../support/client.ts";
 import type { World } from "./world.ts";
 
 /** Fields of a request or a reply. */
-export type Fields = Record<string, unknown>;
+export type Fields = Record<string | symbol, unknown>;
 
 /** Who may send a request (rendezvous.md §2). */
 export type Auth =
@@ -19,12 +19,14 @@ export type Auth =
     readonly kind: "node";
     readonly by: (world: World) => TestNode;
     readonly challenge: (world: World) => Uint8Array;
-    readonly isAdminEnough?: boolean;
-    /** A lax server asks nobody to sign this: existing clients cannot. */
+    readonly isAdminEnough?: boolean | "lax";
+    /** A lax server asks nobody to sign this: existing clients cannot. A strict one wants the whole request signed. */
     readonly isOpenWhenLax?: boolean;
   }
   /** A member with a role, who signs in strict mode, or the holder of a token. */
   | { readonly kind: "role"; readonly challenge: (world: World, node: number) => Uint8Array }
+  /** A member of the invite-only network or the holder of a token; of a lax server anybody. */
+  | { readonly kind: "member" }
   /** The holder of the global admin token. */
   | { readonly kind: "admin" };
 

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import { jsonFrame, RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
+import { signMarked } from "../support/whole.ts";
 import { type TestClock, withServer } from "../support/server.ts";
 
 /** How requests are sent: JSON frames, or JSON within binary frames (rendezvous.md §1.3, §1.4). */
@@ -58,11 +59,16 @@ export class World {
   /** Sends a request on a connection of its own, byte by byte as §1 has it, and reads the reply. */
   async call(mode: Mode, request: object): Promise<Reply> {
     using client = await RawClient.open(this.server.registryAddr);
+    if (mode === "binary") await client.write(PREAMBLE);
+    const caller = { call: (sent: object) => this.#send(client, mode, sent) };
+    return await caller.call(await signMarked(caller, request));
+  }
+
+  async #send(client: RawClient, mode: Mode, request: object): Promise<Reply> {
     const body = JSON.stringify(request);
     if (mode === "json") {
       await client.write(jsonFrame(body));
     } else {
-      await client.write(PREAMBLE);
       const text = new TextEncoder().encode(body);
       const frame = new Uint8Array(5 + text.length);
       new DataView(frame.buffer).setUint32(0, 1 + text.length);

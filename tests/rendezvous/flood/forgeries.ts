@@ -33,6 +33,7 @@ export async function forgeries(victim: Victim, stranger: Identity): Promise<rea
     ],
     [{ type: "heartbeat", node_id: id }, challenges.heartbeat(id)],
     [{ type: "deregister", node_id: id }, challenges.deregister(id)],
+    [{ type: "release_hold", node_id: id }, challenges.releaseHold(id)],
     [{ type: "rotate_key", node_id: id, new_public_key: own }, challenges.rotateKey(id)],
     [
       { type: "set_key_expiry", node_id: id, expires_at: "2027-01-01T00:00:00Z" },
@@ -73,7 +74,13 @@ export async function forgeries(victim: Victim, stranger: Identity): Promise<rea
       { type: "invite_to_network", inviter_id: id, target_node_id: peer, network_id: network },
       challenges.invite(id, network, peer),
     ],
-    ...(["kick_member", "promote_member", "demote_member", "set_member_tags"] as const).map((
+    ...([
+      "kick_member",
+      "unban_member",
+      "promote_member",
+      "demote_member",
+      "set_member_tags",
+    ] as const).map((
       type,
     ) =>
       [
@@ -88,6 +95,14 @@ export async function forgeries(victim: Victim, stranger: Identity): Promise<rea
     [
       { type: "rename_network", network_id: network, node_id: id, name: "evil" },
       challenges.networkAction("rename_network", id, network),
+    ],
+    [
+      { type: "set_join_token", network_id: network, node_id: id, token: "evil" },
+      challenges.networkAction("set_join_token", id, network),
+    ],
+    [
+      { type: "list_bans", network_id: network, node_id: id },
+      challenges.networkAction("list_bans", id, network),
     ],
     [
       { type: "delete_network", network_id: network, node_id: id },

@@ -15,6 +15,7 @@ import {
   encodeBinaryHeartbeat,
   encodeBinaryResolve,
 } from "../../../protocol/registry.ts";
+import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/limits.ts";
 import { forgeries } from "./forgeries.ts";
 
 /** Whom to attack. */
@@ -194,7 +195,7 @@ async function main(config: HostileConfig): Promise<void> {
   const attacks = [
     hold(config, "idle connection", () => new Uint8Array(0)),
     hold(config, "half frame", () => Buffer.concat([u32(1_000), random(100)])),
-    hold(config, "huge length", () => Buffer.concat([u32(4 * 1024 * 1024), random(2_000)])),
+    hold(config, "huge length", () => Buffer.concat([u32(MAX_REQUEST_BYTES), random(2_000)])),
     babble(config),
     babble(config),
     lieInBinary(config),

@@ -122,7 +122,10 @@ Deno.test("Committer writes batches one after the other", async () => {
     membersRemoved: [],
     invites: [],
     invitesRemoved: [],
+    bans: [],
+    bansRemoved: [],
   };
+  const begun = Promise.withResolvers<void>();
   const committer = new Committer({
     take: () => {
       order.push("take");
@@ -130,13 +133,14 @@ Deno.test("Committer writes batches one after the other", async () => {
     },
     commit: async () => {
       order.push("begin");
+      begun.resolve();
       await gates[round++]?.promise;
       order.push("end");
     },
     onFailure: () => assert.fail(),
   });
   const first = committer.committed();
-  await new Promise<void>((resolve) => setTimeout(resolve));
+  await begun.promise;
   const second = committer.committed();
   assert.notEqual(first, second);
   gates[0]?.resolve();

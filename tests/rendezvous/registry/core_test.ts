@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { getLogger } from "../../../platform/log.ts";
+import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
 import type { Peer } from "../../../rendezvous/registry/handler.ts";
@@ -22,7 +23,7 @@ function key(n: number): string {
 }
 
 function peer(ip: string): Peer {
-  return { ip, key: ip, port: 5555, loopback: false };
+  return { ip, key: ip, port: 5555, loopback: false, auth: new ConnectionAuth() };
 }
 
 Deno.test("register limits new numbers by source and lets known keys pass", async () => {

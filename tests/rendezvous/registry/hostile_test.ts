@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/limits.ts";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
 import { pass, start, TestClock, withServer } from "../support/server.ts";
 import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";
@@ -23,14 +24,14 @@ Deno.test("frames without sense end the connection silently", () =>
   withServer(async ({ server }) => {
     const frames: Uint8Array[] = [
       u32(0),
-      u32(4 * 1024 * 1024 + 1),
+      u32(MAX_REQUEST_BYTES + 1),
       u32(0xffffffff),
       jsonFrame("[]"),
       jsonFrame("null"),
       jsonFrame('"text"'),
       jsonFrame("{"),
       jsonFrame('{"type":"lookup"} x'),
-      jsonFrame("[".repeat(100_000)),
+      jsonFrame("[".repeat(70_000)),
       Uint8Array.of(...u32(2), 0xff, 0xfe),
       encoder.encode("GET / HTTP/1.1\r\n\r\n"),
     ];
@@ -43,7 +44,7 @@ Deno.test("frames without sense end the connection silently", () =>
 
 Deno.test("binary frames of an impossible length end the connection silently", () =>
   withServer(async ({ server }) => {
-    for (const length of [0, 4 * 1024 * 1024 + 1, 0xffffffff]) {
+    for (const length of [0, MAX_REQUEST_BYTES + 1, 0xffffffff]) {
       using client = await RawClient.open(server.registryAddr);
       await client.write(Uint8Array.of(0x50, 0x49, 0x4c, 0x54, 1, ...u32(length)));
       await closed(client);
@@ -138,6 +139,24 @@ Deno.test("random bytes harm nobody but their connection", () =>
       { numRuns: 50 },
     );
   }));
+
+Deno.test("large requests are answered, up to what a policy document needs, and many at once in order", async () => {
+  await using server = await start();
+  const text = "x".repeat(MAX_REQUEST_BYTES - 100);
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, () => RawClient.open(server.registryAddr)),
+  );
+  const request = jsonFrame(JSON.stringify({ type: "resolve_hostname", hostname: text }));
+  await Promise.all(clients.map(async (client) => {
+    await client.write(request);
+    await client.write(jsonFrame('{"type":"list_networks"}'));
+    const first = JSON.parse(new TextDecoder().decode(await client.readFrame()));
+    assert.match(first.error, /not found$/);
+    const second = JSON.parse(new TextDecoder().decode(await client.readFrame()));
+    assert.equal(second.type, "list_networks_ok");
+    client.close();
+  }));
+});
 
 Deno.test("idle and trickling connections end after their time", async () => {
   const clock = new TestClock();

@@ -233,7 +233,7 @@ Deno.test("no registration without its own signature gets at a key that proved i
         { ...good, signature: await other.sign(challenges.register("h:4000", key)), ...owner },
         { ...good, signature: await node.sign(challenges.heartbeat(node.id)), ...owner },
         { ...good, listen_addr: "h:6666" },
-        { ...unsigned, admin_token: "token" },
+        { ...unsigned, admin_token: "token of the tests" },
       ];
     };
     const refused = async (client: RawClient) => {
@@ -245,7 +245,7 @@ Deno.test("no registration without its own signature gets at a key that proved i
       }
     };
     {
-      await using server = await start({ store, adminToken: "token" });
+      await using server = await start({ store, adminToken: "token of the tests" });
       using client = await RawClient.open(server.registryAddr);
       await node.register(client, { owner: "ann@example.org", listen_addr: "h:4000" });
       await refused(client);
@@ -253,7 +253,7 @@ Deno.test("no registration without its own signature gets at a key that proved i
       await client.ok({ type: "deregister", node_id: node.id, signature });
       await refused(client);
     }
-    await using server = await start({ store, adminToken: "token" });
+    await using server = await start({ store, adminToken: "token of the tests" });
     using client = await RawClient.open(server.registryAddr);
     await refused(client);
     assert.equal((await node.register(client))["node_id"], 1);

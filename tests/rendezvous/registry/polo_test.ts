@@ -8,6 +8,7 @@ import {
   encodeBinaryLookup,
 } from "../../../protocol/registry.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
+import { whole, WHOLE_BY } from "../support/whole.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";
 
 const ADMIN = "correct horse";
@@ -16,14 +17,12 @@ function update(node: TestNode, delta: unknown) {
   return { type: "update_polo_score", node_id: node.id, delta };
 }
 
-async function signedUpdate(node: TestNode, delta: number, by: TestNode = node) {
-  const signature = await by.sign(challenges.updatePoloScore(node.id, delta));
-  return { ...update(node, delta), signature };
+function signedUpdate(node: TestNode, delta: number, by: TestNode = node) {
+  return { ...update(node, delta), [WHOLE_BY]: by };
 }
 
-async function signedSet(node: TestNode, score: number) {
-  const signature = await node.sign(challenges.setPoloScore(node.id, score));
-  return { type: "set_polo_score", node_id: node.id, polo_score: score, signature };
+function signedSet(node: TestNode, score: number) {
+  return { type: "set_polo_score", node_id: node.id, polo_score: score, [WHOLE_BY]: node };
 }
 
 async function score(client: RawClient, node: TestNode): Promise<unknown> {
@@ -45,20 +44,20 @@ Deno.test("update_polo_score adds, set_polo_score sets, and everybody sees the s
       address: "0:0000.0000.0001",
       polo_score: 0,
     });
-    assert.deepEqual(await client.ok(await signedUpdate(node, 5)), {
+    assert.deepEqual(await client.ok(signedUpdate(node, 5)), {
       type: "update_polo_score_ok",
       node_id: node.id,
       address: "0:0000.0000.0001",
       polo_score: 5,
     });
-    assert.equal((await client.ok(await signedUpdate(node, -12)))["polo_score"], -7);
-    assert.deepEqual(await client.ok(await signedSet(node, 40)), {
+    assert.equal((await client.ok(signedUpdate(node, -12)))["polo_score"], -7);
+    assert.deepEqual(await client.ok(signedSet(node, 40)), {
       type: "set_polo_score_ok",
       node_id: node.id,
       address: "0:0000.0000.0001",
       polo_score: 40,
     });
-    await client.ok(await signedUpdate(node, -45));
+    await client.ok(signedUpdate(node, -45));
     assert.equal((await client.ok({ type: "lookup", node_id: node.id }))["polo_score"], -5);
     using binary = await RawClient.open(server.registryAddr);
     await binary.write(Uint8Array.of(0x50, 0x49, 0x4c, 0x54, 1, 0, 0, 0, 5, 2));
@@ -74,30 +73,26 @@ Deno.test("polo writes need the node's signature over exactly this change, or th
   withServer(async ({ client }) => {
     const node = await registered(client);
     const other = await registered(client);
-    const unsigned = "signature required for authenticated node";
-    assert.equal(await client.fails(update(node, 5)), unsigned);
-    assert.equal(
-      await client.fails({ type: "set_polo_score", node_id: node.id, polo_score: 5 }),
-      unsigned,
-    );
-    assert.equal(await client.fails(await signedUpdate(node, 5, other)), "request failed");
-    assert.equal(
-      await client.fails({ ...await signedUpdate(node, 5), delta: 6 }),
-      "request failed",
-    );
-    assert.equal(
-      await client.fails({ ...await signedSet(node, 5), polo_score: 6 }),
-      "request failed",
-    );
-    // A step signed by its node is no signature for another type or node.
-    assert.equal(
-      await client.fails({ ...await signedUpdate(other, 5), node_id: node.id }),
-      "request failed",
-    );
-    assert.equal(await client.fails({ ...update(node, 5), admin_token: "wrong" }), unsigned);
+    const needsWhole = /^signature over the whole request required: /;
+    assert.match(await client.fails(update(node, 5)), needsWhole);
+    const set = { type: "set_polo_score", node_id: node.id, polo_score: 5 };
+    assert.match(await client.fails(set), needsWhole);
+    const signature = await node.sign(challenges.updatePoloScore(node.id, 5));
+    assert.match(await client.fails({ ...update(node, 5), signature }), needsWhole);
+    assert.equal(await client.fails(signedUpdate(node, 5, other)), "request failed");
+    for (const request of [update(node, 5), set]) {
+      const signed = await whole(client, node, request);
+      const [changed] = Object.keys(request).slice(-1);
+      assert.match(await client.fails({ ...signed, [changed!]: 6 }), needsWhole);
+    }
+    assert.match(await client.fails({ ...update(node, 5), admin_token: "wrong" }), needsWhole);
     assert.equal(await score(client, node), 0);
     await client.ok({ ...update(node, 5), admin_token: ADMIN });
     assert.equal(await score(client, node), 5);
+    const once = await whole(client, node, update(node, 2));
+    await client.ok(once);
+    assert.match(await client.fails(once), needsWhole);
+    assert.equal(await score(client, node), 7);
   }, { adminToken: ADMIN }));
 
 Deno.test("polo writes are open to everybody when the registry is not strict, as on the wire", () =>
@@ -135,7 +130,7 @@ Deno.test("polo requests name a node that is not registered", () =>
     const ghost = await TestNode.create();
     ghost.id = 77;
     assert.equal(await client.fails(update(ghost, 1)), "node 77 not found");
-    assert.equal(await client.fails(await signedSet(ghost, 1)), "node 77 not found");
+    assert.equal(await client.fails(signedSet(ghost, 1)), "node 77 not found");
     assert.equal(
       await client.fails({ type: "get_polo_score", node_id: 77 }),
       "node 77 not found",
@@ -150,13 +145,12 @@ Deno.test("a polo score survives a restart and ends with deregistering", () =>
       await using server = await start({ store });
       using client = await RawClient.open(server.registryAddr);
       await node.register(client);
-      await client.ok(await signedUpdate(node, -9));
+      await client.ok(signedUpdate(node, -9));
     }
     await using server = await start({ store });
     using client = await RawClient.open(server.registryAddr);
     assert.equal(await score(client, node), -9);
-    const signature = await node.sign(challenges.deregister(node.id));
-    await client.ok({ type: "deregister", node_id: node.id, signature });
+    await client.ok({ type: "deregister", node_id: node.id, [WHOLE_BY]: node });
     await node.register(client);
     assert.equal(await score(client, node), 0);
   }));

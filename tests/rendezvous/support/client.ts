@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { Identity } from "../../../protocol/crypto/identity.ts";
 import { challenges } from "../../../protocol/registry.ts";
+import { SIGNED_BY, signMarked } from "./whole.ts";
 
 /** A JSON reply. */
 export type Reply = Record<string, unknown>;
@@ -68,9 +69,10 @@ export class RawClient implements Disposable {
     return await this.read(new DataView(head.buffer).getUint32(0));
   }
 
-  /** Sends a JSON request and reads its reply. */
+  /** Sends a JSON request and reads its reply. Signs it as a whole if it is marked with {@linkcode WHOLE_BY}. */
   async call(request: object): Promise<Reply> {
-    await this.write(jsonFrame(JSON.stringify(request)));
+    const sent = await signMarked(this, request);
+    await this.write(jsonFrame(JSON.stringify(sent)));
     const body = await this.readFrame();
     assert.ok(body !== undefined, "the server closed the connection");
     return JSON.parse(new TextDecoder().decode(body));
@@ -103,6 +105,8 @@ export class RawClient implements Disposable {
 export class TestNode {
   readonly identity: Identity;
   id = 0;
+  /** It has signed a whole request, and so must go on. */
+  isHeld = false;
 
   constructor(identity: Identity) {
     this.identity = identity;
@@ -134,7 +138,10 @@ export class TestNode {
 
   /** Registers with a signature and keeps the number. */
   async register(client: RawClient, extra: object = {}): Promise<Reply> {
-    const reply = await client.ok(await this.registration({ ...extra }));
+    const reply = await client.ok({
+      ...await this.registration({ ...extra }),
+      [SIGNED_BY]: this,
+    });
     this.id = Number(reply["node_id"]);
     return reply;
   }

@@ -13,7 +13,6 @@ import {
 import { unixSeconds } from "../../../clock.ts";
 import { RegistryFailure } from "../../failure.ts";
 import type { Handler } from "../../handler.ts";
-import { MAX_JOIN_RULE } from "../../networks/limits.ts";
 import { checkNetworkName, checkToken } from "../../networks/names.ts";
 import type { NetworkDraft } from "../../networks/network.ts";
 import { cleanExprPolicy } from "../../networks/policy.ts";
@@ -35,12 +34,15 @@ export const createNetwork: Handler = (core, request) => {
   });
 };
 
+/** With any other one nobody could ever join. */
+const JOIN_RULES: readonly string[] = ["open", "token", "invite"];
+
 function readDraft(request: JsonObject): Omit<NetworkDraft, "created"> {
   const name = textField(request, "name");
   checkNetworkName(name);
   const joinRule = textField(request, "join_rule").toWellFormed() || "open";
-  if (joinRule.length > MAX_JOIN_RULE) {
-    throw new RegistryFailure(`join_rule too long (max ${MAX_JOIN_RULE} chars)`);
+  if (!JOIN_RULES.includes(joinRule)) {
+    throw new RegistryFailure(`invalid join_rule (must be ${JOIN_RULES.join(", ")})`);
   }
   const enterprise = flagField(request, "enterprise");
   if (joinRule === "invite" && !enterprise) {

@@ -11,12 +11,12 @@ import {
   numberField,
 } from "../../../../protocol/registry.ts";
 import { unixSeconds } from "../../../clock.ts";
-import { authenticate, isAdmin } from "../../authenticate.ts";
+import { authenticate, isAdminOf } from "../../authenticate.ts";
 import type { RegistryCore } from "../../core.ts";
 import { nodeNotFound, RegistryFailure } from "../../failure.ts";
 import type { Handler } from "../../handler.ts";
 import { BACKBONE, type NetworkRecord } from "../../networks/network.ts";
-import { isNetworkAdmin, networkField, requireEnterprise } from "../../networks/roles.ts";
+import { networkField, requireEnterprise } from "../../networks/roles.ts";
 
 /** A network whose members are invited. */
 function inviteNetwork(core: RegistryCore, id: number): NetworkRecord {
@@ -38,9 +38,7 @@ export const inviteToNetwork: Handler = async (core, request) => {
     if (network.joinRule !== "invite") {
       throw new RegistryFailure(`network ${id} is not invite-only`);
     }
-    if (!isAdmin(core, request) && !isNetworkAdmin(network, request)) {
-      checkInviter(network, inviter);
-    }
+    if (!isAdminOf(core, request, network)) checkInviter(network, inviter);
     checkTarget(core, network, { inviter, target });
     const reply: JsonObject = { network_id: id, target_node_id: target };
     const now = unixSeconds(core.clock);
@@ -74,6 +72,9 @@ function checkTarget(
   if (node === undefined || node.state === "left") throw nodeNotFound(target);
   if (network.members.has(target)) {
     throw new RegistryFailure(`node ${target} is already a member of network ${network.id}`);
+  }
+  if (core.bans.has(network.id, target)) {
+    throw new RegistryFailure(`cannot invite node ${target}: it is banned from the network`);
   }
 }
 

@@ -4,29 +4,30 @@
  * @module
  */
 
-import {
-  challenges,
-  type JsonObject,
-  numberField,
-  textField,
-} from "../../../../protocol/registry.ts";
-import { authenticate } from "../../authenticate.ts";
+import { challenges, type JsonObject, numberField } from "../../../../protocol/registry.ts";
+import { authenticate, mayJoinByToken } from "../../authenticate.ts";
+import type { RegistryCore } from "../../core.ts";
 import { RegistryFailure } from "../../failure.ts";
 import type { Handler } from "../../handler.ts";
 import { addressOn, BACKBONE, type NetworkRecord } from "../../networks/network.ts";
 import { networkField } from "../../networks/roles.ts";
-import { tokenMatches } from "../../networks/tokens.ts";
 
-/** `join_network`. */
+/**
+ * `join_network`. On the wire the admin token stands in for the node's signature; a strict registry wants the node's own
+ * word, as being in a network opens a node to its other members.
+ */
 export const joinNetwork: Handler = async (core, request) => {
   const id = networkField(request);
   if (id === BACKBONE) throw new RegistryFailure("cannot join the backbone network");
   const node = numberField(request, "node_id");
   const challenge = challenges.joinNetwork(node, id);
-  await authenticate(core, node, request, challenge, { admin: true });
+  await authenticate(core, node, request, challenge, { admin: !core.strict });
   return core.change(() => {
     const network = core.networks.get(id);
-    checkJoinRule(network, textField(request, "token"));
+    checkJoinRule(core, request, network);
+    if (core.bans.has(id, node)) {
+      throw new RegistryFailure(`cannot join network ${id}: node ${node} is banned from it`);
+    }
     if (network.members.has(node)) {
       throw new RegistryFailure(`node ${node} already in network ${id}`);
     }
@@ -40,12 +41,13 @@ export const joinNetwork: Handler = async (core, request) => {
   });
 };
 
-function checkJoinRule({ id, joinRule, tokenHash }: NetworkRecord, token: string): void {
+function checkJoinRule(core: RegistryCore, request: JsonObject, network: NetworkRecord): void {
+  const { id, joinRule } = network;
   switch (joinRule) {
     case "open":
       return;
     case "token":
-      if (tokenMatches(token, tokenHash)) return;
+      if (mayJoinByToken(core, request, network)) return;
       throw new RegistryFailure(`invalid token for network ${id}`);
     case "invite":
       throw new RegistryFailure(`network ${id} is invite-only`);
@@ -54,7 +56,7 @@ function checkJoinRule({ id, joinRule, tokenHash }: NetworkRecord, token: string
   }
 }
 
-/** `leave_network`. The owner of an enterprise network hands it over first. */
+/** `leave_network`. The owner of an enterprise network hands it over first; any other one goes to its heir. */
 export const leaveNetwork: Handler = async (core, request) => {
   const id = networkField(request);
   if (id === BACKBONE) throw new RegistryFailure("cannot leave the backbone network");

@@ -17,7 +17,7 @@ import {
   type Membership,
   type NetworkRecord,
 } from "../../networks/network.ts";
-import { networkField } from "../../networks/roles.ts";
+import { checkReader, networkField } from "../../networks/roles.ts";
 import type { NodeRecord } from "../../node.ts";
 import { describe } from "../directory.ts";
 
@@ -53,10 +53,14 @@ function summary(network: NetworkRecord): JsonObject {
   };
 }
 
-/** `list_nodes`: the backbone's only for the holder of the admin token, the members of a network for everybody. */
+/** `list_nodes`: the backbone's only for the holder of the admin token, those of other networks as `checkReader` says. */
 export const listNodes: Handler = (core, request) => {
   const id = networkField(request);
-  if (id !== BACKBONE) return { nodes: listMembers(core, core.networks.get(id)) };
+  if (id !== BACKBONE) {
+    const network = core.networks.get(id);
+    checkReader(core, request, network);
+    return { nodes: listMembers(core, network) };
+  }
   if (!isAdmin(core, request)) throw new RegistryFailure("backbone listing refused");
   checkLength(core.directory.liveCount);
   return { nodes: Array.from(core.directory.liveNodes(), (node) => listed(core, node)) };

@@ -4,21 +4,30 @@
  * @module
  */
 
-import { type JsonObject, numberField, textListField } from "../../../../protocol/registry.ts";
+import {
+  flagField,
+  type JsonObject,
+  numberField,
+  textListField,
+} from "../../../../protocol/registry.ts";
+import { unixSeconds } from "../../../clock.ts";
 import type { RegistryCore } from "../../core.ts";
-import { RegistryFailure } from "../../failure.ts";
+import { nodeNotFound, RegistryFailure } from "../../failure.ts";
 import type { Handler } from "../../handler.ts";
 import { MAX_LISTED_NODES } from "../../networks/limits.ts";
 import { checkMemberTags } from "../../networks/names.ts";
 import { BACKBONE, type NetworkRecord, NO_TAGS, ownerOf } from "../../networks/network.ts";
 import { notAMember } from "../../networks/network_table.ts";
-import { changeByRole, networkField } from "../../networks/roles.ts";
+import { changeByRole, checkReader, networkField } from "../../networks/roles.ts";
 
 function targetField(request: JsonObject): number {
   return numberField(request, "target_node_id");
 }
 
-/** `kick_member`: anybody but the owner, by an owner or admin, who may thus also kick himself. */
+/**
+ * `kick_member`: anybody but the owner, by an owner or admin, who may thus also kick himself. With `ban`, our extension,
+ * the node cannot join again either until `unban_member`; one that has just left can be banned as well.
+ */
 export const kickMember: Handler = (core, request) => {
   const target = targetField(request);
   return changeByRole(core, request, {
@@ -28,13 +37,42 @@ export const kickMember: Handler = (core, request) => {
     backbone: "cannot kick from the backbone network",
     target,
   }, (network) => {
-    const { role } = core.networks.member(network, target);
+    const isBan = flagField(request, "ban");
+    const isGone = isBan && !network.members.has(target);
+    if (isGone && core.directory.known(target) === undefined) throw nodeNotFound(target);
+    const role = isGone ? "" : core.networks.member(network, target).role;
     if (role === "owner") throw new RegistryFailure("cannot kick the network owner");
-    core.networks.leave(network, target);
+    if (isBan) {
+      core.bans.checkRoom(network.id, target);
+      core.bans.add({ network: network.id, node: target, created: unixSeconds(core.clock) });
+    }
+    if (!isGone) core.networks.leave(network, target);
     core.invites.removeNode(target, network.id);
     return { network_id: network.id, target_node_id: target };
   });
 };
+
+/** `unban_member`, our extension: a banned node may join again, where the network's rule lets it. */
+export const unbanMember: Handler = (core, request) => {
+  const target = targetField(request);
+  return changeByRole(core, request, {
+    action: "unban_member",
+    roles: ["owner", "admin"],
+    target,
+  }, (network) => {
+    if (!core.bans.remove(network.id, target)) {
+      throw new RegistryFailure(`ban of node ${target} not found in network ${network.id}`);
+    }
+    return { network_id: network.id, target_node_id: target };
+  });
+};
+
+/** `list_bans`, our extension. */
+export const listBans: Handler = (core, request) =>
+  changeByRole(core, request, { action: "list_bans", roles: ["owner", "admin"] }, ({ id }) => ({
+    network_id: id,
+    bans: core.bans.of(id).map(({ node, created }) => ({ node_id: node, timestamp: created })),
+  }));
 
 /** `promote_member`: a member becomes admin. */
 export const promoteMember: Handler = (core, request) =>
@@ -45,7 +83,7 @@ export const promoteMember: Handler = (core, request) =>
     already: "an admin",
   });
 
-/** `demote_member`: an admin becomes a member. */
+/** `demote_member`: an admin becomes a member, and his invitations end with his right to invite. */
 export const demoteMember: Handler = (core, request) =>
   setRole(core, request, {
     action: "demote_member",
@@ -71,6 +109,7 @@ function setRole(
     if (before === "owner") throw new RegistryFailure(toOwner);
     if (before === role) throw new RegistryFailure(`node ${target} is already ${already}`);
     core.networks.update(network, target, { role });
+    if (role === "member") core.invites.removeSent(target, network.id);
     return { network_id: network.id, target_node_id: target, role };
   });
 }
@@ -131,11 +170,12 @@ export const setMemberTags: Handler = (core, request) => {
   });
 };
 
-/** `get_member_tags` of one member, or of all that have any; open to everyone. */
+/** `get_member_tags` of one member, or of all that have any; see `checkReader`. */
 export const getMemberTags: Handler = (core, request) => {
   const id = networkField(request);
   const target = targetField(request);
   const network = id === BACKBONE ? undefined : core.networks.get(id);
+  if (network !== undefined) checkReader(core, request, network);
   if (target === 0) return { network_id: id, members: network === undefined ? {} : all(network) };
   if (network === undefined) backboneRole(core, target);
   const tags = network === undefined ? NO_TAGS : core.networks.member(network, target).tags;

@@ -9,7 +9,7 @@ import { RegistryFailure } from "../../failure.ts";
 import type { Handler } from "../../handler.ts";
 import { BACKBONE, type NetworkRecord } from "../../networks/network.ts";
 import { cleanExprPolicy, policyChange } from "../../networks/policy.ts";
-import { changeByRole, networkField } from "../../networks/roles.ts";
+import { changeByRole, checkReader, networkField } from "../../networks/roles.ts";
 
 /** `set_network_policy`; only what is sent changes. */
 export const setNetworkPolicy: Handler = (core, request) =>
@@ -39,10 +39,11 @@ function checkMaxMembers({ members: { size } }: NetworkRecord, max: number): voi
   }
 }
 
-/** `get_network_policy`; open to everyone. */
+/** `get_network_policy`; see `checkReader`. */
 export const getNetworkPolicy: Handler = (core, request) => {
   const id = networkField(request);
   const network = id === BACKBONE ? undefined : core.networks.get(id);
+  if (network !== undefined) checkReader(core, request, network);
   return {
     network_id: id,
     max_members: network?.maxMembers ?? 0,

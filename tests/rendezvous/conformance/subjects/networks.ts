@@ -87,7 +87,7 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
       kind: "node",
       by: ({ stranger }) => stranger,
       challenge: ({ stranger, network }) => challenges.joinNetwork(stranger.id, network),
-      isAdminEnough: true,
+      isAdminEnough: "lax",
     },
     fields: ({ stranger, network }) => ({
       node_id: stranger.id,
@@ -262,6 +262,31 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
     ],
   },
   {
+    type: "unban_member",
+    auth: byRole("unban_member", ({ stranger }) => stranger.id),
+    before: async ({ client, enterprise, stranger }) => {
+      const ban = { type: "kick_member", network_id: enterprise, ban: true };
+      await client.ok({ ...ban, target_node_id: stranger.id, admin_token: ADMIN });
+    },
+    fields: inEnterprise(({ stranger }) => ({ target_node_id: stranger.id })),
+    reply: ({ enterprise, stranger }) => ({
+      network_id: enterprise,
+      target_node_id: stranger.id,
+    }),
+    refusals: [NO_NETWORK, {
+      what: "a node that is not banned",
+      fields: ({ open }) => ({ target_node_id: open.id, admin_token: ADMIN }),
+      error: ({ open, enterprise }) => `ban of node ${open.id} not found in network ${enterprise}`,
+    }],
+  },
+  {
+    type: "list_bans",
+    auth: byRole("list_bans"),
+    fields: inEnterprise(),
+    reply: ({ enterprise }) => ({ network_id: enterprise, bans: [] }),
+    refusals: [NO_NETWORK],
+  },
+  {
     type: "promote_member",
     auth: toMember("promote_member"),
     fields: aboutMember,
@@ -334,7 +359,7 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
   },
   {
     type: "get_member_tags",
-    auth: { kind: "none" },
+    auth: { kind: "member" },
     fields: ({ enterprise, member }) => ({ network_id: enterprise, target_node_id: member.id }),
     reply: ({ enterprise, member }) => ({
       network_id: enterprise,
@@ -370,7 +395,7 @@ export const NETWORK_SUBJECTS: readonly Subject[] = [
   },
   {
     type: "get_network_policy",
-    auth: { kind: "none" },
+    auth: { kind: "member" },
     fields: ({ enterprise }) => ({ network_id: enterprise }),
     reply: ({ enterprise }) => ({ network_id: enterprise, ...policy({}) }),
   },

@@ -76,6 +76,12 @@ export const NODE_SUBJECTS: readonly Subject[] = [
     reply: () => ({}),
   },
   {
+    type: "release_hold",
+    auth: byOwner(challenges.releaseHold, true),
+    fields: ({ owner }) => ({ node_id: owner.id }),
+    reply: ({ owner }) => ({ node_id: owner.id }),
+  },
+  {
     type: "rotate_key",
     auth: byOwner(challenges.rotateKey),
     fields: ({ owner }) => ({ node_id: owner.id, new_public_key: newKey(1) }),

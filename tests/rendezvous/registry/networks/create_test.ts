@@ -91,11 +91,12 @@ Deno.test("create_network says what is wrong with the request", () =>
       [{ name: "Upper" }, "request failed"],
       [{ name: "invalid-" }, "request failed"],
       [{ name: "backbone" }, "request failed"],
-      [{ join_rule: "x".repeat(33) }, "join_rule too long (max 32 chars)"],
+      [{ join_rule: "x".repeat(33) }, "invalid join_rule (must be open, token, invite)"],
       [
         { join_rule: "invite" },
         "enterprise feature: invite-only networks require the enterprise flag",
       ],
+      [{ join_rule: "weird" }, "invalid join_rule (must be open, token, invite)"],
       [{ join_rule: "token" }, "token is required"],
       [{ token: "t".repeat(257) }, "token too long (max 256 chars)"],
       [{ network_admin_token: "t".repeat(257) }, "network_admin_token too long (max 256 chars)"],

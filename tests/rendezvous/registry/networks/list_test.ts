@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { challenges, REGISTRY_MAX_FRAME_BYTES } from "../../../../protocol/registry.ts";
+import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerBinaryFrame, answerJsonFrame } from "../../../../rendezvous/registry/answer.ts";
 import type { JsonObject } from "../../../../protocol/registry.ts";
 import {
@@ -63,7 +64,13 @@ Deno.test("list_nodes shows members, the silent ones too, and endpoints of publi
     );
   }, WITH_ADMIN));
 
-const PEER = { ip: "127.0.0.1", key: "127.0.0.1", port: 1, loopback: true };
+const PEER = {
+  ip: "127.0.0.1",
+  key: "127.0.0.1",
+  port: 1,
+  loopback: true,
+  auth: new ConnectionAuth(),
+};
 
 /** The text of the error in a framed JSON reply. */
 function errorOf(frame: Uint8Array): unknown {

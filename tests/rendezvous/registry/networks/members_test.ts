@@ -120,19 +120,6 @@ Deno.test("transfer_ownership makes the old owner an admin", () =>
     assert.equal(await client.fails(await transfer(owner, owner.id)), "request failed");
   }));
 
-Deno.test("a network that lost its owner gets a new one from the admin", () =>
-  withNetwork(async ({ client, network, owner, admin }) => {
-    await client.ok({ type: "deregister", node_id: owner.id, admin_token: ADMIN });
-    const request = { type: "transfer_ownership", network_id: network, new_owner_id: admin.id };
-    assert.deepEqual(await client.ok({ ...request, admin_token: ADMIN }), {
-      type: "transfer_ownership_ok",
-      network_id: network,
-      old_owner: 0,
-      new_owner: admin.id,
-    });
-    assert.equal(await roleOf(client, network, admin), "owner");
-  }));
-
 Deno.test("members are managed in enterprise networks only", () =>
   withServer(async ({ client }) => {
     const owner = await registered(client);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { challenges, type NetworkAction } from "../../../../protocol/registry.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
+import { whole, WHOLE_BY } from "../../support/whole.ts";
 import { withServer } from "../../support/server.ts";
 import {
   ADMIN,
@@ -14,6 +15,8 @@ import {
   roleOf,
   WITH_ADMIN,
 } from "./support.ts";
+
+const UNWHOLE = /^signature over the whole request required: /;
 
 interface Cast {
   client: RawClient;
@@ -66,38 +69,31 @@ Deno.test("the challenge of an action names it, who acts, the network and whom i
   assert.equal(text(challenges.networkAction("kick_member", 5, 3, 7)), "kick_member:5:3:7");
 });
 
-Deno.test("a strict registry wants a signature for every action by role", () =>
+Deno.test("a strict registry wants a whole signature for every action by role", () =>
   withNetwork(async (cast) => {
     const { client, network, member } = cast;
     for (const request of await everyAction(cast)) {
-      assert.equal(
-        await client.fails(without(request, "signature")),
-        "signature required for authenticated node",
-        request.type,
-      );
+      // Unsigned, and with the wire's signature, which whoever has read it may send again.
+      assert.match(await client.fails(without(request, "signature")), UNWHOLE, request.type);
+      assert.match(await client.fails(without(request)), UNWHOLE, request.type);
       // By the member, who thereby claims to be the owner.
-      const target = request["target_node_id"] as number | undefined;
-      const type = request.type as NetworkAction;
-      const signature = await member.sign(
-        challenges.networkAction(type, cast.owner.id, network, target),
-      );
-      assert.equal(await client.fails({ ...request, signature }), "request failed");
-      // By the owner, but for another network or another member.
-      const other = await cast.owner.sign(
-        challenges.networkAction(type, cast.owner.id, network + 1, target),
-      );
-      assert.equal(await client.fails({ ...request, signature: other }), "request failed");
-      if (target !== undefined) {
-        const elsewhere = await cast.owner.sign(
-          challenges.networkAction(type, cast.owner.id, network, target + 1),
-        );
-        assert.equal(await client.fails({ ...request, signature: elsewhere }), "request failed");
+      const byMember = { ...without(request), [WHOLE_BY]: member };
+      assert.equal(await client.fails(byMember), "request failed");
+      // By the owner, but for another network.
+      const signed = await whole(client, cast.owner, without(request));
+      assert.match(await client.fails({ ...signed, network_id: network + 1 }), UNWHOLE);
+      for (const name of ["target_node_id", "name", "tags", "description", "expr_policy"]) {
+        if (name in request) {
+          assert.match(await client.fails({ ...signed, [name]: "another" }), UNWHOLE);
+        }
       }
       assert.equal(
         await client.fails(without(request, "node_id", "signature")),
         "rbac: node_id required for role-based authorization",
       );
-      await client.ok(request);
+      const sent = await whole(client, cast.owner, without(request));
+      await client.ok(sent);
+      assert.match(await client.fails(sent), UNWHOLE, `${request.type} once more`);
     }
     assert.deepEqual(await networksOf(client, cast.owner), [0]);
   }));
@@ -165,6 +161,7 @@ Deno.test("a node that deregistered has no role any more, and one that is silent
   withServer(async ({ client, server, clock }) => {
     const owner = await registered(client);
     const network = await createNetwork(client, owner);
+    await join(client, await registered(client), network);
     clock.advance(310_000);
     await server.tick();
     using later = await RawClient.open(server.registryAddr);

@@ -1,17 +1,23 @@
 /** Requests about networks, as an admin, as a node, or as nobody. */
 
 import { challenges, type NetworkAction } from "../../../../protocol/registry.ts";
+import { SIGNED_BY, WHOLE_BY } from "../../support/whole.ts";
 import type { RawClient, Reply, TestNode } from "../../support/client.ts";
 
 /** The global admin token of the servers of these tests. */
-export const ADMIN = "s3cret";
+export const ADMIN = "s3cret of the tests";
 /** Options of a server that has it. */
 export const WITH_ADMIN = { adminToken: ADMIN } as const;
 
 /** A request. */
 export interface Request {
   type: string;
-  [name: string]: unknown;
+  [name: string | symbol]: unknown;
+}
+
+/** A request of a node, with the wire's signature, and its mark. */
+async function signed(node: TestNode, challenge: Uint8Array, request: Request): Promise<Request> {
+  return { ...request, signature: await node.sign(challenge), [SIGNED_BY]: node };
 }
 
 /** Makes a network owned by a node; its number. */
@@ -30,23 +36,14 @@ export async function joinRequest(
   network: number,
   extra: object = {},
 ): Promise<Request> {
-  return {
-    type: "join_network",
-    node_id: node.id,
-    network_id: network,
-    signature: await node.sign(challenges.joinNetwork(node.id, network)),
-    ...extra,
-  };
+  const request = { type: "join_network", node_id: node.id, network_id: network, ...extra };
+  return await signed(node, challenges.joinNetwork(node.id, network), request);
 }
 
 /** A signed `leave_network`. */
 export async function leaveRequest(node: TestNode, network: number): Promise<Request> {
-  return {
-    type: "leave_network",
-    node_id: node.id,
-    network_id: network,
-    signature: await node.sign(challenges.leaveNetwork(node.id, network)),
-  };
+  const request = { type: "leave_network", node_id: node.id, network_id: network };
+  return await signed(node, challenges.leaveNetwork(node.id, network), request);
 }
 
 /** Joins. */
@@ -68,8 +65,8 @@ export async function asRole(
 ): Promise<Request> {
   const target = fields.target_node_id ?? fields.new_owner_id;
   const challenge = challenges.networkAction(type, actor.id, network, target);
-  const signature = await actor.sign(challenge);
-  return { type, node_id: actor.id, network_id: network, ...fields, signature };
+  const request = { type, node_id: actor.id, network_id: network, ...fields };
+  return { ...await signed(actor, challenge, request), [WHOLE_BY]: actor };
 }
 
 /** A signed `invite_to_network`. */
@@ -79,20 +76,18 @@ export async function inviteRequest(
   target: number,
   extra: object = {},
 ): Promise<Request> {
-  return {
-    type: "invite_to_network",
-    network_id: network,
-    inviter_id: inviter.id,
-    target_node_id: target,
-    signature: await inviter.sign(challenges.invite(inviter.id, network, target)),
+  const request = { network_id: network, inviter_id: inviter.id, target_node_id: target };
+  return await signed(inviter, challenges.invite(inviter.id, network, target), {
+    ...{ type: "invite_to_network", ...request },
     ...extra,
-  };
+  });
 }
 
 /** A signed `poll_invites`; what waits. */
 export async function pollInvites(client: RawClient, node: TestNode): Promise<unknown> {
-  const signature = await node.sign(challenges.pollInvites(node.id));
-  return (await client.ok({ type: "poll_invites", node_id: node.id, signature }))["invites"];
+  const request = { type: "poll_invites", node_id: node.id };
+  const reply = await client.ok(await signed(node, challenges.pollInvites(node.id), request));
+  return reply["invites"];
 }
 
 /** A signed `respond_invite`. */
@@ -101,13 +96,8 @@ export async function respondRequest(
   network: number,
   accept: boolean,
 ): Promise<Request> {
-  return {
-    type: "respond_invite",
-    node_id: node.id,
-    network_id: network,
-    accept,
-    signature: await node.sign(challenges.respondInvite(node.id, network)),
-  };
+  const request = { type: "respond_invite", node_id: node.id, network_id: network, accept };
+  return await signed(node, challenges.respondInvite(node.id, network), request);
 }
 
 /** A node's role, or what the server says instead. */

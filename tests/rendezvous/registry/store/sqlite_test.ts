@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { PilotError } from "../../../../protocol/errors.ts";
 import type { RegistryStore, StoreBatch } from "../../../../rendezvous/registry/store/store.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../../../../rendezvous/registry/store/schema.ts";
 import { SqliteStore } from "../../../../rendezvous/registry/store/sqlite.ts";
-import { RawClient, registered } from "../../support/client.ts";
+import { RawClient, registered, TestNode } from "../../support/client.ts";
 import { start, withDirectory } from "../../support/server.ts";
 
 const EMPTY: StoreBatch = {
@@ -24,6 +25,8 @@ const EMPTY: StoreBatch = {
   membersRemoved: [],
   invites: [],
   invitesRemoved: [],
+  bans: [],
+  bansRemoved: [],
 };
 
 function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
@@ -31,6 +34,7 @@ function node(id: number, hostname = ""): StoreBatch["nodes"][number] {
     id,
     key: btoa(String.fromCharCode(...new Uint8Array(32).fill(id))),
     proven: true,
+    held: true,
     state: "live",
     owner: "",
     realAddr: "192.0.2.1:4000",
@@ -204,7 +208,56 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
       network: () => assert.fail(),
       member: () => assert.fail(),
       invite: () => assert.fail(),
+      ban: () => assert.fail(),
     });
     assert.deepEqual(ids, [1, 2, 3]);
     await store.close();
+  }));
+
+Deno.test("a registry that has lost its database is refused, a backup brings it back, and it begins anew when told", () =>
+  withDirectory(async (directory) => {
+    {
+      await using server = await start({ store: directory });
+      using client = await RawClient.open(server.registryAddr);
+      await registered(client);
+    }
+    const path = `${directory}/registry.db`;
+    const backup = await Deno.readFile(path);
+    const lost = { code: "invalid_state", message: /empty or missing, though its key is there/ };
+    await Deno.truncate(path, 0);
+    const error = await refuses(directory, lost);
+    assert.match(error.hint ?? "", /--new-store/);
+    await Deno.remove(path);
+    await assert.rejects(start({ store: directory }), { code: "invalid_state" });
+    await assert.rejects(Deno.stat(path), Deno.errors.NotFound, "and makes no file");
+    await Deno.writeFile(path, backup, { mode: 0o600 });
+    {
+      await using server = await start({ store: directory });
+      using client = await RawClient.open(server.registryAddr);
+      assert.equal((await registered(client)).id, 2);
+    }
+    await assert.rejects(start({ store: directory, newStore: true }), { code: "already_exists" });
+    await Deno.remove(path);
+    await using server = await start({ store: directory, newStore: true });
+    using client = await RawClient.open(server.registryAddr);
+    assert.equal((await registered(client)).id, 1);
+  }));
+
+Deno.test("a database of an earlier version is brought up to date, and its nodes are held to nothing", () =>
+  withDirectory(async (directory) => {
+    const db = new DatabaseSync(`${directory}/registry.db`);
+    for (const step of MIGRATIONS.slice(0, 2)) db.exec(step);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 2;
+      UPDATE meta SET value = 2 WHERE name = 'next_node'`);
+    const known = await TestNode.create();
+    db.prepare(`INSERT INTO nodes VALUES (${Array(20).fill("?").join()})`).run(
+      ...[1, known.identity.publicKeyBase64, 1, 0, "", "127.0.0.1:4000", "[]", 0, "old", "[]"],
+      ...[0, 0, "", 0, 1, 0, 0, 0, 0, ""],
+    );
+    db.close();
+    await using server = await start({ store: directory });
+    using client = await RawClient.open(server.registryAddr);
+    await known.register(client);
+    assert.equal(known.id, 1);
+    assert.equal((await client.ok({ type: "lookup", node_id: 1 }))["hostname"], "old");
   }));
