@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry.ts";
-import { type RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
+import type { Rendezvous } from "../../../rendezvous/mod.ts";
+import { RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 
 async function setVisibility(client: RawClient, node: TestNode, isPublic: boolean): Promise<Reply> {
@@ -32,6 +33,13 @@ async function reportTrust(client: RawClient, node: TestNode, peer: TestNode): P
   });
 }
 
+/** Connections of their own: who has signed on one is known there. */
+async function clients(server: Rendezvous, count: number): Promise<RawClient[] & Disposable> {
+  const list: RawClient[] = [];
+  for (let i = 0; i < count; i++) list.push(await RawClient.open(server.registryAddr));
+  return Object.assign(list, { [Symbol.dispose]: () => list.forEach((client) => client.close()) });
+}
+
 async function setTags(client: RawClient, node: TestNode, tags: unknown): Promise<Reply> {
   const signature = await node.sign(challenges.setTags(node.id));
   return await client.call({ type: "set_tags", node_id: node.id, tags, signature });
@@ -39,10 +47,17 @@ async function setTags(client: RawClient, node: TestNode, tags: unknown): Promis
 
 const LAN = ["10.0.0.5:4000", "[fe80::1]:4000"];
 
-Deno.test("lookup shows the endpoint of public nodes only", () =>
-  withServer(async ({ client }) => {
-    const node = await registered(client, { hostname: "a", version: "v1", lan_addrs: LAN });
-    const shown = {
+Deno.test("lookup shows a node all of itself, friends and members all but the endpoint, strangers its key", () =>
+  withServer(async ({ client, server }) => {
+    using all = await clients(server, 4);
+    const [own, friendly, member, strange] = all;
+    const node = await registered(own!, { hostname: "a", version: "v1", lan_addrs: LAN });
+    const friend = await registered(friendly!);
+    await reportTrust(own!, node, friend);
+    await registered(member!);
+    await registered(strange!);
+    await setTags(own!, node, ["t"]);
+    const key = {
       type: "lookup_ok",
       node_id: node.id,
       address: "0:0000.0000.0001",
@@ -50,20 +65,27 @@ Deno.test("lookup shows the endpoint of public nodes only", () =>
       public_key: node.identity.publicKeyBase64,
       public: false,
       polo_score: 0,
-      hostname: "a",
-      version: "v1",
     };
+    const shown = { ...key, hostname: "a", version: "v1", tags: ["t"] };
     const lookup = { type: "lookup", node_id: node.id };
-    assert.deepEqual(await client.ok(lookup), shown);
-    assert.deepEqual(await setVisibility(client, node, true), {
+    assert.deepEqual(await own!.ok(lookup), shown);
+    assert.deepEqual(await friendly!.ok(lookup), shown);
+    for (const stranger of [client, member!, strange!]) {
+      assert.deepEqual(await stranger.ok(lookup), key);
+    }
+    const signature = await friend.sign(challenges.lookup(friend.id, node.id));
+    const signed = { ...lookup, requester_id: friend.id, signature };
+    assert.equal(await strange!.fails({ ...signed, requester_id: node.id }), "request failed");
+    assert.deepEqual(await client.ok(signed), shown);
+    assert.deepEqual(await setVisibility(own!, node, true), {
       type: "set_visibility_ok",
       node_id: node.id,
       visibility: "public",
     });
     const open = { ...shown, public: true, real_addr: "127.0.0.1:4000" };
-    assert.deepEqual(await client.ok(lookup), open);
-    assert.equal((await setVisibility(client, node, false))["visibility"], "private");
-    assert.deepEqual(await client.ok(lookup), shown);
+    assert.deepEqual(await strange!.ok(lookup), open);
+    assert.equal((await setVisibility(own!, node, false))["visibility"], "private");
+    assert.deepEqual(await strange!.ok(lookup), key);
   }));
 
 Deno.test("lookup reads anything but a positive 32-bit number as node 0", () =>
@@ -75,7 +97,7 @@ Deno.test("lookup reads anything but a positive 32-bit number as node 0", () =>
     assert.equal((await client.ok({ type: "lookup", node_id: 1.9 }))["node_id"], 1);
   }));
 
-Deno.test("resolve opens a private node to itself and to those with a trust pair", () =>
+Deno.test("resolve opens a private node to itself and to those it trusts", () =>
   withServer(async ({ client }) => {
     const target = await registered(client, { lan_addrs: [...LAN, "not an endpoint", "h:1", 7] });
     const friend = await registered(client);
@@ -110,16 +132,6 @@ Deno.test("resolve refuses requesters who are not registered", () =>
     assert.equal(error, "node 55: node not found");
   }));
 
-Deno.test("strictTrust demands that the target itself reported the pair", () =>
-  withServer(async ({ client }) => {
-    const target = await registered(client);
-    const asker = await registered(client);
-    await reportTrust(client, asker, target);
-    assert.equal((await resolve(client, asker, target.id))["type"], "error");
-    await reportTrust(client, target, asker);
-    assert.equal((await resolve(client, asker, target.id))["type"], "resolve_ok");
-  }, { strictTrust: true }));
-
 Deno.test("relay_only hides the endpoint from everybody else", () =>
   withServer(async ({ client }) => {
     const node = await registered(client, { relay_only: true, lan_addrs: LAN });
@@ -133,11 +145,14 @@ Deno.test("relay_only hides the endpoint from everybody else", () =>
   }));
 
 Deno.test("resolve_hostname hides a private node behind the text of an unknown name", () =>
-  withServer(async ({ client }) => {
-    const node = await registered(client, { hostname: "secret" });
-    const friend = await registered(client);
-    const stranger = await registered(client);
-    await reportTrust(client, friend, node);
+  withServer(async ({ client, server }) => {
+    using all = await clients(server, 3);
+    const [own, friendly, strange] = all;
+    const node = await registered(own!, { hostname: "secret" });
+    const friend = await registered(friendly!);
+    const stranger = await registered(strange!);
+    await reportTrust(strange!, stranger, node);
+    await reportTrust(own!, node, friend);
     const ask = { type: "resolve_hostname", hostname: "secret" };
     const found = {
       type: "resolve_hostname_ok",
@@ -148,20 +163,27 @@ Deno.test("resolve_hostname hides a private node behind the text of an unknown n
     };
     const hidden = 'hostname "secret" not found';
     assert.equal(await client.fails(ask), hidden);
-    assert.equal(await client.fails({ ...ask, requester_id: stranger.id }), hidden);
-    assert.equal(await client.fails({ ...ask, requester_id: 99 }), hidden);
-    assert.deepEqual(await client.ok({ ...ask, requester_id: friend.id }), found);
-    assert.deepEqual(await client.ok({ ...ask, requester_id: node.id }), found);
-    await setVisibility(client, node, true);
+    // Whose number is named says nothing; who has signed on the connection does.
+    assert.equal(await strange!.fails(ask), hidden);
+    for (const requester_id of [stranger.id, friend.id, node.id, 99]) {
+      assert.equal(await strange!.fails({ ...ask, requester_id }), hidden);
+    }
+    assert.deepEqual(await friendly!.ok({ ...ask, requester_id: friend.id }), found);
+    assert.deepEqual(await friendly!.ok(ask), found, "as existing clients ask");
+    assert.equal(await friendly!.fails({ ...ask, requester_id: node.id }), hidden);
+    assert.deepEqual(await own!.ok({ ...ask, requester_id: node.id }), found);
+    await setVisibility(own!, node, true);
     assert.deepEqual(await client.ok(ask), { ...found, public: true });
     assert.equal(await client.fails({ ...ask, hostname: "SECRET" }), 'hostname "SECRET" not found');
     assert.equal(await client.fails({ type: "resolve_hostname" }), "hostname required");
   }));
 
 Deno.test("resolve_hostname finds a private node for a handshake only when the asker signs", () =>
-  withServer(async ({ client }) => {
-    const node = await registered(client, { hostname: "secret" });
-    const asker = await registered(client);
+  withServer(async ({ client, server }) => {
+    using all = await clients(server, 2);
+    const [own, theirs] = all;
+    const node = await registered(own!, { hostname: "secret" });
+    const asker = await registered(theirs!);
     const ask = {
       type: "resolve_hostname",
       hostname: "secret",
