@@ -123,6 +123,11 @@ export function signatureField(request: JsonObject): Proof {
   return { signature, context };
 }
 
+/** Does the request carry a signature, over its challenge or over the whole of it? */
+export function isSigned(request: JsonObject): boolean {
+  return textField(request, "signature") !== "" || contextOf(request)?.wholeKey !== undefined;
+}
+
 /**
  * Finds a live node and checks that it signed the request.
  *

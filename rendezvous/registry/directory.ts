@@ -72,10 +72,10 @@ export class Directory {
     return this.#byKey.get(key);
   }
 
-  /** The live node of a hostname. */
-  byHostname(hostname: string): NodeRecord | undefined {
+  /** The node of a hostname; `any` also when it is silent at the moment. */
+  byHostname(hostname: string, state: "live" | "any" = "live"): NodeRecord | undefined {
     const node = this.#byHostname.get(hostname);
-    return node?.state === "live" ? node : undefined;
+    return state === "any" || node?.state === "live" ? node : undefined;
   }
 
   /**

@@ -15,7 +15,13 @@ import {
   textListField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
-import { authenticate, checkNodeSignature, type Proof, signatureField } from "../authenticate.ts";
+import {
+  authenticate,
+  checkNodeSignature,
+  isSigned,
+  type Proof,
+  signatureField,
+} from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
@@ -93,7 +99,7 @@ function isSeenBy(core: RegistryCore, node: NodeRecord, askers: Iterable<number>
 export const lookup: Handler = async (core, request, peer) => {
   const id = numberField(request, "node_id");
   const requester = numberField(request, "requester_id");
-  if (requester !== 0 && textField(request, "signature") !== "") {
+  if (requester !== 0 && isSigned(request)) {
     await authenticate(core, requester, request, challenges.lookup(requester, id));
   }
   return { ...describeTo(core, id, peer.auth.nodes) };
@@ -160,14 +166,14 @@ export const resolveHostname: Handler = async (core, request, peer) => {
   const hostname = textField(request, "hostname");
   if (hostname === "") throw new RegistryFailure("hostname required");
   const requester = numberField(request, "requester_id");
-  if (textField(request, "signature") !== "") {
+  if (requester !== 0 && isSigned(request)) {
     const challenge = challenges.resolveHostname(requester, hostname);
     await authenticate(core, requester, request, challenge);
   }
   const isProven = peer.auth.has(requester);
   const askers = requester === 0 ? peer.auth.nodes : isProven ? [requester] : [];
   const forHandshake = isProven && textField(request, "purpose") === "handshake";
-  const node = core.directory.byHostname(hostname);
+  const node = core.directory.byHostname(hostname, forHandshake ? "any" : "live");
   const isVisible = node !== undefined && (forHandshake || isSeenBy(core, node, askers));
   if (!isVisible) throw new RegistryFailure(`hostname "${hostname}" not found`);
   const reply: Omit<ResolveHostnameReply, "type"> = {

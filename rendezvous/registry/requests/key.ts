@@ -13,7 +13,7 @@ import {
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
 import { authenticate, isAdmin } from "../authenticate.ts";
-import { RegistryFailure } from "../failure.ts";
+import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
 import { MAX_KEY_EXPIRY_SECONDS } from "../limits.ts";
 import { canonicalKey } from "../names.ts";
@@ -79,9 +79,11 @@ function expiryTime(text: string, now: number): number {
   return expires;
 }
 
-/** `get_key_info`; open to everyone. */
+/** `get_key_info`; open to everyone, and says nothing of whether the node is there. */
 export const getKeyInfo: Handler = (core, request) => {
-  const node = core.directory.live(numberField(request, "node_id"));
+  const id = numberField(request, "node_id");
+  const node = core.directory.known(id);
+  if (node === undefined) throw nodeNotFound(id);
   const reply: JsonObject = {
     node_id: node.id,
     created_at: formatRfc3339(node.keyCreated),

@@ -28,8 +28,13 @@ export const setPoloScore: Handler = async (core, request) => {
   return await write(core, node, () => score);
 };
 
-/** `get_polo_score`; open to everyone. */
-export const getPoloScore: Handler = (core, request) => reply(liveNode(core, request));
+/** `get_polo_score`; open to everyone, and says nothing of whether the node is there. */
+export const getPoloScore: Handler = (core, request) => {
+  const id = numberField(request, "node_id");
+  const node = core.directory.known(id);
+  if (node === undefined) throw noScoreOf(id);
+  return reply(node);
+};
 
 /**
  * Reads a score or a step; fractions are cut.
@@ -56,8 +61,12 @@ function clamp(score: number): number {
 function liveNode(core: RegistryCore, request: JsonObject): NodeRecord {
   const id = numberField(request, "node_id");
   const node = core.directory.known(id);
-  if (node?.state !== "live") throw new RegistryFailure(`node ${id} not found`);
+  if (node?.state !== "live") throw noScoreOf(id);
   return node;
+}
+
+function noScoreOf(id: number): RegistryFailure {
+  return new RegistryFailure(`node ${id} not found`);
 }
 
 async function writable(

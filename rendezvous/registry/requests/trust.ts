@@ -14,7 +14,7 @@ import {
   textField,
 } from "../../../protocol/registry.ts";
 import { unixSeconds } from "../../clock.ts";
-import { authenticate } from "../authenticate.ts";
+import { authenticate, isSigned } from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
@@ -80,7 +80,7 @@ export const checkTrust: Handler = async (core, request, client) => {
   const id = numberField(request, "node_id");
   const peer = numberField(request, "peer_id");
   const requester = numberField(request, "requester_id");
-  if (requester !== 0 && textField(request, "signature") !== "") {
+  if (requester !== 0 && isSigned(request)) {
     const challenge = challenges.checkTrust(requester, id, peer);
     await authenticate(core, requester, request, challenge);
   }

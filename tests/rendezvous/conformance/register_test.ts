@@ -1,6 +1,7 @@
 /** Registration and the list of nodes, whose rules fit no table: rendezvous.md §4.1, §4.5, §15. */
 
 import assert from "node:assert/strict";
+import { MAX_INBOX_PER_SOURCE } from "../../../rendezvous/registry/limits.ts";
 import { challenges } from "../../../protocol/registry.ts";
 import { TestNode } from "../support/client.ts";
 import { MASKED } from "./subject.ts";
@@ -87,7 +88,7 @@ for (const strict of [true, false]) {
         assert.equal(unknown.error, "network 999: network not found");
       }));
 
-    Deno.test(`a full inbox and a second request are refused (${where})`, () =>
+    Deno.test(`a second request is refused, and in a full inbox the oldest makes room (${where})`, () =>
       inWorld(strict, async (world) => {
         const { owner, stranger, client } = world;
         const ask = async (from: TestNode) => ({
@@ -107,7 +108,15 @@ for (const strict of [true, false]) {
         }
         const late = await TestNode.create();
         await late.register(client);
-        assert.deepEqual(await world.call(mode, await ask(late)), { type: "error", error: MASKED });
+        assert.equal((await world.call(mode, await ask(late))).status, "delivered");
+        const signature = await owner.sign(challenges.pollHandshakes(owner.id));
+        const poll = { type: "poll_handshakes", node_id: owner.id, signature };
+        const { requests } = await world.call(mode, poll);
+        const senders = (requests as { from_node_id: number }[]).map((entry) => entry.from_node_id);
+        // All come from one address, which has its share.
+        assert.equal(senders.length, MAX_INBOX_PER_SOURCE);
+        assert.equal(senders.at(-1), late.id);
+        assert.ok(!senders.includes(stranger.id));
       }));
   }
 }

@@ -173,7 +173,7 @@ Deno.test("a node whose key expired goes silent, cannot register, and comes back
     await pass(server, clock, 10_000);
     using client = await RawClient.open(server.registryAddr); // the first one was idle too long
     assert.equal(
-      await client.fails({ type: "lookup", node_id: node.id }),
+      await client.fails(await node.lookup()),
       `node ${node.id}: node not found`,
     );
     assert.equal(

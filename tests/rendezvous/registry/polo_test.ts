@@ -59,6 +59,15 @@ Deno.test("update_polo_score adds, set_polo_score sets, and everybody sees the s
     });
     await client.ok(signedUpdate(node, -45));
     assert.equal((await client.ok({ type: "lookup", node_id: node.id }))["polo_score"], -5);
+    using stranger = await RawClient.open(server.registryAddr);
+    const score = { type: "get_polo_score", node_id: node.id };
+    assert.equal((await stranger.ok(score))["polo_score"], -5);
+    await client.ok({
+      type: "set_visibility",
+      node_id: node.id,
+      public: true,
+      [WHOLE_BY]: node,
+    });
     using binary = await RawClient.open(server.registryAddr);
     await binary.write(Uint8Array.of(0x50, 0x49, 0x4c, 0x54, 1, 0, 0, 0, 5, 2));
     await binary.write(encodeBinaryLookup(node.id));

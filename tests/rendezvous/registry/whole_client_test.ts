@@ -42,7 +42,7 @@ Deno.test("a daemon's requests are signed as a whole from the first on: replays 
           ...Array.from({ length: 20 }, () => registry.heartbeat()),
           registry.setTags(["a"]),
           registry.resolve(registry.node),
-          registry.pollHandshakes(),
+          registry.pollHandshakes(""),
           registry.network("poll_invites", {}),
         ]);
         const facts = await registry.lookup(registry.node);

@@ -136,6 +136,18 @@ export class TestNode {
     };
   }
 
+  /** A lookup of itself, which it signs: it is shown everything. */
+  async lookup(): Promise<{ type: string; [name: string]: unknown }> {
+    const signature = await this.sign(challenges.lookup(this.id, this.id));
+    return {
+      type: "lookup",
+      node_id: this.id,
+      requester_id: this.id,
+      signature,
+      [SIGNED_BY]: this,
+    };
+  }
+
   /** Registers with a signature and keeps the number. */
   async register(client: RawClient, extra: object = {}): Promise<Reply> {
     const reply = await client.ok({

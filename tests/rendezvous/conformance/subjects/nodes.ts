@@ -1,5 +1,6 @@
 /** Identity, lookup, names, visibility: rendezvous.md §4.1, §4.2. */
 
+import { WHOLE_BY } from "../../support/whole.ts";
 import { challenges } from "../../../../protocol/registry.ts";
 import type { TestNode } from "../../support/client.ts";
 import { type Auth, type Fields, MASKED, NOBODY, type Refusal, type Subject } from "../subject.ts";
@@ -172,7 +173,11 @@ export const NODE_SUBJECTS: readonly Subject[] = [
   {
     type: "resolve_hostname",
     auth: { kind: "none" },
-    fields: ({ member }) => ({ hostname: "owner", requester_id: member.id }),
+    fields: ({ member }) => ({
+      hostname: "owner",
+      requester_id: member.id,
+      [WHOLE_BY]: member,
+    }),
     reply: ({ owner }) => ({
       node_id: owner.id,
       address: address(owner.id),
@@ -188,7 +193,12 @@ export const NODE_SUBJECTS: readonly Subject[] = [
       },
       {
         what: "a private name for a stranger",
-        fields: ({ stranger }) => ({ requester_id: stranger.id }),
+        fields: ({ stranger }) => ({ requester_id: stranger.id, [WHOLE_BY]: stranger }),
+        error: 'hostname "owner" not found',
+      },
+      {
+        what: "a private name for who only names a friend",
+        fields: () => ({ [WHOLE_BY]: undefined }),
         error: 'hostname "owner" not found',
       },
     ],

@@ -1,5 +1,6 @@
 /** Trust, handshakes, the beacon directory, punching, polo: rendezvous.md §4.3, §4.4, §4.6, §4.7. */
 
+import { WHOLE_BY } from "../../support/whole.ts";
 import { challenges } from "../../../../protocol/registry.ts";
 import { type Auth, MASKED, NOBODY, type Subject } from "../subject.ts";
 import type { World } from "../world.ts";
@@ -49,7 +50,12 @@ export const TRUST_SUBJECTS: readonly Subject[] = [
   {
     type: "check_trust",
     auth: { kind: "none" },
-    fields: ({ owner, member }) => ({ node_id: owner.id, peer_id: member.id }),
+    fields: ({ owner, member }) => ({
+      node_id: owner.id,
+      peer_id: member.id,
+      requester_id: member.id,
+      [WHOLE_BY]: member,
+    }),
     reply: () => ({ trusted: true }),
   },
   {

@@ -145,7 +145,8 @@ Deno.test("networks are also made through the binary mode's passthrough", () =>
       type: "error",
       error: "request failed",
     });
-    // And the native lookup shows them: node, flags, polo score, count, networks 0 and 1.
+    // And the native lookup shows them to the node itself: node, flags, polo score, count, networks 0 and 1.
+    assert.equal((await call(await node.lookup()) as { type: string }).type, "lookup_ok");
     await binary.write(new Uint8Array([0, 0, 0, 5, 2, 0, 0, 0, node.id]));
     const lookup = (await binary.readFrame())!;
     assert.deepEqual([...lookup.subarray(10, 16)], [0, 2, 0, 0, 0, 1]);

@@ -153,8 +153,20 @@ Deno.test("a database of schema version 1 is taken over with all its nodes", () 
       const rest = [0, 0, "", "192.0.2.1:1", "[]", 0, `host${id}`, '["t"]', 0, 0, "v", 0, 5, 0, 0];
       insert.run(id, fakeKey(id), ...rest);
     }
+    // Public, so that everybody may see them.
+    db.exec("UPDATE nodes SET public = 1");
     db.exec("UPDATE meta SET value = 3; INSERT INTO trust VALUES (1, 2, 1, 1)");
     db.close();
+    const pairs = () => {
+      const db = new DatabaseSync(`${store}/registry.db`);
+      try {
+        return db.prepare("SELECT low, high, by_low, by_high FROM trust").all().map((row) => ({
+          ...row,
+        }));
+      } finally {
+        db.close();
+      }
+    };
     for (let round = 0; round < 2; round++) {
       await using server = await start({ store, ...WITH_ADMIN });
       using client = await RawClient.open(server.registryAddr);
@@ -164,7 +176,8 @@ Deno.test("a database of schema version 1 is taken over with all its nodes", () 
         ["host2", ["t"], round === 0 ? [0] : [0, 1], 0],
       );
       const trust = { type: "check_trust", node_id: 1, peer_id: 2 };
-      assert.equal((await client.ok(trust))["trusted"], true);
+      // Nobody has signed on this connection, so nobody is told; the row is still what it was.
+      assert.equal((await client.ok(trust))["trusted"], false);
       if (round > 0) break;
       const create = { type: "create_network", node_id: 2, name: "n", admin_token: ADMIN };
       assert.equal((await client.ok(create))["network_id"], 1);
@@ -173,6 +186,7 @@ Deno.test("a database of schema version 1 is taken over with all its nodes", () 
     const after = new DatabaseSync(`${store}/registry.db`);
     assert.equal(after.prepare("PRAGMA user_version").get()?.["user_version"], SCHEMA_VERSION);
     after.close();
+    assert.deepEqual(pairs(), [{ low: 1, high: 2, by_low: 1, by_high: 1 }]);
   }));
 
 for (

@@ -191,7 +191,7 @@ Deno.test("memberships outlive silence, but not deregistration", () =>
     await join(first, other, network);
     await pass(server, clock, 400_000);
     using client = await RawClient.open(server.registryAddr);
-    await client.fails({ type: "lookup", node_id: node.id });
+    await client.fails(await node.lookup());
     assert.equal(await roleOf(client, network, node), "owner");
     await node.register(client);
     await other.register(client);

@@ -165,7 +165,7 @@ Deno.test("a node that deregistered has no role any more, and one that is silent
     clock.advance(310_000);
     await server.tick();
     using later = await RawClient.open(server.registryAddr);
-    await later.fails({ type: "lookup", node_id: owner.id });
+    await later.fails(await owner.lookup());
     await later.ok(await asRole(owner, "rename_network", network, { name: "silent" }));
     const rename = await asRole(owner, "rename_network", network, { name: "left" });
     await later.ok({ type: "deregister", node_id: owner.id, admin_token: ADMIN });

@@ -116,5 +116,5 @@ export async function roleOf(
 
 /** The networks a lookup shows. */
 export async function networksOf(client: RawClient, node: TestNode): Promise<unknown> {
-  return (await client.ok({ type: "lookup", node_id: node.id }))["networks"];
+  return (await client.ok(await node.lookup()))["networks"];
 }
