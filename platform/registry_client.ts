@@ -386,7 +386,13 @@ function unavailable(reason: string, cause?: unknown): PilotError {
 /** What a refusal names: `node 7: node not found`, `hostname "x" not found`. */
 const NOT_FOUND = /^(?:(node|network) (\d+): .*|(hostname) (".*")) ?not found$/;
 
-function registryFailure(type: string, text: string): PilotError {
+/**
+ * What a refusal of the registry means.
+ *
+ * @param type The request that was refused.
+ * @param text The text of the error reply.
+ */
+export function registryFailure(type: string, text: string): PilotError {
   const code = ERROR_CODES.find(([part]) => text.includes(part))?.[1] ?? "denied";
   if (code === "not_found") {
     const [, number, id, hostname, name] = NOT_FOUND.exec(text) ?? [];

@@ -349,6 +349,8 @@ export interface RelayedHandshakeResponse {
   accept: boolean;
   /** When, unix seconds. */
   timestamp: number;
+  /** Its base64 Ed25519 key; our extension. */
+  public_key?: string;
   /** The request was dropped unseen, as too many waited; our extension. */
   dropped?: boolean;
   /** The signed handshake message as JSON; our extension. */
@@ -359,6 +361,8 @@ export interface RelayedHandshakeResponse {
 export interface RelayedRevocation {
   /** Who ended it. */
   from_node_id: number;
+  /** Its base64 Ed25519 key. */
+  public_key?: string;
   /** When, unix seconds. */
   timestamp: number;
   /** The signed handshake message as JSON. */

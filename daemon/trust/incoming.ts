@@ -14,7 +14,7 @@ import {
 } from "../../protocol/trust/mod.ts";
 import type { Json } from "../ipc/backend.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
-import { type Relayed, RELAYED_MAX_AGE_S } from "./relayed.ts";
+import { type Relayed, RELAYED_MAX_AGE_S, RELAYED_MAX_AHEAD_S } from "./relayed.ts";
 
 /** What is needed to act upon the words of peers. */
 export interface IncomingDeps {
@@ -66,17 +66,18 @@ export class Incoming {
   /**
    * Something that the registry has kept for us. A message that does not verify counts for nothing: its sender has not
    * said what the registry says.
+   *
+   * @throws {PilotError} When that cannot be told now, so that the registry must keep it.
    */
   async onRelayed(relayed: Relayed): Promise<void> {
     const { from, type, message, justification, source } = relayed;
     const { registry, log, state, unixNow } = this.#deps;
     if (from === registry.node) return;
-    const registryKey = relayed.publicKey ?? await this.registryKey(from);
+    const registryKey = relayed.publicKey ?? await registry.lookupKey(from);
     if (message instanceof DecodeError) {
       log("info", "relayed handshake refused", { peer_node_id: from, reason: message.message });
     } else if (message !== undefined) {
-      const maxAge_s = RELAYED_MAX_AGE_S;
-      const heard = await this.#verify(message, { from, registryKey, source, maxAge_s });
+      const heard = await this.#verify(message, { from, registryKey, source, isRelayed: true });
       if (heard !== undefined) await this.#act(heard);
     } else if (type === "handshake_revoke") {
       // Only the registry's word: no reason to end trust, but one to ask again when somebody wants it.
@@ -103,11 +104,11 @@ export class Incoming {
 
   async #verify(
     message: HandshakeMessage,
-    { from, registryKey, source, maxAge_s }: {
+    { from, registryKey, source, isRelayed = false }: {
       readonly from: number;
       readonly registryKey: Uint8Array | undefined;
       readonly source: string;
-      readonly maxAge_s?: number;
+      readonly isRelayed?: boolean;
     },
   ): Promise<Heard | undefined> {
     const { registry, state, unixNow, log } = this.#deps;
@@ -119,7 +120,7 @@ export class Incoming {
       remoteNode: from,
       ...(pinnedKey === undefined ? {} : { pinnedKey }),
       ...(registryKey === undefined ? {} : { registryKey }),
-      ...(maxAge_s === undefined ? {} : { maxAge_s }),
+      ...(isRelayed ? { maxAge_s: RELAYED_MAX_AGE_S, maxAhead_s: RELAYED_MAX_AHEAD_S } : {}),
     });
     const isOrdered = verdict.ok && verdict.full && message.order !== undefined;
     const refusal = !verdict.ok
@@ -128,7 +129,7 @@ export class Incoming {
       : !verdict.bound
       ? "registry not reachable"
       // What the registry has kept for long is known from a replay by its order alone.
-      : !isOrdered && (maxAge_s !== undefined || !state.firstSight(message, now))
+      : !isOrdered && (isRelayed || !state.firstSight(message, now))
       ? "replay"
       : undefined;
     if (!verdict.ok || refusal !== undefined) {

@@ -49,9 +49,16 @@ export async function openTrust(
   }
   const before = state.revision;
   for (const { node, atMs } of journal.found) {
+    // Trust that was given anew since, or asked for, is not what was ended.
     const peer = state.peer(node);
-    // Trust that was given anew since is not what was ended.
+    const asked = state.outgoing().find(({ nodeId }) => nodeId === node);
+    const pending = state.pending().find(({ nodeId }) => nodeId === node);
     if (peer !== undefined && peer.approvedAt <= atMs) state.revoke(node, now);
+    else if (asked !== undefined && asked.requestedAt <= atMs) state.withdraw(node, now);
+    // It was granted and ended, and only the request is on disk.
+    else if (pending !== undefined && pending.receivedAt <= atMs) {
+      state.reject(node, now, "trust revoked");
+    }
   }
   try {
     if (state.revision !== before) await files.saveTrust(state.toFile());

@@ -23,6 +23,9 @@ import {
 /** Oldest relayed message taken, seconds: as long as a registry of ours keeps it, and some. */
 export const RELAYED_MAX_AGE_S = 100 * 86_400;
 
+/** How far ahead a sender's clock may be: it comes but once, and a wrong clock must not make it come to nothing. */
+export const RELAYED_MAX_AHEAD_S = 86_400;
+
 /** One thing that somebody has said. */
 export interface Relayed {
   readonly from: number;

@@ -34,13 +34,20 @@ export class StateSaver {
   readonly #deps: SaverDeps;
   readonly #timers: TimerSet;
   #savedRevision: number;
+  /** The last revision that was written. */
+  #writtenRevision: number;
   #saving: Promise<void> = Promise.resolve();
   #retries = false;
 
   constructor(deps: SaverDeps) {
     this.#deps = deps;
     this.#timers = new TimerSet(deps.clock);
-    this.#savedRevision = deps.state.revision;
+    this.#savedRevision = this.#writtenRevision = deps.state.revision;
+  }
+
+  /** What the state says is on disk: a crash takes nothing of it back. */
+  get isSaved(): boolean {
+    return this.#writtenRevision === this.#deps.state.revision;
   }
 
   /** Writes the state when it has changed; in order, and the caller goes on only when it is on disk. */
@@ -52,7 +59,10 @@ export class StateSaver {
       const json = state.toFile();
       this.#saving = this.#saving.catch(() => {
         // The writer before us was told; this is a new attempt with newer content.
-      }).then(() => write(json)).then(() => this.#clear(revision)).catch((error) => {
+      }).then(() => write(json)).then(() => {
+        this.#writtenRevision = revision;
+        return this.#clear(revision);
+      }).catch((error) => {
         // Not on disk, so the next call tries again, and one follows by itself.
         if (this.#savedRevision === revision) this.#savedRevision = -1;
         this.#retryLater();

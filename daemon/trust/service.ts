@@ -89,7 +89,9 @@ export class TrustService implements TrustBackend {
     this.#delivery = new StatementDelivery({
       registry,
       unixNow: deps.unixNow,
-      owed: () => state.owed(),
+      // A crash must not take back what others have heard. That trust is over is in its own place on disk.
+      owed: () =>
+        state.owed().filter(({ type }) => type === "handshake_revoke" || this.#saver.isSaved),
       delivered: (statement) => {
         state.delivered(statement);
         this.#background(this.#saver.save());
@@ -132,7 +134,9 @@ export class TrustService implements TrustBackend {
   async onRegistered(): Promise<void> {
     const { registry, log } = this.#deps;
     await this.#delivery.flush();
-    for (const { nodeId, source } of this.#state.trusted()) {
+    // A crash would take back what is not on disk; it is reported with the next registration.
+    const trusted = this.#saver.isSaved ? this.#state.trusted() : [];
+    for (const { nodeId, source } of trusted) {
       // Members of a network have the membership; our word would outlive it.
       if (source === "same_network") continue;
       try {
@@ -176,7 +180,13 @@ export class TrustService implements TrustBackend {
     if (this.#state.hasConsent(node) && !again) return "already_trusted";
     const facts = await registry.lookup(node);
     const outcome = this.#state.request(node, unixNow(), { justification, again });
-    await this.#saver.save();
+    await this.#saver.save().catch(async (error) => {
+      // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
+      const now = unixNow();
+      this.#state.withdraw(node, now);
+      await this.#saver.saveRevocation(node, now);
+      throw error;
+    });
     this.#openSinceMs = this.#deps.clock.now();
     if (outcome !== "sent") {
       await this.#onTrusted(node);

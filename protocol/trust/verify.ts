@@ -90,6 +90,8 @@ export interface HandshakeContext {
    * long, and is told from replays by its `order`.
    */
   readonly maxAge_s?: number;
+  /** How far ahead of ours the sender's clock may be, seconds; default {@linkcode HANDSHAKE_MAX_AHEAD_S}. */
+  readonly maxAhead_s?: number;
 }
 
 /** Why a message is dropped. */
@@ -148,7 +150,7 @@ export async function verifyHandshake(
 ): Promise<HandshakeVerdict> {
   const age_s = context.now_s - message.timestamp;
   if (!(age_s <= (context.maxAge_s ?? HANDSHAKE_MAX_AGE_S))) return refuse("expired");
-  if (age_s < -HANDSHAKE_MAX_AHEAD_S) return refuse("from_the_future");
+  if (age_s < -(context.maxAhead_s ?? HANDSHAKE_MAX_AHEAD_S)) return refuse("from_the_future");
   if (
     message.nodeId !== context.remoteNode || message.nodeId === context.self
   ) {

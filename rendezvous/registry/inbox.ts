@@ -53,6 +53,11 @@ export class Inboxes<E extends InboxEntry> {
     return this.#size;
   }
 
+  /** The entry of this sender for this target. */
+  get(target: number, sender: number): E | undefined {
+    return this.#byTarget.get(target)?.get(sender)?.entry;
+  }
+
   /** Is there an entry of this sender for this target? */
   has(target: number, sender: number): boolean {
     return this.#byTarget.get(target)?.has(sender) === true;

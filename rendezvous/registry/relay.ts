@@ -5,6 +5,9 @@
  * @module
  */
 
+import { encodeText } from "../../protocol/bytes.ts";
+import { DecodeError } from "../../protocol/errors.ts";
+import { decodeHandshake } from "../../protocol/trust/mod.ts";
 import type { Changes } from "./changes.ts";
 import { Inboxes } from "./inbox.ts";
 import type { RequestRow, ResponseRow } from "./store/store.ts";
@@ -52,6 +55,11 @@ export class HandshakeRelay {
     return this.#requests.isWaiting(target, sender);
   }
 
+  /** Does a request of `sender` wait for `target`, handed over or not? */
+  hasRequest(target: number, sender: number): boolean {
+    return this.#requests.has(target, sender);
+  }
+
   /**
    * Leaves a request.
    *
@@ -83,7 +91,18 @@ export class HandshakeRelay {
   answer(response: ResponseRow): boolean {
     // Our own word is not the node's: what it has said itself goes on.
     if (response.answer !== "dropped") this.#requests.remove(response.target, response.sender);
+    this.#dropAnswered(response);
     return this.#responses.put(response) !== "full";
+  }
+
+  /** A request that its receiver has answered does not wait for it any more, though nobody has said that it arrived. */
+  #dropAnswered({ target, sender, message }: ResponseRow): void {
+    const request = this.#requests.get(sender, target);
+    const asked = request === undefined ? undefined : placeOf(request.message).order;
+    const answered = placeOf(message).re;
+    if (asked !== undefined && answered !== undefined && asked <= answered) {
+      this.#requests.remove(sender, target);
+    }
   }
 
   /**
@@ -127,4 +146,10 @@ export class HandshakeRelay {
   loadResponse(row: ResponseRow): void {
     this.#responses.load(row);
   }
+}
+
+/** What a message says of its place among others; nothing for one that is none. Nothing more of it is our business. */
+function placeOf(message: string): { readonly order?: number; readonly re?: number } {
+  const decoded = message === "" ? undefined : decodeHandshake(encodeText(message));
+  return decoded === undefined || decoded instanceof DecodeError ? {} : decoded;
 }

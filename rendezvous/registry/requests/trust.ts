@@ -61,12 +61,16 @@ export const revokeTrust: Handler = async (core, request) => {
   const message = messageField(request);
   return core.change(() => {
     core.fresh.forget(id, peer);
-    if (!core.trust.consents(id, peer) && !core.trust.consents(peer, id)) {
+    const isNews = core.trust.consents(id, peer) || core.trust.consents(peer, id);
+    // What the node says itself is passed on, though we may have dropped its request, which the peer may have yet.
+    if (!isNews && message === "") {
       throw new RegistryFailure(`no trust pair between ${id} and ${peer}`);
     }
-    core.trust.say(node, peer, "ended");
+    if (isNews) core.trust.say(node, peer, "ended");
     const created = unixSeconds(core.clock);
     core.relay.answer({ target: peer, sender: id, answer: "revoke", message, created });
+    // It is the answer to what the peer has asked for, too, unless that is newer.
+    if (!core.relay.hasRequest(id, peer)) core.trust.refuse(peer, id);
     core.inboxWatch.waiting(peer);
     return {};
   });
@@ -145,6 +149,7 @@ export const pollHandshakes: Handler = async (core, request) => {
         accept: entry.answer === "accept",
         timestamp: entry.created,
         ...(entry.answer === "dropped" ? { dropped: true } : {}),
+        ...(ack === undefined ? {} : { public_key: core.directory.known(entry.sender)?.key ?? "" }),
         ...messageOf(entry),
       })),
     };
@@ -156,6 +161,7 @@ export const pollHandshakes: Handler = async (core, request) => {
       revocations: revocations.map((entry) => ({
         from_node_id: entry.sender,
         timestamp: entry.created,
+        public_key: core.directory.known(entry.sender)?.key ?? "",
         ...messageOf(entry),
       })),
       ack: handed.ack,
@@ -174,12 +180,13 @@ export const respondHandshake: Handler = async (core, request) => {
   const message = messageField(request);
   return core.change(() => {
     if (accept) core.trust.say(node, peer, "trusts");
-    else core.trust.refuse(peer, id);
     const created = unixSeconds(core.clock);
     const answer = accept ? "accept" : "reject";
     if (!core.relay.answer({ target: peer, sender: id, answer, message, created })) {
       throw new RegistryFailure("too many handshake answers wait");
     }
+    // A newer request than the one that was refused stands.
+    if (!accept && !core.relay.hasRequest(id, peer)) core.trust.refuse(peer, id);
     core.inboxWatch.waiting(peer);
     return { accept, peer_id: peer };
   });
