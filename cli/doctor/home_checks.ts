@@ -14,6 +14,7 @@ import {
   INBOX_MAX_BYTES,
   INBOX_MAX_FILES,
   RECEIVED_MAX_BYTES,
+  RECEIVED_MAX_FILES,
 } from "../../platform/mailbox_limits.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
@@ -210,7 +211,7 @@ const mailbox: Check = {
   async run({ settings }): Promise<CheckResult> {
     const [inbox, received] = await Promise.all([
       sizeOf(join(settings.home, "inbox"), INBOX_MAX_FILES),
-      sizeOf(join(settings.home, "received"), INBOX_MAX_FILES),
+      sizeOf(join(settings.home, "received"), RECEIVED_MAX_FILES),
     ]);
     const more = received.isWhole ? "" : " or more";
     const detail =
@@ -218,9 +219,14 @@ const mailbox: Check = {
         formatBytes(inbox.bytes)
       }), ${received.files}${more} ` +
       `received files (${formatBytes(received.bytes)})`;
-    if (received.bytes > NEARLY_FULL * RECEIVED_MAX_BYTES) {
+    if (
+      received.bytes > NEARLY_FULL * RECEIVED_MAX_BYTES ||
+      received.files > NEARLY_FULL * RECEIVED_MAX_FILES
+    ) {
       return warn(
-        `${detail}; files are refused from ${formatBytes(RECEIVED_MAX_BYTES)} on`,
+        `${detail}; more are refused at ${RECEIVED_MAX_FILES} or ${
+          formatBytes(RECEIVED_MAX_BYTES)
+        }`,
         "Move them away, or: pilotctl received --clear",
       );
     }
@@ -228,7 +234,7 @@ const mailbox: Check = {
       inbox.bytes > NEARLY_FULL * INBOX_MAX_BYTES;
     if (!isFull) return ok(detail);
     return warn(
-      `${detail}; the oldest messages go at ${INBOX_MAX_FILES} or ${formatBytes(INBOX_MAX_BYTES)}`,
+      `${detail}; more are refused at ${INBOX_MAX_FILES} or ${formatBytes(INBOX_MAX_BYTES)}`,
       "Read and remove them: pilotctl inbox --clear",
     );
   },
