@@ -55,6 +55,8 @@ export const VIEWER_TTL_MS = 3_600_000;
 export const MAX_PROVEN_PER_CONNECTION = 16;
 /** Beacons in the directory; real clusters have a handful. */
 export const MAX_BEACONS = 256;
+/** Of one source address, unless they have the cluster's token: 32 addresses are needed to fill the table. */
+export const MAX_BEACONS_PER_SOURCE = 8;
 /** Seconds a beacon stays listed without registering again. */
 export const BEACON_TTL_SECONDS = 60;
 
