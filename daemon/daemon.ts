@@ -135,8 +135,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const emit = (event: string, data: Json) => this.emit(event, data);
     const log = this.#events.logger;
     this.directory = new Directory({
-      registry,
-      files,
+      ...{ registry, files, clock },
       local: parts.socket.local,
       isPublic: parts.known?.isPublic ?? false,
       hostname: parts.known?.hostname ?? "",
@@ -435,6 +434,7 @@ export class Daemon implements Backend, AsyncDisposable {
     await this.trust.stop();
     await this.#closeTrust();
     await this.#invites.stop();
+    await this.directory.close();
     this.tunnels.close();
     this.#loopback.close();
     await this.socket.close();
