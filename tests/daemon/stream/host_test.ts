@@ -8,7 +8,6 @@ import {
   RESET_RATE,
 } from "../../../daemon/stream/host.ts";
 import { SYN_RATE_STRANGER, SYN_RATE_TRUSTED } from "../../../daemon/stream/gate.ts";
-import { MAX_PORTS_PER_PROGRAM, PORT_REUSE_MS } from "../../../daemon/stream/ports.ts";
 import type { TestNode } from "../harness/node.ts";
 import { listen, segment, segments, Sink } from "../harness/streams.ts";
 import { World } from "../harness/world.ts";
@@ -66,29 +65,6 @@ Deno.test("StreamHost delivers a transfer over a lossy network", async () => {
   assert.ok(got.length === data.length && got.every((byte, i) => byte === data[i]));
   world.net.drop = () => false;
   await assertNothingLeft(world, a, b);
-});
-
-Deno.test("StreamHost.dial to one port ends when its local ports are used up, and others go on", async () => {
-  await using world = new World();
-  const [a] = await pair(world);
-  const [program, stop] = [{}, new AbortController()];
-  const dial = (port: number) => a.streams.dial(TO_7, port, { program });
-  const refused = { code: "connection_refused" };
-  await assert.rejects(world.clock.finish(dial(81)), refused);
-  world.net.drop = () => true;
-  const waiting = Array.from(
-    { length: MAX_PORTS_PER_PROGRAM - 1 },
-    () => a.streams.dial(TO_7, 81, { program, signal: stop.signal }).catch(({ code }) => code),
-  );
-  await world.run(0);
-  stop.abort();
-  assert.deepEqual([...new Set(await Promise.all(waiting))], ["aborted"]);
-  world.net.drop = () => false;
-  await assert.rejects(dial(81), { code: "limit_exceeded", message: /0007 port 81 / });
-  await assert.rejects(world.clock.finish(dial(82)), refused);
-  await assert.rejects(world.clock.finish(a.streams.dial(TO_7, 81)), refused);
-  await world.run(PORT_REUSE_MS);
-  await assert.rejects(world.clock.finish(dial(81)), refused);
 });
 
 Deno.test("StreamHost.dial fails with connection_refused when nothing listens", async () => {
