@@ -10,6 +10,7 @@ import process from "node:process";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { ensurePrivateDir, errorCode } from "../platform/files.ts";
+import { checkPrivateDir } from "../platform/private_dir.ts";
 import { readPidFile, removePidFile } from "../platform/pidfile.ts";
 import type { Settings } from "../platform/settings.ts";
 import { CommandFailure } from "./errors.ts";
@@ -120,6 +121,7 @@ export async function startDaemon(
     );
   }
   await ensurePrivateDir(settings.home);
+  await checkPrivateDir({ what: "Home directory", path: settings.home }); // before a log is written there
   const logStart = await fileSize(settings.logPath);
   const child = (call.host.launch ?? launch)([...call.host.self, ...args], settings.logPath);
   let end: ProcessEnd | undefined;

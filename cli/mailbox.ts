@@ -205,24 +205,36 @@ export async function listReceived(dir: string): Promise<StoredFile[]> {
   }));
 }
 
+/** Which messages or files to remove. */
+export interface ClearFilter {
+  /** Only those older than this, unix milliseconds. */
+  beforeMs?: number | undefined;
+  /** Only messages from this address. */
+  from?: string | undefined;
+}
+
 /**
  * Removes the messages or files of a directory.
  *
  * @param dir The directory.
  * @param kind What it holds.
- * @param beforeMs Only those older than this, unix milliseconds.
+ * @param filter Which; default all.
  * @returns How many were removed.
  * @throws {PilotError} `io_error`.
  */
 export async function clearMailbox(
   dir: string,
   kind: "messages" | "files",
-  beforeMs: number = Infinity,
+  { beforeMs = Infinity, from }: ClearFilter = {},
 ): Promise<number> {
   const files = (await filesByAge(dir, kind === "messages" ? isMessage : () => true))
     .filter(({ timeMs }) => timeMs < beforeMs);
-  await mapLimited(files, ({ name }) => remove(join(dir, name)));
-  return files.length;
+  const removed = await mapLimited(files, async ({ name }) => {
+    if (from !== undefined && (await readMessage(dir, name))?.from !== from) return 0;
+    await remove(join(dir, name));
+    return 1;
+  });
+  return removed.reduce<number>((sum, count) => sum + count, 0);
 }
 
 async function remove(path: string): Promise<void> {

@@ -18,12 +18,13 @@ export interface RendezvousRoleOptions {
   store: string | undefined;
   /** Begin anew where the database is lost. */
   newStore: boolean;
-  /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate), the relay's rate by source, the probe port. */
+  /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate; the cluster's token), the relay's rate by source, the probe port. */
   beacon?: {
     peers?: readonly string[] | undefined;
     id?: number | undefined;
     registry?: string | undefined;
     registryFingerprint?: string | undefined;
+    token?: string | undefined;
     advertise?: string | undefined;
     relayBytesPerSecond?: number | undefined;
     probePort?: number | undefined;

@@ -10,12 +10,12 @@ import { type AeadFactory, KeyPair } from "../protocol/crypto/mod.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
-import { ensurePrivateDir } from "../platform/files.ts";
 import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 import { VERSION } from "../platform/version.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { chooseAead, type ChosenAead } from "./crypto/choose.ts";
+import { openHome } from "./home.ts";
 import { literalEndpoint } from "./literal_endpoint.ts";
 import { Directory } from "./directory.ts";
 import { EventLog } from "./event_log.ts";
@@ -135,8 +135,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const emit = (event: string, data: Json) => this.emit(event, data);
     const log = this.#events.logger;
     this.directory = new Directory({
-      registry,
-      files,
+      ...{ registry, files, clock },
       local: parts.socket.local,
       isPublic: parts.known?.isPublic ?? false,
       hostname: parts.known?.hostname ?? "",
@@ -288,11 +287,11 @@ export class Daemon implements Backend, AsyncDisposable {
    * @param clock Time; tests may turn it themselves.
    * @returns The running daemon.
    * @throws {PilotError} `already_exists` when another daemon serves the socket or the UDP port is taken,
-   * `invalid_argument` for damaged state files, `denied` for files that others may read, `io_error`,
-   * `unavailable` when the UDP socket or AEAD asked for does not work here.
+   * `invalid_argument` for damaged state files, `denied` for files that others may read and directories that they may
+   * change, `io_error`, `unavailable` when the UDP socket or AEAD asked for does not work here.
    */
   static async start(options: DaemonOptions, clock: Clock = systemClock): Promise<Daemon> {
-    await ensurePrivateDir(options.home);
+    await openHome(options);
     const files = new StateFiles(options.home, options.identity);
     const identity = await files.identity();
     const known = await files.node(identity.publicKeyBase64);
@@ -435,6 +434,7 @@ export class Daemon implements Backend, AsyncDisposable {
     await this.trust.stop();
     await this.#closeTrust();
     await this.#invites.stop();
+    await this.directory.close();
     this.tunnels.close();
     this.#loopback.close();
     await this.socket.close();

@@ -17,10 +17,12 @@ import {
   textField,
   textListField,
 } from "../protocol/registry.ts";
+import { type Clock, TimerSet } from "./clock.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
 import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
 import type { StateFiles } from "./state_files.ts";
+import { SAVE_RETRY_MS } from "./trust/saver.ts";
 import type { Resolution } from "./tunnel/types.ts";
 
 /** LAN addresses of a peer that are tried: each costs a datagram per attempt. */
@@ -51,10 +53,15 @@ export class Directory implements DirectoryBackend {
   readonly #leave: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
   readonly #warn: (message: string, fields: Record<string, unknown>) => void;
   #observed: Endpoint | undefined;
+  readonly #timers: TimerSet;
+  /** One write after the other, so that an older state never comes last. */
+  #writing: Promise<void> = Promise.resolve();
+  #retries = false;
 
   constructor(options: {
     registry: NodeRegistry;
     files: StateFiles;
+    clock: Clock;
     local: Endpoint;
     isPublic: boolean;
     hostname: string;
@@ -75,6 +82,7 @@ export class Directory implements DirectoryBackend {
   }) {
     this.#registry = options.registry;
     this.#files = options.files;
+    this.#timers = new TimerSet(options.clock);
     this.#port = options.local.port;
     this.#isWildcard = options.local.host === "0.0.0.0" || options.local.host === "::";
     this.#isPublic = options.wanted.isPublic ?? options.isPublic;
@@ -288,8 +296,22 @@ export class Directory implements DirectoryBackend {
     await this.#save();
   }
 
-  /** The file only repeats the registry: a full disk must neither undo nor hide what the registry has done. */
-  async #save(): Promise<void> {
+  /** Writes what is not written yet, and tries it no more. */
+  async close(): Promise<void> {
+    this.#timers.close();
+    if (this.#retries) void this.#save();
+    await this.#writing;
+  }
+
+  /**
+   * A full disk must neither undo nor hide what the registry has done: what cannot be written is told in the log and
+   * written later. Only here it stands which networks were left.
+   */
+  #save(): Promise<void> {
+    return this.#writing = this.#writing.then(() => this.#write());
+  }
+
+  async #write(): Promise<void> {
     try {
       await this.#files.saveNode({
         node: this.#registry.node,
@@ -300,6 +322,12 @@ export class Directory implements DirectoryBackend {
       });
     } catch (error) {
       this.#warn("node.json not written", { error: String(error) });
+      if (this.#retries) return;
+      this.#retries = true;
+      this.#timers.after(SAVE_RETRY_MS, () => {
+        this.#retries = false;
+        void this.#save();
+      });
     }
   }
 }

@@ -6,10 +6,10 @@
 
 import { join } from "node:path";
 import { acquirePidFile } from "../platform/pidfile.ts";
-import { ensurePrivateDir } from "../platform/files.ts";
 import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 import { Daemon } from "./daemon.ts";
+import { openHome } from "./home.ts";
 
 /** A daemon that runs in this process. */
 export interface RunningDaemon extends AsyncDisposable {
@@ -48,7 +48,13 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   configureLog({ level: options.logLevel, format: options.logFormat });
   const log = getLogger([LOG_CATEGORY, "daemon"]);
-  await ensurePrivateDir(options.home);
+  const { foreignOwner } = await openHome(options); // before anything is written there, the pid file too
+  if (foreignOwner !== undefined) {
+    log.warn("the home belongs to another user, who can change what this process does as root", {
+      home: options.home,
+      uid: foreignOwner,
+    });
+  }
   await using _pidFile = await acquirePidFile(join(options.home, "pilot.pid"));
   const stop = Promise.withResolvers<string>();
   const listeners = STOP_SIGNALS.map((signal) => {

@@ -112,8 +112,8 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Makes sure a directory exists; a new one gets mode 0700. The mode of an existing one is left alone: it may be
- * shared on purpose (`--home /tmp`), and the files written by this module are private wherever they are.
+ * Makes sure a directory exists; a new one gets mode 0700. The mode of an existing one is left alone; whether others
+ * may write there is `checkPrivateDir`'s to say.
  *
  * @param path The directory; missing parents are created too, with the same mode.
  * @throws {PilotError} `io_error` naming the directory.

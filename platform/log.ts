@@ -35,12 +35,21 @@ const encoder = new TextEncoder();
 const STDOUT = 1;
 const STDERR = 2;
 
-/** Nobody may read the output any more, or its disk may be full: neither may end a server. */
+/** Files whose last line may have been cut off by a full disk. */
+const torn = new Set<number>();
+
+/**
+ * Nobody may read the output any more, or its disk may be full: neither may end a server. A line that was cut off is
+ * ended before the next one, so that it spoils no other.
+ */
 function writeAnyway(file: number, line: string): void {
+  const start = torn.has(file) ? "\n" : "";
   try {
-    writeSync(file, encoder.encode(`${line}\n`));
+    writeSync(file, encoder.encode(`${start}${line}\n`));
+    torn.delete(file);
   } catch {
-    // There is nobody left to tell.
+    // There is nobody left to tell, and no telling how much of the line was written.
+    torn.add(file);
   }
 }
 

@@ -188,6 +188,8 @@ export interface IpcHandshakeStatus {
   node_id: number;
   /** Ours: trust is mutual already, although the status says "sent" for drivers that know nothing else. */
   already_trusted?: boolean;
+  /** The node had asked for trust itself: it is trusted now (our extension). */
+  granted?: boolean;
 }
 
 /** A trust request that waits for us (§7.4). */

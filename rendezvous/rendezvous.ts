@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import { getLogger, LOG_CATEGORY, type Logger } from "../platform/log.ts";
+import { ClusterToken } from "./cluster_token.ts";
 import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
 import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
@@ -125,7 +126,9 @@ export class Rendezvous implements AsyncDisposable {
         now: clock.unixMs(),
         log,
       });
-      core = new RegistryCore({ store, clock, log, adminToken, strict, signer });
+      const secret = options.beacon?.token;
+      const beaconToken = secret === undefined ? undefined : new ClusterToken(secret);
+      core = new RegistryCore({ store, clock, log, adminToken, beaconToken, strict, signer });
       if (options.http !== undefined) {
         const access = options.httpAccess;
         http = new HttpServer({ addr: options.http, clock, log, access });

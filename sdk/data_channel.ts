@@ -12,6 +12,7 @@ import {
   encodeDataHeader,
   type FileStreamMessage,
   parseAnswer,
+  refusalCode,
 } from "../protocol/service/mod.ts";
 import { DataType } from "../protocol/service/mod.ts";
 import { decodeText } from "../protocol/bytes.ts";
@@ -112,7 +113,7 @@ export class DataChannel {
    * @param what What was sent, for errors.
    * @param signal Ends the wait.
    * @returns The acknowledgement.
-   * @throws {PilotError} `denied` when the other side could not store it, and as {@linkcode answer}.
+   * @throws {PilotError} As {@linkcode refusedBecause} when the other side did not store it, and as {@linkcode answer}.
    */
   async acknowledged(what: string, signal: AbortSignal): Promise<string> {
     const answer = await this.answer(what, signal);
@@ -120,10 +121,7 @@ export class DataChannel {
       throw this.#broken("an answer of the wrong type");
     }
     if (parseAnswer(answer.text).ok) return answer.text;
-    throw new PilotError(
-      "denied",
-      `${what}: ${this.#peer} answered: ${answer.text}`,
-    );
+    throw refusedBecause(`${what}: ${this.#peer} answered: ${answer.text}`, answer.text);
   }
 
   #understand({ type, payload }: DataFrame): DataAnswerFrame {
@@ -141,4 +139,20 @@ export class DataChannel {
   #broken(what: string): PilotError {
     return new PilotError("protocol_error", `From ${this.#peer}: ${what}`);
   }
+}
+
+/**
+ * The error for something that the other side did not store.
+ *
+ * @param message What happened, with the text of the other side.
+ * @param text The text of the other side.
+ * @returns `limit_exceeded` when it says that there is no room, else `denied`.
+ */
+export function refusedBecause(message: string, text: string): PilotError {
+  if (refusalCode(text) !== "limit_exceeded") return new PilotError("denied", message);
+  return new PilotError("limit_exceeded", message, {
+    hint:
+      "It was not stored. Room is made by the other side alone, which removes messages (pilotctl inbox) or files " +
+      "(pilotctl received); send it again then.",
+  });
 }

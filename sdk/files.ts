@@ -23,7 +23,7 @@ import {
   TRANSFER_ID_BYTES,
 } from "../protocol/service/mod.ts";
 import { type WaitOptions, withDeadline } from "./abort.ts";
-import { DataChannel } from "./data_channel.ts";
+import { DataChannel, refusedBecause } from "./data_channel.ts";
 import { type FileSource, readPieces } from "./file_source.ts";
 import { type Dialler, peerName, using } from "./messages.ts";
 import type { Target } from "./target.ts";
@@ -89,7 +89,7 @@ interface Transfer {
  * @param options Progress, signal, limit.
  * @returns The receipt.
  * @throws {PilotError} As {@linkcode Dialler.dial}; `denied` when the other side refused, `limit_exceeded` when it
- * takes no stream and the file is above 16 MiB, `io_error` when the file cannot be read, `timeout`, `aborted`.
+ * has no room for more of this sender, or takes no stream and the file is above 16 MiB, `io_error` when the file cannot be read, `timeout`, `aborted`.
  */
 export async function sendFile(
   driver: Dialler,
@@ -294,10 +294,7 @@ async function hash(
 }
 
 function refused({ name }: FileSource, text: string): PilotError {
-  return new PilotError(
-    "denied",
-    `The other side did not take "${name}": ${text}`,
-  );
+  return refusedBecause(`The other side did not take "${name}": ${text}`, text);
 }
 
 function unexpected(what: string, got: string): PilotError {

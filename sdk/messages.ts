@@ -52,8 +52,8 @@ export interface Dialler {
  * @param data Text or bytes, at most 16 MiB.
  * @param options Type, signal; `timeoutMs` default 60 000.
  * @returns The receipt.
- * @throws {PilotError} As {@linkcode Dialler.dial}; `limit_exceeded` above 16 MiB, `invalid_argument` for JSON that is
- * none, `denied` when the other side could not store it, `connection_closed`, `timeout`.
+ * @throws {PilotError} As {@linkcode Dialler.dial}; `limit_exceeded` above 16 MiB and when the other side has no room
+ * for more of this sender, `invalid_argument` for JSON that is none, `denied` when it could not store the message, `connection_closed`, `timeout`.
  */
 export async function sendMessage(
   driver: Dialler,

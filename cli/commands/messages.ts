@@ -108,7 +108,10 @@ async function inbox(call: Invocation): Promise<Outcome> {
     if (id !== undefined) {
       throw usageError(`Unexpected argument: ${id}`, "One message: pilotctl inbox remove ID");
     }
-    const cleared = await clearMailbox(dir, "messages", timeOption(call, "before"));
+    const cleared = await clearMailbox(dir, "messages", {
+      beforeMs: timeOption(call, "before"),
+      from: await fromOption(call),
+    });
     return { data: { cleared }, text: `Removed ${counted(cleared, "message")}` };
   }
   if (verb === "read" || verb === "remove") {
@@ -192,7 +195,7 @@ async function received(call: Invocation): Promise<Outcome> {
   const dir = join((await call.settings()).home, "received");
   const verb = call.args[0];
   if (verb === "clear" || (verb === undefined && call.options.flag("clear"))) {
-    const cleared = await clearMailbox(dir, "files", timeOption(call, "before"));
+    const cleared = await clearMailbox(dir, "files", { beforeMs: timeOption(call, "before") });
     return { data: { cleared }, text: `Removed ${counted(cleared, "file")}` };
   }
   if (verb !== undefined && verb !== "list") {
@@ -260,7 +263,10 @@ export const messagesGroup: CommandGroup = {
         { flags: "--latest", description: "Only the newest message" },
         { flags: "--from <target>", description: "Only from this node" },
         { flags: "--since <time>", description: "Only newer than 10m, 2h or an RFC 3339 time" },
-        { flags: "--clear", description: "Remove all messages (same as: inbox clear)" },
+        {
+          flags: "--clear",
+          description: "Remove all messages (same as: inbox clear), with --from those of one node",
+        },
         { flags: "--before <time>", description: "With clear: only those older than this" },
       ],
       examples: [
@@ -268,6 +274,7 @@ export const messagesGroup: CommandGroup = {
         "inbox --from alice --since 10m",
         "inbox read TEXT-20261121",
         "inbox clear --before 24h",
+        "inbox clear --from alice",
       ],
       returns:
         "messages[{id, type, from, data, bytes, received_at}], total, shown, dir; read: the message; remove: removed; clear: cleared",

@@ -46,8 +46,9 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     beaconAddr: options.text("beacon-addr") ?? DEFAULT_BEACON_ADDR,
     store,
     newStore: options.flag("new-store") === true,
-    ...beaconOf(call),
-    adminToken: await adminTokenOf(call),
+    ...await beaconOf(call),
+    adminToken: await tokenOf(call, "admin-token-file") ??
+      (call.host.env("PILOT_ADMIN_TOKEN") || undefined),
     strict: options.flag("strict") !== false,
     tls: tlsOf(call),
     ...http,
@@ -60,25 +61,30 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
   return { data: {}, silent: true, exitCode };
 }
 
-/** From a file that nobody else can read, or the environment: a command line is seen by every user of the machine. */
-async function adminTokenOf({ host, options }: Invocation): Promise<string | undefined> {
-  const path = options.text("admin-token-file");
-  if (path === undefined) return host.env("PILOT_ADMIN_TOKEN") || undefined;
+/** From a file that nobody else can read: a command line is seen by every user of the machine. */
+async function tokenOf(
+  { options }: Invocation,
+  option: "admin-token-file" | "beacon-token-file",
+): Promise<string | undefined> {
+  const path = options.text(option);
+  if (path === undefined) return undefined;
   const { readPrivateFile } = await import("../../platform/files.ts");
   const token = (await readPrivateFile(path))?.trim();
-  if (token === undefined) throw usageError(`--admin-token-file ${path}: no such file`);
-  if (token === "") throw usageError(`--admin-token-file ${path}: the file is empty`);
+  if (token === undefined) throw usageError(`--${option} ${path}: no such file`);
+  if (token === "") throw usageError(`--${option} ${path}: the file is empty`);
   return token;
 }
 
 /** Only what was said. */
-function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"> {
+async function beaconOf(call: Invocation): Promise<Pick<RendezvousRoleOptions, "beacon">> {
+  const { options } = call;
   const peers = options.text("beacon-peers")?.split(",").map((text) => text.trim());
   const beacon = {
     peers: peers?.map(parseEndpointText),
     id: options.number("beacon-id"),
     registry: options.text("beacon-registry"),
     registryFingerprint: options.text("beacon-registry-fingerprint"),
+    token: await tokenOf(call, "beacon-token-file"),
     advertise: options.text("beacon-advertise"),
     relayBytesPerSecond: options.number("relay-rate"),
     probePort: options.number("beacon-probe-port"),
@@ -153,6 +159,11 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--beacon-registry-fingerprint <hex>",
       description: "SHA-256 of that registry's certificate; it is asked over TLS then",
       parse: parseFingerprint,
+    },
+    {
+      flags: "--beacon-token-file <file>",
+      description:
+        "Token of the cluster, in a file with mode 0600: only beacons that have it are listed and peers",
     },
     {
       flags: "--beacon-advertise <host:port>",

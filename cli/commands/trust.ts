@@ -21,6 +21,10 @@ async function handshake(call: Invocation): Promise<Outcome> {
   const target = call.arg(0, "target");
   const reply = await driver.handshake(target, call.args[1] ?? "", { signal });
   const node = reply.node_id;
+  if (reply.granted === true) {
+    const data = { ...reply, trusted: true };
+    return { data, text: `Node ${node} is trusted: it had asked, too` };
+  }
   if (reply.already_trusted === true || TRUSTED_STATES.includes(reply.status)) {
     const data = { ...reply, trusted: true };
     return { data, text: `Node ${node} is trusted already` };
@@ -119,7 +123,8 @@ export const trustGroup: CommandGroup = {
         parse: parseDuration,
       }],
       examples: ["handshake alice", 'handshake 5 "we share a project" --wait=30s'],
-      returns: "status (sent, already_trusted, trusted), node_id; with --wait: trusted, waited_ms",
+      returns:
+        "status (sent, already_trusted, trusted), node_id; granted (it had asked); with --wait: trusted, waited_ms",
       run: handshake,
     },
     {

@@ -14,16 +14,16 @@ import {
   INBOX_MAX_BYTES,
   INBOX_MAX_FILES,
   RECEIVED_MAX_BYTES,
+  RECEIVED_MAX_FILES,
 } from "../../platform/mailbox_limits.ts";
+import { checkPrivateDir } from "../../platform/private_dir.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { counted, formatBytes } from "../output.ts";
 import { printable } from "../text.ts";
 import { type Check, type CheckResult, fail, ok, skip, warn } from "./check.ts";
 
-const OTHERS_WRITE = 0o022;
 const OTHERS_ANY = 0o077;
-const STICKY = 0o1000;
 /** Part of a bound from which on it is worth a word. */
 const NEARLY_FULL = 0.8;
 /** Free space below which it is worth a word: a few received files. */
@@ -73,17 +73,31 @@ const home: Check = {
         "Give it to the user who runs the daemon (chown), or name another one with --home.",
       );
     }
+    const fault = await whyNotPrivate(path);
+    if (fault !== undefined) return fault;
     if (!hasModes || (found.mode & OTHERS_ANY) === 0) return ok(path);
-    const fix = `chmod 700 ${path}`;
-    const mode = `mode ${octal(found.mode)}`;
-    if ((found.mode & OTHERS_WRITE) === 0) {
-      return warn(`${path} may be listed by others (${mode})`, fix);
-    }
-    return (found.mode & STICKY) === 0
-      ? fail(`${path} may be written by others, who can replace the identity (${mode})`, fix)
-      : warn(`${path} is shared with others (${mode})`, "Use a directory of your own: --home");
+    return warn(
+      `${path} may be listed by others (mode ${octal(found.mode)})`,
+      `chmod 700 ${path}`,
+    );
   },
 };
+
+/** Why the daemon would not start here; undefined when it would. */
+async function whyNotPrivate(path: string): Promise<CheckResult | undefined> {
+  try {
+    const owner = await checkPrivateDir({ what: "Home directory", path });
+    await checkPrivateDir({ what: "Inbox", path: join(path, "inbox") }, owner);
+    await checkPrivateDir(
+      { what: "Directory of received files", path: join(path, "received") },
+      owner,
+    );
+    return undefined;
+  } catch (thrown) {
+    const { message, hint } = PilotError.from(thrown, "io_error");
+    return fail(message, hint ?? `Look at ${path}`);
+  }
+}
 
 const identity: Check = {
   id: "identity",
@@ -210,7 +224,7 @@ const mailbox: Check = {
   async run({ settings }): Promise<CheckResult> {
     const [inbox, received] = await Promise.all([
       sizeOf(join(settings.home, "inbox"), INBOX_MAX_FILES),
-      sizeOf(join(settings.home, "received"), INBOX_MAX_FILES),
+      sizeOf(join(settings.home, "received"), RECEIVED_MAX_FILES),
     ]);
     const more = received.isWhole ? "" : " or more";
     const detail =
@@ -218,9 +232,14 @@ const mailbox: Check = {
         formatBytes(inbox.bytes)
       }), ${received.files}${more} ` +
       `received files (${formatBytes(received.bytes)})`;
-    if (received.bytes > NEARLY_FULL * RECEIVED_MAX_BYTES) {
+    if (
+      received.bytes > NEARLY_FULL * RECEIVED_MAX_BYTES ||
+      received.files > NEARLY_FULL * RECEIVED_MAX_FILES
+    ) {
       return warn(
-        `${detail}; files are refused from ${formatBytes(RECEIVED_MAX_BYTES)} on`,
+        `${detail}; more are refused at ${RECEIVED_MAX_FILES} or ${
+          formatBytes(RECEIVED_MAX_BYTES)
+        }`,
         "Move them away, or: pilotctl received --clear",
       );
     }
@@ -228,7 +247,7 @@ const mailbox: Check = {
       inbox.bytes > NEARLY_FULL * INBOX_MAX_BYTES;
     if (!isFull) return ok(detail);
     return warn(
-      `${detail}; the oldest messages go at ${INBOX_MAX_FILES} or ${formatBytes(INBOX_MAX_BYTES)}`,
+      `${detail}; more are refused at ${INBOX_MAX_FILES} or ${formatBytes(INBOX_MAX_BYTES)}`,
       "Read and remove them: pilotctl inbox --clear",
     );
   },

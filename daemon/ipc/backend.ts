@@ -51,11 +51,14 @@ export interface NetworkBackend {
 
 /** Mutual consent (daemon.md §5). Node numbers are unsigned 32 bit. All may throw {@linkcode PilotError}. */
 export interface TrustBackend {
-  /** Starts a handshake; resolves when the request is on its way (or nothing needs to be done). */
+  /**
+   * Starts a handshake; resolves when the request is on its way. `granted`: the node had asked itself, so it is trusted
+   * now; `already_trusted`: nothing needed to be done.
+   */
   request(
     node: number,
     justification: string,
-  ): Promise<"sent" | "already_trusted">;
+  ): Promise<"sent" | "granted" | "already_trusted">;
   /** Consents to a pending request. `not_found` when there is none. */
   approve(node: number): Promise<void>;
   /** Declines a pending request. `not_found` when there is none. */

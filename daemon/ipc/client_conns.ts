@@ -177,7 +177,7 @@ export class ClientConns implements ClientConnOwner {
     this.#dials++;
     let conn;
     try {
-      conn = await network.dial(address, port, options);
+      conn = await network.dial(address, port, { ...options, program: this });
     } finally {
       this.#dials--;
     }

@@ -46,10 +46,8 @@ async function run(
     case "send": {
       const { node, justification } = request;
       const outcome = await trust.request(node, justification);
-      // Existing drivers know "sent"; a peer trusted already needs nothing more from them either.
-      return outcome === "sent"
-        ? { status: "sent", node_id: node }
-        : { status: "sent", node_id: node, already_trusted: true };
+      // Existing drivers know "sent"; a peer that is trusted needs nothing more from them either.
+      return { status: "sent", node_id: node, ...(outcome === "sent" ? {} : { [outcome]: true }) };
     }
     case "approve":
       await trust.approve(request.node);

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import type { DaemonOptions } from "../../platform/settings.ts";
 import type { Clock } from "../clock.ts";
+import { INBOX_DIR, RECEIVED_DIR } from "../home.ts";
 import type { Backend } from "../ipc/backend.ts";
 import { attachDataExchange } from "./data_exchange.ts";
 import { attachEcho } from "./echo.ts";
@@ -31,8 +32,8 @@ export async function attachServices(
   const services: Service[] = [];
   if (!options.noEcho) services.push(attachEcho(backend));
   if (!options.noDataExchange) {
-    const inboxDir = join(options.home, "inbox");
-    const receivedDir = join(options.home, "received");
+    const inboxDir = join(options.home, INBOX_DIR);
+    const receivedDir = join(options.home, RECEIVED_DIR);
     services.push(attachDataExchange(backend, { inboxDir, receivedDir }));
   }
   if (!options.noEventStream) services.push(attachEventStream(backend));

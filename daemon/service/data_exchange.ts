@@ -26,6 +26,7 @@ import type { Conn } from "../stream/conn.ts";
 import { type ByteAccount, ByteBudget } from "./byte_budget.ts";
 import { type ArrivedFile, FileTransfers } from "./file_transfers.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
+import { Refusal, Refusals } from "./refusal.ts";
 import { ReceivedFiles, type ReceivedFilesOptions } from "./received_files.ts";
 import { peerKey, type Service, type ServiceConn, ServicePort } from "./service.ts";
 import { StreamIo } from "./stream_io.ts";
@@ -44,7 +45,7 @@ const FRAME_FREE_BYTES = 64 * 1024;
 const IDLE_MS = 120_000;
 /** A peer that does not take its answers for this long is cut off, milliseconds (services-cli.md §11.1: step). */
 const ANSWER_MS = 60_000;
-/** Reason that an answer may carry, characters: paths and system texts are short. */
+/** Reason that an answer may carry, characters: some name what the peer sent. */
 const MAX_REASON = 200;
 
 /** Where received things go, and how much of them is kept. */
@@ -62,7 +63,13 @@ export interface DataExchangeOptions {
 }
 
 /** A fault after which the connection cannot go on. */
-class Fatal extends Error {}
+class Fatal extends Refusal {
+  constructor(message: string) {
+    super("protocol_error", message);
+  }
+}
+
+const BUSY = new Refusal("limit_exceeded", "receiver is busy, try again later");
 
 const log = getLogger([LOG_CATEGORY, "data-exchange"]);
 
@@ -71,6 +78,7 @@ interface Shared {
   readonly inbox: Inbox;
   readonly files: ReceivedFiles;
   readonly budget: ByteBudget;
+  readonly refusals: Refusals;
   readonly idleMs: number;
 }
 
@@ -95,6 +103,7 @@ class ExchangeConn implements ServiceConn {
     this.#transfers = new FileTransfers({
       files: shared.files,
       peer,
+      reason: (thrown) => this.#reason(thrown),
       onArrived: (file) => this.#arrived(file),
     });
     this.finished = this.#run();
@@ -136,7 +145,7 @@ class ExchangeConn implements ServiceConn {
   async #take(chunk: Uint8Array): Promise<boolean> {
     this.#reader.push(chunk);
     if (!this.#account.hold(this.#reader.bufferedBytes)) {
-      this.#answer(errText(0, "receiver is busy, try again later"));
+      this.#answer(errText(0, this.#reason(BUSY)));
       return true;
     }
     for (;;) {
@@ -149,8 +158,7 @@ class ExchangeConn implements ServiceConn {
       try {
         await this.#handle(frame);
       } catch (thrown) {
-        const error = PilotError.from(thrown, "io_error");
-        this.#answer(errText(frame.type, shorten(error.message)));
+        this.#answer(errText(frame.type, this.#reason(thrown)));
         if (thrown instanceof Fatal) return true;
       }
     }
@@ -176,7 +184,11 @@ class ExchangeConn implements ServiceConn {
 
   async #message(type: number, payload: Uint8Array): Promise<void> {
     const { inbox, backend } = this.#shared;
-    const message = { type: dataTypeName(type), from: this.#from, payload };
+    const message = {
+      type: dataTypeName(type),
+      from: this.#io.conn.remoteAddress,
+      payload,
+    };
     const { id } = await inbox.store(message);
     backend.emit("message.received", {
       type: message.type,
@@ -190,7 +202,11 @@ class ExchangeConn implements ServiceConn {
   async #file(payload: Uint8Array): Promise<void> {
     const file = decodeFile(payload);
     if (file instanceof DecodeError) throw new Fatal(file.message);
-    const stored = await this.#shared.files.save(file.name, file.data);
+    const stored = await this.#shared.files.save(
+      peerKey(this.#io.conn),
+      file.name,
+      file.data,
+    );
     const size = file.data.length;
     this.#arrived({ ...stored, filename: file.name, size });
     this.#answer(ackText(DataType.file, size));
@@ -204,9 +220,7 @@ class ExchangeConn implements ServiceConn {
     this.#answers.push(
       encodeDataFrame(
         DataType.fileStream,
-        encodeFileStream(
-          answer.kind === "abort" ? { ...answer, text: shorten(answer.text) } : answer,
-        ),
+        encodeFileStream(answer),
       ),
     );
   }
@@ -218,6 +232,11 @@ class ExchangeConn implements ServiceConn {
       path,
       from: this.#from,
     });
+  }
+
+  /** What the peer is told of an error. */
+  #reason(thrown: unknown): string {
+    return shorten(this.#shared.refusals.reason(thrown, this.#from));
   }
 
   #answer(text: string): void {
@@ -261,6 +280,7 @@ export function attachDataExchange(
       perPeer: FRAME_BYTES_PER_PEER,
       free: FRAME_FREE_BYTES,
     }),
+    refusals: new Refusals(),
     idleMs: options.idleMs ?? IDLE_MS,
   };
   const running = new Set<Promise<void>>();

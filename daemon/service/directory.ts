@@ -4,73 +4,88 @@
  * @module
  */
 
+import { readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { errorCode } from "../../platform/files.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
 /** A file that was found. */
-export interface StoredFile {
-  /** Name within the directory. */
-  readonly name: string;
+export interface FoundFile {
   /** Its bytes. */
   readonly size: number;
   /** Last change, milliseconds since 1970. */
   readonly changedAt: number;
-  /** Removes it; not there any more is as good. */
-  remove(): Promise<void>;
 }
 
 /** A temporary file this old was left by a crash, milliseconds. */
 const ABANDONED_MS = 60 * 60 * 1000;
 
 /**
- * Lists the plain files of a directory, oldest first. Temporary files left by a crash are removed on the way.
+ * Names of the plain files of a directory, without hidden ones. Temporary files left by a crash are removed on the way.
  *
  * @param dir The directory; one that does not exist is empty.
- * @returns Its files, without hidden ones.
+ * @returns The names, in no order.
  * @throws {PilotError} `io_error`.
  */
-export async function listFiles(dir: string): Promise<StoredFile[]> {
-  const files: StoredFile[] = [];
+export async function namesIn(dir: string): Promise<string[]> {
+  const names: string[] = [];
   try {
-    for await (const { name, isFile } of Deno.readDir(dir)) {
-      if (!isFile) continue;
-      const path = join(dir, name);
-      const info = await statOf(path);
-      if (info === undefined) continue;
-      const changedAt = info.mtime?.getTime() ?? 0;
-      if (name.startsWith(".")) {
-        const age = Date.now() - changedAt;
-        if (name.endsWith(".tmp") && age > ABANDONED_MS) await removeFile(path);
-        continue;
-      }
-      files.push({
-        name,
-        size: info.size,
-        changedAt,
-        remove: () => removeFile(path),
-      });
+    for (const entry of await readdir(dir, { withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const { name } = entry;
+      if (!name.startsWith(".")) names.push(name);
+      else if (name.endsWith(".tmp")) await removeIfAbandoned(join(dir, name));
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (errorCode(error) === "ENOENT") return [];
     throw PilotError.from(error, "io_error", `Cannot look through ${dir}`);
   }
-  return files.sort((a, b) => a.changedAt - b.changedAt || (a.name < b.name ? -1 : 1));
+  return names;
 }
 
-async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
+/**
+ * Looks at one file.
+ *
+ * @param path The file.
+ * @returns Size and age, or undefined when it is gone.
+ * @throws {PilotError} `io_error`.
+ */
+export async function findFile(path: string): Promise<FoundFile | undefined> {
   try {
-    return await Deno.lstat(path);
+    const { size, mtime } = await Deno.lstat(path);
+    return { size, changedAt: mtime?.getTime() ?? 0 };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined; // removed meanwhile
-    throw error;
+    throw PilotError.from(error, "io_error", `Cannot look at ${path}`);
   }
 }
 
-async function removeFile(path: string): Promise<void> {
+/**
+ * Removes a file; not there any more is as good.
+ *
+ * @param path The file.
+ * @throws {PilotError} `io_error`.
+ */
+export async function removeFile(path: string): Promise<void> {
   try {
-    await Deno.remove(path);
+    await rm(path, { force: true });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return; // removed meanwhile
     throw PilotError.from(error, "io_error", `Cannot remove ${path}`);
   }
+}
+
+/**
+ * Space that is left on a disk.
+ *
+ * @param dir A directory on it.
+ * @returns Bytes that this user may still write.
+ */
+export async function freeBytesOf(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize;
+}
+
+async function removeIfAbandoned(path: string): Promise<void> {
+  const found = await findFile(path);
+  if (found !== undefined && Date.now() - found.changedAt > ABANDONED_MS) await removeFile(path);
 }

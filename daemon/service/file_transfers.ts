@@ -5,12 +5,12 @@
  * @module
  */
 
-import { PilotError } from "../../protocol/errors.ts";
 import { ackText, DataType, errText } from "../../protocol/service/data_exchange.ts";
 import type { FileStreamMessage } from "../../protocol/service/file_stream.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { TRANSFER_ID_BYTES } from "../../protocol/service/file_stream.ts";
 import type { PartialFile } from "./partial_file.ts";
+import { Refusal } from "./refusal.ts";
 import type { ReceivedFile, ReceivedFiles } from "./received_files.ts";
 
 /** Files on their way on one connection (services-cli.md §11.1). */
@@ -28,8 +28,10 @@ export interface ArrivedFile extends ReceivedFile {
 export interface FileTransfersOptions {
   /** The directory. */
   files: ReceivedFiles;
-  /** Key of the sender. */
+  /** Number of the sender's node. */
   peer: number;
+  /** What the sender is told of an error. */
+  reason(thrown: unknown): string;
   /** A file is complete and in its place. */
   onArrived(file: ArrivedFile): void;
 }
@@ -83,9 +85,8 @@ export class FileTransfers {
           return undefined; // answers, which only a receiver sends
       }
     } catch (thrown) {
-      const error = PilotError.from(thrown, "io_error");
       await this.#drop(id);
-      return { kind: "abort", transferId, text: error.message };
+      return { kind: "abort", transferId, text: this.#options.reason(thrown) };
     }
   }
 
@@ -101,10 +102,10 @@ export class FileTransfers {
     const { transferId, size, sha256, name } = message;
     await this.#drop(id);
     if (!equalBytes(transferId, sha256.subarray(0, TRANSFER_ID_BYTES))) {
-      throw new PilotError("protocol_error", "transfer id and hash differ");
+      throw new Refusal("protocol_error", "transfer id and hash differ");
     }
     if (this.#transfers.size >= MAX_TRANSFERS_PER_CONN) {
-      throw new PilotError(
+      throw new Refusal(
         "limit_exceeded",
         `more than ${MAX_TRANSFERS_PER_CONN} files at once`,
       );
@@ -127,7 +128,7 @@ export class FileTransfers {
     const { name, size, file } = this.#find(id);
     this.#transfers.delete(id);
     try {
-      const stored = await this.#options.files.finish(file, name);
+      const stored = await this.#options.files.finish(file, this.#options.peer, name);
       this.#options.onArrived({ ...stored, filename: name, size });
       return {
         kind: "complete",
@@ -136,12 +137,11 @@ export class FileTransfers {
         text: ackText(DataType.file, size),
       };
     } catch (thrown) {
-      const { message } = PilotError.from(thrown, "io_error");
       return {
         kind: "complete",
         transferId,
         ok: false,
-        text: errText(DataType.file, message),
+        text: errText(DataType.file, this.#options.reason(thrown)),
       };
     } finally {
       await file.close();
@@ -151,7 +151,7 @@ export class FileTransfers {
   #find(id: string): Transfer {
     const transfer = this.#transfers.get(id);
     if (transfer === undefined) {
-      throw new PilotError("not_found", "unknown transfer");
+      throw new Refusal("not_found", "unknown transfer");
     }
     return transfer;
   }

@@ -4,16 +4,27 @@
  * @module
  */
 
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { ensurePrivateDir, writeFileAtomic } from "../../platform/files.ts";
-import { INBOX_MAX_BYTES, INBOX_MAX_FILES } from "../../platform/mailbox_limits.ts";
+import { ensurePrivateDir, errorCode, writeFileAtomic } from "../../platform/files.ts";
+import {
+  INBOX_MAX_BYTES,
+  INBOX_MAX_BYTES_PER_SENDER,
+  INBOX_MAX_FILES,
+  INBOX_MAX_FILES_PER_SENDER,
+  MESSAGE_DISK_RESERVE_BYTES,
+} from "../../platform/mailbox_limits.ts";
+import { type Address, formatAddress, parseAddress } from "../../protocol/address.ts";
 import { encodeJson } from "../../protocol/bytes.ts";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
-import { listFiles, type StoredFile } from "./directory.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { freeBytesOf, namesIn } from "./directory.ts";
+import { noSpace } from "./refusal.ts";
+import { type Counted, type QuotaLimits, SenderQuota } from "./sender_quota.ts";
 import { NameStamp } from "./stored_name.ts";
 
-/** Part that is left after the oldest were removed, so that not every message causes a sweep. */
-const KEPT_SHARE = 0.9;
+/** Read of a message to see who sent it, bytes: the sender stands before the content. */
+const HEAD_BYTES = 512;
 /** Messages from this size on are written one after the other: their JSON takes several times their size in memory. */
 const LARGE_MESSAGE_BYTES = 1024 * 1024;
 
@@ -21,8 +32,8 @@ const LARGE_MESSAGE_BYTES = 1024 * 1024;
 export interface InboxMessage {
   /** `TEXT`, `BINARY` or `JSON`. */
   type: string;
-  /** Address of the sender, without port. */
-  from: string;
+  /** The sender. */
+  from: Address;
   /** Its content. */
   payload: Uint8Array;
 }
@@ -51,38 +62,49 @@ export interface InboxRecord {
 export interface InboxOptions {
   /** Directory; made when the first message arrives. */
   dir: string;
-  /** Messages kept; default 10 000. */
-  maxFiles?: number;
-  /** Bytes kept; default 256 MiB. */
-  maxBytes?: number;
+  /** Bounds; default those of `platform/mailbox_limits.ts`. */
+  limits?: Partial<QuotaLimits>;
   /** The clock. */
   now?: () => Date;
+  /** Free bytes of the disk a directory is on; default asks the system. */
+  freeBytes?: (dir: string) => Promise<number>;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Stores messages and forgets the oldest when there are too many. */
+/**
+ * Stores messages. Whoever reads them removes them: the daemon erases none, because it cannot know which were read.
+ * When a sender's share or the whole is used up, new ones are refused.
+ */
 export class Inbox {
   readonly #dir: string;
-  readonly #maxFiles: number;
-  readonly #maxBytes: number;
   readonly #now: () => Date;
   readonly #stamp: NameStamp;
-  /** What is there, as far as we know: others remove files as well. Undefined before the first look. */
-  #known: { files: number; bytes: number } | undefined;
+  readonly #quota: SenderQuota;
+  readonly #freeBytes: (dir: string) => Promise<number>;
   #large: Promise<unknown> = Promise.resolve();
-  #pruning: Promise<void> | undefined;
 
   /**
    * @param options Where and how much.
    */
   constructor(options: InboxOptions) {
-    this.#dir = options.dir;
-    this.#maxFiles = options.maxFiles ?? INBOX_MAX_FILES;
-    this.#maxBytes = options.maxBytes ?? INBOX_MAX_BYTES;
+    const dir = this.#dir = options.dir;
     this.#now = options.now ?? (() => new Date());
+    this.#freeBytes = options.freeBytes ?? freeBytesOf;
     const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
     this.#stamp = new NameStamp(this.#now, start);
+    this.#quota = new SenderQuota({
+      noun: "messages",
+      limits: {
+        maxFiles: INBOX_MAX_FILES,
+        maxFilesPerSender: INBOX_MAX_FILES_PER_SENDER,
+        maxBytes: INBOX_MAX_BYTES,
+        maxBytesPerSender: INBOX_MAX_BYTES_PER_SENDER,
+        ...options.limits,
+      },
+      list: async () => (await namesIn(dir)).filter((name) => name.endsWith(".json")),
+      look: (name) => senderOf(join(dir, name)),
+    });
   }
 
   /**
@@ -90,7 +112,7 @@ export class Inbox {
    *
    * @param message The message.
    * @returns The record that was written.
-   * @throws {PilotError} `io_error`.
+   * @throws {PilotError} `limit_exceeded` when there is no room, else `io_error`.
    */
   store(message: InboxMessage): Promise<InboxRecord> {
     if (message.payload.length < LARGE_MESSAGE_BYTES) {
@@ -105,12 +127,17 @@ export class Inbox {
     const record = this.#record(message);
     const json = encodeJson(record);
     await ensurePrivateDir(this.#dir);
-    await writeFileAtomic(join(this.#dir, `${record.id}.json`), json);
-    if (this.#known !== undefined) {
-      this.#known.files++;
-      this.#known.bytes += json.length;
+    const room = await this.#quota.take(message.from.node, json.length);
+    try {
+      if (await this.#freeBytes(this.#dir) - json.length < MESSAGE_DISK_RESERVE_BYTES) {
+        throw noSpace();
+      }
+      const name = `${record.id}.json`;
+      await writeFileAtomic(join(this.#dir, name), json);
+      room.stored(name);
+    } finally {
+      room.release();
     }
-    await this.#prune();
     return record;
   }
 
@@ -119,7 +146,7 @@ export class Inbox {
     return {
       id: `${type}-${this.#stamp.next()}`,
       type,
-      from,
+      from: formatAddress(from),
       ...(text === undefined
         ? { data_encoding: "base64", data_b64: encodeBase64(payload) }
         : { data_encoding: "utf8", data: text }),
@@ -127,37 +154,32 @@ export class Inbox {
       received_at: this.#now().toISOString(),
     };
   }
+}
 
-  /** Removes the oldest messages when there are too many. One sweep at a time. */
-  async #prune(): Promise<void> {
-    const known = this.#known;
-    if (
-      known !== undefined && known.files <= this.#maxFiles &&
-      known.bytes <= this.#maxBytes
-    ) return;
-    this.#pruning ??= this.#sweep().finally(() => this.#pruning = undefined);
-    await this.#pruning;
-  }
-
-  async #sweep(): Promise<void> {
-    const files = (await listFiles(this.#dir)).filter(({ name }) => name.endsWith(".json"));
-    const known = { files: files.length, bytes: sum(files) };
-    this.#known = known;
-    if (known.files <= this.#maxFiles && known.bytes <= this.#maxBytes) return;
-    for (const file of files) {
-      if (
-        known.files <= this.#maxFiles * KEPT_SHARE &&
-        known.bytes <= this.#maxBytes * KEPT_SHARE
-      ) break;
-      await file.remove();
-      known.files--;
-      known.bytes -= file.size;
-    }
+/** Who sent a stored message: `"from"` in its first bytes, where records of ours have it before the content. */
+async function senderOf(path: string): Promise<Counted | undefined> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r");
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const head = new TextDecoder().decode(buffer.subarray(0, bytesRead));
+    const from = /"from":\s*"([0-9A-Fa-f:.]{1,40})"/.exec(head)?.[1];
+    return { sender: from === undefined ? undefined : nodeOf(from), size };
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined; // removed meanwhile
+    throw PilotError.from(error, "io_error", `Cannot read ${path}`);
+  } finally {
+    await file?.close();
   }
 }
 
-function sum(files: readonly StoredFile[]): number {
-  return files.reduce((bytes, { size }) => bytes + size, 0);
+function nodeOf(text: string): number | undefined {
+  try {
+    return parseAddress(text).node;
+  } catch {
+    return undefined; // written by another program
+  }
 }
 
 function asText(payload: Uint8Array): string | undefined {

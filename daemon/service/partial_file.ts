@@ -7,8 +7,10 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { dirname } from "node:path";
+import { syncDirectory } from "../../platform/files.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import { Refusal } from "./refusal.ts";
 
 /** Mode of received files. */
 const FILE_MODE = 0o600;
@@ -17,7 +19,7 @@ const REHASH_BYTES = 256 * 1024;
 
 /** Which file it is. */
 export interface PartialFileKey {
-  /** Key of the sender: one peer must not go on with, or learn about, another's file. */
+  /** Number of the sender's node: one peer must not go on with, or learn about, another's file. */
   readonly peer: number;
   /** Transfer id in hex. */
   readonly transferId: string;
@@ -27,11 +29,22 @@ export interface PartialFileKey {
   readonly sha256: Uint8Array;
 }
 
+/** What became of the file when it was let go. */
+export type PartialEnd =
+  /** It was never opened: what an earlier attempt left is as it was. */
+  | { readonly kind: "untouched" }
+  /** It stays for the next attempt, with so many bytes. */
+  | { readonly kind: "left"; readonly bytes: number }
+  /** It is removed. */
+  | { readonly kind: "removed" }
+  /** It is complete and at this path. */
+  | { readonly kind: "placed"; readonly path: string };
+
 /** A file on its way. All methods may be called while others run; they take turns. */
 export class PartialFile {
   readonly #path: string;
   readonly #key: PartialFileKey;
-  readonly #onClosed: () => void;
+  readonly #onClosed: (end: PartialEnd) => void;
   #file: Deno.FsFile | undefined;
   #hash: Hash = createHash("sha256");
   #offset = 0;
@@ -43,7 +56,7 @@ export class PartialFile {
    * @param key Which file it is.
    * @param onClosed Told once when it is finished, given up or cut off.
    */
-  constructor(path: string, key: PartialFileKey, onClosed: () => void) {
+  constructor(path: string, key: PartialFileKey, onClosed: (end: PartialEnd) => void) {
     this.#path = path;
     this.#key = key;
     this.#onClosed = onClosed;
@@ -90,13 +103,13 @@ export class PartialFile {
   write(offset: number, data: Uint8Array): Promise<void> {
     return this.#exclusive(async (file) => {
       if (offset > this.#offset) {
-        throw new PilotError(
+        throw new Refusal(
           "protocol_error",
           `gap: chunk at ${offset}, expected ${this.#offset}`,
         );
       }
       if (offset + data.length > this.#key.size) {
-        throw new PilotError(
+        throw new Refusal(
           "protocol_error",
           `chunk beyond the end of the file of ${this.#key.size} bytes`,
         );
@@ -126,20 +139,20 @@ export class PartialFile {
   finish(target: string): Promise<void> {
     return this.#exclusive(async (file) => {
       if (this.#offset !== this.#key.size) {
-        throw new PilotError(
+        throw new Refusal(
           "protocol_error",
           `incomplete: ${this.#offset} of ${this.#key.size} bytes`,
         );
       }
       if (!equalBytes(this.#hash.digest(), this.#key.sha256)) {
-        this.#release();
+        this.#release({ kind: "removed" });
         await Deno.remove(this.#path);
-        throw new PilotError("protocol_error", "SHA-256 does not match");
+        throw new Refusal("protocol_error", "SHA-256 does not match");
       }
       await file.sync();
       await Deno.rename(this.#path, target);
-      this.#release();
-      await syncDir(dirname(target));
+      this.#release({ kind: "placed", path: target });
+      await syncDirectory(dirname(target));
     });
   }
 
@@ -154,18 +167,21 @@ export class PartialFile {
     await this.#turn;
   }
 
-  #release(): void {
+  #release(end?: PartialEnd): void {
     if (this.#closed) return;
     this.#closed = true;
+    const left: PartialEnd = this.#file === undefined
+      ? { kind: "untouched" }
+      : { kind: "left", bytes: this.#offset };
     this.#file?.close();
     this.#file = undefined;
-    this.#onClosed();
+    this.#onClosed(end ?? left);
   }
 
   #exclusive(run: (file: Deno.FsFile) => Promise<void>): Promise<void> {
     const turn = this.#turn.then(async () => {
       if (this.#closed) {
-        throw new PilotError(
+        throw new Refusal(
           "invalid_state",
           "the transfer was started anew on another connection",
         );
@@ -177,14 +193,5 @@ export class PartialFile {
     return turn.catch((error) => {
       throw PilotError.from(error, "io_error");
     });
-  }
-}
-
-async function syncDir(path: string): Promise<void> {
-  using dir = await Deno.open(path);
-  try {
-    await dir.sync();
-  } catch {
-    // Some file systems refuse to flush directories; the rename itself was atomic.
   }
 }

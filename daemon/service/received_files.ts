@@ -5,26 +5,37 @@
  * @module
  */
 
-import { statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ensurePrivateDir, writeFileAtomic } from "../../platform/files.ts";
-import { DISK_RESERVE_BYTES, RECEIVED_MAX_BYTES } from "../../platform/mailbox_limits.ts";
-import { PilotError } from "../../protocol/errors.ts";
-import { listFiles } from "./directory.ts";
+import {
+  DISK_RESERVE_BYTES,
+  RECEIVED_MAX_BYTES,
+  RECEIVED_MAX_BYTES_PER_SENDER,
+  RECEIVED_MAX_FILES,
+  RECEIVED_MAX_FILES_PER_SENDER,
+} from "../../platform/mailbox_limits.ts";
+import { findFile, freeBytesOf, namesIn, removeFile } from "./directory.ts";
 import { PartialFile, type PartialFileKey } from "./partial_file.ts";
-import { NameStamp, sanitizeFileName, stampFileName } from "./stored_name.ts";
+import { noSpace } from "./refusal.ts";
+import { type Counted, type QuotaLimits, type Room, SenderQuota } from "./sender_quota.ts";
+import { NameStamp, sanitizeFileName, senderOfFileName, stampFileName } from "./stored_name.ts";
 
 /** An unfinished file nobody went on with for this long is removed, milliseconds. */
 const PARTIAL_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 /** Directory of unfinished files, within that of the finished ones so that a rename finishes them. */
 const PARTIAL_DIR = ".partial";
 
+/** Hex digits of the sender in the name of an unfinished file: those of an address's key, of which the node is the end. */
+const PARTIAL_SENDER_DIGITS = 12;
+/** Those of them that are the node's number. */
+const NODE_DIGITS = 8;
+
 /** Where and how much. */
 export interface ReceivedFilesOptions {
   /** Directory; made when the first file arrives. */
   dir: string;
-  /** Bytes kept; default 2 GiB. */
-  maxBytes?: number;
+  /** Bounds; default those of `platform/mailbox_limits.ts`. */
+  limits?: Partial<QuotaLimits>;
   /** The clock. */
   now?: () => Date;
   /** Free bytes of the disk a directory is on; default asks the system. */
@@ -39,18 +50,16 @@ export interface ReceivedFile {
   readonly path: string;
 }
 
-/** Stores received files. */
+/** Stores received files. Whoever uses them removes them: the daemon erases none that is complete. */
 export class ReceivedFiles {
   readonly #dir: string;
   readonly #partialDir: string;
-  readonly #maxBytes: number;
   readonly #stamp: NameStamp;
   readonly #freeBytes: (dir: string) => Promise<number>;
+  readonly #quota: SenderQuota;
   /** Unfinished files that are open, by name. */
   readonly #open = new Map<string, PartialFile>();
-  /** Bytes of finished and unfinished files, as far as we know: others remove files as well. */
-  #used: number | undefined;
-  /** Bytes promised to files on their way. */
+  /** Bytes that files on their way will still take. */
   #promised = 0;
 
   /**
@@ -59,30 +68,45 @@ export class ReceivedFiles {
   constructor(options: ReceivedFilesOptions) {
     this.#dir = options.dir;
     this.#partialDir = join(options.dir, PARTIAL_DIR);
-    this.#maxBytes = options.maxBytes ?? RECEIVED_MAX_BYTES;
     this.#freeBytes = options.freeBytes ?? freeBytesOf;
     const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
     this.#stamp = new NameStamp(options.now ?? (() => new Date()), start);
+    this.#quota = new SenderQuota({
+      noun: "files",
+      limits: {
+        maxFiles: RECEIVED_MAX_FILES,
+        maxFilesPerSender: RECEIVED_MAX_FILES_PER_SENDER,
+        maxBytes: RECEIVED_MAX_BYTES,
+        maxBytesPerSender: RECEIVED_MAX_BYTES_PER_SENDER,
+        ...options.limits,
+      },
+      list: () => this.#list(),
+      look: (name) => this.#look(name),
+    });
   }
 
   /**
    * Stores a whole file; when it returns, the file survives a crash.
    *
+   * @param sender Number of the node that sends it.
    * @param name What the sender calls it.
    * @param data Its content.
    * @returns Where it is.
    * @throws {PilotError} `limit_exceeded` when there is no room, else `io_error`.
    */
-  async save(name: string, data: Uint8Array): Promise<ReceivedFile> {
+  async save(sender: number, name: string, data: Uint8Array): Promise<ReceivedFile> {
     await ensurePrivateDir(this.#dir);
-    await this.#promise(data.length);
+    const room = await this.#quota.take(sender, data.length);
+    const release = this.#promise(data.length);
     try {
-      const file = this.#place(name);
+      await this.#checkDisk();
+      const file = this.#place(name, sender);
       await writeFileAtomic(file.path, data);
-      this.#used = (this.#used ?? 0) + data.length;
+      room.stored(file.name);
       return file;
     } finally {
-      this.#promised -= data.length;
+      release();
+      room.release();
     }
   }
 
@@ -97,22 +121,29 @@ export class ReceivedFiles {
   async openPartial(key: PartialFileKey): Promise<PartialFile> {
     await ensurePrivateDir(this.#dir);
     await ensurePrivateDir(this.#partialDir);
-    const id = `${key.transferId}-${key.peer.toString(16).padStart(12, "0")}`;
+    const sender = key.peer;
+    const id = `${key.transferId}-${sender.toString(16).padStart(PARTIAL_SENDER_DIGITS, "0")}`;
+    const name = join(PARTIAL_DIR, id);
     await this.#open.get(id)?.close();
-    let promised = false;
-    let closed = false;
-    const file = new PartialFile(join(this.#partialDir, id), key, () => {
-      closed = true;
+    // While it is open it counts with its whole size.
+    const before = this.#quota.remove(name);
+    const release = this.#promise(key.size);
+    let room: Room | undefined;
+    let isClosed = false;
+    const file = new PartialFile(join(this.#partialDir, id), key, (end) => {
+      isClosed = true;
       if (this.#open.get(id) === file) this.#open.delete(id);
-      if (promised) this.#promised -= key.size;
-      this.#used = undefined; // counted anew when next asked: the rest of a broken transfer stays
+      release();
+      if (end.kind === "placed") room?.stored(basename(end.path));
+      room?.release();
+      if (end.kind === "left") this.#quota.add(name, { sender, size: end.bytes });
+      else if (end.kind === "untouched" && before !== undefined) this.#quota.add(name, before);
     });
     this.#open.set(id, file);
-    this.#used = undefined; // an earlier attempt must not count beside the promise
     try {
-      await this.#promise(key.size);
-      if (closed) this.#promised -= key.size;
-      else promised = true;
+      room = await this.#quota.take(sender, key.size);
+      if (isClosed) room.release();
+      await this.#checkDisk();
       await file.open();
     } catch (error) {
       await file.close();
@@ -125,63 +156,58 @@ export class ReceivedFiles {
    * Puts a finished file in its place.
    *
    * @param partial All bytes have arrived.
+   * @param sender Number of the node that sent it.
    * @param name What the sender calls it.
    * @returns Where it is.
    * @throws {PilotError} `protocol_error` when content and hash differ (the file is removed), else `io_error`.
    */
-  async finish(partial: PartialFile, name: string): Promise<ReceivedFile> {
-    const file = this.#place(name);
+  async finish(partial: PartialFile, sender: number, name: string): Promise<ReceivedFile> {
+    const file = this.#place(name, sender);
     await partial.finish(file.path);
     return file;
   }
 
-  #place(name: string): ReceivedFile {
-    const stored = stampFileName(sanitizeFileName(name), this.#stamp.next());
+  #place(name: string, sender: number): ReceivedFile {
+    const stored = stampFileName(sanitizeFileName(name), this.#stamp.next(), sender);
     return { name: stored, path: join(this.#dir, stored) };
   }
 
-  /** Promises room; the caller takes it back. */
-  async #promise(bytes: number): Promise<void> {
-    this.#promised += bytes;
-    try {
-      if (!this.#fits()) await this.#count();
-      if (!this.#fits()) {
-        throw new PilotError(
-          "limit_exceeded",
-          `quota of ${this.#maxBytes} bytes for received files exceeded`,
-          { hint: "Remove files that are not needed: pilotctl received --clear" },
-        );
-      }
-      const free = await this.#freeBytes(this.#dir);
-      if (free - this.#promised < DISK_RESERVE_BYTES) {
-        throw new PilotError("limit_exceeded", "no space left on the disk");
-      }
-    } catch (error) {
-      this.#promised -= bytes;
-      throw error;
-    }
+  /** Counts bytes that will be written; the returned function takes them back, once. */
+  #promise(bytes: number): () => void {
+    let held = bytes;
+    this.#promised += held;
+    return () => {
+      this.#promised -= held;
+      held = 0;
+    };
   }
 
-  #fits(): boolean {
-    return this.#used !== undefined &&
-      this.#used + this.#promised <= this.#maxBytes;
+  async #checkDisk(): Promise<void> {
+    const free = await this.#freeBytes(this.#dir);
+    if (free - this.#promised < DISK_RESERVE_BYTES) throw noSpace();
   }
 
-  /** Counts what is there, and removes unfinished files nobody went on with. */
-  async #count(): Promise<void> {
-    let used = 0;
-    for (const { size } of await listFiles(this.#dir)) used += size;
+  /** Names of what is there, open files left out; removes unfinished files nobody went on with. */
+  async #list(): Promise<string[]> {
+    const names = await namesIn(this.#dir);
     const old = Date.now() - PARTIAL_KEPT_MS;
-    for (const file of await listFiles(this.#partialDir)) {
-      if (this.#open.has(file.name)) continue; // promised already
-      if (file.changedAt < old) await file.remove();
-      else used += file.size;
+    for (const id of await namesIn(this.#partialDir)) {
+      if (this.#open.has(id)) continue;
+      const path = join(this.#partialDir, id);
+      const found = await findFile(path);
+      if (found === undefined || this.#open.has(id)) continue;
+      if (found.changedAt < old) await removeFile(path);
+      else names.push(join(PARTIAL_DIR, id));
     }
-    this.#used = used;
+    return names;
   }
-}
 
-async function freeBytesOf(dir: string): Promise<number> {
-  const { bavail, bsize } = await statfs(dir);
-  return bavail * bsize;
+  async #look(name: string): Promise<Counted | undefined> {
+    const found = await findFile(join(this.#dir, name));
+    if (found === undefined) return undefined;
+    if (dirname(name) !== PARTIAL_DIR) return { sender: senderOfFileName(name), size: found.size };
+    if (this.#open.has(basename(name))) return undefined; // counted with its whole size
+    const sender = parseInt(name.slice(-NODE_DIGITS), 16);
+    return { sender: Number.isNaN(sender) ? undefined : sender, size: found.size };
+  }
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { addressKey } from "../../protocol/address.ts";
 import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/conn.ts";
 
@@ -33,13 +32,14 @@ export interface ServicePortOptions<T extends ServiceConn> {
 }
 
 /**
- * Key of a connection's peer.
+ * Who a connection's peer is, for shares and bounds. The network in its address is what the peer says; its node is what
+ * the tunnel has proven.
  *
  * @param conn The connection.
- * @returns A number below 2^48.
+ * @returns The number of its node.
  */
 export function peerKey({ remoteAddress }: Conn): number {
-  return addressKey(remoteAddress.network, remoteAddress.node);
+  return remoteAddress.node;
 }
 
 /** Listens on a port and keeps the bounded set of a service's connections. */

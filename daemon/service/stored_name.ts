@@ -83,14 +83,29 @@ function keptExtension(name: string): string {
 }
 
 /**
- * Puts a stamp between stem and extension.
+ * Puts a stamp and the sender between stem and extension.
  *
  * @param name A sanitized name.
  * @param stamp From {@linkcode NameStamp}.
- * @returns For example `report-20261121-013400.123-000042.pdf`.
+ * @param sender Number of the node it came from.
+ * @returns For example `report-20261121-013400.123-000042-from-5.pdf`.
  */
-export function stampFileName(name: string, stamp: string): string {
+export function stampFileName(name: string, stamp: string, sender: number): string {
   const extension = keptExtension(name);
   const stem = name.slice(0, name.length - extension.length);
-  return `${stem}-${stamp}${extension}`;
+  return `${stem}-${stamp}-from-${sender}${extension}`;
+}
+
+// Ours is the last stamp: an extension has no second dot, so nothing in a sender's name can look like a later one.
+const STAMPED = /-\d{8}-\d{6}\.\d{3}-\d{6}-from-(\d{1,10})(?:\.[^.]*)?$/;
+
+/**
+ * Who sent a stored file.
+ *
+ * @param name From {@linkcode stampFileName}, or any other.
+ * @returns Number of the node, or undefined when the name does not tell.
+ */
+export function senderOfFileName(name: string): number | undefined {
+  const sender = STAMPED.exec(name)?.[1];
+  return sender === undefined ? undefined : Number(sender);
 }

@@ -68,6 +68,8 @@ export interface DialOptions {
   signal?: AbortSignal;
   /** Longest wait for the peer's answer, milliseconds. */
   timeoutMs?: number;
+  /** The local program that asks, any object: its share of the local ports is bounded. Absent for the daemon itself. */
+  program?: object;
 }
 
 /** Datagram as delivered to a client. `data` is the receiver's to keep. */

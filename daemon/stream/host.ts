@@ -17,9 +17,10 @@ import {
 import type { Clock } from "../clock.ts";
 import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
 import type { Conn, DialOptions } from "./conn.ts";
+import { abortedError, dialError, throwIfAborted } from "./dial_errors.ts";
 import type { Gate } from "./gate.ts";
 import { type ConnHost, HostConn } from "./host_conn.ts";
-import { PortTable } from "./ports.ts";
+import { PortTable, type TakenPort } from "./ports.ts";
 import { TimerQueue } from "./timer_queue.ts";
 import { withLimits } from "./with_limits.ts";
 
@@ -76,6 +77,8 @@ export class StreamHost implements ConnHost {
   readonly #byNode = new Map<number, Set<HostConn>>();
   readonly #perPort = new Map<number, number>();
   readonly #dials = new Map<HostConn, Waiting>();
+  /** Local ports of the connections that we opened. */
+  readonly #taken = new Map<HostConn, TakenPort>();
   readonly #packet: Packet = {
     flags: 0,
     protocol: PROTO_STREAM,
@@ -116,7 +119,7 @@ export class StreamHost implements ConnHost {
   /** Timers and tables that must be empty when every connection is gone; for tests. */
   get residue(): number {
     return this.#conns.size + this.#byNode.size + this.#perPort.size + this.#dials.size +
-      this.#timers.size + this.#ports.inUse;
+      this.#timers.size + this.#ports.inUse + this.#taken.size;
   }
 
   /** Listens on a port; `already_exists` when it is taken. */
@@ -146,7 +149,7 @@ export class StreamHost implements ConnHost {
    * `limit_exceeded`.
    */
   async dial(address: Address, port: number, options: DialOptions = {}): Promise<Conn> {
-    const { signal, timeoutMs = DIAL_TIMEOUT_MS } = options;
+    const { signal, timeoutMs = DIAL_TIMEOUT_MS, program } = options;
     throwIfAborted(signal);
     const startMs = this.now();
     if (address.node !== this.#deps.self()) {
@@ -165,15 +168,16 @@ export class StreamHost implements ConnHost {
     }
     const dialTimeoutMs = Math.max(1, timeoutMs - (this.now() - startMs));
     const stream = Stream.connect(this.#options(address.node, { dialTimeoutMs }), this.now());
-    const localPort = this.#ports.allocate(this.now());
+    const taken = this.#ports.allocate(address, port, this.now(), program);
     const conn = this.#add(
       { network: address.network, node: this.#deps.self() },
-      localPort,
+      taken.port,
       address,
       port,
       stream,
       true,
     );
+    this.#taken.set(conn, taken);
     return await new Promise<Conn>((resolve, reject) => {
       const onAbort = () => {
         this.#dials.delete(conn);
@@ -345,7 +349,8 @@ export class StreamHost implements ConnHost {
     if (ofNode.size === 0) this.#byNode.delete(conn.remoteAddress.node);
     this.#count--;
     this.#timers.delete(conn);
-    if (conn.isActive) this.#ports.release(conn.localPort, this.now());
+    this.#taken.get(conn)?.release(this.now());
+    this.#taken.delete(conn);
     const waiting = this.#dials.get(conn);
     this.#dials.delete(conn);
     waiting?.reject(dialError(conn));
@@ -470,33 +475,4 @@ function names(conn: HostConn): Record<string, unknown> {
     dst_port: conn.localPort,
     conn_id: conn.id,
   };
-}
-
-function dialError(conn: HostConn): PilotError {
-  const where = `${formatAddress(conn.remoteAddress)} port ${conn.remotePort}`;
-  const code = conn.error?.code ?? "connection_closed";
-  if (code === "connection_refused") {
-    return new PilotError(code, `Connection refused: nothing listens on ${where}`, {
-      hint: "Start a listener on that port, or choose another port.",
-      cause: conn.error,
-    });
-  }
-  if (code === "timeout") {
-    return new PilotError(code, `No answer from ${where}`, {
-      hint:
-        "The peer may be offline, unreachable, or not trust this node yet; see `pilotctl trust`.",
-      cause: conn.error,
-    });
-  }
-  return new PilotError(code, `Dial of ${where} failed: ${conn.error?.message ?? "closed"}`, {
-    cause: conn.error,
-  });
-}
-
-function abortedError(signal: AbortSignal | undefined): PilotError {
-  return new PilotError("aborted", "The dial was cancelled", { cause: signal?.reason });
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw abortedError(signal);
 }

@@ -171,14 +171,19 @@ export class TrustService implements TrustBackend {
   async request(
     node: number,
     justification: string,
-  ): Promise<"sent" | "already_trusted"> {
+  ): Promise<"sent" | "granted" | "already_trusted"> {
     const { registry, unixNow } = this.#deps;
     if (node === registry.node) {
       throw new PilotError("invalid_argument", "A node needs no handshake with itself");
     }
+    const wasRevoked = this.#state.isRevoked(node);
     const again = await this.#seemsOneSided(node);
     if (this.#state.hasConsent(node) && !again) return "already_trusted";
     const facts = await registry.lookup(node);
+    // The later decision counts, though this one has waited for the registry.
+    if (!wasRevoked && this.#state.isRevoked(node)) {
+      throw new PilotError("aborted", `Trust in node ${node} was ended meanwhile`);
+    }
     const outcome = this.#state.request(node, unixNow(), { justification, again });
     await this.#saver.save().catch(async (error) => {
       // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
@@ -190,7 +195,7 @@ export class TrustService implements TrustBackend {
     this.#openSinceMs = this.#deps.clock.now();
     if (outcome !== "sent") {
       await this.#onTrusted(node);
-      return "already_trusted";
+      return outcome === "granted" ? "granted" : "already_trusted";
     }
     await this.#send(node, facts.public === true);
     this.poll();

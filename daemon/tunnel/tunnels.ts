@@ -45,7 +45,7 @@ import { leastWorth, PeerTunnel } from "./peer.ts";
 import { describePaths, describePeer } from "./peer_info.ts";
 import { PeerKeys } from "./peer_keys.ts";
 import { Resolver } from "./resolver.ts";
-import { TunnelSender } from "./sender.ts";
+import { FRAME_OVERHEAD_BYTES, TunnelSender } from "./sender.ts";
 import type { Session } from "./session.ts";
 import {
   IDLE_PEER_MS,
@@ -286,7 +286,9 @@ export class Tunnels {
   #onFrame(bytes: Uint8Array, route: Route): void {
     const sender = pilsSender(bytes);
     if (sender !== undefined) {
-      if (sender !== this.#sender.self) this.#onSealed(sender, bytes, route);
+      // Too short to hold a packet: nobody seals that, and our answer of 138 B would be worth asking for by it.
+      if (sender === this.#sender.self || bytes.length < FRAME_OVERHEAD_BYTES) return;
+      this.#onSealed(sender, bytes, route);
       return;
     }
     const frame = decodeFrame(bytes);
@@ -295,7 +297,9 @@ export class Tunnels {
       case "pila":
         if (frame.sender !== this.#sender.self) this.#onPila(frame, route);
         break;
-      case "pilk": // Never taken as a key; as a request for ours it is answered (§2.3 RULE).
+      // Never taken as a key; as a request for ours it is answered (§2.3 RULE), where its node may know that we are
+      // here: existing peers ask with these 40 B, so they cannot be refused for their size.
+      case "pilk":
         this.#reply(frame.sender, "request", route);
         break;
       case "pilt": // Encryption is always on (§2.7 RULE).

@@ -46,7 +46,7 @@ export const REPLY_RATE = { perSecond: 50, burst: 100 } as const;
 /** The same for one claimed sender, from addresses where it is known to be and from all others each. */
 export const REPLY_RATE_PER_NODE = { perSecond: 1, burst: 2 } as const;
 /** How often the registry is asked where a trusted peer is because frames in its name come from everywhere. */
-export const LEARN_RATE_PER_NODE = { perSecond: 0.2, burst: 1 } as const;
+export const LEARN_RATE_PER_NODE = { perSecond: 1, burst: 1 } as const;
 /** The same for all peers together. */
 export const LEARN_RATE = { perSecond: 5, burst: 20 } as const;
 /** Payload by which the holder of a new key is made to prove it (§2.12); every known implementation answers it. */

@@ -261,3 +261,14 @@ export function parseAnswer(text: string): DataAnswer {
   const other = /^(ACK|ERR) (\S+)/.exec(text);
   return { ok: other?.[1] === "ACK", typeName: other?.[2] ?? "", text };
 }
+
+/**
+ * Finds the code in a refusal of ours: `ERR TEXT save failed: limit_exceeded: no room`, or the same from the code on.
+ * Other implementations send none.
+ *
+ * @param text An ERR answer, or the text of an ABORT.
+ * @returns What stands there: a word of the sender of the text, which need not be an error code.
+ */
+export function refusalCode(text: string): string | undefined {
+  return /^(?:ERR \S+ save failed: )?([a-z_]{1,32}): /.exec(text)?.[1];
+}

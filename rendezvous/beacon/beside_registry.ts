@@ -25,13 +25,18 @@ export interface BeaconSettings {
   readonly peers?: readonly string[] | undefined;
   /**
    * Our number among the beacons of a registry, from 1. With it the beacon announces itself there and takes every
-   * beacon listed there for a peer. The listing has no authentication: only for registries whose clients are trusted.
+   * beacon listed there for a peer. Without a token anybody may be listed: only for registries whose clients are trusted.
    */
   readonly id?: number | undefined;
   /** `host:port` of that registry; default the one in this process. */
   readonly registry?: string | undefined;
   /** SHA-256 of that registry's certificate, hex, which it must show: it is then asked over TLS. */
   readonly registryFingerprint?: string | undefined;
+  /**
+   * Secret of the cluster, at least 16 characters: the registry in this process lists only beacons that have it, and
+   * another registry is shown that we have it.
+   */
+  readonly token?: string | undefined;
   /** `host:port` under which other beacons reach this one; default the listen address. */
   readonly advertise?: string | undefined;
   /** Relayed bytes per second of one source address; default 60 MB/s. */
@@ -82,7 +87,7 @@ export async function beaconBeside(
     : parseFingerprint(registryFingerprint);
   const listing = registry === undefined
     ? localListing(core)
-    : new RemoteBeaconListing({ registry, fingerprint });
+    : new RemoteBeaconListing({ registry, fingerprint, token: core.beaconToken });
   for (const peer of peers ?? []) parseEndpoint(peer);
   const socket = await openBeaconSocket(addr, udpKind(udp));
   const server = new BeaconServer({
@@ -157,8 +162,9 @@ function localListing(core: RegistryCore): BeaconListing {
     // deno-lint-ignore require-await -- rejects instead of throwing
     async exchange(id, addr) {
       const now = core.clock.monotonicMs();
-      if (!isUnspecified(addr.host)) core.beacons.register(id, formatEndpoint(addr), now);
-      else {
+      if (!isUnspecified(addr.host)) {
+        core.beacons.register({ id, addr: formatEndpoint(addr), source: undefined }, now);
+      } else {
         core.log.warn("beacon listens on all addresses and does not know which one others reach", {
           hint: "name it with --beacon-advertise",
         });

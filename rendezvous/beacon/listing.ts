@@ -1,8 +1,8 @@
 /**
  * Finding other beacons through a registry: `beacon_register` and `beacon_list` (rendezvous.md §4.6, §10).
  *
- * Neither is authenticated: whoever can talk to that registry can become a peer. So this happens only where the
- * operator has asked for it.
+ * On the wire neither is authenticated: whoever can talk to that registry can become a peer, unless it asks for the
+ * cluster's token. So this happens only where the operator has asked for it.
  *
  * @module
  */
@@ -24,6 +24,7 @@ import {
   openLink,
   type RegistryLink,
 } from "../../platform/registry_link.ts";
+import type { ClusterToken } from "../cluster_token.ts";
 import { LISTING_TIMEOUT_MS } from "./limits.ts";
 
 /** Bytes of answers read at most: 256 beacons need far less. */
@@ -32,6 +33,8 @@ const READ_BYTES = 16_384;
 /** One flag for both: with a fingerprint it is TLS. */
 const FINGERPRINT_FLAG = "--beacon-registry-fingerprint";
 const TLS_HINT = `If it runs with --tls, pin its certificate with ${FINGERPRINT_FLAG}.`;
+const TOKEN_HINT = "Give this beacon the token of the cluster: --beacon-token-file";
+const LIST: JsonObject = { type: "beacon_list" };
 const FLAGS: LinkFlags = { fingerprint: FINGERPRINT_FLAG, tls: FINGERPRINT_FLAG };
 
 /** A beacon as the registry lists it. */
@@ -87,15 +90,19 @@ export interface RemoteListingOptions {
   readonly registry: string;
   /** SHA-256 of its certificate, 64 lowercase hex digits: it speaks TLS then; undefined is plain TCP. */
   readonly fingerprint?: string | undefined;
+  /** Proves that we belong to the cluster; undefined where the registry does not ask. */
+  readonly token?: ClusterToken | undefined;
 }
 
 /** The listing of a registry elsewhere, over TLS with a pinned certificate or plain TCP (rendezvous.md §1.5). */
 export class RemoteBeaconListing implements BeaconListing {
   readonly #registry: Endpoint;
   readonly #fingerprint: string | undefined;
+  readonly #token: ClusterToken | undefined;
 
   /** @param options The registry. */
-  constructor({ registry, fingerprint }: RemoteListingOptions) {
+  constructor({ registry, fingerprint, token }: RemoteListingOptions) {
+    this.#token = token;
     this.#registry = parseEndpoint(registry);
     this.#fingerprint = fingerprint;
   }
@@ -120,8 +127,10 @@ export class RemoteBeaconListing implements BeaconListing {
       const host = isUnspecified(addr.host) ? link.localHost : addr.host;
       const own = formatEndpoint({ host, port: addr.port });
       const reader = new JsonFrameReader();
-      await call(link, reader, { type: "beacon_register", beacon_id: id, addr: own });
-      const reply = await call(link, reader, { type: "beacon_list" });
+      const announcement = { type: "beacon_register", beacon_id: id, addr: own };
+      const proof = await this.#proof(link, reader, { id, addr: own });
+      await call(link, reader, { ...announcement, ...proof });
+      const reply = await call(link, reader, LIST);
       return objectListField(reply, "beacons").map((entry) => ({
         id: numberField(entry, "id"),
         addr: textField(entry, "addr"),
@@ -132,6 +141,17 @@ export class RemoteBeaconListing implements BeaconListing {
       end();
       await link?.closed;
     }
+  }
+
+  /** Signed with the registry's own time, so that clocks need not agree. */
+  async #proof(
+    link: RegistryLink,
+    reader: JsonFrameReader,
+    own: { id: number; addr: string },
+  ): Promise<JsonObject> {
+    if (this.#token === undefined) return {};
+    const timeMs = numberField(await call(link, reader, LIST), "time", Number.MAX_SAFE_INTEGER);
+    return { time: timeMs, token_code: this.#token.sign({ ...own, timeMs }) };
   }
 }
 
@@ -152,6 +172,7 @@ async function call(
       throw new PilotError(
         "denied",
         `The registry refused ${String(request.type)}: ${textField(reply, "error")}`,
+        textField(reply, "error").includes("token") ? { hint: TOKEN_HINT } : {},
       );
     }
     const chunk = new Uint8Array(READ_BYTES);

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import { type Clock, unixSeconds } from "../clock.ts";
+import type { ClusterToken } from "../cluster_token.ts";
 import { TokenBuckets } from "../token_bucket.ts";
 import { BeaconDirectory } from "./beacon_directory.ts";
 import { Changes } from "./changes.ts";
@@ -56,6 +57,8 @@ export interface CoreOptions {
   readonly log: Logger;
   /** Global admin token (rendezvous.md §2.2); without one every admin request is refused. */
   readonly adminToken?: string | undefined;
+  /** What beacons prove themselves with to be listed; without one everybody is. */
+  readonly beaconToken?: ClusterToken | undefined;
   /**
    * Where the wire takes a node's word for who it is, ask for its signature (§15.3). On by default; off for
    * clients that do not sign such requests.
@@ -70,6 +73,7 @@ export class RegistryCore {
   readonly clock: Clock;
   readonly log: Logger;
   readonly adminToken: string | undefined;
+  readonly beaconToken: ClusterToken | undefined;
   readonly strict: boolean;
   readonly signer: AnswerSigner | undefined;
   /** What was asked, and how it went. */
@@ -126,6 +130,7 @@ export class RegistryCore {
     this.tokens = new TokenGuard(options.log);
     this.adminToken = options.adminToken === "" ? undefined : options.adminToken;
     this.#adminTokenHash = hashToken(options.adminToken ?? "");
+    this.beaconToken = options.beaconToken;
     this.strict = options.strict !== false;
     this.signer = options.signer;
     this.#store = options.store;

@@ -60,6 +60,8 @@ export const CHALLENGE_TTL_MS = 600_000;
 export const MAX_NODES_PER_CONNECTION = 16;
 /** Beacons in the directory; real clusters have a handful. */
 export const MAX_BEACONS = 256;
+/** Of one source address, unless they have the cluster's token: 32 addresses are needed to fill the table. */
+export const MAX_BEACONS_PER_SOURCE = 8;
 /** Seconds a beacon stays listed without registering again. */
 export const BEACON_TTL_SECONDS = 60;
 

@@ -336,6 +336,20 @@ Deno.test("rendezvous run passes on how the beacon asks another registry", async
     registryFingerprint: "ab".repeat(32),
   });
   assert.equal((await runWith("abc")).code, 2);
+  await withDir(async (dir) => {
+    const file = `${dir}/token`;
+    const withToken = () =>
+      run(["rendezvous", "run", "--memory", "--beacon-token-file", file], {
+        host,
+        env: { PILOT_HOME: "/h" },
+      });
+    assert.equal((await withToken()).code, 2);
+    await Deno.writeTextFile(file, "the token of the cluster\n", { mode: 0o600 });
+    assert.equal((await withToken()).code, 0);
+    assert.equal(seen.at(-1)?.beacon?.token, "the token of the cluster");
+    await Deno.chmod(file, 0o644);
+    assert.match((await withToken()).stderr, /may be read by others/);
+  });
 });
 
 Deno.test("rendezvous takes its admin token from a private file or the environment, and may be less strict", async () => {

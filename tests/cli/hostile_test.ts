@@ -108,6 +108,14 @@ function lyingDriver(): Partial<CliDriver> {
       invite: lie(answer),
       invites: lie([{ network_id: HOSTILE, inviter_id: HOSTILE, timestamp: 1 }]),
       respond: lie(answer),
+      kick: lie(answer),
+      unban: lie(answer),
+      bans: lie([{ node_id: HOSTILE, banned_at: 1 }]),
+      promote: lie(answer),
+      demote: lie(answer),
+      transfer: lie(answer),
+      setToken: lie(answer),
+      releaseHold: lie(answer),
     },
     names: () => ({
       queryAddress: lie(ADDRESS),
@@ -201,6 +209,14 @@ const CASES: Readonly<Record<string, readonly [quotes: boolean, ...args: string[
   "network invites": [[true]],
   "network accept": [[false, "3"]],
   "network decline": [[false, "3"]],
+  "network kick": [[false, "3", "bob"]],
+  "network unban": [[false, "3", "bob"]],
+  "network bans": [[true, "3"]],
+  "network promote": [[false, "3", "bob"]],
+  "network demote": [[false, "3", "bob"]],
+  "network transfer": [[false, "3", "bob"]],
+  "network set-token": [[false, "3"]],
+  "network release-hold": [[false]],
   "name query": [[true, "ns", "S", "0", "80"], [true, "ns", "N", HOSTILE], [
     true,
     "ns",
@@ -252,7 +268,7 @@ async function withHome(body: (options: RunOptions) => Promise<void>): Promise<v
     await Deno.writeTextFile(join(home, "inbox", other), JSON.stringify(binary));
     await Deno.writeTextFile(join(home, "received", HOSTILE.replaceAll("/", "")), "x");
     await Deno.writeTextFile(join(home, "config.json"), JSON.stringify({ note: HOSTILE }));
-    await body({ env: { PILOT_HOME: home } });
+    await body({ env: { PILOT_HOME: home, PILOT_NETWORK_TOKEN: HOSTILE } });
   });
 }
 

@@ -97,6 +97,17 @@ Deno.test("inbox read shows one message by a unique beginning of its id, bytes a
   });
 });
 
+Deno.test("inbox clear --from removes the messages of one node only", async () => {
+  await withInbox(MESSAGES, async (env) => {
+    const cleared = await runJson(["inbox", "clear", "--from", ALICE, "--before", "90s"], { env });
+    assert.deepEqual(cleared.data, { cleared: 1 });
+    assert.deepEqual((await runJson(["inbox", "--clear", "--from", ALICE], { env })).data, {
+      cleared: 1,
+    });
+    assert.deepEqual(ids((await runJson(["inbox"], { env })).data), ["JSON-2"]);
+  });
+});
+
 Deno.test("inbox remove and clear delete what they say", async () => {
   await withInbox(MESSAGES, async (env, inbox) => {
     await Deno.writeTextFile(join(inbox, ".unfinished.tmp"), "not a message");

@@ -5,12 +5,16 @@ import type { JsonObject } from "../../protocol/registry.ts";
 import { Directory } from "../../daemon/directory.ts";
 import type { NodeRegistry } from "../../daemon/registry/node_registry.ts";
 import { StateFiles } from "../../daemon/state_files.ts";
+import { SAVE_RETRY_MS } from "../../daemon/trust/saver.ts";
+import { ManualClock } from "./harness/clock.ts";
+import { settle } from "./harness/settle.ts";
 
 /** A directory that asks nobody: only what it notes itself is looked at. */
 function directory(): Directory {
   return new Directory({
     registry: {} as NodeRegistry,
     files: {} as StateFiles,
+    clock: new ManualClock(),
     local: { host: "0.0.0.0", port: 4000 },
     isPublic: false,
     hostname: "",
@@ -45,6 +49,7 @@ function resolving(reply: { realAddr: string; lanAddrs: string[] }, options: {
   const it = new Directory({
     registry: { resolve: () => Promise.resolve(reply) } as unknown as NodeRegistry,
     files: {} as StateFiles,
+    clock: new ManualClock(),
     local: { host: options.listen ?? "::", port: 4000 },
     isPublic: false,
     hostname: "",
@@ -106,6 +111,7 @@ Deno.test("Directory names no address of a hidden node, and the fixed endpoint o
   const parts = {
     registry: {} as NodeRegistry,
     files: {} as StateFiles,
+    clock: new ManualClock(),
     local: { host: "::", port: 4000 },
     isPublic: false,
     hostname: "",
@@ -128,6 +134,7 @@ Deno.test("Directory names no IPv6 address where its socket has only IPv4", () =
     new Directory({
       registry: {} as NodeRegistry,
       files: {} as StateFiles,
+      clock: new ManualClock(),
       local: { host, port: 4000 },
       isPublic: false,
       hostname: "",
@@ -141,6 +148,7 @@ Deno.test("Directory names no IPv6 address where its socket has only IPv4", () =
 
 Deno.test("Directory does what it was asked for when node.json cannot be written, and says so in the log", async () => {
   await withHome(async (home) => {
+    const clock = new ManualClock();
     const warnings: string[] = [];
     const set: string[] = [];
     const registry = {
@@ -152,6 +160,7 @@ Deno.test("Directory does what it was asked for when node.json cannot be written
     const it = new Directory({
       registry,
       files: new StateFiles(join(home, "missing"), join(home, "identity.json")),
+      clock,
       local: { host: "0.0.0.0", port: 4000 },
       isPublic: false,
       hostname: "",
@@ -163,6 +172,39 @@ Deno.test("Directory does what it was asked for when node.json cannot be written
     assert.deepEqual(await it.setHostname("bob"), { hostname: "bob" });
     assert.equal(it.hostname, "bob");
     assert.deepEqual(warnings, ["node.json not written", "node.json not written"]);
+    // It is written when there is room again, without anything that asks for it.
+    await Deno.mkdir(join(home, "missing"));
+    const written = async () => {
+      const text = await Deno.readTextFile(join(home, "missing", "node.json")).catch(() => "{}");
+      return JSON.parse(text).hostname === "bob";
+    };
+    await clock.run(SAVE_RETRY_MS);
+    for (let turns = 0; turns < 1_000 && !await written(); turns++) await settle();
+    assert.ok(await written());
+    await it.close();
+    assert.equal(warnings.length, 2);
+  });
+});
+
+Deno.test("Directory.close writes what could not be written before", async () => {
+  await withHome(async (home) => {
+    const it = new Directory({
+      registry: {
+        ...{ node: 5, identity: { publicKeyBase64: "key" } },
+        setVisibility: () => Promise.resolve({}),
+      } as unknown as NodeRegistry,
+      files: new StateFiles(join(home, "missing"), ""),
+      clock: new ManualClock(),
+      local: { host: "0.0.0.0", port: 4000 },
+      isPublic: false,
+      hostname: "",
+      wanted: {},
+    });
+    await it.setVisibility(true);
+    await Deno.mkdir(join(home, "missing"));
+    await it.close();
+    const text = await Deno.readTextFile(join(home, "missing", "node.json"));
+    assert.equal(JSON.parse(text).isPublic, true);
   });
 });
 
@@ -174,7 +216,7 @@ Deno.test("StateFiles.saveNode writes only what the file does not say already", 
     await new StateFiles(home, "").saveNode(facts);
     const first = await inode();
     const files = new StateFiles(home, "");
-    assert.deepEqual(await files.node("key"), facts);
+    assert.deepEqual(await files.node("key"), { ...facts, joined: undefined });
     await files.saveNode(facts);
     assert.equal(await inode(), first);
     await files.saveNode({ ...facts, hostname: "alice" });
@@ -197,6 +239,7 @@ function joining(home: string, options: { joined?: number[]; networks: number[] 
   const it = new Directory({
     registry: registry as unknown as NodeRegistry,
     files: new StateFiles(home, ""),
+    clock: new ManualClock(),
     local: { host: "::", port: 4000 },
     isPublic: false,
     hostname: "",

@@ -76,3 +76,36 @@ Deno.test("announce and announceTrouble print one harmless line", async () => {
   assert.equal(JSON.parse(stdout!), HOSTILE);
   assert.equal(stderr, `gateway: ${ESCAPED}\\u000aforged\n`);
 });
+
+Deno.test({
+  name: "a line that a full disk cut off does not spoil the next one",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    try {
+      const log = new URL("../../platform/log.ts", import.meta.url);
+      const config = new URL("../../deno.json", import.meta.url).pathname;
+      const path = `${dir}/log`;
+      // The limit on the size of files stands for a full disk, and room is made by cutting off more of the line.
+      const code = `import { announceTrouble } from ${JSON.stringify(log)};
+        announceTrouble("whole");
+        announceTrouble("x".repeat(2000));
+        announceTrouble("lost");
+        if (Deno.statSync(Deno.args[0]).size !== 1024) throw new Error("not cut off");
+        Deno.truncateSync(Deno.args[0], 100);
+        announceTrouble("after");
+        announceTrouble("and on");`;
+      const args = ["eval", `--config=${config}`, "--ext=ts", code, path];
+      const script = `trap '' XFSZ; ulimit -f 2; exec "$0" "$@" 2>>"$PILOT_TEST_LOG"`;
+      const { code: exit } = await new Deno.Command("sh", {
+        args: ["-c", script, Deno.execPath(), ...args],
+        env: { PILOT_TEST_LOG: path },
+      }).output();
+      assert.equal(exit, 0, await Deno.readTextFile(path));
+      const lines = (await Deno.readTextFile(path)).split("\n");
+      assert.deepEqual(lines, ["whole", "x".repeat(94), "after", "and on", ""]);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});

@@ -232,6 +232,14 @@ Deno.test("Driver.sendFile says why the other side refused", async () => {
   );
   await attempt(
     async (stream) => {
+      const { transferId } = await streamMessage(dataFrames(stream));
+      tell(stream, { kind: "abort", transferId, text: "limit_exceeded: no room for more files" });
+    },
+    "limit_exceeded",
+    /no room for more files/,
+  );
+  await attempt(
+    async (stream) => {
       await streamMessage(dataFrames(stream));
       say(stream, "ERR FILESTREAM save failed: no room");
     },

@@ -57,6 +57,14 @@ Deno.test("Driver.sendMessage tells refusal, silence and nonsense apart", async 
     "denied",
     /disk full/,
   );
+  const noRoom = send((stream) => say(stream, "ERR TEXT save failed: limit_exceeded: no room"));
+  await rejectsWith(noRoom, "limit_exceeded", /no room/);
+  await noRoom.catch((error) => assert.match(error.hint, /not stored.*removes messages/));
+  // A peer's words choose between two codes, not among all.
+  await rejectsWith(
+    send((stream) => say(stream, "ERR TEXT save failed: untrusted: come in")),
+    "denied",
+  );
   await rejectsWith(send((stream) => stream.end()), "connection_closed");
   await rejectsWith(
     send((stream) => stream.write(encodeDataFrame(9, bytes("?")))),

@@ -11,14 +11,26 @@ import type { Handler } from "../handler.ts";
 import { MAX_TEXT } from "../limits.ts";
 import { maySee } from "../sight.ts";
 
-/** `beacon_register`; the wire has no authentication here, so the table is small and short-lived. */
-export const beaconRegister: Handler = (core, request) => {
+/**
+ * `beacon_register`; the wire has no authentication here, so the table is small, short-lived and shared by sources.
+ * Ours are `time` and `token_code`: with the cluster's token only beacons that have it are listed.
+ */
+export const beaconRegister: Handler = (core, request, peer) => {
   const id = numberField(request, "beacon_id");
   const addr = textField(request, "addr");
   if (id === 0) throw new RegistryFailure("beacon_id required");
   if (addr === "") throw new RegistryFailure("addr required");
   if (addr.length > MAX_TEXT) throw new RegistryFailure("addr too long");
-  core.beacons.register(id, addr, core.clock.monotonicMs());
+  const { beaconToken: token, clock } = core;
+  if (token !== undefined) {
+    const timeMs = numberField(request, "time", Number.MAX_SAFE_INTEGER);
+    const code = textField(request, "token_code");
+    if (!token.accepts({ id, addr, timeMs }, code, clock.unixMs())) {
+      throw new RegistryFailure("beacon_register denied: the cluster's token is required");
+    }
+  }
+  const source = token === undefined ? peer.key : undefined;
+  core.beacons.register({ id, addr, source }, clock.monotonicMs());
   return { beacon_id: id };
 };
 

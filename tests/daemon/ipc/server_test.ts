@@ -116,6 +116,22 @@ Deno.test("an old driver listens, accepts, reads, answers and sees the end", asy
   assert.equal(toHex(await client.expect(0x09)), id);
 });
 
+Deno.test("dials tell which program asks, so that its share of the ports is its own", async () => {
+  await using rig = await startRig();
+  attachEcho(rig.backend);
+  const programs: unknown[] = [];
+  rig.backend.dialHook = (_port, { program }) => void programs.push(program);
+  using first = await rig.connect();
+  using second = await rig.connect();
+  for (const client of [first, first, second]) {
+    await client.raw(hex("00000009 03 0000 00000002 0007"));
+    assert.equal((await client.next())?.cmd, 0x04);
+  }
+  const [one, same, other] = programs;
+  assert.ok(one !== undefined && other !== undefined);
+  assert.deepEqual([one === same, one === other], [true, false]);
+});
+
 Deno.test("a dial's answer leaves before the connection's data", async () => {
   await using rig = await startRig();
   rig.backend.network.bind(99, (conn) => {

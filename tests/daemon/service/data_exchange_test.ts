@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { MESSAGE_DISK_RESERVE_BYTES } from "../../../platform/mailbox_limits.ts";
 import { DataType, encodeDataHeader } from "../../../protocol/service/data_exchange.ts";
 import { pattern, startExchange } from "./exchange_peer.ts";
 
@@ -77,8 +78,8 @@ Deno.test("a file is stored under a harmless name", async () => {
   await peer.send(DataType.file, file("", pattern(5)));
   assert.equal(await peer.answer(), "ACK FILE 7 bytes");
   const names = await rig.received();
-  assert.match(names[0]!, /^file-\d{8}-\d{6}\.\d{3}-\d{6}$/);
-  assert.match(names[1]!, /^report-\d{8}-\d{6}\.\d{3}-\d{6}\.pdf$/);
+  assert.match(names[0]!, /^file-\d{8}-\d{6}\.\d{3}-\d{6}-from-2$/);
+  assert.match(names[1]!, /^report-\d{8}-\d{6}\.\d{3}-\d{6}-from-2\.pdf$/);
   const path = join(rig.receivedDir, names[1]!);
   assert.deepEqual(await Deno.readFile(path), pattern(1000));
   assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
@@ -171,58 +172,151 @@ Deno.test("an idle connection is closed", async () => {
   assert.equal(await peer.next(), undefined);
 });
 
-Deno.test("a message that cannot be stored is answered with ERR", async () => {
+Deno.test("a message that cannot be stored is answered with ERR, without paths of this machine", async () => {
   await using rig = await startExchange();
   await Deno.writeTextFile(rig.inboxDir, "in the way");
   const peer = rig.connect();
   await peer.send(DataType.text, "hi");
-  assert.match(await peer.answer(), /^ERR TEXT save failed: /);
+  assert.equal(
+    await peer.answer(),
+    "ERR TEXT save failed: io_error: the receiver cannot store it",
+  );
+  await Deno.writeTextFile(rig.receivedDir, "in the way");
+  await peer.send(DataType.file, file("a", pattern(3)));
+  assert.equal(
+    await peer.answer(),
+    "ERR FILE save failed: io_error: the receiver cannot store it",
+  );
   await Deno.remove(rig.inboxDir);
   await peer.send(DataType.text, "hi");
   assert.equal(await peer.answer(), "ACK TEXT 2 bytes");
 });
 
-Deno.test("the oldest messages go when there are too many", async () => {
-  await using rig = await startExchange({ inbox: { maxFiles: 20 } });
+Deno.test("a full disk is told as such, and messages leave room for the daemon's own files", async () => {
+  let free = 0;
+  await using rig = await startExchange({ inbox: { freeBytes: () => Promise.resolve(free) } });
   const peer = rig.connect();
-  for (let n = 0; n < 21; n++) {
-    await peer.send(DataType.text, `m${n}`);
-    await peer.answer();
-  }
-  const kept = (await rig.inbox()).map((record) => record["data"]);
-  assert.equal(kept.length, 18);
-  assert.ok(kept.includes("m20") && !kept.includes("m0"));
+  free = MESSAGE_DISK_RESERVE_BYTES;
+  await peer.send(DataType.text, "hi");
+  assert.equal(
+    await peer.answer(),
+    "ERR TEXT save failed: limit_exceeded: no space left on the receiver's disk",
+  );
+  assert.deepEqual(await rig.inbox(), []);
+  free = MESSAGE_DISK_RESERVE_BYTES + 1000;
+  await peer.send(DataType.text, "hi");
+  assert.equal(await peer.answer(), "ACK TEXT 2 bytes");
 });
 
-Deno.test("the oldest messages go when they are too large together", async () => {
-  await using rig = await startExchange({ inbox: { maxBytes: 50_000 } });
+const OTHER = { network: 0, node: 3 };
+
+Deno.test("a sender over its share is refused, and neither its messages nor those of others go", async () => {
+  await using rig = await startExchange({ inbox: { limits: { maxFilesPerSender: 15 } } });
+  const other = rig.connect(OTHER);
+  await other.send(DataType.text, "keep me");
+  assert.equal(await other.answer(), "ACK TEXT 7 bytes");
+  const full =
+    "ERR TEXT save failed: limit_exceeded: 15 messages of yours are there, which is the most for one sender";
   const peer = rig.connect();
-  for (let n = 0; n < 60; n++) {
+  for (let n = 0; n < 15; n++) {
+    await peer.send(DataType.text, `m${n}`);
+    assert.match(await peer.answer(), /^ACK/);
+  }
+  await peer.send(DataType.text, "too many");
+  assert.equal(await peer.answer(), full);
+  // The network in an address is what its sender says.
+  const elsewhere = rig.connect({ network: 9, node: 2 });
+  await elsewhere.send(DataType.text, "too many");
+  assert.equal(await elsewhere.answer(), full);
+  // A restart forgets nothing, as the directory is what is counted.
+  await rig.restart();
+  const again = rig.connect();
+  await again.send(DataType.text, "too many");
+  assert.equal(await again.answer(), full);
+  const late = rig.connect(OTHER);
+  await late.send(DataType.text, "me too");
+  assert.equal(await late.answer(), "ACK TEXT 6 bytes");
+  const kept = (await rig.inbox()).map((record) => record["data"]);
+  const wanted = ["keep me", "me too", ...Array.from({ length: 15 }, (_, n) => `m${n}`)];
+  assert.deepEqual(kept.toSorted(), wanted.toSorted());
+});
+
+Deno.test("a refused sender fits again as soon as some of its messages were removed", async () => {
+  await using rig = await startExchange({ inbox: { limits: { maxFilesPerSender: 2 } } });
+  const peer = rig.connect();
+  const send = async (text: string) => {
+    await peer.send(DataType.text, text);
+    return (await peer.answer()).slice(0, 3);
+  };
+  assert.deepEqual([await send("a"), await send("b"), await send("c")], ["ACK", "ACK", "ERR"]);
+  const [first] = await rig.inbox();
+  await Deno.remove(join(rig.inboxDir, `${first!["id"]}.json`));
+  assert.deepEqual([await send("c"), await send("d")], ["ACK", "ERR"]);
+});
+
+Deno.test("bytes of messages are shared as well", async () => {
+  await using rig = await startExchange({ inbox: { limits: { maxBytesPerSender: 10_000 } } });
+  const peer = rig.connect();
+  const answers = [];
+  for (let n = 0; n < 6; n++) {
     await peer.send(DataType.text, `${n}`.padEnd(2000, "."));
-    await peer.answer();
+    answers.push((await peer.answer()).slice(0, 3));
   }
-  let bytes = 0;
-  for await (const { name } of Deno.readDir(rig.inboxDir)) {
-    bytes += (await Deno.stat(join(rig.inboxDir, name))).size;
+  assert.deepEqual(answers, ["ACK", "ACK", "ACK", "ACK", "ERR", "ERR"]);
+  const other = rig.connect(OTHER);
+  await other.send(DataType.text, "x".repeat(2000));
+  assert.equal(await other.answer(), "ACK TEXT 2000 bytes");
+});
+
+Deno.test("a full inbox refuses everybody and erases nothing", async () => {
+  await using rig = await startExchange({ inbox: { limits: { maxFiles: 3 } } });
+  for (const node of [2, 3, 4]) {
+    const peer = rig.connect({ network: 0, node });
+    await peer.send(DataType.text, `${node}`);
+    assert.equal(await peer.answer(), "ACK TEXT 1 bytes");
   }
-  assert.ok(bytes <= 50_000 && bytes > 40_000, `${bytes} bytes are kept`);
-  const texts = (await rig.inbox()).map((record) => parseInt(String(record["data"])));
-  assert.ok(texts.includes(59) && !texts.includes(0));
+  const peer = rig.connect({ network: 0, node: 5 });
+  await peer.send(DataType.text, "5");
+  assert.equal(
+    await peer.answer(),
+    "ERR TEXT save failed: limit_exceeded: the receiver has no room for more messages",
+  );
+  assert.deepEqual((await rig.inbox()).map((record) => record["data"]), ["2", "3", "4"]);
+});
+
+Deno.test("messages sent at the same moment do not exceed a share together", async () => {
+  await using rig = await startExchange({ inbox: { limits: { maxFilesPerSender: 5 } } });
+  const peers = Array.from({ length: 20 }, () => rig.connect());
+  await Promise.all(peers.map((peer) => peer.send(DataType.text, "hi")));
+  const answers = await Promise.all(peers.map((peer) => peer.answer()));
+  assert.equal(answers.filter((answer) => answer.startsWith("ACK")).length, 5);
+  assert.equal((await rig.inbox()).length, 5);
 });
 
 Deno.test("files above the quota are refused, and fit again when others were removed", async () => {
-  await using rig = await startExchange({ received: { maxBytes: 2500 } });
+  await using rig = await startExchange({
+    received: { limits: { maxBytesPerSender: 2500, maxFilesPerSender: 3 } },
+  });
   const peer = rig.connect();
-  for (const n of [1, 2]) {
-    await peer.send(DataType.file, file(`${n}.bin`, pattern(1000)));
-    assert.equal(await peer.answer(), "ACK FILE 1000 bytes");
-  }
-  await peer.send(DataType.file, file("3.bin", pattern(1000)));
-  assert.match(await peer.answer(), /^ERR FILE save failed: quota/);
+  const send = async (name: string, size: number) => {
+    await peer.send(DataType.file, file(name, pattern(size)));
+    return await peer.answer();
+  };
+  for (const n of [1, 2]) assert.equal(await send(`${n}.bin`, 1000), "ACK FILE 1000 bytes");
+  assert.match(await send("3.bin", 1000), /^ERR FILE save failed: limit_exceeded: your files/);
+  const other = rig.connect(OTHER);
+  await other.send(DataType.file, file("o.bin", pattern(2000)));
+  assert.equal(await other.answer(), "ACK FILE 2000 bytes");
   const [first] = await rig.received();
   await Deno.remove(join(rig.receivedDir, first!));
-  await peer.send(DataType.file, file("3.bin", pattern(1000)));
-  assert.equal(await peer.answer(), "ACK FILE 1000 bytes");
+  assert.equal(await send("3.bin", 1000), "ACK FILE 1000 bytes");
+  // Empty ones take no bytes, but places.
+  assert.equal(await send("4.bin", 0), "ACK FILE 0 bytes");
+  await rig.restart();
+  const again = rig.connect();
+  await again.send(DataType.file, file("5.bin", pattern(0)));
+  assert.match(await again.answer(), /^ERR FILE save failed: limit_exceeded: 3 files of yours/);
+  assert.equal((await rig.received()).length, 4);
 });
 
 Deno.test("close() ends the service's connections and frees the port", async () => {

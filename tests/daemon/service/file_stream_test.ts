@@ -24,7 +24,7 @@ Deno.test("a file of 20 MB arrives whole and is renamed only when it is", async 
     ["complete", true, `ACK FILE ${data.length} bytes`],
   );
   const [name] = await rig.received();
-  assert.match(name!, /^big-\d{8}-\d{6}\.\d{3}-\d{6}\.bin$/);
+  assert.match(name!, /^big-\d{8}-\d{6}\.\d{3}-\d{6}-from-2\.bin$/);
   const path = join(rig.receivedDir, name!);
   assert.deepEqual(sha256(await Deno.readFile(path)), sha256(data));
   assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
@@ -207,13 +207,13 @@ Deno.test("at most 64 files at once on one connection", async () => {
 
 Deno.test("quota and disk are checked before a transfer begins", async () => {
   await using rig = await startExchange({
-    received: { maxBytes: 3 * MB, freeBytes: () => Promise.resolve(18 * MB) },
+    received: { limits: { maxBytes: 3 * MB }, freeBytes: () => Promise.resolve(18 * MB) },
   });
   const peer = rig.connect();
   const quota = await peer.init(pattern(4 * MB), "a");
-  assert.match("text" in quota ? quota.text : "", /quota/);
+  assert.match("text" in quota ? quota.text : "", /^limit_exceeded: .*no room/);
   const disk = await peer.init(pattern(2 * MB + 1), "b");
-  assert.match("text" in disk ? disk.text : "", /no space/);
+  assert.match("text" in disk ? disk.text : "", /^limit_exceeded: no space/);
   const data = pattern(2 * MB - 1);
   assert.equal((await peer.init(data, "c")).kind, "init_ack");
   // What is promised counts: two files on their way must fit together.
@@ -228,16 +228,60 @@ Deno.test("quota and disk are checked before a transfer begins", async () => {
   assert.equal(answer.kind, "init_ack");
 });
 
-Deno.test("a disk error aborts the transfer and names the cause", async () => {
+Deno.test("a disk error aborts the transfer in words of ours", async () => {
   await using rig = await startExchange({
     received: {
-      freeBytes: () => Promise.reject(new PilotError("io_error", "disk on fire")),
+      freeBytes: () => Promise.reject(new PilotError("io_error", "/home/me: disk on fire")),
     },
   });
   const peer = rig.connect();
-  const answer = await peer.init(pattern(10), "a");
-  assert.match("text" in answer ? answer.text : "", /disk on fire/);
+  const words = { text: "io_error: the receiver cannot store it" };
+  assert.partialDeepStrictEqual(await peer.init(pattern(10), "a"), { kind: "abort", ...words });
   await Deno.remove(rig.receivedDir, { recursive: true });
   await Deno.writeTextFile(rig.receivedDir, "in the way");
-  assert.equal((await peer.init(pattern(10), "a")).kind, "abort");
+  assert.partialDeepStrictEqual(await peer.init(pattern(10), "a"), { kind: "abort", ...words });
+});
+
+Deno.test("a disk that is full at the end of a transfer is told without its path", async () => {
+  await using rig = await startExchange();
+  const peer = rig.connect();
+  const data = pattern(10);
+  await peer.init(data, "a");
+  await peer.chunks(data, 0);
+  await Deno.rename(rig.receivedDir, `${rig.receivedDir}.away`);
+  const end = await peer.done(data);
+  assert.partialDeepStrictEqual(end, {
+    kind: "complete",
+    ok: false,
+    text: "ERR FILE save failed: io_error: the receiver cannot store it",
+  });
+});
+
+Deno.test("a file on its way counts with its size, an unfinished one with what is there, and neither after it went", async () => {
+  await using rig = await startExchange({
+    received: { limits: { maxBytesPerSender: 3 * MB, maxFilesPerSender: 3 } },
+  });
+  const [first, second, third] = [pattern(2 * MB, 1), pattern(2 * MB, 2), pattern(MB, 3)];
+  const peer = rig.connect();
+  assert.equal((await peer.init(first, "a")).kind, "init_ack");
+  const refused = await peer.init(second, "b");
+  assert.match("text" in refused ? refused.text : "", /^limit_exceeded: .*most for one sender/);
+  await peer.chunks(first, 0, MB / 2);
+  peer.io.abort();
+  await rig.restart();
+
+  const again = rig.connect();
+  // Half of a megabyte lies there: two fit beside it, and the rest of the first does not then.
+  assert.equal((await again.init(second, "b")).kind, "init_ack");
+  assert.equal((await again.init(first, "a")).kind, "abort");
+  // Another sender has a share of its own.
+  assert.equal((await rig.connect({ network: 0, node: 3 }).init(first, "a")).kind, "init_ack");
+  // Another network is no other sender.
+  assert.equal((await rig.connect({ network: 9, node: 2 }).init(third, "c")).kind, "abort");
+  await again.sendStream(idOf(second), { kind: "abort", text: "" });
+  const resumed = await again.init(first, "a");
+  assert.ok(resumed.kind === "init_ack" && resumed.offset > 0, "the part was kept");
+  await again.chunks(first, resumed.offset);
+  assert.partialDeepStrictEqual(await again.done(first), { kind: "complete", ok: true });
+  assert.equal((await again.init(third, "c")).kind, "init_ack");
 });

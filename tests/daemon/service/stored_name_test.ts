@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { NameStamp, sanitizeFileName, stampFileName } from "../../../daemon/service/stored_name.ts";
+import {
+  NameStamp,
+  sanitizeFileName,
+  senderOfFileName,
+  stampFileName,
+} from "../../../daemon/service/stored_name.ts";
 
 Deno.test("sanitizeFileName keeps ordinary names and defuses the others", () => {
   const cases: [string, string][] = [
@@ -27,18 +32,26 @@ Deno.test("stored names are plain, short and keep the extension, whatever the se
     fc.oneof(
       fc.string({ maxLength: 400, unit: "binary" }),
       fc.string({ maxLength: 400 }).map((text) => `${text}.tar`),
+      // Names that look like stored ones of other senders, cut anywhere.
+      fc.tuple(fc.nat(50), fc.nat(50)).map(([from, length]) =>
+        `a-20261121-013400.123-000042-from-7.x-20261121-013400.123-000042-from-7`
+          .slice(from, from + length)
+      ),
     ),
-    (name) => {
-      const stored = stampFileName(sanitizeFileName(name), stamp.next());
+    fc.nat(0xffffffff),
+    (name, sender) => {
+      const stored = stampFileName(sanitizeFileName(name), stamp.next(), sender);
+      assert.equal(senderOfFileName(stored), sender);
       assert.ok(new TextEncoder().encode(stored).length <= 255);
       assert.doesNotMatch(stored, /^[.-]|[/\\]|\p{Cc}/u);
       assert.notEqual(stored, "");
     },
   ));
   assert.match(
-    stampFileName(sanitizeFileName(`${"ü".repeat(300)}.tar`), stamp.next()),
-    /^ü+-\d{8}-\d{6}\.\d{3}-\d{6}\.tar$/,
+    stampFileName(sanitizeFileName(`${"ü".repeat(300)}.tar`), stamp.next(), 5),
+    /^ü+-\d{8}-\d{6}\.\d{3}-\d{6}-from-5\.tar$/,
   );
+  assert.equal(senderOfFileName("report-20261121-013400.123-000042.pdf"), undefined);
 });
 
 Deno.test("NameStamp never repeats within a million", () => {

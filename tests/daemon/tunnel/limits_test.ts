@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Identity, KeyPair } from "../../../protocol/crypto/mod.ts";
-import { encodePila, pilaChallenge, writePilsHeader } from "../../../protocol/frame.ts";
+import { encodePila, encodePilk, pilaChallenge, writePilsHeader } from "../../../protocol/frame.ts";
 import { KEX_RATE, MAX_EARLY_FRAMES, MAX_VERIFYING } from "../../../daemon/tunnel/key_exchange.ts";
 import { KeyedRateLimit, TokenBucket } from "../../../daemon/tunnel/rate_limit.ts";
 import {
@@ -13,8 +13,8 @@ import { settle } from "../harness/settle.ts";
 import { datagram, World } from "../harness/world.ts";
 
 /** A frame that nobody can open. */
-function noise(sender: number): Uint8Array {
-  const frame = new Uint8Array(80);
+function noise(sender: number, size = 80): Uint8Array {
+  const frame = new Uint8Array(size);
   writePilsHeader(frame, 0, sender, 1, 1);
   return frame;
 }
@@ -38,6 +38,24 @@ Deno.test("frames of an unknown peer are answered once a second", async () => {
   const { burst, perSecond } = REPLY_RATE_PER_NODE;
   const answers = world.net.log.filter(({ to }) => to.host === from.host).length;
   assert.ok(answers >= 5 && answers <= burst + 5 * perSecond, `${answers}`);
+});
+
+Deno.test("an answer is never more than twice as large as what asks for it, but for a peer's PILK", async () => {
+  await using world = new World({ hasBeacon: false });
+  const a = await world.node(5);
+  const from = { host: "198.51.100.1", port: 1 };
+  const answersTo = async (frame: Uint8Array) => {
+    const before = world.net.log.length;
+    world.net.inject(frame, from, a.endpoint);
+    await world.run(2_000);
+    return world.net.log.slice(before).filter(({ to }) => to.host === from.host);
+  };
+  // One byte less than the smallest frame that holds a packet.
+  for (const size of [36, 60, 69]) assert.deepEqual(await answersTo(noise(7, size)), []);
+  const [answer, ...more] = await answersTo(noise(7, 70));
+  assert.ok(answer !== undefined && answer.data.length <= 2 * 70);
+  assert.deepEqual(more, []);
+  assert.equal((await answersTo(encodePilk(7, new Uint8Array(32)))).length, 1);
 });
 
 Deno.test("frames of many invented peers are answered at a limited rate altogether", async () => {

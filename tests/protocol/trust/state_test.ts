@@ -3,9 +3,7 @@ import { PilotError } from "../../../protocol/errors.ts";
 import type { HandshakeMessage } from "../../../protocol/trust/message.ts";
 import {
   JUSTIFICATION_MAX_CHARS,
-  ORDER_MAX_AHEAD_MS,
   OUTGOING_MAX,
-  OWED_MAX,
   PENDING_MAX,
   PENDING_PER_SOURCE_MAX,
   REQUEST_TTL_MS,
@@ -191,96 +189,6 @@ Deno.test("onRevoke ends trust and the peer's own request, and our word with it"
   state.onRequest(6, context);
   assert.equal(state.onRevoke(6, context), false);
   assert.deepEqual(state.pending(), []);
-});
-
-Deno.test("onRevoke ends our request only if the peer knew of it", () => {
-  const state = new TrustState();
-  state.request(PEER, NOW);
-  const { order } = state.outgoing()[0]!;
-  state.onRevoke(PEER, { ...context, order: 1 });
-  state.onRevoke(PEER, { ...context, order: 2, re: order - 1 });
-  assert.equal(state.outgoing().length, 1);
-  state.onRevoke(PEER, { ...context, order: 3, re: order });
-  assert.deepEqual(state.outgoing(), []);
-});
-
-Deno.test("onAccept takes the answer to an earlier request of ours for none", () => {
-  const state = new TrustState();
-  state.request(PEER, NOW);
-  const first = state.outgoing()[0]!.order;
-  state.revoke(PEER, NOW);
-  state.request(PEER, NOW);
-  const second = state.outgoing()[0]!.order;
-  assert.ok(second > first);
-  const late = { action: "ignore", reason: "unsolicited" };
-  assert.deepEqual(state.onAccept(PEER, { ...context, order: 1, re: first }), late);
-  assert.equal(state.onReject(PEER, { ...context, order: 2, re: first }), "ignored");
-  assert.deepEqual(state.onAccept(PEER, { ...context, order: 3, re: second }), {
-    action: "trusted",
-  });
-});
-
-Deno.test("what a peer said before its last word counts for nothing, also after a restart", () => {
-  let state = trusting();
-  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), true);
-  state = TrustState.fromFile(state.toFile());
-  const stale = { action: "ignore", reason: "stale" };
-  assert.deepEqual(state.onRequest(PEER, { ...context, order: 20, autoApprove: true }), stale);
-  assert.deepEqual(state.onRequest(PEER, { ...context, order: 19, autoApprove: true }), stale);
-  assert.equal(
-    state.onRequest(PEER, { ...context, order: 21, autoApprove: true }).action,
-    "accept",
-  );
-  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), false);
-  assert.equal(state.isTrusted(PEER), true);
-});
-
-Deno.test("a peer whose clock was far ahead once is not deaf to us until then", () => {
-  const state = new TrustState();
-  const ahead = NOW + 2 * ORDER_MAX_AHEAD_MS;
-  state.onRequest(PEER, { ...context, order: ahead });
-  assert.deepEqual(state.onRequest(PEER, { ...context, order: ahead }), {
-    action: "ignore",
-    reason: "stale",
-  });
-  assert.equal(state.onRequest(PEER, { ...context, order: NOW }).action, "pending");
-});
-
-Deno.test("what is owed to a peer is its last word, numbered upwards, until it was taken", () => {
-  let state = new TrustState();
-  state.request(PEER, NOW, { justification: "hi" });
-  const [request] = state.owed();
-  assert.deepEqual([request!.type, request!.text, request!.order], [
-    "handshake_request",
-    "hi",
-    NOW,
-  ]);
-  state.revoke(PEER, NOW - 1000);
-  const [revoke, ...rest] = state.owed();
-  assert.deepEqual([revoke!.type, revoke!.order, rest.length], ["handshake_revoke", NOW + 1, 0]);
-  state.delivered(request!);
-  assert.equal(state.owed().length, 1, "the later word is still owed");
-  state = TrustState.fromFile(state.toFile());
-  assert.deepEqual(state.owed(), [revoke]);
-  state.delivered(revoke!);
-  assert.deepEqual(state.owed(), []);
-  state.request(PEER, NOW - 2000);
-  assert.equal(state.owed()[0]!.order, NOW + 2, "never backwards");
-});
-
-Deno.test("what strangers cause to be owed goes before what was decided here", () => {
-  const state = new TrustState();
-  for (let node = 1; node <= 10; node++) {
-    state.onRequest(node, { now: NOW, autoApprove: true });
-    state.revoke(node, NOW);
-  }
-  for (let node = 100; node < 100 + OWED_MAX; node++) {
-    state.onRequest(node, context);
-    state.reject(node, NOW);
-  }
-  const owed = state.owed();
-  assert.equal(owed.length, OWED_MAX);
-  assert.equal(owed.filter(({ type }) => type === "handshake_revoke").length, 10);
 });
 
 Deno.test("trust by a common network is no consent, becomes one when asked for, or ends with it", () => {

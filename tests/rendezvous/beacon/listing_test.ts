@@ -6,6 +6,7 @@ import { challenges } from "../../../protocol/registry.ts";
 import { DISCOVER_WAKE, discoverChallenge, encodeBeacon } from "../../../protocol/beacon.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { RemoteBeaconListing } from "../../../rendezvous/beacon/listing.ts";
+import { ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { RawClient, registered, split, type TestNode } from "../support/client.ts";
 import type { Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
 import { start, TestClock, withDirectory, withServer } from "../support/server.ts";
@@ -155,13 +156,14 @@ Deno.test("beacons that are configured as peers relay for each other's nodes", a
 async function findEachOther(
   options: Partial<RendezvousOptions>,
   open: (registry: string) => Promise<RawClient>,
+  token?: string,
 ): Promise<void> {
   const clocks = [new TestClock(), new TestClock()] as const;
-  await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1 } });
+  await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1, token } });
   const { registryAddr: registry, facts: { tlsFingerprint: registryFingerprint } } = first;
   await using second = await start({
     clock: clocks[1],
-    beacon: { id: 2, registry, registryFingerprint },
+    beacon: { id: 2, registry, registryFingerprint, token },
   });
   using client = await open(first.registryAddr);
   const deadline = performance.now() + 10_000;
@@ -178,6 +180,35 @@ async function findEachOther(
 }
 
 Deno.test("beacons find each other through a registry", () => findEachOther({}, RawClient.open));
+
+Deno.test("beacons find each other through a registry that asks for their token", () =>
+  findEachOther({}, RawClient.open, "a token of thirty characters.."));
+
+Deno.test("RemoteBeaconListing is refused without the token of the cluster, and says what to do", async () => {
+  const token = "a token of thirty characters..";
+  await using server = await start({ beacon: { token } });
+  const { registryAddr: registry } = server;
+  const exchange = (token?: ClusterToken) =>
+    new RemoteBeaconListing({ registry, token })
+      .exchange(7, { host: "192.0.2.1", port: 9001 }, new AbortController().signal);
+  const refused = {
+    code: "denied",
+    message: /token is required/,
+    hint: /--beacon-token-file/,
+  };
+  await assert.rejects(exchange(), refused);
+  await assert.rejects(exchange(new ClusterToken("another token, long enough")), refused);
+  assert.deepEqual(await exchange(new ClusterToken(token)), [{ id: 7, addr: "192.0.2.1:9001" }]);
+  // A registry that does not ask takes it as well.
+  await using open = await start();
+  const listing = new RemoteBeaconListing({
+    registry: open.registryAddr,
+    token: new ClusterToken(token),
+  });
+  const own = { host: "192.0.2.1", port: 9001 };
+  assert.equal((await listing.exchange(7, own, new AbortController().signal)).length, 1);
+  await assert.rejects(start({ beacon: { token: "too short" } }), { code: "invalid_argument" });
+});
 
 Deno.test("beacons find each other through a registry that speaks TLS", () =>
   withDirectory(async (directory) => {

@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry.ts";
-import { MAX_BEACONS } from "../../../rendezvous/registry/limits.ts";
+import { ANNOUNCEMENT_WINDOW_MS, ClusterToken } from "../../../rendezvous/cluster_token.ts";
+import { MAX_BEACONS_PER_SOURCE } from "../../../rendezvous/registry/limits.ts";
 import { registered } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
+
+const TOKEN = "the token of the cluster";
 
 Deno.test("list_networks knows the backbone and how many live on it", () =>
   withServer(async ({ client }) => {
@@ -74,15 +77,45 @@ Deno.test("beacon_list tells the registry's time", () =>
     assert.equal((await client.ok({ type: "beacon_list" }))["time"], clock.unixMs());
   }));
 
-Deno.test("beacon_register is bounded", () =>
+Deno.test("beacon_register is bounded for one address", () =>
   withServer(async ({ client, clock }) => {
     const announce = (id: number) => ({ type: "beacon_register", beacon_id: id, addr: "h:1" });
-    for (let id = 1; id <= MAX_BEACONS; id++) await client.ok(announce(id));
-    assert.equal(await client.fails(announce(9999)), `too many beacons (max ${MAX_BEACONS})`);
+    for (let id = 1; id <= MAX_BEACONS_PER_SOURCE; id++) await client.ok(announce(id));
+    assert.equal(await client.fails(announce(9999)), "too many beacons of one address (max 8)");
     await client.ok(announce(1));
     clock.advance(60_000);
     await client.ok(announce(9999));
   }));
+
+Deno.test("a registry with the cluster's token lists only beacons that have it", () =>
+  withServer(async ({ client, clock }) => {
+    const token = new ClusterToken(TOKEN);
+    const own = { id: 7, addr: "192.0.2.1:9001" };
+    const signed = (timeMs: number, by = token, said = own) => ({
+      ...{ type: "beacon_register", beacon_id: own.id, addr: own.addr, time: timeMs },
+      token_code: by.sign({ ...said, timeMs }),
+    });
+    const now = clock.unixMs();
+    const refused = "beacon_register denied: the cluster's token is required";
+    const { token_code: _, ...unsigned } = signed(now);
+    for (
+      const request of [
+        unsigned,
+        { ...unsigned, token_code: "" },
+        { ...unsigned, token_code: "00".repeat(32) },
+        { ...unsigned, admin_token: TOKEN },
+        signed(now, new ClusterToken("another token of 30 characters")),
+        signed(now, token, { ...own, id: 8 }),
+        signed(now, token, { ...own, addr: "192.0.2.6:9001" }),
+        { ...signed(now), time: now + 1 },
+        signed(now - ANNOUNCEMENT_WINDOW_MS - 1),
+        signed(now + ANNOUNCEMENT_WINDOW_MS + 1),
+      ]
+    ) assert.equal(await client.fails(request), refused, JSON.stringify(request));
+    assert.deepEqual((await client.ok({ type: "beacon_list" }))["beacons"], []);
+    await client.ok(signed(now));
+    assert.deepEqual((await client.ok({ type: "beacon_list" }))["beacons"], [own]);
+  }, { beacon: { token: TOKEN } }));
 
 Deno.test("punch follows the rules of resolve", () =>
   withServer(async ({ client }) => {

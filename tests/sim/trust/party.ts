@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Identity } from "../../../protocol/crypto/mod.ts";
+import type { Identity } from "../../../protocol/crypto/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { TrustState } from "../../../protocol/trust/mod.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
