@@ -171,7 +171,7 @@ export class Daemon implements Backend, AsyncDisposable {
       isPublic: () => this.directory.isPublic,
       isTrusted: (node) => trustState.hasConsent(node),
       isRevoked: (node) => trustState.isRevoked(node),
-      isExpected: (node) => trustState.isExpected(node),
+      isExpected: (node) => trustState.isAsked(node),
       memberships: this.#memberships,
     });
     this.tunnels = new Tunnels({

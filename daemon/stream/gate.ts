@@ -47,7 +47,7 @@ export interface GateDeps {
   readonly isTrusted: (node: number) => boolean;
   /** Trust in the peer was ended here: a common network does not let it in. */
   readonly isRevoked: (node: number) => boolean;
-  /** A handshake with this peer is open. */
+  /** We have asked this peer for trust and wait for its answer. That it has asked us opens nothing: anybody can. */
   readonly isExpected: (node: number) => boolean;
   readonly memberships: {
     /** Networks that we share with the peer; undefined when the registry must be asked. */

@@ -48,17 +48,8 @@ export async function openTrust(
     return { state, tombstones: NO_TOMBSTONES, close: () => Promise.resolve() };
   }
   const before = state.revision;
-  for (const { node, atMs } of journal.found) {
-    // Trust that was given anew since, or asked for, is not what was ended.
-    const peer = state.peer(node);
-    const asked = state.outgoing().find(({ nodeId }) => nodeId === node);
-    const pending = state.pending().find(({ nodeId }) => nodeId === node);
-    if (peer !== undefined && peer.approvedAt <= atMs) state.revoke(node, now);
-    else if (asked !== undefined && asked.requestedAt <= atMs) state.withdraw(node, now);
-    // It was granted and ended, and only the request is on disk.
-    else if (pending !== undefined && pending.receivedAt <= atMs) {
-      state.reject(node, now, "trust revoked");
-    }
+  for (const { node, atMs, seenOrder } of journal.found) {
+    state.endAgain(node, { now, atMs, seenOrder });
   }
   try {
     if (state.revision !== before) await files.saveTrust(state.toFile());

@@ -2,7 +2,7 @@
  * Room on disk for revocations, taken beforehand: it is written in place, so that a revocation survives a kill even
  * when the disk is full and trust.json cannot be replaced.
  *
- * Slots of 16 bytes: node u32, Unix ms u64, CRC-32 of both u32, all big-endian; zeros are an empty slot.
+ * Slots of 24 bytes: node u32, Unix ms u64, order seen u64, CRC-32 of these u32, all big-endian; zeros are an empty slot.
  *
  * @module
  */
@@ -15,8 +15,8 @@ import type { Tombstones } from "./saver.ts";
 
 /** Revocations noted while trust.json cannot be written: more than anybody ends by hand on a full disk. */
 export const MAX_TOMBSTONES = 256;
-const SLOT_BYTES = 16;
-const CHECKED_BYTES = 12;
+const SLOT_BYTES = 24;
+const CHECKED_BYTES = 20;
 
 /** A revocation that was noted. */
 export interface Tombstone {
@@ -24,6 +24,8 @@ export interface Tombstone {
   readonly node: number;
   /** Unix milliseconds. */
   readonly atMs: number;
+  /** The highest order of the node that had been acted upon. */
+  readonly seenOrder: number;
 }
 
 interface Slot extends Tombstone {
@@ -69,7 +71,7 @@ export class RevocationJournal implements Tombstones {
     }
   }
 
-  async note(node: number, atMs: number): Promise<void> {
+  async note(node: number, atMs: number, seenOrder: number): Promise<void> {
     if (this.#used >= MAX_TOMBSTONES) {
       throw new PilotError("limit_exceeded", `${this.#path} holds ${MAX_TOMBSTONES} revocations`);
     }
@@ -77,6 +79,7 @@ export class RevocationJournal implements Tombstones {
     const view = new DataView(slot.buffer);
     view.setUint32(0, node);
     view.setBigUint64(4, BigInt(Math.floor(atMs)));
+    view.setBigUint64(12, BigInt(seenOrder));
     view.setUint32(CHECKED_BYTES, crc32(slot.subarray(0, CHECKED_BYTES)));
     const at = this.#used++ * SLOT_BYTES;
     await writeAll(this.#file, slot, at);
@@ -127,7 +130,8 @@ function readSlots(bytes: Uint8Array): Slot[] {
     const node = view.getUint32(0);
     const isWhole = view.getUint32(CHECKED_BYTES) === crc32(slot.subarray(0, CHECKED_BYTES));
     if (node === 0 || !isWhole) continue;
-    found.push({ node, atMs: Number(view.getBigUint64(4)), index });
+    const [atMs, seenOrder] = [Number(view.getBigUint64(4)), Number(view.getBigUint64(12))];
+    found.push({ node, atMs, seenOrder, index });
   }
   return found;
 }

@@ -13,8 +13,11 @@ export const SAVE_RETRY_MS = 5_000;
 
 /** Room on disk for revocations that was taken beforehand, see `RevocationJournal`. */
 export interface Tombstones {
-  /** Writes that trust in a node has ended, Unix milliseconds. Rejects when that failed. */
-  note(node: number, atMs: number): Promise<void>;
+  /**
+   * Writes that trust in a node has ended, Unix milliseconds, and how far its statements had been acted upon. Rejects
+   * when that failed.
+   */
+  note(node: number, atMs: number, seenOrder: number): Promise<void>;
   /** Everything noted is in trust.json. Rejects when that could not be written. */
   clear(): Promise<void>;
 }
@@ -78,7 +81,9 @@ export class StateSaver {
    * @throws {PilotError} Of the write of trust.json, when there was no place either.
    */
   async saveRevocation(node: number, atMs: number): Promise<void> {
-    const isNoted = await this.#deps.tombstones.note(node, atMs).then(() => true, (error) => {
+    const { state, tombstones } = this.#deps;
+    const noted = tombstones.note(node, atMs, state.seenOrder(node));
+    const isNoted = await noted.then(() => true, (error) => {
       this.#deps.log("warn", "no place to note a revocation", {
         peer_node_id: node,
         error: String(error),

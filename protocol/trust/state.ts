@@ -263,6 +263,30 @@ export class TrustState extends TrustTables {
     return wasTrusted;
   }
 
+  /**
+   * Ends once more what was ended before a crash, when only that is on disk: trust and requests of that time. What came
+   * since stays.
+   *
+   * @param node Node number of the peer.
+   * @param ending `now` and when it was ended, Unix milliseconds; how far the peer's statements had been acted upon.
+   */
+  endAgain(
+    node: number,
+    { now, atMs, seenOrder }: {
+      readonly now: number;
+      readonly atMs: number;
+      readonly seenOrder: number;
+    },
+  ): void {
+    const begun = this.peer(node)?.approvedAt ?? this.asked.get(node)?.requestedAt ??
+      this.requests.get(node)?.receivedAt ?? 0;
+    if (begun > atMs) return;
+    this.restoreSeen(node, seenOrder);
+    if (this.isTrusted(node)) this.revoke(node, now);
+    // The peer may have heard of something that is not on disk, and must not wait for what comes of it.
+    else this.endTrust(node, now, "trust revoked");
+  }
+
   /** Takes back a request of ours that could not be sent; the word to the peer is owed, as it may have arrived. */
   withdraw(node: number, now: number): void {
     if (!this.asked.delete(node)) return;

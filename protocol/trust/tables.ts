@@ -129,6 +129,16 @@ export abstract class TrustTables {
     return this.outbox.all();
   }
 
+  /** How far the statements of a node have been acted upon; 0 when it has made none. */
+  seenOrder(node: number): number {
+    return this.#orders.get(node) ?? 0;
+  }
+
+  /** What a node said up to this order was acted upon before a crash. */
+  protected restoreSeen(node: number, order: number): void {
+    if (order > this.seenOrder(node)) this.#orders.load(node, order);
+  }
+
   /** Is this the newest that the peer has said? Notes its place. */
   protected isNew(node: number, { order, now }: PeerContext): boolean {
     if (order === undefined) return true;

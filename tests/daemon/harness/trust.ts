@@ -235,7 +235,7 @@ export class TrustNode {
     net.consent = {
       isTrusted: (node) => this.state.hasConsent(node),
       isRevoked: (node) => this.state.isRevoked(node),
-      isExpected: (node) => this.state.isExpected(node),
+      isExpected: (node) => this.state.isAsked(node),
       pinnedKey: (node) => this.state.pinnedKey(node),
     };
     this.service.start();

@@ -24,14 +24,19 @@ Deno.test("RevocationJournal keeps what was noted until it is cleared, in a file
     assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
     const before = await size();
     assert.ok(before > 0, "its room is taken at the start");
-    await journal.note(7, NOW);
-    await journal.note(0xffffffff, NOW + 1);
+    await journal.note(7, NOW, 2 ** 53 - 1);
+    await journal.note(0xffffffff, NOW + 1, 0);
     await journal.close();
     journal = await RevocationJournal.open(path);
-    const noted = () => journal.found.map(({ node, atMs }) => ({ node, atMs }));
-    assert.deepEqual(noted(), [{ node: 7, atMs: NOW }, { node: 0xffffffff, atMs: NOW + 1 }]);
+    const noted = () =>
+      journal.found.map(({ node, atMs, seenOrder }) => ({ node, atMs, seenOrder }));
+    assert.deepEqual(noted(), [{ node: 7, atMs: NOW, seenOrder: 2 ** 53 - 1 }, {
+      node: 0xffffffff,
+      atMs: NOW + 1,
+      seenOrder: 0,
+    }]);
     // What is noted now goes behind what was found.
-    await journal.note(9, NOW + 2);
+    await journal.note(9, NOW + 2, 3);
     await journal.close();
     journal = await RevocationJournal.open(path);
     assert.deepEqual(noted().map(({ node }) => node), [7, 0xffffffff, 9]);
@@ -48,8 +53,8 @@ Deno.test("RevocationJournal says when it is full, and passes over what a crash 
   await withHome(async (home) => {
     const path = join(home, "revoked.journal");
     let journal = await RevocationJournal.open(path);
-    for (let node = 1; node <= MAX_TOMBSTONES; node++) await journal.note(node, NOW);
-    await assert.rejects(journal.note(9999, NOW), { code: "limit_exceeded" });
+    for (let node = 1; node <= MAX_TOMBSTONES; node++) await journal.note(node, NOW, 1);
+    await assert.rejects(journal.note(9999, NOW, 1), { code: "limit_exceeded" });
     await journal.close();
     const bytes = await Deno.readFile(path);
     bytes[5]! ^= 1;
@@ -71,8 +76,8 @@ Deno.test("openTrust ends trust that was revoked after trust.json was written, n
     state.onRequest(9, { now: NOW + 100, autoApprove: true });
     await files.saveTrust(state.toFile());
     const journal = await files.revocations();
-    await journal.note(7, NOW + 50);
-    await journal.note(9, NOW + 50);
+    await journal.note(7, NOW + 50, 8);
+    await journal.note(9, NOW + 50, 0);
     await journal.close();
     const open = () => openTrust(files, NOW + 200, (message) => assert.fail(`warned: ${message}`));
     for (const round of ["first", "second"]) {
@@ -80,6 +85,7 @@ Deno.test("openTrust ends trust that was revoked after trust.json was written, n
       const trusted = opened.state.trusted().map(({ nodeId }) => nodeId);
       assert.deepEqual(trusted, [8, 9], `${round} start`);
       assert.equal(opened.state.isRevoked(7), true);
+      assert.equal(opened.state.seenOrder(7), 8);
       assert.ok(
         opened.state.owed().some(({ nodeId, type }) => nodeId === 7 && type === "handshake_revoke"),
         "the peer is told",
@@ -96,7 +102,7 @@ Deno.test("openTrust starts without a place for revocations, and says so", async
     const files = new StateFiles(home, join(home, "identity.json"));
     const opened = await openTrust(files, NOW, (message) => void warnings.push(message));
     assert.equal(warnings.length, 1);
-    await assert.rejects(opened.tombstones.note(7, NOW), { code: "io_error" });
+    await assert.rejects(opened.tombstones.note(7, NOW, 0), { code: "io_error" });
     await opened.close();
   });
 });

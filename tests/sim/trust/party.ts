@@ -41,8 +41,8 @@ class Disk implements TrustFiles {
   revocations(): Promise<RevocationJournal> {
     const journal = {
       found: [...this.#noted],
-      note: (node: number, atMs: number) => {
-        this.#noted.push({ node, atMs });
+      note: (node: number, atMs: number, seenOrder: number) => {
+        this.#noted.push({ node, atMs, seenOrder });
         return Promise.resolve();
       },
       clear: () => {
@@ -140,7 +140,7 @@ export class Party implements Reachable {
       isPublic: () => false,
       isTrusted: (node) => state.hasConsent(node),
       isRevoked: (node) => state.isRevoked(node),
-      isExpected: (node) => state.isExpected(node),
+      isExpected: (node) => state.isAsked(node),
       memberships: { known: () => [], ask: () => Promise.resolve([]) },
     });
     const service = new TrustService({
@@ -151,7 +151,7 @@ export class Party implements Reachable {
       autoApprove: false,
       save: (json) => isOver() ? never : alive(disk.saveTrust(json)),
       tombstones: {
-        note: (node, atMs) => isOver() ? never : tombstones.note(node, atMs),
+        note: (...tombstone) => isOver() ? never : tombstones.note(...tombstone),
         clear: () => isOver() ? never : tombstones.clear(),
       },
       sharedNetwork: () => Promise.resolve(undefined),
