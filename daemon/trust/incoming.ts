@@ -160,19 +160,18 @@ export class Incoming {
       case "handshake_accept":
         await this.#onAccept(node, context);
         break;
-      case "handshake_reject": {
-        const outcome = state.onReject(node, context);
+      case "handshake_reject":
+      case "handshake_revoke": {
+        const outcome = type === "handshake_reject"
+          ? state.onReject(node, context)
+          : state.onRevoke(node, context);
         if (outcome === "ended") await ended(node);
         else await settle();
-        if (outcome === "ignored") break;
+        if (outcome === "ignored" || (outcome === "ended" && type === "handshake_revoke")) break;
         log("info", "handshake rejected by peer", { peer_node_id: node });
         rejected(node, reason);
         break;
       }
-      case "handshake_revoke":
-        if (state.onRevoke(node, context)) await ended(node);
-        else await settle();
-        break;
     }
   }
 

@@ -76,7 +76,10 @@ export class TrustState extends TrustTables {
    */
   onRequest(from: number, context: RequestContext): RequestOutcome {
     if (this.isKeyChange(from, context)) return ignore("key_changed");
-    if (!this.isNew(from, context)) return ignore("stale");
+    if (!this.isNew(from, context)) {
+      this.#answerLate(from, context);
+      return ignore("stale");
+    }
     if (this.peers.has(from)) {
       this.#update(from, context);
       this.say(from, "handshake_accept", context.now);
@@ -87,6 +90,18 @@ export class TrustState extends TrustTables {
     if (!this.setTrust(from, source, context, context.sharedNetwork)) return ignore("limit");
     this.say(from, "handshake_accept", context.now);
     return { action: "accept", reason: source };
+  }
+
+  /**
+   * A peer that lost its last words (a full disk, a restored backup) waits for an answer to what it has withdrawn or
+   * asked anew since. Where things stand is no answer to any newer request, as `re` tells.
+   */
+  #answerLate(from: number, { order, now }: RequestContext): void {
+    if (order === undefined || order >= this.seenOrder(from)) return;
+    // Something newer is on its way, or is to be decided first.
+    if (this.isExpected(from) || this.owed().some(({ nodeId }) => nodeId === from)) return;
+    if (this.isTrusted(from)) this.say(from, "handshake_accept", now);
+    else this.say(from, "handshake_reject", now, "the request was withdrawn");
   }
 
   /**
@@ -113,9 +128,8 @@ export class TrustState extends TrustTables {
   onReject(from: number, context: PeerContext): RejectOutcome {
     if (this.isKeyChange(from, context) || !this.isNew(from, context)) return "ignored";
     if (!this.isAnswered(from, context)) return "ignored";
-    this.noteChange(this.asked.delete(from));
-    // We had asked again because it did not seem to trust us, and it does not.
-    return this.#endByPeer(from, context.now) ? "ended" : "rejected";
+    // We may have asked again because it did not seem to trust us, and it does not.
+    return this.#endByPeer(from, context.now);
   }
 
   /**
@@ -124,25 +138,32 @@ export class TrustState extends TrustTables {
    *
    * @param from Node number of the sender.
    * @param context When, and the sender's key where known.
-   * @returns Whether it was trusted, so that tunnel and registry pair are to be removed.
+   * @returns What ended with it.
    */
-  onRevoke(from: number, context: PeerContext): boolean {
-    if (this.isKeyChange(from, context) || !this.isNew(from, context)) return false;
+  onRevoke(from: number, context: PeerContext): RejectOutcome {
+    if (this.isKeyChange(from, context) || !this.isNew(from, context)) return "ignored";
     this.noteChange(this.requests.delete(from));
-    const asked = this.asked.get(from);
-    if (asked !== undefined && context.re !== undefined && context.re >= asked.order) {
-      this.noteChange(this.asked.delete(from));
-    }
-    return this.#endByPeer(from, context.now);
-  }
-
-  /** Forgets a peer that has ended trust, and takes back our own word, which the registry keeps, too. */
-  #endByPeer(node: number, now: number): boolean {
-    if (!this.peers.delete(node)) return false;
+    const isAnswer = context.re !== undefined && this.isAnswered(from, context);
+    if (isAnswer) return this.#endByPeer(from, context.now);
+    if (!this.peers.delete(from)) return "ignored";
     this.noteChange();
     // A newer request of ours is our word now.
-    if (!this.asked.has(node)) this.say(node, "handshake_revoke", now, "trust ended by you");
-    return true;
+    if (!this.asked.has(from)) this.#takeBack(from, context.now);
+    return "ended";
+  }
+
+  /** Forgets our request that a peer has refused, and the peer if it was trusted. */
+  #endByPeer(node: number, now: number): "ended" | "rejected" {
+    this.asked.delete(node);
+    const wasTrusted = this.peers.delete(node);
+    this.noteChange();
+    this.#takeBack(node, now);
+    return wasTrusted ? "ended" : "rejected";
+  }
+
+  /** Takes back our own word to a peer that has ended trust, or refused it: the registry keeps it, too. */
+  #takeBack(node: number, now: number): void {
+    this.say(node, "handshake_revoke", now, "ended by you");
   }
 
   /**

@@ -43,7 +43,7 @@ Deno.test("onAccept takes the answer to an earlier request of ours for none", ()
 
 Deno.test("what a peer said before its last word counts for nothing, also after a restart", () => {
   let state = trusting();
-  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), true);
+  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), "ended");
   state = TrustState.fromFile(state.toFile());
   const stale = { action: "ignore", reason: "stale" };
   assert.deepEqual(state.onRequest(PEER, { ...context, order: 20, autoApprove: true }), stale);
@@ -52,7 +52,7 @@ Deno.test("what a peer said before its last word counts for nothing, also after 
     state.onRequest(PEER, { ...context, order: 21, autoApprove: true }).action,
     "accept",
   );
-  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), false);
+  assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), "ignored");
   assert.equal(state.isTrusted(PEER), true);
 });
 
@@ -102,4 +102,47 @@ Deno.test("what strangers cause to be owed goes before what was decided here", (
   const owed = state.owed();
   assert.equal(owed.length, OWED_MAX);
   assert.equal(owed.filter(({ type }) => type === "handshake_revoke").length, 10);
+});
+
+Deno.test("a peer that asks with what it has forgotten it withdrew is told, once, and nobody else loses by it", () => {
+  const state = new TrustState();
+  const late = { ...context, order: 10 };
+  const said = () => state.owed().map(({ type, re }) => [type, re]);
+  state.onRequest(PEER, late);
+  state.onRevoke(PEER, { ...context, order: 11 });
+  assert.equal(state.onRequest(PEER, { ...context, order: 11 }).action, "ignore");
+  assert.deepEqual(said(), [], "a double is no question");
+  state.onRequest(PEER, late);
+  assert.deepEqual(said(), [["handshake_reject", 11]]);
+  // What waits for a decision here is not decided by an older one, nor is our own last word replaced.
+  state.delivered(state.owed()[0]!);
+  state.onRequest(PEER, { ...context, order: 12 });
+  state.onRequest(PEER, late);
+  assert.deepEqual([state.pending().length, said()], [1, []]);
+  state.approve(PEER, context);
+  state.revoke(PEER, NOW);
+  state.onRequest(PEER, late);
+  assert.deepEqual(said(), [["handshake_revoke", 12]]);
+  // And whom we trust is told so again.
+  const trusting = new TrustState();
+  trusting.onRequest(PEER, { ...context, order: 20, autoApprove: true });
+  trusting.delivered(trusting.owed()[0]!);
+  trusting.onRequest(PEER, late);
+  assert.deepEqual(trusting.owed().map(({ type, re }) => [type, re]), [["handshake_accept", 20]]);
+});
+
+Deno.test("who is refused takes back its own word, by reject or revoke, but not a request that is newer", () => {
+  for (const refuse of ["onReject", "onRevoke"] as const) {
+    const state = new TrustState();
+    state.request(PEER, NOW);
+    const { order } = state.owed()[0]!;
+    state.delivered(state.owed()[0]!);
+    assert.equal(state[refuse](PEER, { ...context, order: 1, re: order - 1 }), "ignored");
+    assert.deepEqual([state.isAsked(PEER), state.owed()], [true, []]);
+    assert.equal(state[refuse](PEER, { ...context, order: 2, re: order }), "rejected");
+    assert.deepEqual([state.isAsked(PEER), state.owed().map(({ type }) => type)], [
+      false,
+      ["handshake_revoke"],
+    ]);
+  }
 });

@@ -181,13 +181,13 @@ Deno.test("onReject of a request that was sent although the peer is trusted here
 
 Deno.test("onRevoke ends trust and the peer's own request, and our word with it", () => {
   const state = trusting();
-  assert.equal(state.onRevoke(PEER, context), true);
+  assert.equal(state.onRevoke(PEER, context), "ended");
   assert.equal(state.isTrusted(PEER), false);
   assert.equal(state.pinnedKey(PEER), undefined);
   assert.deepEqual(state.owed().map(({ type }) => type), ["handshake_revoke"]);
-  assert.equal(state.onRevoke(PEER, context), false);
+  assert.equal(state.onRevoke(PEER, context), "ignored");
   state.onRequest(6, context);
-  assert.equal(state.onRevoke(6, context), false);
+  assert.equal(state.onRevoke(6, context), "ignored");
   assert.deepEqual(state.pending(), []);
 });
 

@@ -318,6 +318,7 @@ Deno.test("a refusal ends the request that it answers, and leaves a pair alone",
     const a = await registered(client);
     const b = await registered(client);
     await act.request(a, b.id, "");
+    await act.poll(b);
     assert.equal((await act.respond(b, a.id, "yes"))["accept"], false);
     await act.report(b, a.id);
     assert.equal(await act.trusted(a.id, b.id), false);
