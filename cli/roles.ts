@@ -32,9 +32,10 @@ export interface RendezvousRoleOptions {
   adminToken?: string | undefined;
   /** Close the holes of the wire that existing clients do not need, see `CoreOptions.strict`. */
   strict: boolean;
-  /** A trust pair opens a private endpoint only if its owner reported it. */
-  /** TLS for the registry: a generated certificate, or PEM files. */
-  tls?: "auto" | { certFile: string; keyFile: string } | undefined;
+  /** TLS for the registry: a generated certificate (default), PEM files, or none. */
+  tls?: "auto" | "none" | { certFile: string; keyFile: string } | undefined;
+  /** TLS only, no plain TCP. */
+  tlsOnly?: boolean | undefined;
   /** TCP address of health and metrics over HTTP. */
   http?: string | undefined;
   /** Names by which it may be asked, and whether a proxy on this machine names its clients. */

@@ -20,6 +20,7 @@ import { MemoryStore } from "./registry/store/memory.ts";
 import { SqliteStore } from "./registry/store/sqlite.ts";
 import type { RegistryStore } from "./registry/store/store.ts";
 import { loadTls, type TlsOptions } from "./registry/tls.ts";
+import { PilotError } from "../protocol/errors.ts";
 import { publicFacts, removeStatusFile, storeBytes, writeStatusFile } from "./status_file.ts";
 import { type RendezvousFacts, View } from "./view.ts";
 
@@ -42,8 +43,10 @@ export interface RendezvousOptions {
   strict?: boolean | undefined;
   /** Other beacons and the beacon's relay. */
   beacon?: BeaconSettings | undefined;
-  /** Certificate and key of the registry, which then speaks TLS only; undefined is plain TCP. */
-  tls?: TlsOptions | undefined;
+  /** Certificate and key of the registry, default "auto"; "none" serves plain TCP only. */
+  tls?: TlsOptions | "none" | undefined;
+  /** Serve TLS only; by default both on one port, as a client's first bytes tell. */
+  tlsOnly?: boolean | undefined;
   /** TCP address of health and metrics over HTTP, as `registryAddr`; undefined serves none. */
   http?: string | undefined;
   /** Who may ask over HTTP. */
@@ -109,6 +112,10 @@ export class Rendezvous implements AsyncDisposable {
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
     const { adminToken, strict, limits } = options;
     checkAdminToken(adminToken, log);
+    const source = options.tls ?? "auto";
+    if (source === "none" && options.tlsOnly === true) {
+      throw new PilotError("invalid_argument", "A registry with TLS only needs a certificate");
+    }
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
       : await SqliteStore.open(options.store, options.newStore === true ? "anew" : "unless-lost");
@@ -118,8 +125,8 @@ export class Rendezvous implements AsyncDisposable {
     let http: HttpServer | undefined;
     try {
       const signer = await AnswerSigner.load(options.store);
-      const tls = options.tls === undefined ? undefined : await loadTls({
-        tls: options.tls,
+      const tls = source === "none" ? undefined : await loadTls({
+        tls: source,
         store: options.store,
         addr: options.registryAddr,
         now: clock.unixMs(),
@@ -134,6 +141,7 @@ export class Rendezvous implements AsyncDisposable {
         core,
         addr: options.registryAddr,
         tls,
+        tlsOnly: options.tlsOnly,
         limits: limits?.registry,
       });
       beacon = await beaconBeside(core, {

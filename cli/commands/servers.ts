@@ -49,7 +49,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     ...beaconOf(call),
     adminToken: await adminTokenOf(call),
     strict: options.flag("strict") !== false,
-    tls: tlsOf(call),
+    ...tlsOf(call),
     ...http,
     log: {
       level: (options.text("log-level") ?? "info") as LogLevel,
@@ -87,15 +87,22 @@ function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"
   return Object.values(beacon).every((value) => value === undefined) ? {} : { beacon };
 }
 
-/** Files given mean TLS, too. */
-function tlsOf({ options }: Invocation): RendezvousRoleOptions["tls"] {
+/** Files given mean TLS only, too. */
+function tlsOf({ options }: Invocation): Pick<RendezvousRoleOptions, "tls" | "tlsOnly"> {
+  const tls = options.flag("tls");
   const certFile = options.text("tls-cert");
   const keyFile = options.text("tls-key");
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw usageError("--tls-cert and --tls-key belong together");
   }
-  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
-  return options.flag("tls") === true ? "auto" : undefined;
+  if (tls === false) {
+    if (certFile === undefined) return { tls: "none" };
+    throw usageError("--no-tls and --tls-cert exclude each other");
+  }
+  if (certFile !== undefined && keyFile !== undefined) {
+    return { tls: { certFile, keyFile }, tlsOnly: true };
+  }
+  return { tls: "auto", tlsOnly: tls === true };
 }
 
 function httpOf({ options }: Invocation): Pick<RendezvousRoleOptions, "http" | "httpAccess"> {
@@ -191,9 +198,13 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     },
     {
       flags: "--tls",
-      description: "Registry speaks TLS only; without files, with a certificate kept in the store",
+      description: "Serve TLS only (both TLS and plain TCP, with a certificate kept in the store)",
     },
-    { flags: "--tls-cert <file>", description: "PEM certificate chain, the server's own first" },
+    { flags: "--no-tls", description: "Serve plain TCP only" },
+    {
+      flags: "--tls-cert <file>",
+      description: "PEM certificate chain, the server's own first; implies --tls",
+    },
     { flags: "--tls-key <file>", description: "PEM private key of it" },
     {
       flags: "--http <host:port>",

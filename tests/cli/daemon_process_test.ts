@@ -255,14 +255,14 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   await run(["rendezvous", ...files, "run", "--store", "/s", "--new-store"], { host, env });
   await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
   const log = { level: "info", format: "text" };
-  const rules = { adminToken: undefined, strict: true, strictTrust: false, newStore: false };
+  const rules = { adminToken: undefined, strict: true, newStore: false };
   assert.deepEqual(seen, [
     {
       registryAddr: "127.0.0.1:0",
       beaconAddr: ":0",
       ...rules,
       store: undefined,
-      tls: undefined,
+      ...{ tls: "auto", tlsOnly: false },
       http: undefined,
       log,
       json: true,
@@ -272,7 +272,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/h/rendezvous",
-      tls: undefined,
+      ...{ tls: "auto", tlsOnly: false },
       http: undefined,
       log,
       json: false,
@@ -282,7 +282,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/h/rendezvous",
-      tls: "auto",
+      ...{ tls: "auto", tlsOnly: true },
       http: "127.0.0.1:9100",
       log: { level: "debug", format: "json" },
       json: false,
@@ -293,7 +293,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...rules,
       store: "/s",
       newStore: true,
-      tls: { certFile: "c", keyFile: "k" },
+      ...{ tls: { certFile: "c", keyFile: "k" }, tlsOnly: true },
       http: undefined,
       log,
       json: false,
@@ -308,6 +308,9 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   ]);
   assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
   assert.equal((await run(["rendezvous", "--tls-cert", "x"], { host, env })).code, 2);
+  assert.equal((await run(["rendezvous", "--no-tls", ...files], { host, env })).code, 2);
+  await run(["rendezvous", "--memory", "--no-tls"], { host, env });
+  assert.equal((seen.at(-1) as RendezvousRoleOptions).tls, "none");
 });
 
 Deno.test("rendezvous run passes on how the beacon asks another registry", async () => {
@@ -339,7 +342,7 @@ Deno.test("rendezvous run passes on how the beacon asks another registry", async
 });
 
 Deno.test("rendezvous takes its admin token from a private file or the environment, and may be less strict", async () => {
-  const seen: { adminToken?: string | undefined; strict: boolean; strictTrust: boolean }[] = [];
+  const seen: { adminToken?: string | undefined; strict: boolean }[] = [];
   const host = {
     roles: {
       daemon: () => Promise.reject(new Error()),
@@ -353,15 +356,15 @@ Deno.test("rendezvous takes its admin token from a private file or the environme
   const directory = await Deno.makeTempDir();
   try {
     const env = { PILOT_HOME: directory, PILOT_ADMIN_TOKEN: "from-environment" };
-    await run(["rendezvous", "--memory", "--no-strict", "--strict-trust"], { host, env });
+    await run(["rendezvous", "--memory", "--no-strict"], { host, env });
     const file = `${directory}/token`;
     await Deno.writeTextFile(file, "from-file\n", { mode: 0o600 });
     await run(["rendezvous", "--memory", "--admin-token-file", file], { host, env });
     assert.deepEqual(
-      seen.map(({ adminToken, strict, strictTrust }) => ({ adminToken, strict, strictTrust })),
+      seen.map(({ adminToken, strict }) => ({ adminToken, strict })),
       [
-        { adminToken: "from-environment", strict: false, strictTrust: true },
-        { adminToken: "from-file", strict: true, strictTrust: false },
+        { adminToken: "from-environment", strict: false },
+        { adminToken: "from-file", strict: true },
       ],
     );
     await Deno.chmod(file, 0o644);

@@ -158,7 +158,8 @@ async function findEachOther(
 ): Promise<void> {
   const clocks = [new TestClock(), new TestClock()] as const;
   await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1 } });
-  const { registryAddr: registry, facts: { tlsFingerprint: registryFingerprint } } = first;
+  const { registryAddr: registry, facts: { tlsFingerprint } } = first;
+  const registryFingerprint = options.tlsOnly === true ? tlsFingerprint : undefined;
   await using second = await start({
     clock: clocks[1],
     beacon: { id: 2, registry, registryFingerprint },
@@ -184,7 +185,7 @@ Deno.test("beacons find each other through a registry that speaks TLS", () =>
     const pair = testCertificate();
     const tls = await writePair(directory, pair);
     await findEachOther(
-      { tls },
+      { tls, tlsOnly: true },
       async (registry) => new RawClient(await connectChecked(registry, pair.cert)),
     );
   }));
@@ -192,7 +193,7 @@ Deno.test("beacons find each other through a registry that speaks TLS", () =>
 Deno.test("RemoteBeaconListing tells a registry nothing that shows another certificate", () =>
   withDirectory(async (directory) => {
     const [shown, pinned] = [testCertificate(), testCertificate()];
-    await using server = await start({ tls: await writePair(directory, shown) });
+    await using server = await start({ tls: await writePair(directory, shown), tlsOnly: true });
     const { registryAddr: registry } = server;
     const exchange = (fingerprint: string | undefined, registry: string) => {
       const listing = new RemoteBeaconListing({ registry, fingerprint });
@@ -208,7 +209,7 @@ Deno.test("RemoteBeaconListing tells a registry nothing that shows another certi
       message: /before its answer/,
       hint: /--beacon-registry-fingerprint/,
     });
-    await using plain = await start();
+    await using plain = await start({ tls: "none" });
     await assert.rejects(exchange(pinned.fingerprint, plain.registryAddr), {
       code: "unavailable",
       hint: /leave --beacon-registry-fingerprint out/,
