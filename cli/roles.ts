@@ -36,6 +36,8 @@ export interface RendezvousRoleOptions {
   tls?: "auto" | "none" | { certFile: string; keyFile: string } | undefined;
   /** TLS only, no plain TCP. */
   tlsOnly?: boolean | undefined;
+  /** Host by which others reach this machine. */
+  advertise?: string | undefined;
   /** TCP address of health and metrics over HTTP. */
   http?: string | undefined;
   /** Names by which it may be asked, and whether a proxy on this machine names its clients. */

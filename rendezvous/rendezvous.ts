@@ -10,6 +10,7 @@ import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
 import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
 import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./clock.ts";
+import { joinFacts } from "./join.ts";
 import { type HttpAccess, HttpServer } from "./http/server.ts";
 import { checkAdminToken } from "./registry/networks/tokens.ts";
 import { RegistryCore } from "./registry/core.ts";
@@ -47,6 +48,8 @@ export interface RendezvousOptions {
   tls?: TlsOptions | "none" | undefined;
   /** Serve TLS only; by default both on one port, as a client's first bytes tell. */
   tlsOnly?: boolean | undefined;
+  /** Host by which others reach this machine, for the line that they join by; found out where there is only one. */
+  advertise?: string | undefined;
   /** TCP address of health and metrics over HTTP, as `registryAddr`; undefined serves none. */
   http?: string | undefined;
   /** Who may ask over HTTP. */
@@ -158,6 +161,10 @@ export class Rendezvous implements AsyncDisposable {
         store: options.store,
         registryKey: signer.publicKey,
         tlsFingerprint: tls?.fingerprint,
+        join: joinFacts({
+          ...{ registry: registry.addr, beacon: beacon.addr, advertise: options.advertise },
+          ...{ fingerprint: tls?.fingerprint, registryKey: signer.publicKey },
+        }),
         started: unixSeconds(clock),
       };
       const server = registry;

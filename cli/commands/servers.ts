@@ -16,6 +16,7 @@ import {
   parseHost,
   parsePort,
   parsePositive,
+  parseServerHost,
 } from "../parse.ts";
 import type { UdpKind } from "../../platform/settings.ts";
 import type { RendezvousRoleOptions } from "../roles.ts";
@@ -50,6 +51,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     adminToken: await adminTokenOf(call),
     strict: options.flag("strict") !== false,
     ...tlsOf(call),
+    advertise: options.text("advertise"),
     ...http,
     log: {
       level: (options.text("log-level") ?? "info") as LogLevel,
@@ -141,6 +143,11 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       flags: "--beacon-addr <host:port>",
       description: "UDP address of the beacon (127.0.0.1:9001); port 0 takes a free one",
       parse: parseEndpointText,
+    },
+    {
+      flags: "--advertise <host>",
+      description: "Name or address by which others reach this machine, for the line they join by",
+      parse: parseServerHost,
     },
     {
       flags: "--beacon-peers <list>",
@@ -236,7 +243,8 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     "rendezvous --memory --registry-addr 127.0.0.1:0 --beacon-addr 127.0.0.1:0 --json",
     "rendezvous run --tls --http 127.0.0.1:9100",
   ],
-  returns: "The ready line: registry, beacon, store, pid, http, registry_key, tls_fingerprint",
+  returns:
+    "The ready line: registry, beacon, store, pid, http, registry_key, tls_fingerprint, join_uri, join_hint",
   run: rendezvous,
 };
 

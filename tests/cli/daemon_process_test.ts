@@ -252,7 +252,16 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   const flags = ["--http", "127.0.0.1:9100", "--log-level", "debug", "--log-format=json"];
   await run(["rendezvous", "run", "--tls", ...flags], { host, env });
   const files = ["--tls-cert", "c", "--tls-key", "k"];
-  await run(["rendezvous", ...files, "run", "--store", "/s", "--new-store"], { host, env });
+  await run([
+    "rendezvous",
+    ...files,
+    "run",
+    "--store",
+    "/s",
+    "--new-store",
+    "--advertise",
+    "r.example",
+  ], { host, env });
   await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
   const log = { level: "info", format: "text" };
   const rules = { adminToken: undefined, strict: true, newStore: false };
@@ -262,7 +271,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: ":0",
       ...rules,
       store: undefined,
-      ...{ tls: "auto", tlsOnly: false },
+      ...{ tls: "auto", tlsOnly: false, advertise: undefined },
       http: undefined,
       log,
       json: true,
@@ -272,7 +281,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/h/rendezvous",
-      ...{ tls: "auto", tlsOnly: false },
+      ...{ tls: "auto", tlsOnly: false, advertise: undefined },
       http: undefined,
       log,
       json: false,
@@ -282,7 +291,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/h/rendezvous",
-      ...{ tls: "auto", tlsOnly: true },
+      ...{ tls: "auto", tlsOnly: true, advertise: undefined },
       http: "127.0.0.1:9100",
       log: { level: "debug", format: "json" },
       json: false,
@@ -293,7 +302,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...rules,
       store: "/s",
       newStore: true,
-      ...{ tls: { certFile: "c", keyFile: "k" }, tlsOnly: true },
+      ...{ tls: { certFile: "c", keyFile: "k" }, tlsOnly: true, advertise: "r.example" },
       http: undefined,
       log,
       json: false,
@@ -395,6 +404,8 @@ Deno.test("rendezvous status passes its flags to the role and shows what it foun
     store_bytes: 2048,
     registry_key: "KEY",
     tls_fingerprint: null,
+    join_uri: "pilot://<HOST>:9000?beacon=<HOST>:9001&key=KEY",
+    join_hint: "Replace <HOST>",
   };
   const refuse = () => Promise.reject(new Error());
   const host = {
@@ -410,6 +421,7 @@ Deno.test("rendezvous status passes its flags to the role and shows what it foun
     assert.ok(stdout.includes(part), stdout);
   }
   assert.ok(!stdout.includes("TLS"));
+  assert.ok(stdout.endsWith(`\npilotctl join '${found.join_uri}'\nReplace <HOST>\n`), stdout);
   const json = await run(["rendezvous", "status", "--http", ":9100", "--json"], { host, env });
   assert.deepEqual(JSON.parse(json.stdout), { status: "ok", data: found });
   await run(["rendezvous", "--store", "/s", "status"], { host, env });
