@@ -109,6 +109,32 @@ Deno.test("daemon start comes back when the socket answers, daemon stop when it 
   });
 });
 
+Deno.test("daemon start, daemon status and info show what the daemon warns of, and what to do", async () => {
+  await withDir(async (home) => {
+    const registry_warning = "The registry r:9000 is asked in plain TCP";
+    const options = world(home, { registry_warning, public_key: "k", ports: 0 });
+    const started = await run(
+      ["daemon", "start", "--hostname", "good", "--registry-plain", "warn"],
+      options,
+    );
+    const expected = /\nwarning: The registry r:9000 .*\nhint: Pin it .*pilotctl join.*=accept/;
+    assert.match(started.stdout, expected);
+    const given = JSON.parse(await Deno.readTextFile(join(home, "options.json")));
+    assert.equal(given.registryPlain, "warn", "it is passed on");
+    assert.match((await run(["daemon", "status"], options)).stdout, expected);
+    assert.match((await run(["info"], options)).stdout, expected);
+    for (const command of [["daemon", "status"], ["info"]]) {
+      assert.equal(
+        at((await runJson(command, options)).data, "registry_warning"),
+        registry_warning,
+      );
+    }
+    const quiet = world(home, { registry_warning: null });
+    assert.ok(!(await run(["daemon", "status"], quiet)).stdout.includes("warning"));
+    assert.equal((await stop(home)).code, 0);
+  });
+});
+
 Deno.test("daemon start reports at once why the daemon failed, and leaves no pid file", async () => {
   await withDir(async (home) => {
     const cases = [
