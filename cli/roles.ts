@@ -8,6 +8,17 @@
 import type { LogFormat, LogLevel } from "../platform/config.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 
+/** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate), the relay's rate by source, the probe port. */
+export interface BeaconRoleOptions {
+  peers?: readonly string[] | undefined;
+  id?: number | undefined;
+  registry?: string | undefined;
+  registryFingerprint?: string | undefined;
+  advertise?: string | undefined;
+  relayBytesPerSecond?: number | undefined;
+  probePort?: number | undefined;
+}
+
 /** What the rendezvous role is started with. */
 export interface RendezvousRoleOptions {
   /** TCP address of the registry; port 0 takes a free one. */
@@ -18,16 +29,8 @@ export interface RendezvousRoleOptions {
   store: string | undefined;
   /** Begin anew where the database is lost. */
   newStore: boolean;
-  /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate), the relay's rate by source, the probe port. */
-  beacon?: {
-    peers?: readonly string[] | undefined;
-    id?: number | undefined;
-    registry?: string | undefined;
-    registryFingerprint?: string | undefined;
-    advertise?: string | undefined;
-    relayBytesPerSecond?: number | undefined;
-    probePort?: number | undefined;
-  };
+  /** Its beacon. */
+  beacon?: BeaconRoleOptions;
   /** Global admin token; without one every admin request is refused. */
   adminToken?: string | undefined;
   /** Close the holes of the wire that existing clients do not need, see `CoreOptions.strict`. */

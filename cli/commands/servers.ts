@@ -19,7 +19,8 @@ import {
   parseServerHost,
 } from "../parse.ts";
 import type { UdpKind } from "../../platform/settings.ts";
-import type { RendezvousRoleOptions } from "../roles.ts";
+import { parseJoinUri } from "../../platform/join_uri.ts";
+import type { BeaconRoleOptions, RendezvousRoleOptions } from "../roles.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
 import { rendezvousStatusCommand } from "./rendezvous_status.ts";
 import { rendezvousStoreCommands } from "./rendezvous_store.ts";
@@ -47,7 +48,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     beaconAddr: options.text("beacon-addr") ?? DEFAULT_BEACON_ADDR,
     store,
     newStore: options.flag("new-store") === true,
-    ...beaconOf(call),
+    ...await beaconOf(call),
     adminToken: await adminTokenOf(call),
     strict: options.flag("strict") !== false,
     ...tlsOf(call),
@@ -74,19 +75,41 @@ async function adminTokenOf({ host, options }: Invocation): Promise<string | und
 }
 
 /** Only what was said. */
-function beaconOf({ options }: Invocation): Pick<RendezvousRoleOptions, "beacon"> {
+async function beaconOf(call: Invocation): Promise<Pick<RendezvousRoleOptions, "beacon">> {
+  const { options } = call;
   const peers = options.text("beacon-peers")?.split(",").map((text) => text.trim());
   const beacon = {
     peers: peers?.map(parseEndpointText),
     id: options.number("beacon-id"),
-    registry: options.text("beacon-registry"),
-    registryFingerprint: options.text("beacon-registry-fingerprint"),
+    ...await beaconRegistryOf(call),
     advertise: options.text("beacon-advertise"),
     relayBytesPerSecond: options.number("relay-rate"),
     probePort: options.number("beacon-probe-port"),
     udp: options.text("udp") as UdpKind | undefined,
   };
   return Object.values(beacon).every((value) => value === undefined) ? {} : { beacon };
+}
+
+/** The registry that lists the beacons, and what is pinned of it: here, in its URI, or in the config file of the home. */
+async function beaconRegistryOf(
+  call: Invocation,
+): Promise<Pick<BeaconRoleOptions, "registry" | "registryFingerprint">> {
+  const { options } = call;
+  const registry = options.text("beacon-registry");
+  const registryFingerprint = options.text("beacon-registry-fingerprint");
+  if (registry?.startsWith("pilot:")) {
+    if (registryFingerprint !== undefined) {
+      throw usageError("The URI of --beacon-registry has the fingerprint already");
+    }
+    const target = parseJoinUri(registry);
+    return { registry: target.registry, registryFingerprint: target.fingerprint };
+  }
+  if (registry === undefined || registryFingerprint !== undefined) {
+    return { registry, registryFingerprint };
+  }
+  const { config } = await call.settings();
+  const isJoined = config.registry === registry && config.registry_tls !== false;
+  return { registry, registryFingerprint: isJoined ? config.registry_fingerprint : undefined };
 }
 
 /** Files given mean TLS only, too. */
@@ -160,12 +183,12 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     },
     {
       flags: "--beacon-registry <host:port>",
-      description: "Registry that lists the beacons (the one of this process)",
-      parse: parseEndpointText,
+      description: "Registry that lists the beacons, or its pilot:// URI (the one of this process)",
+      parse: (text) => text.startsWith("pilot:") ? text : parseEndpointText(text),
     },
     {
       flags: "--beacon-registry-fingerprint <hex>",
-      description: "SHA-256 of that registry's certificate; it is asked over TLS then",
+      description: "SHA-256 of its certificate, for TLS (from the config file if it was joined)",
       parse: parseFingerprint,
     },
     {

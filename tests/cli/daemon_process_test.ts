@@ -376,6 +376,36 @@ Deno.test("rendezvous run passes on how the beacon asks another registry", async
   assert.equal((await runWith("abc")).code, 2);
 });
 
+Deno.test("rendezvous run takes what is pinned of the beacons' registry from its URI or the config file", async () => {
+  const unused = () => Promise.reject(new Error());
+  await withDir(async (home) => {
+    const beacon = async (...args: string[]) => {
+      let seen: RendezvousRoleOptions | undefined;
+      const note = (options: RendezvousRoleOptions) => (seen = options, Promise.resolve(0));
+      const roles = {
+        ...{ daemon: unused, rendezvousStatus: unused, rendezvousStore: unused, gateway: unused },
+        rendezvous: () => Promise.resolve(note),
+      };
+      const { code } = await run(["rendezvous", "--memory", "--beacon-id", "2", ...args], {
+        host: { roles },
+        env: { PILOT_HOME: home },
+      });
+      return code === 0 ? [seen?.beacon?.registry, seen?.beacon?.registryFingerprint] : code;
+    };
+    const hex = "ab".repeat(32);
+    const uri = `pilot://r:9000?beacon=r:9001&fingerprint=${hex}`;
+    assert.deepEqual(await beacon("--beacon-registry", uri), ["r:9000", hex]);
+    assert.equal(await beacon("--beacon-registry", `${uri}&x=1`), 2);
+    const twice = ["--beacon-registry", uri, "--beacon-registry-fingerprint", hex];
+    assert.equal(await beacon(...twice), 2);
+    assert.deepEqual(await beacon("--beacon-registry", "r:9000"), ["r:9000", undefined]);
+    const config = { registry: "r:9000", registry_fingerprint: hex };
+    await Deno.writeTextFile(join(home, "config.json"), JSON.stringify(config));
+    assert.deepEqual(await beacon("--beacon-registry", "r:9000"), ["r:9000", hex]);
+    assert.deepEqual(await beacon("--beacon-registry", "other:9000"), ["other:9000", undefined]);
+  });
+});
+
 Deno.test("rendezvous takes its admin token from a private file or the environment, and may be less strict", async () => {
   const seen: { adminToken?: string | undefined; strict: boolean }[] = [];
   const host = {

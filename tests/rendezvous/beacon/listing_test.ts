@@ -7,7 +7,8 @@ import { DISCOVER_WAKE, discoverChallenge, encodeBeacon } from "../../../protoco
 import { PilotError } from "../../../protocol/errors.ts";
 import { RemoteBeaconListing } from "../../../rendezvous/beacon/listing.ts";
 import { RawClient, registered, split, type TestNode } from "../support/client.ts";
-import type { Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
+import { configureLog, resetLog } from "../../../platform/log.ts";
+import type { BeaconSettings, Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
 import { start, TestClock, withDirectory, withServer } from "../support/server.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
 
@@ -268,6 +269,24 @@ Deno.test("RemoteBeaconListing names what is wrong and leaves nothing behind", a
   using _conn = await listener.accept();
   ending.abort();
   await assert.rejects(stuck);
+});
+
+Deno.test("a beacon warns of a plain registry elsewhere, and of no other", async () => {
+  const warned = async (beacon: BeaconSettings) => {
+    const lines: string[] = [];
+    configureLog({ level: "warn", write: (line) => lines.push(line) });
+    try {
+      await (await start({ beacon: { id: 2, ...beacon } })).close();
+    } finally {
+      resetLog();
+    }
+    return lines.filter((line) => line.includes("plain TCP")).length;
+  };
+  const registry = "registry.invalid:9000";
+  assert.equal(await warned({ registry }), 1);
+  assert.equal(await warned({ registry, registryFingerprint: "ab".repeat(32) }), 0);
+  assert.equal(await warned({ registry: "127.0.0.1:9" }), 0);
+  assert.equal(await warned({}), 0);
 });
 
 Deno.test("settings of the beacon that make no sense are refused", async () => {
