@@ -140,7 +140,7 @@ function checkCertificate(
     `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
     {
       hint:
-        `If its operator confirms the new fingerprint (pilot rendezvous status), give it with ${flag}; ` +
+        `If its operator confirms the new fingerprint (pilot rendezvous status), join again or give it with ${flag}; ` +
         "otherwise somebody else answers there.",
     },
   );

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { formatJoinUri, parseJoinUri } from "../../platform/join_uri.ts";
 import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
+import { selfSigned } from "../../rendezvous/registry/certificate.ts";
+import { TLS_CERT_FILE, TLS_KEY_FILE } from "../../rendezvous/registry/tls.ts";
 import { start } from "../rendezvous/support/server.ts";
 import { at, run, runJson, type RunOptions, withDir } from "./support.ts";
 
@@ -145,6 +147,32 @@ Deno.test("join does not take a home from the registry that it is registered at,
     assert.equal(await joins({ node: 0, ...elsewhere }, {}), true, "it was never registered");
     await Deno.writeTextFile(join(home.dir, "node.json"), "{damaged");
     assert.equal((await home.join(uri)).code, 0);
+  }));
+
+Deno.test("a certificate that has expired serves as well; one that was changed is refused until it is joined", () =>
+  withHome(async (home) => {
+    const store = join(home.dir, "store");
+    await Deno.mkdir(store, { mode: 0o700 });
+    const [certFile, keyFile] = [join(store, TLS_CERT_FILE), join(store, TLS_KEY_FILE)];
+    const expired = selfSigned({ organization: "x", hosts: [], notBefore: 0, notAfter: 1_000 });
+    await Deno.writeTextFile(certFile, expired.cert);
+    await Deno.writeTextFile(keyFile, expired.key, { mode: 0o600 });
+    const places = { registryAddr: "127.0.0.1:0", beaconAddr: "127.0.0.1:0" };
+    const old = await (async () => {
+      await using server = await start({ store, ...places });
+      Object.assign(places, { registryAddr: server.registryAddr, beaconAddr: server.beaconAddr });
+      const { uri } = server.facts.join;
+      assert.equal((await home.join(uri)).code, 0);
+      await home.write("node.json", { node: 7, registry: server.registryAddr });
+      return uri;
+    })();
+    await Deno.remove(certFile);
+    await Deno.remove(keyFile);
+    await using server = await start({ store, ...places });
+    const { error } = await home.join(old);
+    assert.equal(error?.code, "untrusted");
+    assert.equal((await home.join(server.facts.join.uri)).code, 0, "the key is the same");
+    assert.equal((await home.config())?.registry_fingerprint, server.facts.tlsFingerprint);
   }));
 
 Deno.test("join --print asks nobody and writes nothing", () =>
