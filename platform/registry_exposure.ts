@@ -25,7 +25,7 @@ export interface RegistryGuards {
 }
 
 /** What to do about {@linkcode registryWarning}. */
-export const REGISTRY_WARNING_HINT =
+export const REGISTRY_WARNING_HINT: string =
   "Pin it with the command that its operator has (pilotctl join 'pilot://...'), or accept it as it is: " +
   "pilotctl config --set registry_plain=accept (also --registry-plain, PILOT_REGISTRY_PLAIN).";
 
