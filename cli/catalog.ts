@@ -66,6 +66,11 @@ export function catalog(root: Command): Catalog {
       PILOT_SOCKET: "The daemon's socket",
       PILOT_REGISTRY: "Registry, host:port",
       PILOT_BEACON: "Beacon, host:port",
+      PILOT_REGISTRY_FINGERPRINT:
+        "SHA-256 of the registry's certificate, which is asked over TLS then",
+      PILOT_REGISTRY_KEY: "The registry's public key, with which its answers must be signed",
+      PILOT_REGISTRY_PLAIN:
+        "warn or accept, for a registry elsewhere that is neither TLS nor pinned",
       PILOT_ADMIN_TOKEN: "Admin token of the rendezvous that is run",
       NO_COLOR: "No colours",
     },

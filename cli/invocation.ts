@@ -46,7 +46,7 @@ export interface CliHost {
 }
 
 /** Commands that make the config file they are given. */
-const MAKES_CONFIG: readonly string[] = ["init", "config"];
+const MAKES_CONFIG: readonly string[] = ["init", "join", "config"];
 
 /** One call of one command. */
 export class Invocation implements AsyncDisposable {
@@ -123,9 +123,9 @@ export class Invocation implements AsyncDisposable {
       ...(rawConfig === undefined ? {} : { rawConfig }),
     });
     const isNamed = this.options.has("config") && rawConfig === undefined;
-    if (
-      isNamed && !MAKES_CONFIG.includes(this.command.name()) && !existsSync(settings.configPath)
-    ) {
+    const isMaker = MAKES_CONFIG.includes(this.command.name()) &&
+      this.command.parent?.parent === null; // `network join` makes none
+    if (isNamed && !isMaker && !existsSync(settings.configPath)) {
       throw new PilotError("not_found", `No such config file: ${settings.configPath}`, {
         hint: "Check --config, or make the file: pilotctl init --config FILE",
       });

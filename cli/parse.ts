@@ -9,6 +9,7 @@ import { usageError } from "./errors.ts";
 
 export { parsePort } from "../protocol/address.ts";
 export { parseDuration } from "../platform/duration.ts";
+export { parseServerHost } from "../platform/join_uri.ts";
 export { parseFingerprint } from "../platform/fingerprint.ts";
 
 /**

@@ -101,7 +101,8 @@ export function buildProgram(host: CliHost): Program {
 
 function environmentHelp(): string {
   return `Environment (after flags, before the config file):
-  PILOT_HOME, PILOT_SOCKET, PILOT_REGISTRY, PILOT_BEACON, NO_COLOR
+  PILOT_HOME, PILOT_SOCKET, PILOT_REGISTRY, PILOT_BEACON, PILOT_REGISTRY_FINGERPRINT,
+  PILOT_REGISTRY_KEY, PILOT_REGISTRY_PLAIN, NO_COLOR
 
 Targets are an address (0:0000.0000.0005), a node id (5) or a hostname.
 Durations are 500ms, 30s, 2m, 1h, or a number of seconds.`;

@@ -8,6 +8,18 @@
 import type { LogFormat, LogLevel } from "../platform/config.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 
+/** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate; the cluster's token), the relay's rate by source, the probe port. */
+export interface BeaconRoleOptions {
+  peers?: readonly string[] | undefined;
+  id?: number | undefined;
+  registry?: string | undefined;
+  registryFingerprint?: string | undefined;
+  token?: string | undefined;
+  advertise?: string | undefined;
+  relayBytesPerSecond?: number | undefined;
+  probePort?: number | undefined;
+}
+
 /** What the rendezvous role is started with. */
 export interface RendezvousRoleOptions {
   /** TCP address of the registry; port 0 takes a free one. */
@@ -18,24 +30,18 @@ export interface RendezvousRoleOptions {
   store: string | undefined;
   /** Begin anew where the database is lost. */
   newStore: boolean;
-  /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate; the cluster's token), the relay's rate by source, the probe port. */
-  beacon?: {
-    peers?: readonly string[] | undefined;
-    id?: number | undefined;
-    registry?: string | undefined;
-    registryFingerprint?: string | undefined;
-    token?: string | undefined;
-    advertise?: string | undefined;
-    relayBytesPerSecond?: number | undefined;
-    probePort?: number | undefined;
-  };
+  /** Its beacon. */
+  beacon?: BeaconRoleOptions;
   /** Global admin token; without one every admin request is refused. */
   adminToken?: string | undefined;
   /** Close the holes of the wire that existing clients do not need, see `CoreOptions.strict`. */
   strict: boolean;
-  /** A trust pair opens a private endpoint only if its owner reported it. */
-  /** TLS for the registry: a generated certificate, or PEM files. */
-  tls?: "auto" | { certFile: string; keyFile: string } | undefined;
+  /** TLS for the registry: a generated certificate (default), PEM files, or none. */
+  tls?: "auto" | "none" | { certFile: string; keyFile: string } | undefined;
+  /** TLS only, no plain TCP. */
+  tlsOnly?: boolean | undefined;
+  /** Host by which others reach this machine. */
+  advertise?: string | undefined;
   /** TCP address of health and metrics over HTTP. */
   http?: string | undefined;
   /** Names by which it may be asked, and whether a proxy on this machine names its clients. */

@@ -292,7 +292,7 @@ export class Daemon implements Backend, AsyncDisposable {
    */
   static async start(options: DaemonOptions, clock: Clock = systemClock): Promise<Daemon> {
     await openHome(options);
-    const files = new StateFiles(options.home, options.identity);
+    const files = new StateFiles(options.home, options.identity, options);
     const identity = await files.identity();
     const known = await files.node(identity.publicKeyBase64);
     const trust = await openTrust(

@@ -6,6 +6,7 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { formatEndpoint } from "../protocol/ip.ts";
+import { registryWarning } from "../platform/registry_exposure.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Json } from "./ipc/backend.ts";
 import type { HostConn } from "./stream/host_conn.ts";
@@ -38,6 +39,7 @@ export function daemonInfo(daemon: Daemon): Json {
     registry_connected: daemon.isRegistryConnected,
     registry_tls: options.registryTls === true,
     registry_signed: options.registryKey !== undefined,
+    registry_warning: registryWarning(options) ?? null,
     path_mode: options.pathMode ?? "auto",
     beacon_addr: options.beacon,
     endpoint: formatEndpoint(directory.observed ?? socket.local),

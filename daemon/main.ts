@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { acquirePidFile } from "../platform/pidfile.ts";
 import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
+import { REGISTRY_WARNING_HINT, registryWarning } from "../platform/registry_exposure.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 import { Daemon } from "./daemon.ts";
 import { openHome } from "./home.ts";
@@ -35,7 +36,16 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  * `invalid_argument` for damaged state files, `denied` for files that others may read, `io_error`.
  */
 export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon> {
-  return await Daemon.start(options);
+  return await start(options);
+}
+
+async function start(options: DaemonOptions): Promise<Daemon> {
+  const daemon = await Daemon.start(options);
+  const warning = registryWarning(options);
+  if (warning !== undefined) {
+    getLogger([LOG_CATEGORY, "daemon"]).warn(warning, { hint: REGISTRY_WARNING_HINT });
+  }
+  return daemon;
 }
 
 /**
@@ -63,7 +73,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     return () => Deno.removeSignalListener(signal, listener);
   });
   try {
-    await using daemon = await Daemon.start(options);
+    await using daemon = await start(options);
     log.info("daemon running", { socket: options.socket, udp: daemon.socket.local.port });
     log.info("daemon stopping", { signal: await stop.promise });
   } finally {

@@ -7,3 +7,4 @@
 export { runDaemon, type RunningDaemon, startDaemon } from "./main.ts";
 export type { AeadKind, DaemonOptions, DaemonReady, UdpKind } from "../platform/settings.ts";
 export type { LogFormat, LogLevel } from "../platform/log.ts";
+export type { PlainRegistry } from "../platform/registry_exposure.ts";

@@ -26,6 +26,14 @@ export interface NodeFile {
   readonly joined?: readonly number[] | undefined;
 }
 
+/** What is known of the registry that gave the number; for `pilotctl join`. */
+export interface RegistryMark {
+  /** `host:port`. */
+  readonly registry?: string | undefined;
+  /** The key that is pinned of it, base64. */
+  readonly registryKey?: string | undefined;
+}
+
 /** Reads and writes the files of one home directory. */
 export class StateFiles {
   readonly #identityPath: string;
@@ -33,10 +41,17 @@ export class StateFiles {
   readonly #nodePath: string;
   readonly #revokedPath: string;
   #isNew = false;
+  readonly #at: RegistryMark;
   /** What node.json holds: each registration says the same again, which is no reason to write. */
   #nodeText: string | undefined;
 
-  constructor(home: string, identityPath: string) {
+  /**
+   * @param home The home directory.
+   * @param identityPath Path of identity.json.
+   * @param at The registry that is used, noted with the number: it counts there only.
+   */
+  constructor(home: string, identityPath: string, at: RegistryMark = {}) {
+    this.#at = { registry: at.registry, registryKey: at.registryKey };
     this.#identityPath = identityPath;
     this.#trustPath = join(home, "trust.json");
     this.#nodePath = join(home, "node.json");
@@ -130,7 +145,7 @@ export class StateFiles {
 
   /** Remembers what the registry said, unless the file says so already. */
   async saveNode(file: NodeFile): Promise<void> {
-    const text = JSON.stringify(file, null, 2) + "\n";
+    const text = JSON.stringify({ ...file, ...this.#at }, null, 2) + "\n";
     if (text === this.#nodeText) return;
     await writeFileAtomic(this.#nodePath, text);
     this.#nodeText = text;

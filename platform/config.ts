@@ -11,6 +11,7 @@ import { dirname } from "node:path";
 import * as v from "valibot";
 import { PilotError } from "../protocol/errors.ts";
 import { parseDuration } from "./duration.ts";
+import { PLAIN_REGISTRY, type PlainRegistry } from "./registry_exposure.ts";
 import { ensurePrivateDir, errorCode, writeFileAtomic } from "./files.ts";
 
 /** Levels of the log. */
@@ -30,6 +31,8 @@ export interface Config {
   registry_fingerprint?: string;
   /** The registry's public key, base64, with which its answers must be signed. */
   registry_key?: string;
+  /** Whether a plain registry off this machine is worth a warning. */
+  registry_plain?: PlainRegistry;
   /** Path of the daemon's Unix socket. */
   socket?: string;
   /** Name this node registers. */
@@ -98,6 +101,7 @@ const FIELDS = {
   registry_tls: flag,
   registry_fingerprint: text,
   registry_key: text,
+  registry_plain: v.picklist(PLAIN_REGISTRY, "must be warn or accept"),
   socket: text,
   hostname: text,
   email: text,

@@ -120,7 +120,8 @@ async function openTls(
     const reason = error instanceof Error ? error.message : String(error);
     throw new PilotError("unavailable", `No TLS with the registry ${where}: ${reason}`, {
       cause: error,
-      hint: `Check that the rendezvous runs with --tls; for one without, leave ${flags.tls} out.`,
+      hint:
+        `Check that the rendezvous runs without --no-tls; for one that has no TLS, leave ${flags.tls} out.`,
     });
   } finally {
     signal.removeEventListener("abort", abort);
@@ -139,7 +140,7 @@ function checkCertificate(
     `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
     {
       hint:
-        `If its operator confirms the new fingerprint (pilot rendezvous status), give it with ${flag}; ` +
+        `If its operator confirms the new fingerprint (pilot rendezvous status), join again or give it with ${flag}; ` +
         "otherwise somebody else answers there.",
     },
   );

@@ -22,6 +22,7 @@ import { PilotError } from "../protocol/errors.ts";
 import type { PathMode } from "../protocol/path/route.ts";
 import { parseDuration } from "./duration.ts";
 import { parseFingerprint } from "./fingerprint.ts";
+import { PLAIN_REGISTRY, type PlainRegistry } from "./registry_exposure.ts";
 
 /** Registry when nothing is configured: this machine, so that no stray start talks to the outside. */
 export const DEFAULT_REGISTRY = "127.0.0.1:9000";
@@ -153,6 +154,8 @@ export interface DaemonOptions {
   registryFingerprint?: string | undefined;
   /** The registry's public key, base64: its answers must be signed with it; default environment `PILOT_REGISTRY_KEY`. */
   registryKey?: string | undefined;
+  /** Whether a plain registry off this machine is worth a warning; default environment `PILOT_REGISTRY_PLAIN`, then "warn". */
+  registryPlain?: PlainRegistry | undefined;
   /** Form of the UDP socket; default environment `PILOT_UDP`, then "auto". */
   udp?: UdpKind | undefined;
   /** Form of AES-256-GCM; default environment `PILOT_AEAD`, then "auto". */
@@ -248,7 +251,7 @@ export function resolveSettings(input: SettingInput = {}): Settings {
  * @param settings Resolved places.
  * @param flags What was given explicitly.
  * @returns Everything the daemon needs.
- * @throws {PilotError} `invalid_argument` when `PILOT_UDP` or `PILOT_AEAD` is not a known kind, or what is known of the
+ * @throws {PilotError} `invalid_argument` when `PILOT_UDP`, `PILOT_AEAD` or `PILOT_REGISTRY_PLAIN` is not a known kind, or what is known of the
  * registry's certificate does not suffice.
  */
 export function resolveDaemonOptions(
@@ -287,7 +290,7 @@ export function resolveDaemonOptions(
     logFormat: flags.logFormat ?? config.log_format ?? "text",
     ...registryPins(config, flags),
     udp: udpKind(flags.udp),
-    aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS),
+    aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS, "auto"),
     mss: flags.mss,
   };
 }
@@ -305,7 +308,7 @@ function configPathMode({ relay_only, no_relay }: Config): PathMode | undefined 
 function registryPins(
   config: Config,
   flags: DaemonFlags,
-): Pick<DaemonOptions, "registryTls" | "registryFingerprint" | "registryKey"> {
+): Pick<DaemonOptions, "registryTls" | "registryFingerprint" | "registryKey" | "registryPlain"> {
   const [key] = pick(flags.registryKey, processEnv("PILOT_REGISTRY_KEY"), config.registry_key, "");
   const [fingerprint] = pick(
     flags.registryFingerprint,
@@ -325,6 +328,8 @@ function registryPins(
     registryTls,
     registryFingerprint: fingerprint === "" ? undefined : parseFingerprint(fingerprint),
     registryKey: key === "" ? undefined : key,
+    registryPlain: flags.registryPlain ??
+      envChoice("PILOT_REGISTRY_PLAIN", PLAIN_REGISTRY, config.registry_plain ?? "warn"),
   };
 }
 
@@ -336,12 +341,12 @@ function registryPins(
  * @throws {PilotError} `invalid_argument` when `PILOT_UDP` is none.
  */
 export function udpKind(flag: UdpKind | undefined): UdpKind {
-  return flag ?? envChoice("PILOT_UDP", UDP_KINDS);
+  return flag ?? envChoice("PILOT_UDP", UDP_KINDS, "auto");
 }
 
-/** A variable that must be one of `kinds`; "auto" when it is not set. */
-function envChoice<T extends string>(name: string, kinds: readonly (T | "auto")[]): T | "auto" {
-  const value = processEnv(name) || "auto";
+/** A variable that must be one of `kinds`, when it is set. */
+function envChoice<T extends string>(name: string, kinds: readonly T[], otherwise: T): T {
+  const value = processEnv(name) || otherwise;
   const kind = kinds.find((known) => known === value);
   if (kind === undefined) {
     throw new PilotError("invalid_argument", `${name} is "${value}"`, {

@@ -14,6 +14,7 @@ export type { ServerLimits } from "./registry/server.ts";
 export { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 export type { LogFormat, LogLevel, LogOptions } from "../platform/log.ts";
 export type { TlsOptions } from "./registry/tls.ts";
+export type { JoinFacts } from "./join.ts";
 export type { HttpAccess } from "./http/server.ts";
 export { runRendezvous, type RunRendezvousOptions } from "./run.ts";
 export { rendezvousStatus, type StatusOptions } from "./status.ts";

@@ -11,6 +11,7 @@ import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
 import type { BeaconServer } from "./beacon/server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
 import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./clock.ts";
+import { joinFacts } from "./join.ts";
 import { type HttpAccess, HttpServer } from "./http/server.ts";
 import { checkAdminToken } from "./registry/networks/tokens.ts";
 import { RegistryCore } from "./registry/core.ts";
@@ -21,6 +22,7 @@ import { MemoryStore } from "./registry/store/memory.ts";
 import { SqliteStore } from "./registry/store/sqlite.ts";
 import type { RegistryStore } from "./registry/store/store.ts";
 import { loadTls, type TlsOptions } from "./registry/tls.ts";
+import { PilotError } from "../protocol/errors.ts";
 import { publicFacts, removeStatusFile, storeBytes, writeStatusFile } from "./status_file.ts";
 import { type RendezvousFacts, View } from "./view.ts";
 
@@ -43,8 +45,12 @@ export interface RendezvousOptions {
   strict?: boolean | undefined;
   /** Other beacons and the beacon's relay. */
   beacon?: BeaconSettings | undefined;
-  /** Certificate and key of the registry, which then speaks TLS only; undefined is plain TCP. */
-  tls?: TlsOptions | undefined;
+  /** Certificate and key of the registry, default "auto"; "none" serves plain TCP only. */
+  tls?: TlsOptions | "none" | undefined;
+  /** Serve TLS only; by default both on one port, as a client's first bytes tell. */
+  tlsOnly?: boolean | undefined;
+  /** Host by which others reach this machine, for the line that they join by; found out where there is only one. */
+  advertise?: string | undefined;
   /** TCP address of health and metrics over HTTP, as `registryAddr`; undefined serves none. */
   http?: string | undefined;
   /** Who may ask over HTTP. */
@@ -110,6 +116,10 @@ export class Rendezvous implements AsyncDisposable {
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
     const { adminToken, strict, limits } = options;
     checkAdminToken(adminToken, log);
+    const source = options.tls ?? "auto";
+    if (source === "none" && options.tlsOnly === true) {
+      throw new PilotError("invalid_argument", "A registry with TLS only needs a certificate");
+    }
     const store: RegistryStore = options.store === undefined
       ? new MemoryStore()
       : await SqliteStore.open(options.store, options.newStore === true ? "anew" : "unless-lost");
@@ -119,8 +129,8 @@ export class Rendezvous implements AsyncDisposable {
     let http: HttpServer | undefined;
     try {
       const signer = await AnswerSigner.load(options.store);
-      const tls = options.tls === undefined ? undefined : await loadTls({
-        tls: options.tls,
+      const tls = source === "none" ? undefined : await loadTls({
+        tls: source,
         store: options.store,
         addr: options.registryAddr,
         now: clock.unixMs(),
@@ -137,6 +147,7 @@ export class Rendezvous implements AsyncDisposable {
         core,
         addr: options.registryAddr,
         tls,
+        tlsOnly: options.tlsOnly,
         limits: limits?.registry,
       });
       beacon = await beaconBeside(core, {
@@ -153,6 +164,10 @@ export class Rendezvous implements AsyncDisposable {
         store: options.store,
         registryKey: signer.publicKey,
         tlsFingerprint: tls?.fingerprint,
+        join: joinFacts({
+          ...{ registry: registry.addr, beacon: beacon.addr, advertise: options.advertise },
+          ...{ fingerprint: tls?.fingerprint, registryKey: signer.publicKey },
+        }),
         started: unixSeconds(clock),
       };
       const server = registry;

@@ -9,7 +9,7 @@ import { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 
 /** How {@linkcode runRendezvous} runs. */
 export interface RunRendezvousOptions extends RendezvousOptions {
-  /** Print the ready line as one JSON object. */
+  /** Print what it says when ready as one JSON object. */
   json: boolean;
   /** Sets the process's log up; undefined leaves it to the caller. */
   log?: LogOptions | undefined;
@@ -18,7 +18,8 @@ export interface RunRendezvousOptions extends RendezvousOptions {
 }
 
 /**
- * Runs a rendezvous until SIGINT or SIGTERM. Prints one line to stdout when it answers.
+ * Runs a rendezvous until SIGINT or SIGTERM. Prints to stdout when it answers: one line, and without `json` a second one
+ * with the command by which others join, perhaps with a hint below.
  *
  * @param options As for {@linkcode Rendezvous.start}, and the form of the ready line.
  * @returns The exit code, 0 after an orderly end.
@@ -35,7 +36,7 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   if (options.signal?.aborted === true) stop();
   try {
     await using rendezvous = await Rendezvous.start(options);
-    announce(readyLine(rendezvous, options));
+    for (const line of readyLines(rendezvous, options)) announce(line);
     await stopped.promise;
     await rendezvous.close();
     return 0;
@@ -45,16 +46,18 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   }
 }
 
-function readyLine({ facts }: Rendezvous, options: RunRendezvousOptions): string {
-  const { registry, beacon, http, pid, registryKey, tlsFingerprint } = facts;
+function readyLines({ facts }: Rendezvous, options: RunRendezvousOptions): string[] {
+  const { registry, beacon, http, pid, registryKey, tlsFingerprint, join } = facts;
   const store = facts.store ?? null;
   if (options.json) {
     const data = {
       ...{ registry, beacon, store, pid, http: http ?? null },
       registry_key: registryKey,
       tls_fingerprint: tlsFingerprint ?? null,
+      join_uri: join.uri,
+      join_hint: join.hint ?? null,
     };
-    return JSON.stringify({ status: "ok", data });
+    return [JSON.stringify({ status: "ok", data })];
   }
   const parts = [
     `rendezvous ready: registry ${registry}`,
@@ -64,5 +67,6 @@ function readyLine({ facts }: Rendezvous, options: RunRendezvousOptions): string
     `key ${registryKey}`,
     ...(tlsFingerprint === undefined ? [] : [`tls ${tlsFingerprint}`]),
   ];
-  return parts.join(", ");
+  const command = `pilotctl join '${join.uri}'`;
+  return [parts.join(", "), command, ...(join.hint === undefined ? [] : [join.hint])];
 }

@@ -37,7 +37,8 @@ export interface StatusOptions {
  *
  * @param options Whom to ask.
  * @returns `running`, and as far as known: `healthy`, `pid`, `version`, `uptime_seconds`, `registry`, `beacon`,
- * `http`, `nodes_online`, `nodes_total`, `trust_links`, `store`, `store_bytes`, `registry_key`, `tls_fingerprint`.
+ * `http`, `nodes_online`, `nodes_total`, `trust_links`, `store`, `store_bytes`, `registry_key`, `tls_fingerprint`,
+ * `join_uri`, `join_hint`.
  * What is not known is null.
  * @throws {PilotError} `unavailable` when the HTTP endpoint does not answer, `not_found` when there is no store,
  * `invalid_state` when it is not ours, `io_error`.

@@ -36,6 +36,8 @@ export function publicFacts(facts: RendezvousFacts): JsonObject {
     store: facts.store ?? null,
     registry_key: facts.registryKey,
     tls_fingerprint: facts.tlsFingerprint ?? null,
+    join_uri: facts.join.uri,
+    join_hint: facts.join.hint ?? null,
   };
 }
 

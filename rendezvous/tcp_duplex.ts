@@ -5,6 +5,7 @@
  */
 
 import { Duplex } from "node:stream";
+import { setImmediate } from "node:timers";
 
 /** Bytes read of a connection at a time: one TLS record, or the head of an HTTP request. */
 const READ_BYTES = 16_640;
@@ -12,17 +13,30 @@ const READ_BYTES = 16_640;
 /** A TCP connection as a stream of Node. Owns it: destroying the stream closes it at once. */
 export class TcpDuplex extends Duplex {
   readonly #conn: Deno.TcpConn;
+  /** Bytes that come before what is still to be read. */
+  #head: Uint8Array | undefined;
 
-  /** @param conn A connection of which nothing was read yet. */
-  constructor(conn: Deno.TcpConn) {
+  /**
+   * @param conn A connection.
+   * @param head What was read of it already, at least one byte; undefined when nothing was.
+   */
+  constructor(conn: Deno.TcpConn, head?: Uint8Array) {
     super();
     this.#conn = conn;
+    this.#head = head;
     // What breaks a connection is a client or its network; whoever uses the stream sees its end.
     this.on("error", () => {});
   }
 
   /** Reads once more. After the last write what comes is thrown away, until the other side has ended, too. */
   override _read(): void {
+    if (this.#head !== undefined) {
+      const head = this.#head;
+      this.#head = undefined;
+      // Later, as bytes from the network come: a TLS socket that fails before its first tick ends the process.
+      setImmediate(() => this.push(head));
+      return;
+    }
     const buffer = new Uint8Array(READ_BYTES);
     this.#conn.read(buffer).then(
       (count) => {

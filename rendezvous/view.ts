@@ -7,6 +7,7 @@
 import { VERSION } from "../platform/version.ts";
 import type { BeaconHealth } from "./beacon/health.ts";
 import type { Clock } from "./clock.ts";
+import type { JoinFacts } from "./join.ts";
 import type { RegistryCore } from "./registry/core.ts";
 
 /** The parts that are looked at. */
@@ -42,6 +43,8 @@ export interface RendezvousFacts {
   readonly registryKey: string;
   /** SHA-256 of the TLS certificate, hex: what daemons pin with `--registry-fingerprint`; undefined without TLS. */
   readonly tlsFingerprint: string | undefined;
+  /** What others join by. */
+  readonly join: JoinFacts;
   /** Unix seconds of the start. */
   readonly started: number;
 }

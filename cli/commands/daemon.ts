@@ -9,10 +9,11 @@ import { probeInfo, startDaemon, STOP_TIMEOUT_MS, stopDaemon } from "../daemon_p
 import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
-import { fields, formatUptime, type Outcome } from "../output.ts";
+import { fields, formatUptime, type Outcome, type Style } from "../output.ts";
+import { type PlainRegistry, REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
 import { oneOf, parseDuration, parseEndpointText, parseFingerprint, parseMss } from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
-import { safe } from "../text.ts";
+import { lines, safe, type SafeText } from "../text.ts";
 import { pause } from "../wait.ts";
 
 /** Longest wait of `daemon start`, milliseconds. */
@@ -47,6 +48,12 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--registry-key <base64>",
     description: "Refuse answers not signed with this key of the registry (PILOT_REGISTRY_KEY)",
+  },
+  {
+    flags: "--registry-plain <what>",
+    description:
+      "warn or accept a registry elsewhere that is neither TLS nor pinned (PILOT_REGISTRY_PLAIN, warn)",
+    parse: oneOf("warn", "accept"),
   },
   { flags: "--identity <file>", description: "Identity file (<home>/identity.json)" },
   { flags: "--hostname <name>", description: "Hostname to register" },
@@ -100,6 +107,7 @@ function daemonFlags(call: Invocation): DaemonFlags {
     registryTls: options.flag("registry-tls"),
     registryFingerprint: options.text("registry-fingerprint"),
     registryKey: options.text("registry-key"),
+    registryPlain: options.text("registry-plain") as PlainRegistry | undefined,
     identity: options.text("identity"),
     hostname: options.text("hostname"),
     email: options.text("email"),
@@ -147,6 +155,7 @@ async function runArguments(call: Invocation): Promise<string[]> {
     endpoint: flags.endpoint,
     "registry-fingerprint": flags.registryFingerprint,
     "registry-key": flags.registryKey,
+    "registry-plain": flags.registryPlain,
     // As seen from here: the daemon starts in another directory.
     identity: flags.identity === undefined
       ? undefined
@@ -207,6 +216,7 @@ async function start(call: Invocation): Promise<Outcome> {
     ...(info.registration_error === undefined
       ? {}
       : { registration_error: info.registration_error }),
+    ...(info.registry_warning === undefined ? {} : { registry_warning: info.registry_warning }),
   };
   const reason = info.registration_error ?? `${settings.registry} does not answer yet`;
   const state = registered ? "" : safe`\nNot registered (${reason}); the daemon keeps trying.`;
@@ -217,7 +227,18 @@ async function start(call: Invocation): Promise<Outcome> {
     ["Logs", settings.logPath],
   ]);
   const text = safe`${call.style.good("Daemon running")} (pid ${started.pid})\n${list}${state}`;
-  return { data, text };
+  return { data, text: lines([text, registryWarningText(info, call.style)]) };
+}
+
+/** The warning that the daemon gives about its registry, and what to do; undefined when it gives none. */
+export function registryWarningText(
+  { registry_warning }: Record<string, unknown>,
+  style: Style,
+): SafeText | undefined {
+  if (typeof registry_warning !== "string") return undefined;
+  return safe`${style.bad("warning:")} ${registry_warning}\n${
+    style.dim("hint:")
+  } ${REGISTRY_WARNING_HINT}`;
 }
 
 /** Our daemon tells the state of its registration; of others only a node id says that they have one. */
@@ -284,6 +305,7 @@ const STATUS_KEYS = [
   "hostname",
   "registration",
   "registration_error",
+  "registry_warning",
   "uptime_secs",
   "peers",
   "connections",
@@ -325,7 +347,8 @@ async function status(call: Invocation): Promise<Outcome> {
     ["Peers", info?.peers],
     ["Connections", info?.connections],
   ]);
-  return { data, text: safe`Daemon: ${state}\n${list}` };
+  const warning = registryWarningText(info ?? {}, call.style);
+  return { data, text: lines([safe`Daemon: ${state}`, list, warning]) };
 }
 
 /** The daemon's life. */
@@ -357,7 +380,7 @@ export const daemonGroup: CommandGroup = {
         ],
         examples: ["daemon start", "daemon start --hostname my-agent --public"],
         returns:
-          "pid, node_id, address, hostname, socket, log_file, registered, registration_error",
+          "pid, node_id, address, hostname, socket, log_file, registered, registration_error, registry_warning",
         run: start,
       },
       {
@@ -381,7 +404,7 @@ export const daemonGroup: CommandGroup = {
         }],
         examples: ["daemon status", "daemon status --check && echo up"],
         returns:
-          "running, responsive, pid, pid_file, socket, node_id, address, hostname, registration, registration_error, uptime_secs, peers, connections",
+          "running, responsive, pid, pid_file, socket, node_id, address, hostname, registration, registration_error, registry_warning, uptime_secs, peers, connections",
         run: status,
       },
     ],

@@ -11,7 +11,8 @@ import type { CliDriver, Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome, round, table } from "../output.ts";
 import { parseNode } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
-import { safe, type SafeText } from "../text.ts";
+import { lines, safe, type SafeText } from "../text.ts";
+import { registryWarningText } from "./daemon.ts";
 
 /** Rows of a table for people; `--json` shows all. */
 const MAX_ROWS = 50;
@@ -56,7 +57,8 @@ function infoText(state: Info, call: Invocation): SafeText {
     ["Pending", state.handshake_pending_count || ""],
   ]);
   const list = connectionTable(state, call);
-  return list === undefined ? text : safe`${text}\n\n${list}`;
+  const warning = registryWarningText(extra, call.style);
+  return lines([text, warning, list === undefined ? undefined : safe`\n${list}`]);
 }
 
 function registrationText(info: Record<string, unknown>): string {
@@ -273,7 +275,7 @@ export const nodeGroup: CommandGroup = {
       summary: "Show this node: address, peers, traffic, connections",
       examples: ["info", "info --json"],
       returns:
-        "node_id, address, hostname, version, uptime_secs, connections, ports, peers, encrypt, encrypted_peers, authenticated_peers, identity, public_key, networks[], bytes_sent, bytes_recv, pkts_sent, pkts_recv, handshake_pending_count, conn_list[], peer_list[]",
+        "node_id, address, hostname, version, uptime_secs, connections, ports, peers, encrypt, encrypted_peers, authenticated_peers, identity, public_key, networks[], bytes_sent, bytes_recv, pkts_sent, pkts_recv, handshake_pending_count, registry_warning, conn_list[], peer_list[]",
       run: info,
     },
     {

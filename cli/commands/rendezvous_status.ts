@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome } from "../output.ts";
-import { safe, type SafeText } from "../text.ts";
+import { lines, safe, type SafeText } from "../text.ts";
 import { parseEndpointText } from "../parse.ts";
 import type { CommandSpec } from "../spec.ts";
 
@@ -55,7 +55,9 @@ function describe(call: Invocation, data: Record<string, unknown>): SafeText {
     ["Registry key", data.registry_key],
     ["TLS fingerprint", data.tls_fingerprint],
   ]);
-  return safe`Rendezvous: ${state}\n${list}`;
+  if (typeof data.join_uri !== "string") return safe`Rendezvous: ${state}\n${list}`;
+  const join = safe`pilotctl join '${data.join_uri}'`;
+  return lines([safe`Rendezvous: ${state}`, list, "", join, data.join_hint ?? undefined]);
 }
 
 /** Looks at a server, running or not. */
@@ -74,6 +76,6 @@ export const rendezvousStatusCommand: CommandSpec = {
   returns:
     "running, healthy, reason, pid, version, started, uptime_seconds, registry, beacon, udp, http, " +
     "nodes_online, nodes_total, trust_links, connections, beacon_nodes, store, store_bytes, registry_key, " +
-    "tls_fingerprint",
+    "tls_fingerprint, join_uri, join_hint",
   run: status,
 };

@@ -16,9 +16,11 @@ import {
   parseHost,
   parsePort,
   parsePositive,
+  parseServerHost,
 } from "../parse.ts";
 import type { UdpKind } from "../../platform/settings.ts";
-import type { RendezvousRoleOptions } from "../roles.ts";
+import { parseJoinUri } from "../../platform/join_uri.ts";
+import type { BeaconRoleOptions, RendezvousRoleOptions } from "../roles.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
 import { rendezvousStatusCommand } from "./rendezvous_status.ts";
 import { rendezvousStoreCommands } from "./rendezvous_store.ts";
@@ -50,7 +52,8 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     adminToken: await tokenOf(call, "admin-token-file") ??
       (call.host.env("PILOT_ADMIN_TOKEN") || undefined),
     strict: options.flag("strict") !== false,
-    tls: tlsOf(call),
+    ...tlsOf(call),
+    advertise: options.text("advertise"),
     ...http,
     log: {
       level: (options.text("log-level") ?? "info") as LogLevel,
@@ -82,8 +85,7 @@ async function beaconOf(call: Invocation): Promise<Pick<RendezvousRoleOptions, "
   const beacon = {
     peers: peers?.map(parseEndpointText),
     id: options.number("beacon-id"),
-    registry: options.text("beacon-registry"),
-    registryFingerprint: options.text("beacon-registry-fingerprint"),
+    ...await beaconRegistryOf(call),
     token: await tokenOf(call, "beacon-token-file"),
     advertise: options.text("beacon-advertise"),
     relayBytesPerSecond: options.number("relay-rate"),
@@ -93,15 +95,44 @@ async function beaconOf(call: Invocation): Promise<Pick<RendezvousRoleOptions, "
   return Object.values(beacon).every((value) => value === undefined) ? {} : { beacon };
 }
 
-/** Files given mean TLS, too. */
-function tlsOf({ options }: Invocation): RendezvousRoleOptions["tls"] {
+/** The registry that lists the beacons, and what is pinned of it: here, in its URI, or in the config file of the home. */
+async function beaconRegistryOf(
+  call: Invocation,
+): Promise<Pick<BeaconRoleOptions, "registry" | "registryFingerprint">> {
+  const { options } = call;
+  const registry = options.text("beacon-registry");
+  const registryFingerprint = options.text("beacon-registry-fingerprint");
+  if (registry?.startsWith("pilot:")) {
+    if (registryFingerprint !== undefined) {
+      throw usageError("The URI of --beacon-registry has the fingerprint already");
+    }
+    const target = parseJoinUri(registry);
+    return { registry: target.registry, registryFingerprint: target.fingerprint };
+  }
+  if (registry === undefined || registryFingerprint !== undefined) {
+    return { registry, registryFingerprint };
+  }
+  const { config } = await call.settings();
+  const isJoined = config.registry === registry && config.registry_tls !== false;
+  return { registry, registryFingerprint: isJoined ? config.registry_fingerprint : undefined };
+}
+
+/** Files given mean TLS only, too. */
+function tlsOf({ options }: Invocation): Pick<RendezvousRoleOptions, "tls" | "tlsOnly"> {
+  const tls = options.flag("tls");
   const certFile = options.text("tls-cert");
   const keyFile = options.text("tls-key");
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw usageError("--tls-cert and --tls-key belong together");
   }
-  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
-  return options.flag("tls") === true ? "auto" : undefined;
+  if (tls === false) {
+    if (certFile === undefined) return { tls: "none" };
+    throw usageError("--no-tls and --tls-cert exclude each other");
+  }
+  if (certFile !== undefined && keyFile !== undefined) {
+    return { tls: { certFile, keyFile }, tlsOnly: true };
+  }
+  return { tls: "auto", tlsOnly: tls === true };
 }
 
 function httpOf({ options }: Invocation): Pick<RendezvousRoleOptions, "http" | "httpAccess"> {
@@ -142,6 +173,11 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       parse: parseEndpointText,
     },
     {
+      flags: "--advertise <host>",
+      description: "Name or address by which others reach this machine, for the line they join by",
+      parse: parseServerHost,
+    },
+    {
       flags: "--beacon-peers <list>",
       description: "host:port of other beacons, comma separated; they relay for each other",
     },
@@ -152,12 +188,12 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     },
     {
       flags: "--beacon-registry <host:port>",
-      description: "Registry that lists the beacons (the one of this process)",
-      parse: parseEndpointText,
+      description: "Registry that lists the beacons, or its pilot:// URI (the one of this process)",
+      parse: (text) => text.startsWith("pilot:") ? text : parseEndpointText(text),
     },
     {
       flags: "--beacon-registry-fingerprint <hex>",
-      description: "SHA-256 of that registry's certificate; it is asked over TLS then",
+      description: "SHA-256 of its certificate, for TLS (from the config file if it was joined)",
       parse: parseFingerprint,
     },
     {
@@ -202,9 +238,13 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     },
     {
       flags: "--tls",
-      description: "Registry speaks TLS only; without files, with a certificate kept in the store",
+      description: "Serve TLS only (both TLS and plain TCP, with a certificate kept in the store)",
     },
-    { flags: "--tls-cert <file>", description: "PEM certificate chain, the server's own first" },
+    { flags: "--no-tls", description: "Serve plain TCP only" },
+    {
+      flags: "--tls-cert <file>",
+      description: "PEM certificate chain, the server's own first; implies --tls",
+    },
     { flags: "--tls-key <file>", description: "PEM private key of it" },
     {
       flags: "--http <host:port>",
@@ -236,7 +276,8 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
     "rendezvous --memory --registry-addr 127.0.0.1:0 --beacon-addr 127.0.0.1:0 --json",
     "rendezvous run --tls --http 127.0.0.1:9100",
   ],
-  returns: "The ready line: registry, beacon, store, pid, http, registry_key, tls_fingerprint",
+  returns:
+    "The ready line: registry, beacon, store, pid, http, registry_key, tls_fingerprint, join_uri, join_hint",
   run: rendezvous,
 };
 

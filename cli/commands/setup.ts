@@ -4,6 +4,7 @@
  * @module
  */
 
+import { PilotError } from "../../protocol/errors.ts";
 import type { Settings } from "../../platform/mod.ts";
 import { VERSION } from "../../platform/version.ts";
 import { catalog } from "../catalog.ts";
@@ -12,12 +13,14 @@ import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, type Outcome } from "../output.ts";
 import { oneOf } from "../parse.ts";
+import { joinCommand } from "./join.ts";
 import type { CommandGroup } from "../spec.ts";
 import { lines, safe, safeJson, SafeText } from "../text.ts";
 
 async function init(call: Invocation): Promise<Outcome> {
   const { updateConfigFile } = await import("../../platform/config.ts");
   const settings = await call.settings();
+  keepPins(settings);
   const hostname = call.options.text("hostname");
   const socket = call.options.text("socket");
   const stored = await updateConfigFile(settings.configPath, {
@@ -42,6 +45,22 @@ async function init(call: Invocation): Promise<Outcome> {
     ["Hostname", data.hostname],
   ]);
   return { data, text: safe`${text}\nNext: pilotctl daemon start` };
+}
+
+/** What is pinned belongs to the registry that stands beside it: with another one it would only refuse. */
+function keepPins({ config, registry }: Settings): void {
+  const { registry_fingerprint, registry_key } = config;
+  const isPinned = registry_fingerprint !== undefined || registry_key !== undefined;
+  if (!isPinned || config.registry === undefined || config.registry === registry) return;
+  throw new PilotError(
+    "invalid_state",
+    `The config file pins the registry ${config.registry}, not ${registry}`,
+    {
+      hint:
+        "Join the other one with the URI of its operator (pilotctl join), or drop what is pinned first: " +
+        "pilotctl config --unset registry_tls --unset registry_fingerprint --unset registry_key",
+    },
+  );
 }
 
 async function config(call: Invocation): Promise<Outcome> {
@@ -171,6 +190,7 @@ export const setupGroup: CommandGroup = {
       returns: "config_path, registry, beacon, socket, hostname",
       run: init,
     },
+    joinCommand,
     {
       name: "config",
       summary: "Show the settings and where each comes from, or change the config file",

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { isLoopbackIp, parseEndpoint, parseIp } from "../../protocol/ip.ts";
-import { isIP } from "node:net";
+import { REGISTRY_WARNING_HINT, registryWarning } from "../../platform/registry_exposure.ts";
 import { keyExpiry } from "../netcheck/registry.ts";
 import { registryAdvice } from "../netcheck/report.ts";
 import { TimeLeft } from "../netcheck/time_left.ts";
@@ -26,7 +25,7 @@ const NO_NETWORK = skip("the configuration cannot be used");
 const registry: Check = {
   id: "registry",
   title: "Registry",
-  run({ network, options }) {
+  run({ network, options, info }) {
     if (network === undefined || options === undefined) return NO_NETWORK;
     const { address, error, error_code, rtt_ms, tls } = network.registry;
     const advice = registryAdvice(network.registry);
@@ -40,18 +39,16 @@ const registry: Check = {
     ];
     const detail = `${address} answers in ${formatMillis(rtt_ms)}`;
     if (pins.length > 0) return ok(`${detail}, ${pins.join(", ")}`);
-    if (isLocal(address)) return ok(detail);
+    if (registryWarning(options) === undefined) return ok(detail);
+    // The daemon may have been told more on its command line.
+    const isDaemonSafe = info?.registry === address && info.registry_warning === null;
+    if (isDaemonSafe) return ok(`${detail}, and the daemon was started with what it needs`);
     return warn(
-      `${detail}, but anybody on the way can answer in its place: nothing is pinned`,
-      "Give the daemon --registry-key (and --registry-fingerprint where the registry speaks TLS).",
+      `${detail}, but anybody on the way can read and answer in its place: nothing is pinned`,
+      REGISTRY_WARNING_HINT,
     );
   },
 };
-
-function isLocal(address: string): boolean {
-  const { host } = parseEndpoint(address);
-  return host === "localhost" || (isIP(host) !== 0 && isLoopbackIp(parseIp(host)));
-}
 
 const udp: Check = {
   id: "udp",

@@ -121,8 +121,8 @@ export interface NetcheckReport {
  */
 export function registryAdvice({ reachable, error_code }: RegistryReport): string | undefined {
   if (error_code === "untrusted") {
-    return "Ask its operator for the fingerprint and the key (pilotctl rendezvous status on the server). " +
-      "If they have not changed, somebody else answers there.";
+    return "Ask its operator for the command to join by (pilotctl rendezvous status on the server), and give it again. " +
+      "If nothing has changed there, somebody else answers here.";
   }
   return reachable
     ? undefined

@@ -8,6 +8,7 @@ import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 import { parseFingerprint } from "../../platform/fingerprint.ts";
+import { registryWarning } from "../../platform/registry_exposure.ts";
 import { type UdpKind, udpKind } from "../../platform/settings.ts";
 import type { RegistryCore } from "../registry/core.ts";
 import { isLetIn, maySee } from "../registry/sight.ts";
@@ -88,6 +89,7 @@ export async function beaconBeside(
   const listing = registry === undefined
     ? localListing(core)
     : new RemoteBeaconListing({ registry, fingerprint, token: core.beaconToken });
+  warnOfPlain(core, registry, fingerprint);
   for (const peer of peers ?? []) parseEndpoint(peer);
   const socket = await openBeaconSocket(addr, udpKind(udp));
   const server = new BeaconServer({
@@ -105,6 +107,20 @@ export async function beaconBeside(
   core.inboxWatch = server;
   server.tick(); // finds the other beacons
   return server;
+}
+
+/** Whoever answers in its place names the beacons that this one relays for. */
+function warnOfPlain(
+  core: RegistryCore,
+  registry: string | undefined,
+  fingerprint: string | undefined,
+): void {
+  if (registry === undefined) return;
+  const warning = registryWarning({ registry, registryTls: fingerprint !== undefined });
+  if (warning === undefined) return;
+  core.log.warn(warning, {
+    hint: "give --beacon-registry its pilot:// URI, or --beacon-registry-fingerprint",
+  });
 }
 
 /** A convenience for those who look for faults: without it the rest works as well. */

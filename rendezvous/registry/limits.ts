@@ -117,6 +117,8 @@ export const MAX_REQUEST_BYTES = 72 * 1024;
 export const LARGE_REQUEST_BYTES = 4 * 1024;
 /** Bytes of large requests of all connections that are parsed before others get their turn: 8 ms at the very worst. */
 export const PARSE_BYTES_PER_TURN = 128 * 1024;
+/** TLS handshakes that begin before all others get their turn: 2 ms. Sources take turns, so a flood of one waits for itself. */
+export const HANDSHAKES_PER_TURN = 4;
 /** Bytes of begun requests held for all connections together. */
 export const MAX_PARTIAL_BYTES = 64 * 1024 * 1024;
 /** Bytes read from a connection at a time; most requests have fewer than 300. */

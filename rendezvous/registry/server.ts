@@ -13,8 +13,9 @@ import { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
 import type { Peer } from "./handler.ts";
 import type { TlsMaterial } from "./tls.ts";
-import { type SessionConn, TlsServerConn } from "./tls_conn.ts";
+import { TlsServerConn } from "./tls_conn.ts";
 import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_PARTIAL_BYTES } from "./limits.ts";
+import { HandshakeTurns } from "./handshake_turns.ts";
 import { ParseTurns } from "./parse_turns.ts";
 import { Session, type SessionHost } from "./session.ts";
 
@@ -34,8 +35,10 @@ export interface RegistryServerOptions {
   readonly core: RegistryCore;
   /** Listen address, see `listenOn`. */
   readonly addr: string;
-  /** Certificate and key; connections are then TLS, all of them. */
+  /** Certificate and key: clients may speak TLS, which their first bytes tell. */
   readonly tls?: TlsMaterial | undefined;
+  /** With `tls`: they must. */
+  readonly tlsOnly?: boolean | undefined;
   /** Limits other than the defaults. */
   readonly limits?: ServerLimits | undefined;
 }
@@ -46,8 +49,10 @@ export class RegistryServer implements SessionHost {
   /** Where it listens, `host:port`. */
   readonly addr: string;
   readonly parseTurns: ParseTurns = new ParseTurns();
+  readonly handshakeTurns: HandshakeTurns = new HandshakeTurns();
   readonly #acceptor: Acceptor<Deno.TcpConn>;
   readonly #context: SecureContext | undefined;
+  readonly #isTlsOnly: boolean;
   readonly #limits: Required<ServerLimits>;
   readonly #sessions: Map<Session, Promise<void>> = new Map();
   readonly #perSource: Map<string, number> = new Map();
@@ -70,6 +75,7 @@ export class RegistryServer implements SessionHost {
       const { cert, key } = options.tls;
       this.#context = createSecureContext({ cert, key });
     }
+    this.#isTlsOnly = options.tlsOnly === true && this.#context !== undefined;
     const listener = listenTcp("registry", options.addr);
     this.addr = boundAddress(listener.addr);
     this.#acceptor = new Acceptor({
@@ -111,13 +117,16 @@ export class RegistryServer implements SessionHost {
       ...{ ip: source.ip, port, loopback: isLoopbackIp(source.bytes), key: source.key },
       auth: new ConnectionAuth(),
     };
-    const session = new Session(this, this.#dress(conn), peer);
+    const session = this.#session(conn, peer);
     this.#perSource.set(source.key, count + 1);
     this.#sessions.set(session, session.run().then(() => this.#leave(session, source.key)));
   }
 
-  #dress(conn: Deno.TcpConn): SessionConn {
-    return this.#context === undefined ? conn : new TlsServerConn(conn, this.#context);
+  #session(conn: Deno.TcpConn, peer: Peer): Session {
+    const context = this.#context;
+    if (context === undefined) return new Session(this, conn, peer);
+    const secure = (head: Uint8Array) => new TlsServerConn(conn, context, head);
+    return new Session(this, conn, peer, { isRequired: this.#isTlsOnly, secure });
   }
 
   #leave(session: Session, key: string): void {
@@ -132,6 +141,7 @@ export class RegistryServer implements SessionHost {
     await this.#acceptor.close();
     for (const session of this.#sessions.keys()) session.close();
     this.parseTurns.close();
+    this.handshakeTurns.close();
     await Promise.all(this.#sessions.values());
   }
 }

@@ -31,8 +31,9 @@ import {
   TURN_WINDOW_MS,
   WRITE_MS,
 } from "./limits.ts";
+import type { HandshakeTurns } from "./handshake_turns.ts";
 import type { ParseTurns } from "./parse_turns.ts";
-import type { SessionConn } from "./tls_conn.ts";
+import { isTlsHello, type SessionConn, type TlsServerConn } from "./tls_conn.ts";
 
 /** Bytes that tell the mode: the magic, and the version behind it. */
 const MAGIC_BYTES = 4;
@@ -49,6 +50,8 @@ export interface SessionHost {
   holdPartial(delta: number): boolean;
   /** Turns of large requests. */
   readonly parseTurns: ParseTurns;
+  /** Turns of TLS handshakes. */
+  readonly handshakeTurns: HandshakeTurns;
 }
 
 /** The frames of one mode, and how they are answered. */
@@ -65,10 +68,19 @@ interface Mode {
   next(): (() => Promise<Uint8Array>) | undefined | DecodeError;
 }
 
+/** TLS over a connection whose first bytes tell whether it is wanted. */
+export interface SessionTls {
+  /** Clients that begin otherwise are let go. */
+  readonly isRequired: boolean;
+  /** Takes the connection over; what was read of it is given. */
+  readonly secure: (head: Uint8Array) => TlsServerConn;
+}
+
 /** A connection of one client. */
 export class Session {
   readonly #host: SessionHost;
-  readonly #conn: SessionConn;
+  #conn: SessionConn;
+  #tls: SessionTls | undefined;
   readonly #peer: Peer;
   readonly #openedAt: number;
   #requests = 0;
@@ -87,10 +99,12 @@ export class Session {
    * @param host The server.
    * @param conn The connection, owned from here on.
    * @param peer Where it comes from.
+   * @param tls TLS over it; undefined where none is served.
    */
-  constructor(host: SessionHost, conn: SessionConn, peer: Peer) {
+  constructor(host: SessionHost, conn: SessionConn, peer: Peer, tls?: SessionTls) {
     this.#host = host;
     this.#conn = conn;
+    this.#tls = tls;
     this.#peer = peer;
     this.#openedAt = this.#idleSince = host.core.clock.monotonicMs();
   }
@@ -135,8 +149,8 @@ export class Session {
   }
 
   async #serve(): Promise<void> {
-    await this.#shakeHands();
     const buffer = new Uint8Array(READ_BYTES);
+    if (this.#tls?.isRequired === true) this.#partialSince = this.#now();
     const mode = await this.#tellMode(buffer);
     if (mode === undefined) return;
     for (;;) {
@@ -147,15 +161,17 @@ export class Session {
     }
   }
 
-  /** Counts as a begun request, so that a client that does not finish it is cut off as soon. */
-  async #shakeHands(): Promise<void> {
-    if (this.#conn.handshake === undefined) return;
-    this.#partialSince = this.#now();
-    await this.#conn.handshake();
+  /** The handshake is part of the request that has begun, so that a client that does not finish it is cut off as soon. */
+  async #secureWith(tls: SessionTls, head: Uint8Array): Promise<void> {
+    await this.#host.handshakeTurns.take(this.#peer.key);
+    if (this.#closed) throw new Deno.errors.ConnectionAborted("closed before its turn");
+    const conn = tls.secure(head);
+    this.#conn = conn;
+    await conn.handshake();
     this.#partialSince = undefined;
   }
 
-  /** Reads until the mode is clear. What was read beyond that is in the mode's reader. */
+  /** Reads until TLS and mode are clear. What was read beyond that is in the mode's reader. */
   async #tellMode(buffer: Uint8Array): Promise<Mode | undefined> {
     let length = 0;
     let isBinary = true;
@@ -166,6 +182,13 @@ export class Session {
       length += count;
       isBinary = startsWithMagic(buffer.subarray(0, length));
     }
+    const tls = this.#tls;
+    this.#tls = undefined;
+    if (tls !== undefined && isTlsHello(buffer)) {
+      await this.#secureWith(tls, buffer.slice(0, length));
+      return await this.#tellMode(buffer);
+    }
+    if (tls?.isRequired === true) return undefined;
     const mode = isBinary ? this.#binaryMode() : this.#jsonMode();
     if (!isBinary) {
       mode.push(buffer.slice(0, length));

@@ -9,10 +9,19 @@ import { type SecureContext, TLSSocket } from "node:tls";
 import { TlsStream } from "../../platform/tls_stream.ts";
 import { TcpDuplex } from "../tcp_duplex.ts";
 
+/**
+ * Is it the beginning of TLS: a handshake record of any version (RFC 8446 §5.1)? As the length of a frame of ours it
+ * is 369 MB and more, far over the bound, so no plain client ever begins so.
+ *
+ * @param bytes What a client sent first.
+ * @returns True for TLS.
+ */
+export function isTlsHello(bytes: Uint8Array): boolean {
+  return bytes.length >= 2 && bytes[0] === 0x16 && bytes[1] === 0x03;
+}
+
 /** What a session needs of its connection. */
 export interface SessionConn {
-  /** What must happen before the first byte; rejects when the client is at fault. */
-  handshake?(): Promise<void>;
   /** Reads some bytes; null at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
   /** Writes some of the bytes; how many. */
@@ -29,14 +38,15 @@ export class TlsServerConn implements SessionConn {
   /**
    * @param conn The TCP connection, owned from here on.
    * @param context Certificate and key.
+   * @param head What was read of the connection to tell that it is TLS; undefined when nothing was.
    */
-  constructor(conn: Deno.TcpConn, context: SecureContext) {
-    this.#tcp = new TcpDuplex(conn);
+  constructor(conn: Deno.TcpConn, context: SecureContext, head?: Uint8Array) {
+    this.#tcp = new TcpDuplex(conn, head);
     const socket = new TLSSocket(this.#tcp, { isServer: true, secureContext: context });
     this.#stream = new TlsStream(socket);
   }
 
-  /** See {@linkcode SessionConn.handshake}. */
+  /** What must happen before the first byte is read or written. Rejects when the client is at fault. */
   handshake(): Promise<void> {
     return clientsFault(this.#stream.handshake("secure"));
   }

@@ -109,6 +109,32 @@ Deno.test("daemon start comes back when the socket answers, daemon stop when it 
   });
 });
 
+Deno.test("daemon start, daemon status and info show what the daemon warns of, and what to do", async () => {
+  await withDir(async (home) => {
+    const registry_warning = "The registry r:9000 is asked in plain TCP";
+    const options = world(home, { registry_warning, public_key: "k", ports: 0 });
+    const started = await run(
+      ["daemon", "start", "--hostname", "good", "--registry-plain", "warn"],
+      options,
+    );
+    const expected = /\nwarning: The registry r:9000 .*\nhint: Pin it .*pilotctl join.*=accept/;
+    assert.match(started.stdout, expected);
+    const given = JSON.parse(await Deno.readTextFile(join(home, "options.json")));
+    assert.equal(given.registryPlain, "warn", "it is passed on");
+    assert.match((await run(["daemon", "status"], options)).stdout, expected);
+    assert.match((await run(["info"], options)).stdout, expected);
+    for (const command of [["daemon", "status"], ["info"]]) {
+      assert.equal(
+        at((await runJson(command, options)).data, "registry_warning"),
+        registry_warning,
+      );
+    }
+    const quiet = world(home, { registry_warning: null });
+    assert.ok(!(await run(["daemon", "status"], quiet)).stdout.includes("warning"));
+    assert.equal((await stop(home)).code, 0);
+  });
+});
+
 Deno.test("daemon start reports at once why the daemon failed, and leaves no pid file", async () => {
   await withDir(async (home) => {
     const cases = [
@@ -252,7 +278,16 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   const flags = ["--http", "127.0.0.1:9100", "--log-level", "debug", "--log-format=json"];
   await run(["rendezvous", "run", "--tls", ...flags], { host, env });
   const files = ["--tls-cert", "c", "--tls-key", "k"];
-  await run(["rendezvous", ...files, "run", "--store", "/s", "--new-store"], { host, env });
+  await run([
+    "rendezvous",
+    ...files,
+    "run",
+    "--store",
+    "/s",
+    "--new-store",
+    "--advertise",
+    "r.example",
+  ], { host, env });
   await run(["gateway", "run", "alice", "5", "--ports", "80,8080"], { host, env });
   const log = { level: "info", format: "text" };
   const rules = { adminToken: undefined, strict: true, newStore: false };
@@ -262,7 +297,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: ":0",
       ...rules,
       store: undefined,
-      tls: undefined,
+      ...{ tls: "auto", tlsOnly: false, advertise: undefined },
       http: undefined,
       log,
       json: true,
@@ -272,7 +307,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/h/rendezvous",
-      tls: undefined,
+      ...{ tls: "auto", tlsOnly: false, advertise: undefined },
       http: undefined,
       log,
       json: false,
@@ -282,7 +317,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       beaconAddr: "127.0.0.1:9001",
       ...rules,
       store: "/h/rendezvous",
-      tls: "auto",
+      ...{ tls: "auto", tlsOnly: true, advertise: undefined },
       http: "127.0.0.1:9100",
       log: { level: "debug", format: "json" },
       json: false,
@@ -293,7 +328,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...rules,
       store: "/s",
       newStore: true,
-      tls: { certFile: "c", keyFile: "k" },
+      ...{ tls: { certFile: "c", keyFile: "k" }, tlsOnly: true, advertise: "r.example" },
       http: undefined,
       log,
       json: false,
@@ -308,6 +343,9 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   ]);
   assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
   assert.equal((await run(["rendezvous", "--tls-cert", "x"], { host, env })).code, 2);
+  assert.equal((await run(["rendezvous", "--no-tls", ...files], { host, env })).code, 2);
+  await run(["rendezvous", "--memory", "--no-tls"], { host, env });
+  assert.equal((seen.at(-1) as RendezvousRoleOptions).tls, "none");
 });
 
 Deno.test("rendezvous run passes on how the beacon asks another registry", async () => {
@@ -349,6 +387,36 @@ Deno.test("rendezvous run passes on how the beacon asks another registry", async
     assert.equal(seen.at(-1)?.beacon?.token, "the token of the cluster");
     await Deno.chmod(file, 0o644);
     assert.match((await withToken()).stderr, /may be read by others/);
+  });
+});
+
+Deno.test("rendezvous run takes what is pinned of the beacons' registry from its URI or the config file", async () => {
+  const unused = () => Promise.reject(new Error());
+  await withDir(async (home) => {
+    const beacon = async (...args: string[]) => {
+      let seen: RendezvousRoleOptions | undefined;
+      const note = (options: RendezvousRoleOptions) => (seen = options, Promise.resolve(0));
+      const roles = {
+        ...{ daemon: unused, rendezvousStatus: unused, rendezvousStore: unused, gateway: unused },
+        rendezvous: () => Promise.resolve(note),
+      };
+      const { code } = await run(["rendezvous", "--memory", "--beacon-id", "2", ...args], {
+        host: { roles },
+        env: { PILOT_HOME: home },
+      });
+      return code === 0 ? [seen?.beacon?.registry, seen?.beacon?.registryFingerprint] : code;
+    };
+    const hex = "ab".repeat(32);
+    const uri = `pilot://r:9000?beacon=r:9001&fingerprint=${hex}`;
+    assert.deepEqual(await beacon("--beacon-registry", uri), ["r:9000", hex]);
+    assert.equal(await beacon("--beacon-registry", `${uri}&x=1`), 2);
+    const twice = ["--beacon-registry", uri, "--beacon-registry-fingerprint", hex];
+    assert.equal(await beacon(...twice), 2);
+    assert.deepEqual(await beacon("--beacon-registry", "r:9000"), ["r:9000", undefined]);
+    const config = { registry: "r:9000", registry_fingerprint: hex };
+    await Deno.writeTextFile(join(home, "config.json"), JSON.stringify(config));
+    assert.deepEqual(await beacon("--beacon-registry", "r:9000"), ["r:9000", hex]);
+    assert.deepEqual(await beacon("--beacon-registry", "other:9000"), ["other:9000", undefined]);
   });
 });
 
@@ -406,6 +474,8 @@ Deno.test("rendezvous status passes its flags to the role and shows what it foun
     store_bytes: 2048,
     registry_key: "KEY",
     tls_fingerprint: null,
+    join_uri: "pilot://<HOST>:9000?beacon=<HOST>:9001&key=KEY",
+    join_hint: "Replace <HOST>",
   };
   const refuse = () => Promise.reject(new Error());
   const host = {
@@ -421,6 +491,7 @@ Deno.test("rendezvous status passes its flags to the role and shows what it foun
     assert.ok(stdout.includes(part), stdout);
   }
   assert.ok(!stdout.includes("TLS"));
+  assert.ok(stdout.endsWith(`\npilotctl join '${found.join_uri}'\nReplace <HOST>\n`), stdout);
   const json = await run(["rendezvous", "status", "--http", ":9100", "--json"], { host, env });
   assert.deepEqual(JSON.parse(json.stdout), { status: "ok", data: found });
   await run(["rendezvous", "--store", "/s", "status"], { host, env });

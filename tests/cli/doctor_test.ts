@@ -191,6 +191,27 @@ Deno.test("doctor shows a registry that is not the pinned one", () =>
     assert.match(detail.registry!, /refused/);
   }));
 
+Deno.test("the check of the registry warns of a plain one elsewhere, unless the daemon knows better", async () => {
+  const check = NETWORK_CHECKS.find(({ id }) => id === "registry")!;
+  const address = "192.0.2.1:9000";
+  const result = async (options: object, info?: object, at = address) => {
+    const registry = { address: at, reachable: true, rtt_ms: 1, tls: false, error_code: null };
+    const patient = { info, options: { registry: at, ...options }, network: { registry } };
+    return await check.run(patient as unknown as Patient);
+  };
+  const warned = await result({});
+  assert.equal(warned.status, "warn");
+  assert.match(warned.fix!, /pilotctl join.*registry_plain=accept/);
+  const told = { registry: address, registry_warning: "The registry" };
+  assert.equal((await result({}, told)).status, "warn");
+  assert.equal((await result({}, { ...told, registry_warning: null })).status, "ok");
+  const other = { registry: "r:1", registry_warning: null };
+  assert.equal((await result({}, other)).status, "warn", "of another registry");
+  assert.equal((await result({ registryPlain: "accept" })).status, "ok");
+  assert.equal((await result({ registryKey: "k" })).status, "ok");
+  assert.equal((await result({}, undefined, "127.0.0.1:9000")).status, "ok");
+});
+
 Deno.test("doctor never prints keys or tokens", () =>
   withHome(async (home) => {
     await using server = await start();

@@ -225,6 +225,20 @@ Deno.test("StateFiles.saveNode writes only what the file does not say already", 
   });
 });
 
+Deno.test("StateFiles.saveNode notes the registry of the number, also of one that was known before", async () => {
+  await withHome(async (home) => {
+    const facts = { node: 5, publicKey: "key", isPublic: false, hostname: "", joined: [3] };
+    const marks = [{}, { registry: "r:1" }, { registry: "r:1", registryKey: "k" }];
+    for (const mark of marks) {
+      const files = new StateFiles(home, "", mark);
+      await files.node("key");
+      await files.saveNode(facts);
+      const file = JSON.parse(await Deno.readTextFile(join(home, "node.json")));
+      assert.deepEqual(file, { ...facts, ...mark });
+    }
+  });
+});
+
 /** A directory whose registry counts node 5 into networks, and what was said about it. */
 function joining(home: string, options: { joined?: number[]; networks: number[] }) {
   const warnings: unknown[] = [];

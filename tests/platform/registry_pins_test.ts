@@ -52,6 +52,36 @@ Deno.test("resolveDaemonOptions prefers the key given to that of the config", as
   assert.equal((await resolved({ registryKey: "flag" }, config))[2], "flag");
 });
 
+Deno.test("resolveDaemonOptions takes registry_plain from flag, environment, config, in this order", async () => {
+  const plain = async (flags: DaemonFlags, config: Record<string, unknown>) => {
+    const home = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(join(home, "config.json"), JSON.stringify(config));
+      const settings = resolveSettings({ flags: { home }, env: () => undefined });
+      return resolveDaemonOptions(settings, flags).registryPlain;
+    } finally {
+      await Deno.remove(home, { recursive: true });
+    }
+  };
+  const accepted = { registry_plain: "accept" };
+  assert.equal(await plain({}, {}), "warn");
+  assert.equal(await plain({}, accepted), "accept");
+  assert.equal(await plain({ registryPlain: "warn" }, accepted), "warn");
+  await assert.rejects(plain({}, { registry_plain: "yes" }), {
+    code: "invalid_argument",
+    message: /"registry_plain" must be warn or accept/,
+  });
+  Deno.env.set("PILOT_REGISTRY_PLAIN", "warn");
+  try {
+    assert.equal(await plain({}, accepted), "warn");
+    assert.equal(await plain({ registryPlain: "accept" }, {}), "accept");
+    Deno.env.set("PILOT_REGISTRY_PLAIN", "maybe");
+    await assert.rejects(plain({}, {}), { message: /PILOT_REGISTRY_PLAIN is "maybe"/ });
+  } finally {
+    Deno.env.delete("PILOT_REGISTRY_PLAIN");
+  }
+});
+
 Deno.test("parseFingerprint takes what other programs print", () => {
   const colons = HEX.toUpperCase().match(/../g)!.join(":");
   assert.equal(parseFingerprint(colons), HEX);

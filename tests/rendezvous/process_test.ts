@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { challenges } from "../../protocol/registry.ts";
+import { parseJoinUri } from "../../platform/join_uri.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { runRendezvous } from "../../rendezvous/mod.ts";
 import { RawClient, registered, TestNode } from "./support/client.ts";
@@ -14,10 +15,12 @@ const MAIN = fileURLToPath(new URL("./support/main.ts", import.meta.url));
 class ServerProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly readyLine: string;
+  /** The line below it; none with JSON. */
+  readonly joinLine: string | undefined;
 
-  constructor(child: Deno.ChildProcess, readyLine: string) {
+  constructor(child: Deno.ChildProcess, lines: readonly string[]) {
     this.#child = child;
-    this.readyLine = readyLine;
+    [this.readyLine, this.joinLine] = [lines[0]!, lines[1]];
   }
 
   static async start(store: string, ...args: string[]): Promise<ServerProcess> {
@@ -28,13 +31,14 @@ class ServerProcess implements AsyncDisposable {
     }).spawn();
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
-    while (!text.includes("\n")) {
+    const lines = () => text.split("\n").slice(0, -1);
+    while (lines().length < (args[0] === "json" ? 1 : 2)) {
       const { value, done } = await reader.read();
       if (done) break;
       text += value;
     }
     await reader.cancel();
-    return new ServerProcess(child, text.trimEnd());
+    return new ServerProcess(child, lines());
   }
 
   get registryAddr(): string {
@@ -71,6 +75,25 @@ Deno.test("runRendezvous says where it listens and ends in order on SIGTERM", ()
     const status = await server.kill("SIGTERM");
     assert.equal(status.code, 0);
     assert.equal(status.signal, null);
+  }));
+
+Deno.test("runRendezvous prints the command by which others join, and tells programs the URI", () =>
+  withDirectory(async (directory) => {
+    const store = `${directory}/store`;
+    let printed: string | undefined;
+    {
+      await using server = await ServerProcess.start(store, "text");
+      const [, uri] = server.joinLine!.match(/^pilotctl join '(pilot:[^']+)'$/)!;
+      const target = parseJoinUri(uri!);
+      assert.equal(target.registry, server.registryAddr);
+      assert.ok(server.readyLine.endsWith(`key ${target.registryKey}, tls ${target.fingerprint}`));
+      printed = uri;
+    }
+    await using server = await ServerProcess.start(store, "json");
+    const { join_uri, join_hint } = JSON.parse(server.readyLine).data;
+    const pins = (uri: string) => uri.slice(uri.indexOf("&fingerprint"));
+    assert.equal(pins(join_uri), pins(printed!), "it stays the same server");
+    assert.equal(join_hint, null);
   }));
 
 Deno.test("everything acknowledged survives kill -9, again and again", () =>

@@ -25,6 +25,8 @@ Deno.test("rendezvousStatus reads the store directory of a server without HTTP",
     assert.equal(status["http"], null);
     assert.equal(status["registry_key"], server.facts.registryKey);
     assert.equal(status["tls_fingerprint"], server.facts.tlsFingerprint);
+    assert.equal(status["join_uri"], server.facts.join.uri);
+    assert.equal(status["join_hint"], null);
     assert.equal(status["nodes_online"], 1);
     assert.equal(status["nodes_total"], 1);
     assert.equal(status["trust_links"], 0);

@@ -70,6 +70,7 @@ export function shapeOf(line: string, home: string): string {
     .replaceAll(home, "HOME").replaceAll("/home/you", "HOME")
     .replace(/\b[0-9a-f]{64}\b/g, "HASH")
     .replace(/[A-Za-z0-9+/]{43}=/g, "KEY")
+    .replace(/key=[A-Za-z0-9_-]{43}/g, "key=KEY")
     .replace(/\d+(?:[.:,T-]\d+)*Z?/g, "N")
     .replace(/\bN (?:ms|s)\b/g, "TIME")
     .replace(/\bN (?:[KMG]i?)?B\b/g, "SIZE")

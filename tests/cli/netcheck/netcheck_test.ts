@@ -177,6 +177,19 @@ Deno.test("netcheck does not take a registry with another key for the pinned one
   });
 });
 
+Deno.test("netcheck and doctor ask over TLS, and with the pinned key, once a home was joined", async () => {
+  await using server = await start({ tlsOnly: true });
+  await withDir(async (dir) => {
+    assert.equal((await runJson(["join", server.facts.join.uri, "--home", dir])).code, 0);
+    const { code, data } = await runJson(["netcheck", "--home", dir]);
+    assert.equal(code, 0);
+    assert.equal(at(data, "registry", "reachable"), true);
+    assert.equal(at(data, "registry", "tls"), true);
+    const { stdout } = await run(["doctor", "--home", dir]);
+    assert.match(stdout, /ok +Registry: .*, certificate pinned, key pinned\n/);
+  });
+});
+
 Deno.test("netcheck ends soon after Ctrl-C", async () => {
   using registry = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await withDir(async (dir) => {

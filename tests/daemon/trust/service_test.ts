@@ -174,7 +174,7 @@ Deno.test("TrustService.revoke keeps the peer out even while the registry still 
     const { promise, resolve } = Promise.withResolvers<void>();
     hub.revoking = promise;
     // The peer does not hear of it.
-    b.state.onRevoke = () => false;
+    b.state.onRevoke = () => "ignored";
     const revoked = a.service.revoke(7);
     await world.run(10);
     // Its SYN makes the gate ask the registry, which has the pair still.

@@ -8,7 +8,8 @@ import { PilotError } from "../../../protocol/errors.ts";
 import { RemoteBeaconListing } from "../../../rendezvous/beacon/listing.ts";
 import { ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { RawClient, registered, split, type TestNode } from "../support/client.ts";
-import type { Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
+import { configureLog, resetLog } from "../../../platform/log.ts";
+import type { BeaconSettings, Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
 import { start, TestClock, withDirectory, withServer } from "../support/server.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
 
@@ -160,7 +161,8 @@ async function findEachOther(
 ): Promise<void> {
   const clocks = [new TestClock(), new TestClock()] as const;
   await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1, token } });
-  const { registryAddr: registry, facts: { tlsFingerprint: registryFingerprint } } = first;
+  const { registryAddr: registry, facts: { tlsFingerprint } } = first;
+  const registryFingerprint = options.tlsOnly === true ? tlsFingerprint : undefined;
   await using second = await start({
     clock: clocks[1],
     beacon: { id: 2, registry, registryFingerprint, token },
@@ -215,7 +217,7 @@ Deno.test("beacons find each other through a registry that speaks TLS", () =>
     const pair = testCertificate();
     const tls = await writePair(directory, pair);
     await findEachOther(
-      { tls },
+      { tls, tlsOnly: true },
       async (registry) => new RawClient(await connectChecked(registry, pair.cert)),
     );
   }));
@@ -223,7 +225,7 @@ Deno.test("beacons find each other through a registry that speaks TLS", () =>
 Deno.test("RemoteBeaconListing tells a registry nothing that shows another certificate", () =>
   withDirectory(async (directory) => {
     const [shown, pinned] = [testCertificate(), testCertificate()];
-    await using server = await start({ tls: await writePair(directory, shown) });
+    await using server = await start({ tls: await writePair(directory, shown), tlsOnly: true });
     const { registryAddr: registry } = server;
     const exchange = (fingerprint: string | undefined, registry: string) => {
       const listing = new RemoteBeaconListing({ registry, fingerprint });
@@ -239,7 +241,7 @@ Deno.test("RemoteBeaconListing tells a registry nothing that shows another certi
       message: /before its answer/,
       hint: /--beacon-registry-fingerprint/,
     });
-    await using plain = await start();
+    await using plain = await start({ tls: "none" });
     await assert.rejects(exchange(pinned.fingerprint, plain.registryAddr), {
       code: "unavailable",
       hint: /leave --beacon-registry-fingerprint out/,
@@ -298,6 +300,24 @@ Deno.test("RemoteBeaconListing names what is wrong and leaves nothing behind", a
   using _conn = await listener.accept();
   ending.abort();
   await assert.rejects(stuck);
+});
+
+Deno.test("a beacon warns of a plain registry elsewhere, and of no other", async () => {
+  const warned = async (beacon: BeaconSettings) => {
+    const lines: string[] = [];
+    configureLog({ level: "warn", write: (line) => lines.push(line) });
+    try {
+      await (await start({ beacon: { id: 2, ...beacon } })).close();
+    } finally {
+      resetLog();
+    }
+    return lines.filter((line) => line.includes("plain TCP")).length;
+  };
+  const registry = "registry.invalid:9000";
+  assert.equal(await warned({ registry }), 1);
+  assert.equal(await warned({ registry, registryFingerprint: "ab".repeat(32) }), 0);
+  assert.equal(await warned({ registry: "127.0.0.1:9" }), 0);
+  assert.equal(await warned({}), 0);
 });
 
 Deno.test("settings of the beacon that make no sense are refused", async () => {

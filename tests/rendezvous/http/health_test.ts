@@ -39,6 +39,7 @@ Deno.test("health is 503 with the reason while the store refuses writes, and 200
         registryKey: "k",
       },
       ...{ http: undefined, store: undefined, tlsFingerprint: undefined },
+      join: { uri: "pilot://127.0.0.1:1", hint: undefined },
     },
   });
   assert.equal((await health(view, false)).status, 200);

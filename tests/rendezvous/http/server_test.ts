@@ -56,7 +56,7 @@ Deno.test("GET /healthz tells everybody four things, and this machine more", () 
     assert.equal(here.registry_key, server.facts.registryKey);
     assert.equal(here.nodes_total, 1);
     assert.equal(here.connections, 1);
-    assert.equal(here.tls_fingerprint, null);
+    assert.equal(here.tls_fingerprint, server.facts.tlsFingerprint);
   }));
 
 Deno.test("GET /metrics counts requests by type, and unknown types as one", () =>

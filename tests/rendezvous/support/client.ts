@@ -62,6 +62,11 @@ export class RawClient implements Disposable {
     return out;
   }
 
+  /** Reads until the server ends the connection. */
+  async drain(): Promise<void> {
+    while (await this.read(1) !== undefined);
+  }
+
   /** Reads `[u32 length][body]`. */
   async readFrame(): Promise<Uint8Array | undefined> {
     const head = await this.read(4);
