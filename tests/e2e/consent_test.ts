@@ -123,6 +123,32 @@ Deno.test("two strangers who report trust in a private node, and in each other, 
     assert.deepEqual(await driver.pendingHandshakes(), []);
   }));
 
+Deno.test("a stranger that is refused learns no more than before", () =>
+  withDir(async (dir) => {
+    await using rendezvous = await startRendezvous();
+    await using victim = await startDaemon(dir, "victim", rendezvous, { hostname: "victim" });
+    await using eve = await startDaemon(dir, "eve", rendezvous);
+    await registered(victim, eve);
+    const heard: string[] = [];
+    eve.emit = (event) => heard.push(event);
+    await using driver = await driverOf(dir, "victim");
+    await using theirs = await driverOf(dir, "eve");
+    await theirs.handshake(victim.node, "");
+    await until("the request", async () => (await driver.pendingHandshakes()).length === 1);
+    await driver.rejectHandshake(eve.node, "no");
+    await until("the answer", () => heard.includes("handshake.rejected_by_peer"));
+    const stranger = await inTheNameOf(dir, "eve", eve);
+    using client = await RawClient.open(rendezvous.registryAddr);
+    const resolve = { type: "resolve", node_id: victim.node, requester_id: eve.node };
+    assert.equal(await client.fails({ ...resolve, [WHOLE_BY]: stranger }), "request failed");
+    assert.equal((await client.ok({ type: "lookup", node_id: victim.node })).hostname, undefined);
+    assert.deepEqual(
+      [eve.tunnels.list(), victim.tunnels.list()],
+      [[], []],
+      "nor is there a tunnel",
+    );
+  }));
+
 Deno.test("a registry that vouches for everybody, in every way, opens no private node", () =>
   withDir(async (dir) => {
     await using liar = new RegistryServer();

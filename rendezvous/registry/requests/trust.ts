@@ -180,6 +180,8 @@ export const respondHandshake: Handler = async (core, request) => {
   const message = messageField(request);
   return core.change(() => {
     if (accept) core.trust.say(node, peer, "trusts");
+    // A node may have looked where to send its refusal, which is no consent.
+    else core.fresh.forget(id, peer);
     const created = unixSeconds(core.clock);
     const answer = accept ? "accept" : "reject";
     if (!core.relay.answer({ target: peer, sender: id, answer, message, created })) {
