@@ -124,10 +124,15 @@ export class TrustState extends TrustTables {
     return { action: "trusted" };
   }
 
-  /** Takes a verified or relayed reject. */
+  /** Takes a verified or relayed reject. Hearsay ends a request of ours, not trust. */
   onReject(from: number, context: PeerContext): RejectOutcome {
     if (this.isKeyChange(from, context) || !this.isNew(from, context)) return "ignored";
     if (!this.isAnswered(from, context)) return "ignored";
+    if (context.isHearsay === true && this.isTrusted(from)) {
+      this.doubt(from);
+      this.noteChange(this.asked.delete(from));
+      return "rejected";
+    }
     // We may have asked again because it did not seem to trust us, and it does not.
     return this.#endByPeer(from, context.now);
   }

@@ -179,6 +179,18 @@ Deno.test("onReject of a request that was sent although the peer is trusted here
   assert.equal(state.isTrusted(PEER), false);
 });
 
+Deno.test("onReject that only the registry tells of ends the request, not trust, and the next one asks again", () => {
+  const state = trusting();
+  state.request(PEER, NOW, { again: true });
+  assert.equal(state.onReject(PEER, { ...context, isHearsay: true }), "rejected");
+  assert.equal(state.isTrusted(PEER), true);
+  assert.deepEqual(state.outgoing(), []);
+  assert.equal(state.request(PEER, NOW), "sent");
+  state.request(6, NOW);
+  assert.equal(state.onReject(6, { ...context, isHearsay: true }), "rejected");
+  assert.deepEqual(state.outgoing().map(({ nodeId }) => nodeId), [PEER]);
+});
+
 Deno.test("onRevoke ends trust and the peer's own request, and our word with it", () => {
   const state = trusting();
   assert.equal(state.onRevoke(PEER, context), "ended");
