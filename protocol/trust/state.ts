@@ -77,6 +77,8 @@ export class TrustState extends TrustTables {
   onRequest(from: number, context: RequestContext): RequestOutcome {
     if (this.isKeyChange(from, context)) return ignore("key_changed");
     if (!this.isNew(from, context)) {
+      // It came directly first, from anywhere: among the requests of a flood it would have to go.
+      this.noteChange(this.requests.learnSource(from, cleanSource(context)));
       this.#answerLate(from, context);
       return ignore("stale");
     }
@@ -394,13 +396,13 @@ export class TrustState extends TrustTables {
 
   #addPending(from: number, context: RequestContext): RequestOutcome {
     this.reap(context.now);
-    const { source = "" } = context;
+    const source = cleanSource(context);
     const dropped = this.requests.put({
       nodeId: from,
       ...copyKey(context.publicKey),
       justification: cleanText(context.justification ?? ""),
       receivedAt: context.now,
-      ...(source === "" ? {} : { source: cleanText(source).slice(0, SOURCE_MAX_CHARS) }),
+      ...(source === "" ? {} : { source }),
     });
     this.noteChange();
     if (dropped === undefined) return { action: "pending" };
@@ -419,6 +421,10 @@ export class TrustState extends TrustTables {
       this.noteChange();
     }
   }
+}
+
+function cleanSource({ source = "" }: RequestContext): string {
+  return cleanText(source).slice(0, SOURCE_MAX_CHARS);
 }
 
 function notPending(node: number, isTrusted: boolean): PilotError {
