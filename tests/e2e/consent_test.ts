@@ -232,6 +232,29 @@ Deno.test("a peer that was off while its trust was revoked is refused when it is
     await theirs.sendMessage(alice.node, "and again");
   }));
 
+Deno.test("a revocation made while the registry takes the node for absent is told when it is back", () =>
+  withDir(async (dir) => {
+    await using rendezvous = await startRendezvous();
+    await using alice = await startDaemon(dir, "alice", rendezvous, { keepaliveMs: 500 });
+    const bob = await startDaemon(dir, "bob", rendezvous);
+    await registered(alice, bob);
+    await befriend(dir, ["alice", alice], ["bob", bob]);
+    await bob.stop();
+    // As after five minutes without a heartbeat.
+    using client = await RawClient.open(rendezvous.registryAddr);
+    const self = await inTheNameOf(dir, "alice", alice);
+    await client.ok({ type: "deregister", node_id: alice.node, [WHOLE_BY]: self });
+    await using driver = await driverOf(dir, "alice");
+    await driver.revokeTrust(bob.node);
+    const heartbeat = { type: "heartbeat", node_id: alice.node, [WHOLE_BY]: self };
+    await until("alice is back", async () => (await client.call(heartbeat)).type !== "error");
+    await using back = await startDaemon(dir, "bob", rendezvous);
+    await registered(back);
+    await using theirs = await driverOf(dir, "bob");
+    await until("bob learns of it", async () => (await theirs.trustedPeers()).length === 0);
+    await assert.rejects(back.directory.resolve(alice.node), { code: "untrusted" });
+  }));
+
 Deno.test("a member's streams and trust end with its membership, also after a restart, and ports are those of the network", () =>
   withDir(async (dir) => {
     await using rendezvous = await startRendezvous({ adminToken: ADMIN });
