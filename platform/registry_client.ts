@@ -34,6 +34,7 @@ const PIN_HINT =
 /** Parts of the registry's error texts and what they mean; anything else is a refusal whose reason is hidden (§3). */
 const ERROR_CODES: readonly [string, ErrorCode][] = [
   ["whole request required", "protocol_error"], // not "denied": that means a refusal by right
+  ["cannot write its store", "unavailable"], // ours: it may be asked again
   ["not found", "not_found"],
   ["already", "already_exists"],
   ["rate limited", "limit_exceeded"],
@@ -385,6 +386,17 @@ function unavailable(reason: string, cause?: unknown): PilotError {
 
 /** What a refusal names: `node 7: node not found`, `hostname "x" not found`. */
 const NOT_FOUND = /^(?:(node|network) (\d+): .*|(hostname) (".*")) ?not found$/;
+
+/**
+ * Does the registry say that it does not know a node, or not now?
+ *
+ * @param error What a request failed with.
+ * @param node Node number.
+ */
+export function saysAbsent(error: unknown, node: number): boolean {
+  return error instanceof PilotError && error.code === "not_found" &&
+    error.message === registryFailure("", `node ${node}: not found`).message;
+}
 
 /**
  * What a refusal of the registry means.

@@ -18,7 +18,7 @@ import {
 } from "../../protocol/registry.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
 import { networkRequest } from "./network_requests.ts";
-import type { RegistryClient } from "../../platform/registry_client.ts";
+import { type RegistryClient, saysAbsent } from "../../platform/registry_client.ts";
 
 /** What a node tells the registry about itself. */
 export interface Registration {
@@ -299,6 +299,16 @@ export class NodeRegistry implements DirectoryBackend {
 
   async #signed(challenge: Uint8Array, request: JsonObject): Promise<JsonObject> {
     const signature = encodeBase64(await this.#identity.sign(challenge));
-    return await this.#client.request({ ...request, signature }, this.#signer);
+    const node = this.#node;
+    try {
+      return await this.#client.request({ ...request, signature }, this.#signer);
+    } catch (error) {
+      if (!saysAbsent(error, node)) throw error;
+      // It has not heard of us for long. That is no answer to what was asked, which can wait for our registration.
+      throw new PilotError("unavailable", "The registry takes this node for absent", {
+        hint: "The daemon registers again by itself; see `pilotctl info`.",
+        cause: error,
+      });
+    }
   }
 }

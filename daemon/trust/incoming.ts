@@ -84,7 +84,7 @@ export class Incoming {
       state.doubt(from);
       await this.#deps.settle();
     } else {
-      const context = { now: unixNow(), ...keyField(registryKey) };
+      const context = { now: unixNow(), isHearsay: true, ...keyField(registryKey) };
       await this.#act({ node: from, type, context, justification, reason: "", source });
     }
   }

@@ -217,7 +217,8 @@ export class TrustService implements TrustBackend {
     this.#state.reject(node, this.#deps.unixNow(), reason);
     await this.#saver.save();
     this.#deps.emit("handshake.rejected", { peer_node_id: node, reason });
-    await this.#tell(node);
+    // Not directly: a stranger would learn from our frames where we are, and the registry take our asking for consent.
+    await this.#delivery.flush();
   }
 
   async revoke(node: number): Promise<void> {

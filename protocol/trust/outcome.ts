@@ -14,6 +14,8 @@ export interface PeerContext {
   readonly order?: number | undefined;
   /** The statement's `re`. */
   readonly re?: number | undefined;
+  /** Only the registry says that the peer has said it: nothing of the peer's own is there. */
+  readonly isHearsay?: boolean;
 }
 
 /** What is known about an incoming request. */

@@ -51,6 +51,14 @@ export class PendingTable {
     return this.#byNode.size > PENDING_MAX ? this.#dropOldest(this.#largestSource()) : undefined;
   }
 
+  /** Notes where a request comes from that came without a source; false when there is none such. */
+  learnSource(node: number, source: string): boolean {
+    const request = this.#byNode.get(node);
+    if (request === undefined || sourceOf(request) !== "" || source === "") return false;
+    this.#byNode.set(node, { ...request, source });
+    return true;
+  }
+
   #largestSource(): string {
     const counts = new Map<string, number>();
     let largest = "";

@@ -77,6 +77,8 @@ export class TrustState extends TrustTables {
   onRequest(from: number, context: RequestContext): RequestOutcome {
     if (this.isKeyChange(from, context)) return ignore("key_changed");
     if (!this.isNew(from, context)) {
+      // It came directly first, from anywhere: among the requests of a flood it would have to go.
+      this.noteChange(this.requests.learnSource(from, cleanSource(context)));
       this.#answerLate(from, context);
       return ignore("stale");
     }
@@ -124,10 +126,15 @@ export class TrustState extends TrustTables {
     return { action: "trusted" };
   }
 
-  /** Takes a verified or relayed reject. */
+  /** Takes a verified or relayed reject. Hearsay ends a request of ours, not trust. */
   onReject(from: number, context: PeerContext): RejectOutcome {
     if (this.isKeyChange(from, context) || !this.isNew(from, context)) return "ignored";
     if (!this.isAnswered(from, context)) return "ignored";
+    if (context.isHearsay === true && this.isTrusted(from)) {
+      this.doubt(from);
+      this.noteChange(this.asked.delete(from));
+      return "rejected";
+    }
     // We may have asked again because it did not seem to trust us, and it does not.
     return this.#endByPeer(from, context.now);
   }
@@ -389,13 +396,13 @@ export class TrustState extends TrustTables {
 
   #addPending(from: number, context: RequestContext): RequestOutcome {
     this.reap(context.now);
-    const { source = "" } = context;
+    const source = cleanSource(context);
     const dropped = this.requests.put({
       nodeId: from,
       ...copyKey(context.publicKey),
       justification: cleanText(context.justification ?? ""),
       receivedAt: context.now,
-      ...(source === "" ? {} : { source: cleanText(source).slice(0, SOURCE_MAX_CHARS) }),
+      ...(source === "" ? {} : { source }),
     });
     this.noteChange();
     if (dropped === undefined) return { action: "pending" };
@@ -414,6 +421,10 @@ export class TrustState extends TrustTables {
       this.noteChange();
     }
   }
+}
+
+function cleanSource({ source = "" }: RequestContext): string {
+  return cleanText(source).slice(0, SOURCE_MAX_CHARS);
 }
 
 function notPending(node: number, isTrusted: boolean): PilotError {

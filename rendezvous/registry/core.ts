@@ -44,6 +44,9 @@ import type { RegistryStore } from "./store/store.ts";
 import { TokenGuard } from "./token_guard.ts";
 import { TrustTable } from "./trust_table.ts";
 
+/** The reason is for the log only: it names paths. */
+const STORE_FAILS = "the registry cannot write its store";
+
 /** Characters of a name for a source: too many to meet by chance among those who ask one node. */
 const SOURCE_TAG_CHARS = 16;
 
@@ -181,17 +184,18 @@ export class RegistryCore {
    * @param apply Changes the tables and gives the reply. Runs at once and must not wait; when it throws it must
    * not have changed anything.
    * @returns The reply, once what it says survives a crash.
-   * @throws {RegistryFailure} What `apply` threw, or a masked text when the store cannot be written.
+   * @throws {RegistryFailure} What `apply` threw, or that the store cannot be written: clients must not take that for a
+   * refusal by right, and forget what they wanted.
    */
   async change<T>(apply: () => T): Promise<T> {
-    if (!this.#committer.healthy) throw new RegistryFailure("store not writable");
+    if (!this.#committer.healthy) throw new RegistryFailure(STORE_FAILS);
     const reply = this.#apply(apply);
     try {
       if (this.#changes.empty) await this.#committer.caughtUp();
       else await this.#committer.committed();
-    } catch (cause) {
+    } catch {
       // Reported by the committer. The change stays in memory and is tried again; this client is told that it failed.
-      throw new RegistryFailure(`store not writable: ${String(cause)}`);
+      throw new RegistryFailure(STORE_FAILS);
     }
     return reply;
   }

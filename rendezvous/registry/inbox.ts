@@ -16,6 +16,8 @@ export interface InboxEntry {
 
 interface Waiting<E> {
   readonly entry: E;
+  /** Where its sender came from then. */
+  readonly source: string;
   /** Rises with each entry of all inboxes. */
   readonly seq: number;
   /** It has been handed over, though perhaps it did not arrive. */
@@ -32,20 +34,26 @@ interface Share<E> {
 export class Inboxes<E extends InboxEntry> {
   readonly #note: (target: number, sender: number, entry: E | undefined) => void;
   readonly #sourceOf: (sender: number) => string;
+  readonly #maxTotal: number;
   readonly #byTarget: Map<number, Map<number, Waiting<E>>> = new Map();
+  /** Entries of all inboxes by source, in order of arrival. */
+  readonly #bySource: Map<string, Set<Waiting<E>>> = new Map();
   #size = 0;
   #seq = 0;
 
   /**
    * @param note Notes each change for the store.
    * @param sourceOf Where a sender comes from, for fair shares; "" when unknown.
+   * @param maxTotal Entries in all.
    */
   constructor(
     note: (target: number, sender: number, entry: E | undefined) => void,
     sourceOf: (sender: number) => string = () => "",
+    maxTotal: number = MAX_INBOX_TOTAL,
   ) {
     this.#note = note;
     this.#sourceOf = sourceOf;
+    this.#maxTotal = maxTotal;
   }
 
   /** Entries waiting in all. */
@@ -70,11 +78,11 @@ export class Inboxes<E extends InboxEntry> {
 
   /**
    * Adds an entry; one of the same sender is replaced. In a full inbox the source with the most entries loses its
-   * oldest: who floods an inbox pushes out his own.
+   * oldest, and in a full table the source with the most of all: who floods them pushes out his own.
    *
-   * @returns `full` when the whole table is full and nothing was added; else the entry that made room, if any.
+   * @returns The entry that made room, if any; perhaps one for another target.
    */
-  put(entry: E): "full" | E | undefined {
+  put(entry: E): E | undefined {
     const { target, sender } = entry;
     const inbox = this.#byTarget.get(target);
     const isNew = inbox?.has(sender) !== true;
@@ -85,8 +93,10 @@ export class Inboxes<E extends InboxEntry> {
       if (source !== "" && (own?.count ?? 0) >= MAX_INBOX_PER_SOURCE) dropped = own!.oldest;
       else if (inbox.size >= MAX_INBOX) dropped = this.#largestShare(inbox).oldest;
     }
-    if (isNew && dropped === undefined && this.#size >= MAX_INBOX_TOTAL) return "full";
-    if (dropped !== undefined) this.remove(target, dropped.sender);
+    if (isNew && dropped === undefined && this.#size >= this.#maxTotal) {
+      dropped = this.#oldestOfAll();
+    }
+    if (dropped !== undefined) this.remove(dropped.target, dropped.sender);
     this.#note(target, sender, entry);
     this.#insert(entry);
     return dropped;
@@ -95,17 +105,41 @@ export class Inboxes<E extends InboxEntry> {
   #insert(entry: E): void {
     let inbox = this.#byTarget.get(entry.target);
     if (inbox === undefined) this.#byTarget.set(entry.target, inbox = new Map());
-    const before = inbox.size;
     // At the end, so that the entries stay in the order of their numbers.
-    inbox.delete(entry.sender);
-    inbox.set(entry.sender, { entry, seq: ++this.#seq, isHanded: false });
-    this.#size += inbox.size - before;
+    this.#forget(inbox, entry.sender);
+    const source = this.#sourceOf(entry.sender);
+    const waiting = { entry, source, seq: ++this.#seq, isHanded: false };
+    inbox.set(entry.sender, waiting);
+    this.#size++;
+    const others = this.#bySource.get(source);
+    if (others === undefined) this.#bySource.set(source, new Set([waiting]));
+    else others.add(waiting);
+  }
+
+  #forget(inbox: Map<number, Waiting<E>>, sender: number): boolean {
+    const waiting = inbox.get(sender);
+    if (waiting === undefined) return false;
+    inbox.delete(sender);
+    this.#size--;
+    const others = this.#bySource.get(waiting.source)!;
+    others.delete(waiting);
+    if (others.size === 0) this.#bySource.delete(waiting.source);
+    return true;
+  }
+
+  /** The oldest entry of the source that has the most. */
+  #oldestOfAll(): E | undefined {
+    let largest: Set<Waiting<E>> | undefined;
+    for (const entries of this.#bySource.values()) {
+      if (largest === undefined || entries.size > largest.size) largest = entries;
+    }
+    for (const { entry } of largest ?? []) return entry;
+    return undefined;
   }
 
   #shares(inbox: Map<number, Waiting<E>>): Map<string, Share<E>> {
     const shares = new Map<string, Share<E>>();
-    for (const { entry } of inbox.values()) {
-      const source = this.#sourceOf(entry.sender);
+    for (const { entry, source } of inbox.values()) {
       const share = shares.get(source);
       shares.set(source, { oldest: share?.oldest ?? entry, count: (share?.count ?? 0) + 1 });
     }
@@ -119,9 +153,8 @@ export class Inboxes<E extends InboxEntry> {
   /** Forgets the entry of a sender; false when there was none. */
   remove(target: number, sender: number): boolean {
     const inbox = this.#byTarget.get(target);
-    if (inbox?.delete(sender) !== true) return false;
+    if (inbox === undefined || !this.#forget(inbox, sender)) return false;
     this.#note(target, sender, undefined);
-    this.#size--;
     if (inbox.size === 0) this.#byTarget.delete(target);
     return true;
   }

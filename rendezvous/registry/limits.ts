@@ -29,7 +29,10 @@ export const MAX_HANDSHAKE_MESSAGE_BYTES = 1024;
 export const MAX_INBOX = 100;
 /** Of those, from one source address: nodes made by the dozen on one host leave room for those of others. */
 export const MAX_INBOX_PER_SOURCE = 25;
-/** Handshake requests, and separately answers, waiting in all: at about 2.5 KB each, 500 MB at the very worst. */
+/**
+ * Handshake requests, and separately answers, waiting in all: at about 2.5 KB each, 500 MB at the very worst. Beyond,
+ * the oldest of the source with the most makes room.
+ */
 export const MAX_INBOX_TOTAL = 100_000;
 /** Seconds a relayed handshake waits for a node that does not come back: who was away for a quarter learns of revocations. */
 export const INBOX_TTL_SECONDS = 90 * 86_400;

@@ -63,11 +63,10 @@ export class HandshakeRelay {
   /**
    * Leaves a request.
    *
-   * @returns `full` when there is no room; else the request that made room, whose sender has been told, if any.
+   * @returns The request that made room, if any; its sender has been told.
    */
-  ask(request: RequestRow): "full" | RequestRow | undefined {
+  ask(request: RequestRow): RequestRow | undefined {
     const dropped = this.#requests.put(request);
-    if (dropped === "full") return dropped;
     this.#responses.remove(request.target, request.sender);
     // What its receiver has said itself tells more than that the request was dropped.
     if (dropped === undefined || this.#responses.has(dropped.sender, dropped.target)) {
@@ -83,16 +82,12 @@ export class HandshakeRelay {
     return dropped;
   }
 
-  /**
-   * Leaves an answer.
-   *
-   * @returns False when there is no room for it.
-   */
-  answer(response: ResponseRow): boolean {
+  /** Leaves an answer. */
+  answer(response: ResponseRow): void {
     // Our own word is not the node's: what it has said itself goes on.
     if (response.answer !== "dropped") this.#requests.remove(response.target, response.sender);
     this.#dropAnswered(response);
-    return this.#responses.put(response) !== "full";
+    this.#responses.put(response);
   }
 
   /** A request that its receiver has answered does not wait for it any more, though nobody has said that it arrived. */

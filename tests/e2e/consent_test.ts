@@ -123,6 +123,32 @@ Deno.test("two strangers who report trust in a private node, and in each other, 
     assert.deepEqual(await driver.pendingHandshakes(), []);
   }));
 
+Deno.test("a stranger that is refused learns no more than before", () =>
+  withDir(async (dir) => {
+    await using rendezvous = await startRendezvous();
+    await using victim = await startDaemon(dir, "victim", rendezvous, { hostname: "victim" });
+    await using eve = await startDaemon(dir, "eve", rendezvous);
+    await registered(victim, eve);
+    const heard: string[] = [];
+    eve.emit = (event) => heard.push(event);
+    await using driver = await driverOf(dir, "victim");
+    await using theirs = await driverOf(dir, "eve");
+    await theirs.handshake(victim.node, "");
+    await until("the request", async () => (await driver.pendingHandshakes()).length === 1);
+    await driver.rejectHandshake(eve.node, "no");
+    await until("the answer", () => heard.includes("handshake.rejected_by_peer"));
+    const stranger = await inTheNameOf(dir, "eve", eve);
+    using client = await RawClient.open(rendezvous.registryAddr);
+    const resolve = { type: "resolve", node_id: victim.node, requester_id: eve.node };
+    assert.equal(await client.fails({ ...resolve, [WHOLE_BY]: stranger }), "request failed");
+    assert.equal((await client.ok({ type: "lookup", node_id: victim.node })).hostname, undefined);
+    assert.deepEqual(
+      [eve.tunnels.list(), victim.tunnels.list()],
+      [[], []],
+      "nor is there a tunnel",
+    );
+  }));
+
 Deno.test("a registry that vouches for everybody, in every way, opens no private node", () =>
   withDir(async (dir) => {
     await using liar = new RegistryServer();
@@ -204,6 +230,29 @@ Deno.test("a peer that was off while its trust was revoked is refused when it is
     await driver.approveHandshake(node);
     await theirs.waitForTrust(alice.node, { timeoutMs: 10_000 });
     await theirs.sendMessage(alice.node, "and again");
+  }));
+
+Deno.test("a revocation made while the registry takes the node for absent is told when it is back", () =>
+  withDir(async (dir) => {
+    await using rendezvous = await startRendezvous();
+    await using alice = await startDaemon(dir, "alice", rendezvous, { keepaliveMs: 500 });
+    const bob = await startDaemon(dir, "bob", rendezvous);
+    await registered(alice, bob);
+    await befriend(dir, ["alice", alice], ["bob", bob]);
+    await bob.stop();
+    // As after five minutes without a heartbeat.
+    using client = await RawClient.open(rendezvous.registryAddr);
+    const self = await inTheNameOf(dir, "alice", alice);
+    await client.ok({ type: "deregister", node_id: alice.node, [WHOLE_BY]: self });
+    await using driver = await driverOf(dir, "alice");
+    await driver.revokeTrust(bob.node);
+    const heartbeat = { type: "heartbeat", node_id: alice.node, [WHOLE_BY]: self };
+    await until("alice is back", async () => (await client.call(heartbeat)).type !== "error");
+    await using back = await startDaemon(dir, "bob", rendezvous);
+    await registered(back);
+    await using theirs = await driverOf(dir, "bob");
+    await until("bob learns of it", async () => (await theirs.trustedPeers()).length === 0);
+    await assert.rejects(back.directory.resolve(alice.node), { code: "untrusted" });
   }));
 
 Deno.test("a member's streams and trust end with its membership, also after a restart, and ports are those of the network", () =>

@@ -113,9 +113,8 @@ export const requestHandshake: Handler = async (core, request) => {
     core.trust.say(node, target, "asked");
     const created = unixSeconds(core.clock);
     const dropped = core.relay.ask({ target, sender, justification, message, created });
-    if (dropped === "full") throw new RegistryFailure("too many handshake requests wait");
     if (dropped !== undefined) {
-      core.trust.refuse(dropped.sender, target);
+      core.trust.refuse(dropped.sender, dropped.target);
       core.inboxWatch.waiting(dropped.sender);
     }
     core.inboxWatch.waiting(target);
@@ -180,11 +179,11 @@ export const respondHandshake: Handler = async (core, request) => {
   const message = messageField(request);
   return core.change(() => {
     if (accept) core.trust.say(node, peer, "trusts");
+    // A node may have looked where to send its refusal, which is no consent.
+    else core.fresh.forget(id, peer);
     const created = unixSeconds(core.clock);
     const answer = accept ? "accept" : "reject";
-    if (!core.relay.answer({ target: peer, sender: id, answer, message, created })) {
-      throw new RegistryFailure("too many handshake answers wait");
-    }
+    core.relay.answer({ target: peer, sender: id, answer, message, created });
     // A newer request than the one that was refused stands.
     if (!accept && !core.relay.hasRequest(id, peer)) core.trust.refuse(peer, id);
     core.inboxWatch.waiting(peer);

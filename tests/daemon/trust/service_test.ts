@@ -330,6 +330,18 @@ Deno.test("TrustService keeps the pinned key of a trusted peer whatever the regi
     assert.ok(b.state.isTrusted(5));
   }));
 
+Deno.test("TrustService does not end trust on the registry's word that the peer has refused", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    a.state.doubt(7);
+    await world.clock.finish(a.service.request(7, ""));
+    hub.put(5, "responses", { from_node_id: 7, accept: false });
+    a.service.poll();
+    await world.run(5_000);
+    assert.ok(a.state.isTrusted(7));
+    assert.ok(b.state.isTrusted(5));
+  }));
+
 Deno.test("TrustService hears a trusted peer's revoke while the registry is away", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     await befriend(world, a, b);

@@ -179,6 +179,18 @@ Deno.test("onReject of a request that was sent although the peer is trusted here
   assert.equal(state.isTrusted(PEER), false);
 });
 
+Deno.test("onReject that only the registry tells of ends the request, not trust, and the next one asks again", () => {
+  const state = trusting();
+  state.request(PEER, NOW, { again: true });
+  assert.equal(state.onReject(PEER, { ...context, isHearsay: true }), "rejected");
+  assert.equal(state.isTrusted(PEER), true);
+  assert.deepEqual(state.outgoing(), []);
+  assert.equal(state.request(PEER, NOW), "sent");
+  state.request(6, NOW);
+  assert.equal(state.onReject(6, { ...context, isHearsay: true }), "rejected");
+  assert.deepEqual(state.outgoing().map(({ nodeId }) => nodeId), [PEER]);
+});
+
 Deno.test("onRevoke ends trust and the peer's own request, and our word with it", () => {
   const state = trusting();
   assert.equal(state.onRevoke(PEER, context), "ended");
@@ -395,6 +407,25 @@ Deno.test("pending requests are shared by source: who floods pushes out his own"
   }
   assert.equal(state.pending().length, PENDING_MAX);
   assert.ok(state.pending().some(({ nodeId }) => nodeId === 1));
+});
+
+Deno.test("a request that came directly has the source that the registry names with its copy", () => {
+  const state = new TrustState();
+  const flood = (first: number) => {
+    for (let node = first; node < first + 2 * PENDING_MAX; node++) {
+      state.onRequest(node, { ...context, order: NOW });
+    }
+  };
+  state.onRequest(1, { ...context, order: NOW });
+  const copy = { ...context, order: NOW, source: "honest" };
+  assert.deepEqual(state.onRequest(1, copy), { action: "ignore", reason: "stale" });
+  flood(1000);
+  assert.equal(state.pending().length, PENDING_MAX);
+  assert.equal(state.pending()[0]!.nodeId, 1);
+  assert.equal(state.pending()[0]!.source, "honest");
+  // It is told once.
+  state.onRequest(1, { ...copy, source: "another" });
+  assert.equal(state.pending()[0]!.source, "honest");
 });
 
 Deno.test("outgoing requests are bounded, and withdrawing one makes room", () => {

@@ -1,6 +1,7 @@
 /** The registry without sockets: what cannot be provoked from loopback, and batches that swap names. */
 
 import assert from "node:assert/strict";
+import { registryFailure } from "../../../platform/registry_client.ts";
 import { getLogger } from "../../../platform/log.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
@@ -99,5 +100,28 @@ Deno.test("reaping looks at every node in turns, however small the turns are", a
   assert.equal(reaped, 10);
   assert.equal(core.directory.liveCount, 0);
   assert.equal(core.directory.size, 10);
+  await core.close();
+});
+
+Deno.test("a store that cannot be written is told as such, not as a refusal, and without its reason", async () => {
+  class FullStore extends MemoryStore {
+    isFull = true;
+    override commit(...args: Parameters<MemoryStore["commit"]>): ReturnType<MemoryStore["commit"]> {
+      if (this.isFull) return Promise.reject(new Error("disk full at /a/path"));
+      return super.commit(...args);
+    }
+  }
+  const store = new FullStore();
+  const core = newCore(store);
+  const request = { type: "register", public_key: key(1), listen_addr: "h:1" };
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual(await answerJson(core, request, peer("192.0.2.1")), {
+      type: "error",
+      error: "the registry cannot write its store",
+    });
+  }
+  const failure = registryFailure("revoke_trust", "the registry cannot write its store");
+  assert.equal(failure.code, "unavailable");
+  store.isFull = false;
   await core.close();
 });

@@ -39,10 +39,35 @@ Deno.test("Inboxes: many hosts together leave every source its place", () => {
   const { it, put, senders } = inboxes();
   put(7);
   for (let i = 0; i < 20; i++) {
-    for (let host = 1; host <= 20; host++) assert.notEqual(put(host * 1000 + i), "full");
+    for (let host = 1; host <= 20; host++) put(host * 1000 + i);
   }
   assert.equal(it.size, MAX_INBOX);
   assert.ok(senders().includes(7));
+});
+
+Deno.test("Inboxes: one host that fills the whole table, with its own nodes as targets, makes room for the others", () => {
+  const stored = new Set<string>();
+  const it = new Inboxes<InboxEntry>(
+    (target, sender, entry) => {
+      if (entry === undefined) stored.delete(`${target} ${sender}`);
+      else stored.add(`${target} ${sender}`);
+    },
+    (sender) => `host ${Math.floor(sender / 1000)}`,
+    100,
+  );
+  const put = (target: number, sender: number) => it.put({ target, sender, created: 100 });
+  put(1, 7);
+  for (let i = 0; i < 300; i++) put(1000 + i % 50, 1000 + i);
+  assert.equal(it.size, 100);
+  assert.equal(it.has(1, 7), true);
+  assert.equal(put(2, 8)?.sender, 1201, "the oldest of who has the most");
+  assert.equal(it.has(2, 8), true);
+  assert.equal(stored.size, it.size);
+  // What is gone does not count for its source any more.
+  for (let i = 0; i < 300; i++) it.remove(1000 + i % 50, 1000 + i);
+  assert.equal(it.size, 2);
+  for (let i = 0; i < 200; i++) put(10 + i, 2000 + i);
+  assert.equal(it.has(2, 8), true);
 });
 
 Deno.test("Inboxes keep what was handed over until it is taken, and not what came since", () => {
