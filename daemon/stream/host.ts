@@ -8,6 +8,7 @@
 import { type Address, addressKey, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { ACK, FIN, type Packet, PROTO_STREAM, RST, SYN } from "../../protocol/packet.ts";
+import { PORT_HANDSHAKE } from "../../protocol/ports.ts";
 import {
   type Segment,
   Stream,
@@ -153,7 +154,8 @@ export class StreamHost implements ConnHost {
     throwIfAborted(signal);
     const startMs = this.now();
     if (address.node !== this.#deps.self()) {
-      this.#deps.gate.noteQuestion(address.node);
+      // What goes to the handshake port is no question: it may be that we refuse the peer, or that trust is over.
+      if (port !== PORT_HANDSHAKE) this.#deps.gate.noteQuestion(address.node);
       await withLimits(this.#deps.ensure(address.node), {
         signal,
         timeoutMs,
