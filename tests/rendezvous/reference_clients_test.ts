@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
 import { ReferenceClient, type Release } from "./support/reference_client.ts";
-import { RawClient } from "./support/client.ts";
+import type { RawClient } from "./support/client.ts";
 import { pass, type TestClock, withServer } from "./support/server.ts";
 
 const ADMIN = "an admin token of 16 characters and more";
