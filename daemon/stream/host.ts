@@ -374,6 +374,9 @@ export class StreamHost implements ConnHost {
     // Silence towards those who are not trusted: they learn nothing of what listens here.
     if (!isAdmitted) {
       emit("syn.rejected", { src_node_id: node, src_addr: source, dst_port: packet.dstPort });
+      // Only a peer with a tunnel, which knows that we are here, comes so far. Existing ones that ask for trust wait
+      // for an answer here before they ask by the registry, 17 s and more.
+      if (packet.dstPort === PORT_HANDSHAKE && gate.takeSyn(node)) this.#reset(packet);
       return;
     }
     if (!isSelf && !gate.takeSyn(node)) {

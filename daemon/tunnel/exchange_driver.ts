@@ -30,6 +30,9 @@ import {
 /** Attempt at which a peer that does not answer is resolved anew: its address may be stale (§2.8 RULE). */
 const RERESOLVE_ATTEMPT = 3;
 
+/** Our PILA as a question, as an answer, or only the question for the peer's. */
+type Message = "request" | "response" | "key";
+
 /** Sends PILAs and challenges at the right times. */
 export class ExchangeDriver {
   readonly #clock: Clock;
@@ -42,6 +45,8 @@ export class ExchangeDriver {
   readonly #repliesPerNode: KeyedRateLimit<string>;
   readonly #strangerAnswers: TokenBucket;
   readonly #strangerAnswersPerNode: KeyedRateLimit<number>;
+  /** Nodes whose last frame that we could not open was answered by our whole key: the next one asks for theirs. */
+  readonly #told = new Set<number>();
   #running = 0;
 
   constructor(options: {
@@ -125,18 +130,31 @@ export class ExchangeDriver {
   /**
    * Answers or asks by PILA, unless too much of that was done already: nothing is authenticated here. What comes from
    * where the node is known to be is counted apart, so that a flood from elsewhere does not use up its answers.
+   *
+   * @returns Whether it was sent.
    */
-  reply(node: number, kind: "request" | "response", route: Route, lane: Lane): void {
+  reply(node: number, kind: Message, route: Route, lane: Lane): boolean {
     const now = this.#clock.now();
-    if (this.#repliesPerNode.take(`${node} ${lane}`, now) && this.#replies[lane].take(now)) {
-      this.send(node, kind, route);
-    }
+    const isWithin = this.#repliesPerNode.take(`${node} ${lane}`, now) &&
+      this.#replies[lane].take(now);
+    if (isWithin) this.send(node, kind, route);
+    return isWithin;
   }
 
-  /** Sends our PILA. */
-  send(node: number, kind: "request" | "response", route: Route): void {
-    const pila = this.#kex.pila(kind);
-    if (pila !== undefined) this.#sender.raw(pila, route, node);
+  /**
+   * Asks for the key of a peer whose frame we cannot open, as {@linkcode ExchangeDriver.reply}: in turn by our PILA,
+   * for one that does not know our key, and by PILK, for one to whom our key is nothing new (§2.3).
+   */
+  ask(node: number, route: Route, lane: Lane): void {
+    if (!this.reply(node, this.#told.has(node) ? "key" : "request", route, lane)) return;
+    if (!this.#told.delete(node)) this.#told.add(node);
+    if (this.#told.size > MAX_PEERS) this.#told.delete(this.#told.values().next().value!);
+  }
+
+  /** Sends our PILA, or asks for the peer's key by PILK. */
+  send(node: number, kind: Message, route: Route): void {
+    const frame = this.#kex.pila(kind);
+    if (frame !== undefined) this.#sender.raw(frame, route, node);
   }
 
   /** The beacon says that a peer comes from this endpoint: go and meet it. */
@@ -148,6 +166,12 @@ export class ExchangeDriver {
       );
       if (isKnown) this.send(peer.node, "request", { via: "direct", endpoint });
     }
+  }
+
+  /** Existing peers that have our key already answer no PILA of ours, only a PILK (§2.3). */
+  #request(peer: PeerTunnel, route: Route): void {
+    this.send(peer.node, "request", route);
+    if (peer.attempts > 0) this.send(peer.node, "key", route);
   }
 
   #step(peer: PeerTunnel): void {
@@ -162,11 +186,11 @@ export class ExchangeDriver {
     for (const { route } of peer.paths.candidates) {
       if (route.via === "relay") continue;
       isDirect = true;
-      this.send(peer.node, "request", route);
+      this.#request(peer, route);
     }
     // Beside the direct attempt, so that no timeout has to pass where that fails.
     if (peer.paths.admits(RELAY_ROUTE)) {
-      if (!isFirst || !isDirect) this.send(peer.node, "request", RELAY_ROUTE);
+      if (!isFirst || !isDirect) this.#request(peer, RELAY_ROUTE);
       else {
         this.#timers.after(RELAY_STAGGER_MS, () => {
           if (peer.session === undefined && peer.cancelTimer !== undefined) {

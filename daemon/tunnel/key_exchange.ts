@@ -14,6 +14,7 @@ import { KeyPair } from "../../protocol/crypto/key_agreement.ts";
 import { NonceSequence } from "../../protocol/crypto/nonce.ts";
 import {
   encodePila,
+  encodePilk,
   pilaChallenge,
   type PilaFields,
   type PilaInput,
@@ -78,7 +79,7 @@ export class KeyExchange {
   readonly #nonces = new Map<string, NonceSequence>();
   #isClosed = false;
   #pila:
-    | { plain: Uint8Array; request: Uint8Array; response: Uint8Array }
+    | { plain: Uint8Array; request: Uint8Array; response: Uint8Array; key: Uint8Array }
     | undefined;
 
   constructor(options: {
@@ -114,6 +115,7 @@ export class KeyExchange {
       plain: encodePila(fields),
       request: encodePila({ ...fields, request: true }),
       response: encodePila({ ...fields, response: true }),
+      key: encodePilk(node, x25519),
     };
     await this.#warmUp(fields);
   }
@@ -126,8 +128,8 @@ export class KeyExchange {
     (await this.#keyPair.deriveTunnelKey(stranger.publicKey))?.fill(0);
   }
 
-  /** Our PILA frame. */
-  pila(kind: "plain" | "request" | "response"): Uint8Array | undefined {
+  /** Our PILA frame; as `key` only our question for the peer's, a PILK. */
+  pila(kind: "plain" | "request" | "response" | "key"): Uint8Array | undefined {
     return this.#pila?.[kind];
   }
 

@@ -314,7 +314,7 @@ export class Tunnels {
     const peer = this.#peers.get(sender);
     if (peer?.session === undefined) {
       if (this.#kex.isVerifying(sender)) this.#kex.holdEarly(sender, frame, route);
-      else this.#reply(sender, "request", route);
+      else this.#reply(sender, "unopened", route);
       return;
     }
     const now = this.#clock.now();
@@ -327,7 +327,7 @@ export class Tunnels {
       this.stats.encryptFail++;
       // Either noise, or the peer has a new key that we do not know yet.
       if (kept !== undefined) this.#kex.holdEarly(sender, kept, route);
-      else this.#reply(sender, "request", route);
+      else this.#reply(sender, "unopened", route);
     } else {
       const isNew = promoted === true && session !== undefined;
       this.#onPlain(peer, frame.subarray(PILS_HEADER_BYTES, -TAG_BYTES), route, now, isNew);
@@ -433,9 +433,11 @@ export class Tunnels {
   }
 
   /** Answers or asks by PILA where the node may know that we are here. */
-  #reply(node: number, kind: "request" | "response", route: Route): void {
+  #reply(node: number, kind: "request" | "response" | "unopened", route: Route): void {
     if (!this.#deps.isWanted(node) && this.#deps.mayKnow(node) !== true) return;
-    this.#driver.reply(node, kind, route, this.#lanes.of(node, route));
+    const lane = this.#lanes.of(node, route);
+    if (kind === "unopened") this.#driver.ask(node, route, lane);
+    else this.#driver.reply(node, kind, route, lane);
   }
 
   #install(node: number, session: Session, route: Route): void {

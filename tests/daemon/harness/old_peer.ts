@@ -1,7 +1,7 @@
 /**
  * A daemon of the existing kind as far as paths go: it answers by the way it last heard us, obeys punch commands by
- * three empty punches, sends its key once for each key of ours, and answers every control packet, or none. It keeps
- * no list of ways and probes nothing (daemon.md §2.2, §2.8, §2.11, §2.14).
+ * three empty punches, sends its key once for each key of ours and when it is asked by PILK, and answers every control
+ * packet, or none. It keeps no list of ways and probes nothing (daemon.md §2.2, §2.3, §2.8, §2.11, §2.14).
  *
  * @module
  */
@@ -127,7 +127,10 @@ export class OldPeer implements Disposable {
   #onFrame(bytes: Uint8Array, route: Route): void {
     const frame = decodeFrame(bytes);
     if (frame instanceof DecodeError) return;
-    if (frame.type === "pila") void this.#onPila(frame.sender, frame.x25519.slice(), route);
+    if (frame.type === "pilk") {
+      this.route = route;
+      this.#send(this.#pila, frame.sender);
+    } else if (frame.type === "pila") void this.#onPila(frame.sender, frame.x25519.slice(), route);
     else if (frame.type === "pils") this.#onSealed(bytes.slice(), route);
   }
 

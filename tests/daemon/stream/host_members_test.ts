@@ -19,3 +19,19 @@ Deno.test("StreamHost admits a member of a network with its first SYN, when the 
   b.trusted.add(5);
   await assert.rejects(dial(4, 2_000), { code: "timeout" });
 });
+
+Deno.test("StreamHost takes a dial for a question that may be answered, but not what it tells a peer on the handshake port", async () => {
+  await using world = new World();
+  const a = await world.node(5, { isPublic: false });
+  const b = await world.node(7, { isPublic: true });
+  listen(a, 1001);
+  listen(b, 444);
+  listen(b, 80);
+  const dial = (from: typeof a, node: number, port: number) =>
+    world.clock.finish(from.streams.dial({ network: 0, node }, port, { timeoutMs: 2_000 }));
+  // As `untrust` and `reject` do: the tunnel is there, and the peer is told that it is not wanted.
+  (await dial(a, 7, 444)).close();
+  await assert.rejects(dial(b, 5, 1001), { code: "timeout" });
+  (await dial(a, 7, 80)).close();
+  (await dial(b, 5, 1001)).abort();
+});

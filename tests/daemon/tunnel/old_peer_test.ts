@@ -81,3 +81,26 @@ Deno.test("a relayed old peer comes to the direct path when it opens, and back t
   assert.ok(a.tunnels.isRelayed(7));
   assert.deepEqual(await converse(world, a, old, 30), [0, 0]);
 });
+
+for (const [first, says] of [["we speak", true], ["it speaks", false]] as const) {
+  Deno.test(`a session that only the old peer still has is made anew when ${first} first`, async () => {
+    await using world = new World();
+    const [a, old] = await behindNats(world, true);
+    using _old = old;
+    a.wanted.add(7);
+    await world.clock.finish(a.tunnels.ensure(7));
+    a.send(datagram(a, old, "hello"));
+    await world.clock.until(() => old.got.length === 1, 1_000);
+    // Trust ended and was given again: our keys of the peer are gone, and ours is nothing new to it.
+    a.tunnels.remove(7);
+    if (says) await world.clock.finish(a.tunnels.ensure(7));
+    const isDone = () => old.got.includes("to old 4") && texts(a).includes("from old 4");
+    for (let i = 0; i < 5; i++) {
+      if (says) a.send(datagram(a, old, `to old ${i}`));
+      old.say(a, `from old ${i}`);
+      await world.run(1_000);
+      if (!says && texts(a).length > 0) a.send(datagram(a, old, `to old ${i}`));
+    }
+    await world.clock.until(isDone, 1_000);
+  });
+}
