@@ -12,6 +12,9 @@ import type { NodeRegistry } from "../registry/node_registry.ts";
 /** Longest wait for a direct message to a peer that may not be there. */
 export const DIRECT_TIMEOUT_MS = 4_000;
 
+/** What is told of a reason too long for a message, characters: fits even if each takes six bytes of JSON. */
+const SHORT_REASON_CHARS = 80;
+
 /** What ends an attempt for good: asking the same again would bring the same answer. */
 const FINAL_CODES: ReadonlySet<string> = new Set(["not_found", "denied", "invalid_argument"]);
 
@@ -107,18 +110,30 @@ export class StatementDelivery {
     }
   }
 
-  async #encode({ type, nodeId, text, order, re }: Statement): Promise<Uint8Array> {
+  async #encode(statement: Statement): Promise<Uint8Array> {
+    const { type, text } = statement;
+    try {
+      return encodeHandshake(await this.#sign(statement, text));
+    } catch (error) {
+      if (type === "handshake_request") throw error;
+      // The answer counts, its reason is for people: the peer must not wait for what never fits.
+      return encodeHandshake(await this.#sign(statement, text.slice(0, SHORT_REASON_CHARS)));
+    }
+  }
+
+  async #sign(
+    { type, nodeId, order, re }: Statement,
+    text: string,
+  ): ReturnType<typeof signHandshake> {
     const { registry, unixNow } = this.#deps;
-    return encodeHandshake(
-      await signHandshake(registry.identity, {
-        type,
-        from: registry.node,
-        to: nodeId,
-        timestamp: Math.floor(unixNow() / 1000),
-        order,
-        re,
-        ...(type === "handshake_request" ? { justification: text } : { reason: text }),
-      }),
-    );
+    return await signHandshake(registry.identity, {
+      type,
+      from: registry.node,
+      to: nodeId,
+      timestamp: Math.floor(unixNow() / 1000),
+      order,
+      re,
+      ...(type === "handshake_request" ? { justification: text } : { reason: text }),
+    });
   }
 }

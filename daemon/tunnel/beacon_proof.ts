@@ -28,6 +28,12 @@ const REPEAT_MS = [1_000, 3_000];
 /** Proofs begun because our endpoint seems to have changed: the beacon's address can be forged, a signature costs time. */
 export const PROOF_RATE = { perSecond: 1, burst: 5 } as const;
 
+/**
+ * Shortest time between two wakes that are heeded, ms: each costs questions to the registry, and a beacon, or whoever
+ * repeats what it has sent, may send any number.
+ */
+export const WAKE_GAP_MS = 1_000;
+
 /** What the prover needs. */
 export interface BeaconProofDeps {
   readonly clock: Clock;
@@ -59,6 +65,9 @@ export class BeaconProof {
   /** Nonces of the last two proofs, the newer first: a wake may be on its way while we prove again. */
   #tokens: readonly Uint8Array[] = [];
   #lastWake: { token: Uint8Array; sequence: number } | undefined;
+  #heededMs = -Infinity;
+  /** Takes back the wake that waits for its time. */
+  #cancelWake: (() => void) | undefined;
 
   constructor(deps: BeaconProofDeps) {
     this.#deps = deps;
@@ -98,6 +107,7 @@ export class BeaconProof {
   close(): void {
     this.#attempt = undefined;
     this.#timers.close();
+    this.#cancelWake?.();
   }
 
   #begin(isForced: boolean): void {
@@ -167,6 +177,22 @@ export class BeaconProof {
     // A repetition: the first one has been heeded.
     if (last?.sequence === sequence && equalBytes(last.token, token)) return;
     this.#lastWake = { token: token.slice(), sequence };
-    this.#deps.wake();
+    this.#heed();
+  }
+
+  /** Now, or when it is time; what comes until then is told with it. */
+  #heed(): void {
+    if (this.#cancelWake !== undefined) return;
+    const { clock, wake } = this.#deps;
+    const waitMs = this.#heededMs + WAKE_GAP_MS - clock.now();
+    if (waitMs > 0) {
+      this.#cancelWake = clock.after(waitMs, () => {
+        this.#cancelWake = undefined;
+        this.#heed();
+      });
+      return;
+    }
+    this.#heededMs = clock.now();
+    wake();
   }
 }

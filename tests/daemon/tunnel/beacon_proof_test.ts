@@ -4,7 +4,11 @@ import assert from "node:assert/strict";
 import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
 import { verifySignature } from "../../../protocol/crypto/mod.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
-import { PROOF_CHECK_MS, PROOF_RENEW_MS } from "../../../daemon/tunnel/beacon_proof.ts";
+import {
+  PROOF_CHECK_MS,
+  PROOF_RENEW_MS,
+  WAKE_GAP_MS,
+} from "../../../daemon/tunnel/beacon_proof.ts";
 import { Beacon, type Outgoing } from "../../../rendezvous/beacon/beacon.ts";
 import type { TestNode } from "../harness/node.ts";
 import { Nat, type VirtualSocket } from "../harness/udp.ts";
@@ -178,8 +182,29 @@ Deno.test("a wake is heeded once, also when it is repeated, and the next one aga
     assert.equal(a.woken, 1);
     beacon.stopWaking(5);
     send(beacon.wake(5, world.clock.now()));
-    await world.run(10);
+    await world.run(WAKE_GAP_MS);
     assert.equal(a.woken, 2);
+  }));
+
+Deno.test("wakes of a beacon that sends any number, and those that are played back, are heeded once a second", () =>
+  withBeacon(async (world, real) => {
+    const a = await world.node(5);
+    await join(a);
+    await world.run(100);
+    real.wake(5);
+    await world.run(10);
+    const wake = world.net.log.map(({ data }) => data).find((data) => data[0] === 0x0f)!;
+    const message = decodeBeacon(wake);
+    assert.ok("type" in message && message.type === "wake");
+    for (let i = 0; i < 1_000; i++) {
+      real.sendBytes(encodeBeacon({ ...message, sequence: i % 2 + 50 }), a.endpoint);
+      await world.run(3);
+    }
+    await world.run(WAKE_GAP_MS);
+    assert.ok(a.woken >= 4 && a.woken <= 6, `${a.woken}`);
+    const before = a.woken;
+    await world.run(10 * WAKE_GAP_MS);
+    assert.equal(a.woken, before);
   }));
 
 Deno.test("forged wakes, cookies and endpoints have no effect beyond a bounded number of questions", () =>
