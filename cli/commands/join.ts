@@ -102,15 +102,17 @@ async function originOf({ home, config }: Settings): Promise<Origin | undefined>
   };
 }
 
-/** A registry is its key; where that is not known on both sides, its address. */
+/** A registry is its key, and a URI without it would drop the pin; where no key is known, it is its address. */
 function refuseOther({ home }: Settings, origin: Origin, target: JoinTarget): void {
-  const isSame = origin.key !== undefined && target.registryKey !== undefined
+  const isSame = origin.key !== undefined
     ? origin.key === target.registryKey
     : origin.registry === target.registry;
   if (isSame) return;
-  const what = origin.registry === target.registry
-    ? `${origin.registry} with another key`
-    : `${origin.registry}, not ${target.registry}`;
+  const what = origin.registry !== target.registry
+    ? `${origin.registry}, not ${target.registry}`
+    : target.registryKey === undefined
+    ? `${origin.registry}, whose key is pinned and not in the URI`
+    : `${origin.registry} with another key`;
   throw new PilotError("invalid_state", `${home} is node ${origin.node} of the registry ${what}`, {
     hint:
       "Its number and its trusted peers belong to that registry. For this one use another home (--home), or " +

@@ -145,6 +145,12 @@ Deno.test("join does not take a home from the registry that it is registered at,
     assert.equal(await joins(replaced, {}), false);
     assert.equal(await joins({ registry: server.registryAddr }, { registry_key: "it" }), false);
     assert.equal(await joins({ node: 0, ...elsewhere }, {}), true, "it was never registered");
+    // Whoever can answer at its address could otherwise have the pin dropped by a shorter URI.
+    await home.write("node.json", { node: 7, registry: server.registryAddr, registryKey });
+    const short = formatJoinUri({ ...parseJoinUri(uri), registryKey: undefined });
+    const refused = await home.join(short);
+    assert.match(String(refused.error?.message), /whose key is pinned and not in the URI/);
+    assert.equal((await home.join(short, ["--force"])).code, 0);
     await Deno.writeTextFile(join(home.dir, "node.json"), "{damaged");
     assert.equal((await home.join(uri)).code, 0);
   }));

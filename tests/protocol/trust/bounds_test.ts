@@ -62,25 +62,6 @@ Deno.test("pending requests are shared by source: who floods pushes out his own"
   assert.ok(state.pending().some(({ nodeId }) => nodeId === 1));
 });
 
-Deno.test("a request that came directly has the source that the registry names with its copy", () => {
-  const state = new TrustState();
-  const flood = (first: number) => {
-    for (let node = first; node < first + 2 * PENDING_MAX; node++) {
-      state.onRequest(node, { ...context, order: NOW });
-    }
-  };
-  state.onRequest(1, { ...context, order: NOW });
-  const copy = { ...context, order: NOW, source: "honest" };
-  assert.deepEqual(state.onRequest(1, copy), { action: "ignore", reason: "stale" });
-  flood(1000);
-  assert.equal(state.pending().length, PENDING_MAX);
-  assert.equal(state.pending()[0]!.nodeId, 1);
-  assert.equal(state.pending()[0]!.source, "honest");
-  // It is told once.
-  state.onRequest(1, { ...copy, source: "another" });
-  assert.equal(state.pending()[0]!.source, "honest");
-});
-
 Deno.test("outgoing requests are bounded, and withdrawing one makes room", () => {
   const state = new TrustState();
   for (let node = 1; node <= OUTGOING_MAX; node++) state.request(node, NOW);

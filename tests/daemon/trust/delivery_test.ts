@@ -1,0 +1,23 @@
+/** How words to peers are put into messages. */
+
+import assert from "node:assert/strict";
+import { TrustHub, TrustNode } from "../harness/trust.ts";
+import { World } from "../harness/world.ts";
+
+for (const reason of ["x".repeat(1_000), '"'.repeat(500), "\u0001".repeat(500)]) {
+  Deno.test(`TrustService.reject is told though its reason does not fit: ${JSON.stringify(reason[0])}`, async () => {
+    await using world = new World();
+    const hub = new TrustHub(world);
+    const a = await TrustNode.start(hub, 5);
+    const b = await TrustNode.start(hub, 7);
+    await world.run(100);
+    await world.clock.finish(a.service.request(7, "hi"));
+    await world.clock.until(() => b.service.pendingCount === 1);
+    await world.clock.finish(b.service.reject(5, reason));
+    await world.clock.until(() => a.state.outgoing().length === 0);
+    assert.deepEqual(b.state.owed(), []);
+    const event = a.net.events.find(({ event }) => event === "handshake.rejected_by_peer");
+    assert.equal(event?.data.reason, reason.slice(0, 80));
+    for (const node of [a, b]) await world.clock.finish(node.service.stop());
+  });
+}
