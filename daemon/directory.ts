@@ -255,12 +255,13 @@ export class Directory implements DirectoryBackend {
       else if (type === "leave_network") await this.#setJoined(network, false);
       return reply;
     } catch (error) {
-      // Somebody else has put us there; now we say so ourselves.
+      const network = numberField(fields, "network_id");
       const isMember = error instanceof PilotError && error.code === "already_exists";
-      if (type === "join_network" && isMember) {
-        await this.#setJoined(numberField(fields, "network_id"), true);
-      }
-      throw error;
+      if (type !== "join_network" || !isMember || this.#joined?.has(network)) throw error;
+      // Somebody else has put us there, or founded it in our name; now we say so ourselves.
+      await this.#setJoined(network, true);
+      const address = formatAddress({ network, node: this.#registry.node });
+      return { type: "join_network_ok", network_id: network, address };
     }
   }
 

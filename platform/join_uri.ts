@@ -79,11 +79,12 @@ export function formatJoinUri(target: JoinTarget): string {
 /**
  * Reads the URI. Nothing is guessed: every part must be known, whole and there once.
  *
- * @param text The URI.
+ * @param pasted The URI, perhaps with the space or line break that came along.
  * @returns What it says.
  * @throws {PilotError} `invalid_argument` naming the part that is wrong.
  */
-export function parseJoinUri(text: string): JoinTarget {
+export function parseJoinUri(pasted: string): JoinTarget {
+  const text = pasted.trim();
   if (text.includes(UNKNOWN_HOST)) {
     throw new PilotError("invalid_argument", `The URI still says ${UNKNOWN_HOST}`, {
       hint: "Put the name or the address of the server there, in both places.",
@@ -100,7 +101,8 @@ export function parseJoinUri(text: string): JoinTarget {
   if (fingerprint === undefined && key === undefined) {
     throw wrong(
       "The URI has neither fingerprint nor key: anybody could answer in the registry's place",
-      "For a registry that has neither: pilotctl init --registry HOST:9000 --beacon HOST:9001",
+      "Put it into single quotes, as a shell ends it at the first &. For a registry that has neither: " +
+        "pilotctl init --registry HOST:9000 --beacon HOST:9001",
     );
   }
   return {
@@ -115,7 +117,7 @@ function parametersOf(query: string): Map<string, string> {
   const parameters = new Map<string, string>();
   for (const part of query.split("&")) {
     if (part === "") continue;
-    const [, name, value] = /^([^=]*)=?(.*)$/.exec(part)!;
+    const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
     if (!PARAMETERS.includes(name!)) {
       throw wrong(`The URI has a part that is not known: "${name}"`, `It looks like ${EXAMPLE}.`);
     }

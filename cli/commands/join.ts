@@ -58,7 +58,10 @@ async function join(call: Invocation): Promise<Outcome> {
   if (options.flag("print") === true) return { data: nulls(patch), text: patchText(patch) };
   const settings = await call.settings();
   const origin = await originOf(settings);
-  if (origin !== undefined && options.flag("force") !== true) refuseOther(settings, origin, target);
+  if (options.flag("force") !== true) {
+    if (origin !== undefined) refuseOther(settings, origin, target);
+    refuseWeaker(settings, target);
+  }
   await checkTarget(call, target);
   const { updateConfigFile } = await import("../../platform/config.ts");
   const { rawConfig, configPath } = settings;
@@ -118,6 +121,18 @@ function refuseOther({ home }: Settings, origin: Origin, target: JoinTarget): vo
       "Its number and its trusted peers belong to that registry. For this one use another home (--home), or " +
       "--force if it is the same registry or the old one shall be left.",
   });
+}
+
+/** The same registry without its certificate would be asked in plain TCP from now on. */
+function refuseWeaker({ rawConfig }: Settings, target: JoinTarget): void {
+  const { registry, registry_fingerprint: fingerprint } = rawConfig;
+  if (fingerprint === undefined || registry !== target.registry) return;
+  if (target.fingerprint !== undefined) return;
+  throw new PilotError(
+    "invalid_state",
+    `The certificate of ${target.registry} is pinned, and the URI has no fingerprint`,
+    { hint: "Take the whole URI that the rendezvous shows, or --force to do without TLS." },
+  );
 }
 
 /** Before anything is written: does it answer, and is it the one that the URI means? */

@@ -57,14 +57,20 @@ export interface GateDeps {
   };
 }
 
+/** Something that we have asked a peer. */
+interface Question {
+  readonly askedMs: number;
+  /** It was a member of a network of ours then, and that alone let us ask. */
+  isMember: boolean;
+}
+
 /** Decides about first packets of peers. */
 export class Gate {
   readonly #deps: GateDeps;
   readonly #all: TokenBucket;
   readonly #strangers = new KeyedRateLimit<number>(SYN_RATE_STRANGER, MAX_SYN_SOURCES);
   readonly #trusted = new KeyedRateLimit<number>(SYN_RATE_TRUSTED, MAX_SYN_SOURCES);
-  /** When we last asked a peer something. */
-  readonly #asked = new Map<number, number>();
+  readonly #asked = new Map<number, Question>();
   readonly #held = new Map<number, (() => void)[]>();
   #heldCount = 0;
 
@@ -76,13 +82,26 @@ export class Gate {
   /** We have dialled a peer, or sent it a datagram: its answer may come as a new connection. */
   noteQuestion(node: number): void {
     const now = this.#deps.clock.now();
-    const askedMs = this.#asked.get(node);
-    if (askedMs !== undefined && now - askedMs < NOTE_AGAIN_MS) return;
+    const before = this.#asked.get(node);
+    if (before !== undefined && now - before.askedMs < NOTE_AGAIN_MS) return;
+    const question = { askedMs: now, isMember: false };
     this.#asked.delete(node);
-    this.#asked.set(node, now);
+    this.#asked.set(node, question);
     if (this.#asked.size > MAX_REPLY_WINDOWS) {
       this.#asked.delete(this.#asked.keys().next().value!);
     }
+    this.#noteMembership(node, question);
+  }
+
+  /** What a member of a network is asked is over with its membership. */
+  #noteMembership(node: number, question: Question): void {
+    const { isTrusted, memberships } = this.#deps;
+    if (isTrusted(node)) return;
+    const note = (shared: readonly unknown[]) => question.isMember = shared.length > 0;
+    const known = memberships.known(node);
+    if (known !== undefined) note(known);
+    // Without the registry nothing tells that it is one: then it is asked as somebody outside.
+    else memberships.ask(node).then(note, () => {});
   }
 
   /** Trust in the peer has ended: what was asked before does not open anything. */
@@ -96,13 +115,14 @@ export class Gate {
    */
   admits(packet: Addressed): boolean | undefined {
     const { srcNode: node, srcNetwork, dstNetwork, dstPort } = packet;
-    const isOwn = this.#isAdmittedAlone(node, dstPort);
+    const question = REPLY_PORTS.has(dstPort) ? this.#question(node) : undefined;
+    const isOwn = this.#isAdmittedAlone(node, dstPort) || question?.isMember === false;
     const named = srcNetwork !== 0 || dstNetwork !== 0;
     if (isOwn && !named) return true;
     if (!isOwn && this.#deps.isRevoked(node)) return false;
     const shared = this.#deps.memberships.known(node);
     if (shared === undefined) return undefined;
-    if (!named) return shared.some(({ allows }) => allows(dstPort));
+    if (!named) return shared.some(({ allows }) => question !== undefined || allows(dstPort));
     const isRight = (network: number) =>
       network === 0 || shared.some(({ id, allows }) => id === network && allows(dstPort));
     return isRight(srcNetwork) && isRight(dstNetwork);
@@ -114,7 +134,8 @@ export class Gate {
    */
   mayKnow(node: number): boolean | undefined {
     const { isTrusted, isPublic, isExpected, isRevoked, memberships } = this.#deps;
-    if (isTrusted(node) || isPublic() || isExpected(node) || this.#isAsked(node)) return true;
+    if (isTrusted(node) || isPublic() || isExpected(node)) return true;
+    if (this.#question(node)?.isMember === false) return true;
     if (isRevoked(node)) return false;
     const shared = memberships.known(node);
     return shared === undefined ? undefined : shared.length > 0;
@@ -163,17 +184,18 @@ export class Gate {
     return limit.take(node, now) && this.#all.take(now);
   }
 
-  /** Without the registry: by consent, as we are public, or as an answer to us. */
+  /** Without the registry: by consent, as we are public, or as the answer to our request. */
   #isAdmittedAlone(node: number, port: number): boolean {
     const { isTrusted, isPublic, isExpected } = this.#deps;
     if (isTrusted(node) || isPublic()) return true;
     // The answer to our own request comes as a new connection from a peer that is not trusted yet.
-    if (port === PORT_HANDSHAKE && isExpected(node)) return true;
-    return REPLY_PORTS.has(port) && this.#isAsked(node);
+    return port === PORT_HANDSHAKE && isExpected(node);
   }
 
-  #isAsked(node: number): boolean {
-    const askedMs = this.#asked.get(node);
-    return askedMs !== undefined && this.#deps.clock.now() - askedMs < REPLY_WINDOW_MS;
+  /** What we have asked a peer lately. */
+  #question(node: number): Question | undefined {
+    const question = this.#asked.get(node);
+    if (question === undefined) return undefined;
+    return this.#deps.clock.now() - question.askedMs < REPLY_WINDOW_MS ? question : undefined;
   }
 }

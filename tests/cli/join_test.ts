@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { formatJoinUri, parseJoinUri } from "../../platform/join_uri.ts";
 import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
@@ -208,6 +209,24 @@ Deno.test("join tells what comes before the config file, and that a running daem
     const { data } = await home.join(server.facts.join.uri, [], { env, driver });
     assert.deepEqual(at(data, "overridden"), ["PILOT_REGISTRY", "PILOT_REGISTRY_KEY"]);
     assert.equal(at(data, "restart_needed"), true);
+  }));
+
+Deno.test("join does not go from TLS to plain TCP at the same registry, unless forced", () =>
+  withHome(async (home) => {
+    await using server = await start();
+    const { uri } = server.facts.join;
+    assert.equal(
+      (await home.join(`${uri}\n`)).code,
+      0,
+      "a line break that was pasted along is none of it",
+    );
+    const before = await home.config();
+    const weaker = uri.replace(/&fingerprint=[^&]*/, "");
+    const { code, error } = await home.join(weaker);
+    assert.equal(code, EXIT_CODES.invalid_state);
+    assert.match(String(error?.message), /certificate of .* is pinned/);
+    assert.deepEqual(await home.config(), before);
+    assert.equal((await home.join(weaker, ["--force"])).code, 0);
   }));
 
 Deno.test("join refuses URIs that are broken or incomplete, and addresses beside them", () =>

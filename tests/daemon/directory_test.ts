@@ -288,8 +288,10 @@ Deno.test("Directory takes joining a network that it was put into for its own wo
     await assert.rejects(it.network("join_network", { network_id: 3 }), { code: "denied" });
     assert.deepEqual(it.joined, []);
     refuse(new PilotError("already_exists", "node 5 already in network 3"));
-    await assert.rejects(it.network("join_network", { network_id: 3 }), { code: "already_exists" });
+    const joined = await it.network("join_network", { network_id: 3 });
+    assert.deepEqual([joined.network_id, joined.address], [3, "3:0003.0000.0005"]);
     assert.deepEqual(it.joined, [3]);
+    await assert.rejects(it.network("join_network", { network_id: 3 }), { code: "already_exists" });
   });
 });
 

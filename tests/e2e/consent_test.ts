@@ -275,7 +275,7 @@ Deno.test("a member's streams and trust end with its membership, also after a re
       await using two = await driverOf(dir, "bob");
       await two.networks.join(network_id);
       await assertShut(dir, "bob", alice.node);
-      await assert.rejects(one.networks.join(network_id), { code: "already_exists" });
+      await one.networks.join(network_id);
       // Asked by nobody, approved by the network.
       await two.handshake(alice.node, "");
       await two.waitForTrust(alice.node, { timeoutMs: 10_000 });
@@ -312,4 +312,37 @@ Deno.test("a member's streams and trust end with its membership, also after a re
     await registered(again);
     knowsWhere(bob, again);
     await assertShut(dir, "bob", again.node);
+  }));
+
+Deno.test("a member that was asked something as one is shut out by a kick, too", () =>
+  withDir(async (dir) => {
+    await using rendezvous = await startRendezvous({ adminToken: ADMIN });
+    await using alice = await startDaemon(dir, "alice", rendezvous);
+    await using bob = await startDaemon(dir, "bob", rendezvous);
+    await registered(alice, bob);
+    using admin = await RawClient.open(rendezvous.registryAddr);
+    const as = { admin_token: ADMIN, node_id: alice.node };
+    const created = await admin.ok({
+      ...{ type: "create_network", name: "team", join_rule: "invite", enterprise: true },
+      ...as,
+    });
+    const network_id = Number(created.network_id);
+    await using one = await driverOf(dir, "alice");
+    await using two = await driverOf(dir, "bob");
+    // Its owner needs no invitation.
+    await one.networks.join(network_id);
+    await admin.ok({
+      ...{ type: "invite_to_network", network_id, inviter_id: alice.node },
+      ...{ target_node_id: bob.node, admin_token: ADMIN },
+    });
+    await two.networks.respond(network_id, true);
+    await one.ping(bob.node);
+    await two.sendMessage(alice.node, "a member's answer");
+    await admin.ok({ type: "kick_member", network_id, target_node_id: bob.node, ...as });
+    knowsWhere(bob, alice);
+    await until(
+      "the gate is shut",
+      () => two.sendMessage(alice.node, "x", { timeoutMs: 1_000 }).then(() => false, () => true),
+    );
+    await assertShut(dir, "bob", alice.node);
   }));

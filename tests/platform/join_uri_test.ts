@@ -57,6 +57,7 @@ Deno.test("parseJoinUri refuses what is unknown, missing, double or broken, and 
   assert.deepEqual(parseJoinUri(WHOLE).registryKey, KEY);
   refuses(WHOLE.replace("pilot:", "https:"), /Not a pilot:\/\/ URI/);
   refuses("", /Not a pilot/);
+  refuses(WHOLE.replace("&key=", "&key\n="), /not known/);
   refuses("pilot://", /Not a pilot/);
   refuses(WHOLE.replace("?", "/path?"), /Not a pilot/);
   refuses(`${WHOLE}#x`, /Not a pilot/);

@@ -132,6 +132,26 @@ Deno.test("Gate lets whom we asked answer on ports 444 and 1001 for five minutes
   assert.equal(it.admits(to(1001, 5)), false);
 });
 
+Deno.test("Gate takes no answer of a member that was asked as one when it is none any more", async () => {
+  let members = [network(3, 80)];
+  const { gate: it, known, clock } = gate({ members: () => Promise.resolve(members) });
+  it.noteQuestion(5);
+  await settle();
+  assert.equal(it.admits(to(1001, 5)), true, "ports of the network are for what was not asked");
+  assert.equal(it.admits(to(7, 5)), false);
+  known.clear();
+  assert.equal(it.admits(to(1001, 5)), undefined, "the registry is to be asked");
+  assert.equal(it.mayKnow(5), undefined);
+  members = [];
+  known.set(5, NONE);
+  assert.equal(it.admits(to(1001, 5)), false);
+  assert.equal(it.mayKnow(5), false);
+  // Who asks somebody outside may be answered.
+  await clock.run(REPLY_WINDOW_MS);
+  it.noteQuestion(5);
+  assert.equal(it.admits(to(1001, 5)), true);
+});
+
 Deno.test("Gate remembers a bounded number of questions", () => {
   const { gate: it, known } = gate();
   known.set(1, NONE);

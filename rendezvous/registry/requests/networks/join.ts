@@ -24,12 +24,13 @@ export const joinNetwork: Handler = async (core, request) => {
   await authenticate(core, node, request, challenge, { admin: !core.strict });
   return core.change(() => {
     const network = core.networks.get(id);
+    // First: a member needs neither token nor invitation, and learns nothing new.
+    if (network.members.has(node)) {
+      throw new RegistryFailure(`node ${node} already in network ${id}`);
+    }
     checkJoinRule(core, request, network);
     if (core.bans.has(id, node)) {
       throw new RegistryFailure(`cannot join network ${id}: node ${node} is banned from it`);
-    }
-    if (network.members.has(node)) {
-      throw new RegistryFailure(`node ${node} already in network ${id}`);
     }
     core.networks.checkRoom(network, node);
     core.networks.join(network, node, "member");
