@@ -1,7 +1,6 @@
 /** What strangers and time can do to the tables of trust, and what they cannot. */
 
 import assert from "node:assert/strict";
-import { PilotError } from "../../../protocol/errors.ts";
 import {
   OUTGOING_MAX,
   PENDING_MAX,
@@ -11,25 +10,7 @@ import {
   TRUSTED_MAX,
 } from "../../../protocol/trust/peer.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
-import { range } from "../hex.ts";
-
-const NOW = 1_700_000_000_000;
-const KEY = range(1, 32);
-const context = { now: NOW, publicKey: KEY };
-const PEER = 5;
-
-function hasCode(code: string): (error: unknown) => boolean {
-  return (error) => error instanceof PilotError && error.code === code;
-}
-
-/** Runs `change` and tells whether trust.json has to be written again; the revision must say the same. */
-function changes(state: TrustState, change: () => unknown): boolean {
-  const [file, revision] = [state.toFile(), state.revision];
-  change();
-  const changed = state.toFile() !== file;
-  if (changed) assert.notEqual(state.revision, revision);
-  return changed;
-}
+import { changes, context, hasCode, NOW, PEER } from "./support.ts";
 
 Deno.test("pending requests are bounded: the oldest makes room and is told, a repetition refreshes", () => {
   const state = new TrustState();

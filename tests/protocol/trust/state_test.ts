@@ -1,29 +1,12 @@
 import assert from "node:assert/strict";
-import { PilotError } from "../../../protocol/errors.ts";
 import type { HandshakeMessage } from "../../../protocol/trust/message.ts";
 import { JUSTIFICATION_MAX_CHARS } from "../../../protocol/trust/peer.ts";
 import { REPLAY_SET_TTL_MS } from "../../../protocol/trust/replay_set.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { bytes, range } from "../hex.ts";
+import { changes, context, hasCode, KEY, NOW, PEER } from "./support.ts";
 
-const NOW = 1_700_000_000_000;
-const KEY = range(1, 32);
 const OTHER_KEY = range(2, 32);
-const context = { now: NOW, publicKey: KEY };
-const PEER = 5;
-
-function hasCode(code: string): (error: unknown) => boolean {
-  return (error) => error instanceof PilotError && error.code === code;
-}
-
-/** Runs `change` and tells whether trust.json has to be written again; the revision must say the same. */
-function changes(state: TrustState, change: () => unknown): boolean {
-  const [file, revision] = [state.toFile(), state.revision];
-  change();
-  const changed = state.toFile() !== file;
-  if (changed) assert.notEqual(state.revision, revision);
-  return changed;
-}
 
 function trusting(publicKey: Uint8Array | undefined = KEY): TrustState {
   const state = new TrustState();
