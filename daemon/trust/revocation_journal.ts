@@ -37,6 +37,8 @@ export class RevocationJournal implements Tombstones {
   readonly #file: FileHandle;
   readonly #path: string;
   #used: number;
+  /** Ends with the last write: one that clears must not overtake what is noted after it. */
+  #last: Promise<void> = Promise.resolve();
   /** What was noted when the file was opened. */
   readonly found: readonly Tombstone[];
 
@@ -71,7 +73,11 @@ export class RevocationJournal implements Tombstones {
     }
   }
 
-  async note(node: number, atMs: number, seenOrder: number): Promise<void> {
+  note(node: number, atMs: number, seenOrder: number): Promise<void> {
+    return this.#inOrder(() => this.#note(node, atMs, seenOrder));
+  }
+
+  async #note(node: number, atMs: number, seenOrder: number): Promise<void> {
     if (this.#used >= MAX_TOMBSTONES) {
       throw new PilotError("limit_exceeded", `${this.#path} holds ${MAX_TOMBSTONES} revocations`);
     }
@@ -86,7 +92,11 @@ export class RevocationJournal implements Tombstones {
     await this.#file.datasync();
   }
 
-  async clear(): Promise<void> {
+  clear(): Promise<void> {
+    return this.#inOrder(() => this.#clear());
+  }
+
+  async #clear(): Promise<void> {
     if (this.#used === 0) return;
     const bytes = this.#used * SLOT_BYTES;
     this.#used = 0;
@@ -94,8 +104,15 @@ export class RevocationJournal implements Tombstones {
   }
 
   /** Closes the file. */
-  async close(): Promise<void> {
-    await this.#file.close();
+  close(): Promise<void> {
+    return this.#inOrder(() => this.#file.close());
+  }
+
+  #inOrder(task: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(task);
+    // Whoever asked for it is told.
+    this.#last = done.catch(() => {});
+    return done;
   }
 }
 

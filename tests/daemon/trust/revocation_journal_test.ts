@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { TrustState } from "../../../protocol/trust/mod.ts";
 import { StateFiles } from "../../../daemon/state_files.ts";
@@ -104,5 +105,31 @@ Deno.test("openTrust starts without a place for revocations, and says so", async
     assert.equal(warnings.length, 1);
     await assert.rejects(opened.tombstones.note(7, NOW, 0), { code: "io_error" });
     await opened.close();
+  });
+});
+
+Deno.test("RevocationJournal.clear does not take along what is noted while it runs", async () => {
+  await withHome(async (home) => {
+    const path = join(home, "revoked.journal");
+    let journal = await RevocationJournal.open(path);
+    for (const node of [1, 2, 3]) await journal.note(node, NOW, 0);
+    // The kernel may do the longer write last.
+    const probe = await open(path);
+    const prototype = Object.getPrototypeOf(probe);
+    await probe.close();
+    const { write } = prototype;
+    prototype.write = async function (bytes: Uint8Array, ...rest: unknown[]) {
+      if (bytes.length > 24) await new Promise((resolve) => setTimeout(resolve, 50));
+      return await write.call(this, bytes, ...rest);
+    };
+    try {
+      await Promise.all([journal.clear(), journal.note(9, NOW, 0)]);
+    } finally {
+      prototype.write = write;
+    }
+    await journal.close();
+    journal = await RevocationJournal.open(path);
+    assert.deepEqual(journal.found.map(({ node }) => node), [9]);
+    await journal.close();
   });
 });
