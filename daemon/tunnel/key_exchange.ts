@@ -191,6 +191,7 @@ export class KeyExchange {
       const x25519 = pila.x25519.slice();
       const ed25519 = pila.ed25519.slice();
       const signature = pila.signature.slice();
+      const isMarked = pila.request || pila.response;
       if (equalBytes(x25519, this.#keyPair.publicKey)) return "weak key";
       // Begun beside the verification, which takes as long; thrown away when that fails.
       const deriving = this.#keyPair.deriveTunnelKey(x25519);
@@ -215,6 +216,8 @@ export class KeyExchange {
         aead: this.#aeadOf(key),
         nonces: this.#noncesFor(x25519),
         origin: route,
+        // Ours marks each PILA as question or answer (§2.2), existing daemons none.
+        expectsKeepalives: !isMarked,
         now: this.#clock.now(),
       });
       return { node, session, early: verification.early };

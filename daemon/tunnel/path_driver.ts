@@ -174,11 +174,14 @@ export function addResolution(
   for (const other of others ?? []) paths.add("public", other);
 }
 
-/** A mapping on the way is to be held: not within this machine or a local network, and the beacon's is held anyway. */
-function needsKeepalive({ paths: { current } }: PeerTunnel): boolean {
-  if (current === undefined || current.route.via === "relay" || current.kind === "lan") {
-    return false;
-  }
+/**
+ * A mapping on the way is to be held: not within this machine or a local network, and the beacon's is held anyway. A
+ * peer that takes silence for a dead path wants to hear something on every kind.
+ */
+function needsKeepalive({ live, paths: { current } }: PeerTunnel): boolean {
+  if (current === undefined) return false;
+  if (live?.expectsKeepalives) return true;
+  if (current.route.via === "relay" || current.kind === "lan") return false;
   const { host } = current.route.endpoint;
   return isIP(host) === 0 || !isLoopbackIp(parseIp(host));
 }

@@ -30,6 +30,8 @@ export class Session {
   readonly createdMs: number;
   /** Where its first frame came from; used until the peer's path is known. */
   readonly origin: Route;
+  /** The peer takes a path for dead on which it hears nothing for a minute, as existing daemons do (newest-peer.md §3). */
+  readonly expectsKeepalives: boolean;
   /** Challenges sent while this is a candidate beside a live session. */
   probes = 0;
   /** Answers to its PILAs from places where the peer was never seen. */
@@ -49,6 +51,7 @@ export class Session {
       aead: Aead;
       nonces: NonceSequence;
       origin: Route;
+      expectsKeepalives: boolean;
       now: number;
     },
   ) {
@@ -56,6 +59,7 @@ export class Session {
     this.#aead = options.aead;
     this.#nonces = options.nonces;
     this.origin = options.origin;
+    this.expectsKeepalives = options.expectsKeepalives;
     this.createdMs = options.now;
   }
 

@@ -48,6 +48,8 @@ export class OldPeer implements Disposable {
   readonly node: number;
   /** Texts of the datagrams that came. */
   readonly got: string[] = [];
+  /** Sealed frames that came. */
+  heard = 0;
   /** Its endpoint as the beacon sees it. */
   observed: Endpoint | undefined;
   /** Where it answers to. */
@@ -141,12 +143,17 @@ export class OldPeer implements Disposable {
     const { clock, random } = this.#world;
     const nonces = NonceSequence.start(random);
     const aead = nodeAead(key);
-    this.#session = new Session({ peerKey: x25519, aead, nonces, origin: route, now: clock.now() });
+    this.#session = new Session({
+      ...{ peerKey: x25519, aead, nonces, origin: route },
+      expectsKeepalives: true,
+      now: clock.now(),
+    });
     this.#send(this.#pila, node);
   }
 
   #onSealed(frame: Uint8Array, route: Route): void {
     if (this.#session?.open(frame) !== "ok") return;
+    this.heard++;
     this.route = route;
     const packet = decodePacket(frame.subarray(PILS_HEADER_BYTES, frame.length - 16));
     if (packet instanceof DecodeError) return;

@@ -104,3 +104,33 @@ for (const [first, says] of [["we speak", true], ["it speaks", false]] as const)
     await world.clock.until(isDone, 1_000);
   });
 }
+
+for (
+  const [where, via, closes] of [["on one machine", "direct", false], [
+    "over the relay",
+    "relay",
+    true,
+  ]] as const
+) {
+  Deno.test(`an idle old peer ${where} hears something well within a minute`, async () => {
+    await using world = new World();
+    if (closes) world.net.drop = isDirect;
+    const a = await world.node(5, { endpoint: { host: "127.0.0.1", port: 4005 } });
+    using old = await OldPeer.start(world, 7, { endpoint: { host: "127.0.0.1", port: 4007 } });
+    await world.run(100);
+    world.directory.endpoints.set(5, a.observed.at(-1)!);
+    world.directory.endpoints.set(7, old.observed!);
+    a.wanted.add(7);
+    await world.clock.finish(a.tunnels.ensure(7));
+    a.send(datagram(a, old, "hello"));
+    await world.clock.until(() => old.got.length === 1, 1_000);
+    await world.run(5_000);
+    // It takes the path for dead after 55 s (newest-peer.md §3).
+    for (let minute = 0; minute < 10; minute++) {
+      const heard = old.heard;
+      await world.run(50_000);
+      assert.ok(old.heard > heard, `silent in minute ${minute}`);
+      assert.equal(old.route?.via, via);
+    }
+  });
+}

@@ -62,6 +62,7 @@ function setUp() {
     peerKey: new Uint8Array(32),
     aead: { name: "none", seal: () => {}, open: () => true, destroy: () => {} },
     nonces: NonceSequence.start((out) => out.fill(1)),
+    expectsKeepalives: false,
     origin: ROUTE,
     now: clock.now(),
   });

@@ -21,6 +21,7 @@ function session(key: number, destroyed: number[]): Session {
     aead,
     nonces: NonceSequence.start((out) => out.fill(key)),
     origin: { via: "direct", endpoint: ENDPOINT },
+    expectsKeepalives: false,
     now: 0,
   });
 }
