@@ -66,8 +66,10 @@ export const NETWORK_ACTIONS: readonly NetworkAction[] = [
 export interface Challenges {
   /** `register:<listen_addr>:<public_key b64>`, both exactly as sent. */
   register(listenAddr: string, publicKey: string): Uint8Array;
-  /** `rotate:<node>`, signed with the current key. */
+  /** `rotate:<node>`, signed with the current key; of daemons before v1.18. */
   rotateKey(node: number): Uint8Array;
+  /** `rotate:<node>:<new key b64>`, the key exactly as sent, signed with the current key; of v1.18 and newer. */
+  rotateKeyTo(node: number, newKey: string): Uint8Array;
   /** `heartbeat:<node>`. */
   heartbeat(node: number): Uint8Array;
   /** `resolve:<requester>:<node>`. */
@@ -133,6 +135,7 @@ export interface Challenges {
 export const challenges: Challenges = {
   register: (listenAddr, publicKey) => ascii("register", listenAddr, publicKey),
   rotateKey: (node) => ascii("rotate", node),
+  rotateKeyTo: (node, newKey) => ascii("rotate", node, newKey),
   heartbeat: (node) => ascii("heartbeat", node),
   resolve: (requester, node) => ascii("resolve", requester, node),
   lookup: (requester, node) => ascii("lookup", requester, node),

@@ -26,14 +26,18 @@ import { verifies } from "./verify.ts";
  */
 export function checkSignature(
   key: string,
-  challenge: Uint8Array,
+  challenge: Challenge,
   signature: Uint8Array,
 ): Promise<void> {
   const publicKey = decodeBase64(key);
-  return publicKey !== undefined && verifies(publicKey, challenge, signature)
+  const forms = challenge instanceof Uint8Array ? [challenge] : challenge;
+  return publicKey !== undefined && forms.some((form) => verifies(publicKey, form, signature))
     ? Promise.resolve()
     : Promise.reject(new RegistryFailure("signature verification failed"));
 }
+
+/** What must be signed; one of several where peers of different ages sign different texts. */
+export type Challenge = Uint8Array | readonly Uint8Array[];
 
 /** What a request brings to show who made it. */
 export interface Proof {
@@ -56,7 +60,7 @@ export interface Proof {
 export async function checkNodeSignature(
   core: RegistryCore,
   node: NodeRecord,
-  challenge: Uint8Array,
+  challenge: Challenge,
   { signature, context }: Proof,
 ): Promise<void> {
   const { key } = node;
@@ -144,7 +148,7 @@ export async function authenticate(
   core: RegistryCore,
   id: number,
   request: JsonObject,
-  challenge: Uint8Array,
+  challenge: Challenge,
   options: { admin?: boolean; silent?: boolean; whole?: string } = {},
 ): Promise<NodeRecord> {
   const node = core.directory.known(id);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createPrivateKey, sign } from "node:crypto";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
+import { verifySignature } from "../../protocol/crypto/mod.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
 import {
   challenges,
@@ -82,6 +83,16 @@ Deno.test("challenges have the signatures of the daemon's reference", () => {
     signWith(seed, challenges.heartbeat(5)),
     "ZJmyMwWfVy4zjhIZAtZM7vvgHoE7omfrxG4/GZeQHHKd9Fz6y0NbnLtb+UEdCAtF7KZsNIUVVFd5WCpvjSQ0DA==",
   );
+});
+
+Deno.test("a rotation as v1.18 signs it verifies, captured on the wire", async () => {
+  const oldKey = Uint8Array.fromBase64("ZcHfNAL25od8VR2eUGu2hpWdgi1eb7XGQ46vavcOIrU=");
+  const newKey = "C1otdLDwNj3b7N3NZ3Ywya31FAKgfRiZ9bcjNqaNNo0=";
+  const signature = Uint8Array.fromBase64(
+    "YSusxQG8sTvwYrBQFeN1TpjAYUS9A9pqmvaZbhinNNP8aXL51I9pj0ImVzVj62S5BFxcMw0hejIImL2IJkOZCw==",
+  );
+  assert.ok(await verifySignature(oldKey, challenges.rotateKeyTo(1, newKey), signature));
+  assert.ok(!await verifySignature(oldKey, challenges.rotateKey(1), signature));
 });
 
 Deno.test("challenges print the strings of the table", () => {

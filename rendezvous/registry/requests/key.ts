@@ -20,11 +20,16 @@ import { canonicalKey } from "../names.ts";
 import { backboneAddress, keyAgeDays } from "../node.ts";
 import { formatRfc3339, parseRfc3339 } from "../rfc3339.ts";
 
-/** `rotate_key`. The new key must not belong to any node; an expiry stays. */
+/**
+ * `rotate_key`. The new key must not belong to any node; an expiry stays. The signature binds the new key (v1.18 and
+ * newer), or only says that there is to be one.
+ */
 export const rotateKey: Handler = async (core, request) => {
   const id = numberField(request, "node_id");
-  const node = await authenticate(core, id, request, challenges.rotateKey(id));
-  const key = canonicalKey(textField(request, "new_public_key"));
+  const newKey = textField(request, "new_public_key");
+  const forms = [challenges.rotateKeyTo(id, newKey), challenges.rotateKey(id)];
+  const node = await authenticate(core, id, request, forms);
+  const key = canonicalKey(newKey);
   if (key === undefined) {
     throw new RegistryFailure("invalid new_public_key: not the base64 of 32 bytes");
   }

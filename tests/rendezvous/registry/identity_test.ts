@@ -183,6 +183,22 @@ Deno.test("rotate_key changes what the node must sign with, and its key is free 
     assert.equal((await node.register(client))["node_id"], 3);
   }));
 
+Deno.test("rotate_key of v1.18 signs the new key, and no other passes under that signature", () =>
+  withServer(async ({ client }) => {
+    const node = await registered(client);
+    const [next, another] = [await TestNode.create(), await TestNode.create()];
+    const newKey = next.identity.publicKeyBase64;
+    const request = {
+      type: "rotate_key",
+      node_id: node.id,
+      new_public_key: newKey,
+      signature: await node.sign(challenges.rotateKeyTo(node.id, newKey)),
+    };
+    const swapped = { ...request, new_public_key: another.identity.publicKeyBase64 };
+    assert.equal(await client.fails(swapped), "request failed");
+    assert.equal((await client.ok(request))["public_key"], newKey);
+  }));
+
 Deno.test("deregister forgets all but number, key and trust", () =>
   withServer(async ({ client }) => {
     const node = await registered(client, { hostname: "gone", version: "v1" });
