@@ -26,7 +26,13 @@ export const BeaconType = {
   sync: 0x07,
   discoverEx: 0x08,
   relayDeliverDest: 0x09,
+  notify: 0x0a,
 } as const;
+
+/** Kind of a notify: something waits in the registry's inbox of handshakes. */
+const NOTIFY_INBOX = 0x01;
+/** Bytes of a notify: type and kind. */
+const NOTIFY_BYTES = 2;
 
 /** Datagrams whose first byte is below this belong to the beacon protocol. */
 const FIRST_TUNNEL_BYTE = 0x10;
@@ -82,6 +88,8 @@ export type BeaconMessage =
     readonly beacon: number;
     readonly nodes: readonly number[];
   }
+  /** The beacon of v1.18 to a node: something waits for it in the registry's inbox (newest-peer.md §2). */
+  | { readonly type: "notify" }
   | BeaconExtensionMessage;
 
 const TOO_SHORT = new DecodeError("too_short", "beacon message too short");
@@ -175,6 +183,9 @@ export function decodeBeacon(bytes: Uint8Array): Decoded<BeaconMessage> {
       };
     case BeaconType.sync:
       return decodeSync(bytes);
+    case BeaconType.notify:
+      if (length < NOTIFY_BYTES) return TOO_SHORT;
+      return bytes[1] === NOTIFY_INBOX ? { type: "notify" } : UNKNOWN;
     case BeaconExtensionType.discoverAuth:
     case BeaconExtensionType.cookie:
     case BeaconExtensionType.wake:
@@ -283,6 +294,8 @@ export function encodeBeacon(message: BeaconMessage): Uint8Array {
       );
     case "sync":
       return encodeSync(message.beacon, message.nodes);
+    case "notify":
+      return Uint8Array.of(BeaconType.notify, NOTIFY_INBOX);
     case "discover_auth":
     case "cookie":
     case "wake":

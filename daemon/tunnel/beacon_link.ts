@@ -154,6 +154,7 @@ export class BeaconLink {
         break;
       case "cookie":
       case "wake":
+      case "notify":
         this.#proof.onMessage(message);
         break;
       default: // Requests are for beacons, not for us.

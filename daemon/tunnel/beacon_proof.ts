@@ -34,6 +34,9 @@ export const PROOF_RATE = { perSecond: 1, burst: 5 } as const;
  */
 export const WAKE_GAP_MS = 1_000;
 
+/** Notices of a beacon of v1.18 that are heeded: nothing shows that one comes from it (newest-peer.md §2). */
+export const NOTIFY_RATE = { perSecond: 1 / 5, burst: 3 } as const;
+
 /** What the prover needs. */
 export interface BeaconProofDeps {
   readonly clock: Clock;
@@ -57,6 +60,7 @@ export class BeaconProof {
   readonly #deps: BeaconProofDeps;
   readonly #timers: TimerSet;
   readonly #rate: TokenBucket;
+  readonly #notices: TokenBucket;
   #node = 0;
   #identity: Identity | undefined;
   #attempt: Attempt | undefined;
@@ -72,7 +76,9 @@ export class BeaconProof {
   constructor(deps: BeaconProofDeps) {
     this.#deps = deps;
     this.#timers = new TimerSet(deps.clock);
-    this.#rate = new TokenBucket(PROOF_RATE, deps.clock.now());
+    const now = deps.clock.now();
+    this.#rate = new TokenBucket(PROOF_RATE, now);
+    this.#notices = new TokenBucket(NOTIFY_RATE, now);
   }
 
   /** The beacon has accepted our proof, and wakes us. */
@@ -97,10 +103,11 @@ export class BeaconProof {
     if (this.#deps.clock.now() - this.#checkedMs >= PROOF_CHECK_MS) this.#begin(false);
   }
 
-  /** Handles a message of the extension from the beacon. */
+  /** Handles a message of the extension, or a notice, from the beacon. */
   onMessage(message: BeaconMessage): void {
     if (message.type === "cookie") this.#onCookie(message);
     else if (message.type === "wake") this.#onWake(message);
+    else if (message.type === "notify" && this.#notices.take(this.#deps.clock.now())) this.#heed();
   }
 
   /** Stops all timers. */

@@ -89,6 +89,7 @@ export interface BeaconOptions {
 }
 
 const NOTHING: readonly Outgoing[] = [];
+const NOTIFY: Uint8Array = encodeBeacon({ type: "notify" });
 /** Key of the one bucket for all. */
 const EVERYBODY = "";
 
@@ -430,13 +431,14 @@ export class Beacon {
   }
 
   /**
-   * Something begins to wait for a node in the registry: wakes it, if it understands that, until it has polled.
+   * Something begins to wait for a node in the registry: wakes it until it has polled, by our message where the node has
+   * proven that it understands it, else by the one of v1.18.
    *
    * @param now Monotonic milliseconds.
    * @returns What to send.
    */
   wake(node: number, now: number): readonly Outgoing[] {
-    if (this.#awake(node, now) === undefined) return NOTHING;
+    if (this.#mappings.get(node) === undefined) return NOTHING;
     const wake = this.#wakes.start(node, now);
     return wake === undefined ? NOTHING : this.#wakeUp(wake, now);
   }
@@ -457,18 +459,16 @@ export class Beacon {
   }
 
   #wakeUp({ node, sequence }: Wake, now: number): readonly Outgoing[] {
-    const mapping = this.#awake(node, now);
-    if (mapping?.wakeToken === undefined) return NOTHING;
-    this.counters.wakes++;
-    const bytes = encodeBeacon({ type: "wake", token: mapping.wakeToken, sequence });
-    return [{ bytes, to: mapping.addr }];
-  }
-
-  /** Where a node that understands wakes is, if that is proven. */
-  #awake(node: number, now: number): Mapping | undefined {
     const mapping = this.#mappings.get(node);
-    if (mapping?.wakeToken === undefined || !isProven(mapping, now)) return undefined;
-    return mapping;
+    if (mapping === undefined) return NOTHING;
+    this.counters.wakes++;
+    const { wakeToken: token, addr } = mapping;
+    // Only what reaches the node for certain may carry the token of its proof.
+    return [
+      token === undefined || !isProven(mapping, now)
+        ? { bytes: NOTIFY, to: addr }
+        : { bytes: encodeBeacon({ type: "wake", token, sequence }), to: addr },
+    ];
   }
 
   /** Forgets nodes that were silent too long. */

@@ -33,6 +33,7 @@ const VECTORS: [string, BeaconMessage][] = [
     frame: hex("68656c6c6f"),
   }],
   ["060000002a68656c6c6f", { type: "relay_deliver", sender: 42, frame: hex("68656c6c6f") }],
+  ["0a01", { type: "notify" }],
   ["070000000100020000002a0000002b", { type: "sync", beacon: 1, nodes: [42, 43] }],
   ["090000002a0000002b68656c6c6f", {
     type: "relay_deliver_dest",
@@ -53,6 +54,7 @@ const message: fc.Arbitrary<BeaconMessage> = fc.oneof(
     ip,
     port: u16,
   }),
+  record({ type: fc.constant("notify" as const) }),
   record({ type: fc.constant("punch_request" as const), requester: u32, target: u32 }),
   record({
     type: fc.constantFrom("relay" as const, "relay_deliver_dest" as const),
@@ -100,7 +102,8 @@ Deno.test("decodeBeacon refuses every cut of a vector, apart from relayed frames
 Deno.test("decodeBeacon ignores extra bytes of a discover and refuses bad IP lengths and unknown types", () => {
   assert.deepEqual(decodeBeacon(hex("010000002affff")), { type: "discover", node: 42, ex: false });
   assertDecodeError(decodeBeacon(hex("0205cb007105000fa0")), "malformed");
-  assertDecodeError(decodeBeacon(hex("0a01")), "unknown_type");
+  assertDecodeError(decodeBeacon(hex("0a02")), "unknown_type");
+  assertDecodeError(decodeBeacon(hex("0b01")), "unknown_type");
   assertDecodeError(decodeBeacon(hex("0700000001ffff0000002a")), "truncated");
 });
 

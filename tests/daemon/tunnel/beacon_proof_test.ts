@@ -5,6 +5,7 @@ import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
 import { verifySignature } from "../../../protocol/crypto/mod.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import {
+  NOTIFY_RATE,
   PROOF_CHECK_MS,
   PROOF_RENEW_MS,
   WAKE_GAP_MS,
@@ -205,6 +206,28 @@ Deno.test("wakes of a beacon that sends any number, and those that are played ba
     const before = a.woken;
     await world.run(10 * WAKE_GAP_MS);
     assert.equal(a.woken, before);
+  }));
+
+Deno.test("the notice of a beacon of v1.18 makes us look into the inbox, within its rate and from its place only", () =>
+  withBeacon(async (world, real) => {
+    const a = await world.node(5);
+    const notice = encodeBeacon({ type: "notify" });
+    await join(a);
+    await world.run(100);
+    real.sendBytes(notice, a.endpoint);
+    await world.run(10);
+    assert.equal(a.woken, 1);
+    world.net.inject(notice, { host: "192.0.2.66", port: AT.port }, a.endpoint);
+    real.sendBytes(Uint8Array.of(0x0a, 0x02), a.endpoint);
+    await world.run(2 * WAKE_GAP_MS);
+    assert.equal(a.woken, 1);
+    for (let i = 0; i < 600; i++) {
+      real.sendBytes(notice, a.endpoint);
+      await world.run(100);
+    }
+    await world.run(2 * WAKE_GAP_MS);
+    const most = 60 * NOTIFY_RATE.perSecond + NOTIFY_RATE.burst + 1;
+    assert.ok(a.woken > 5 && a.woken <= most, `${a.woken}`);
   }));
 
 Deno.test("forged wakes, cookies and endpoints have no effect beyond a bounded number of questions", () =>

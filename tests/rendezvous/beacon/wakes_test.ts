@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MAX_WAKES, PROOF_TTL_MS, WAKE_REPEAT_MS } from "../../../rendezvous/beacon/limits.ts";
+import type { Outgoing } from "../../../rendezvous/beacon/beacon.ts";
 import { Wakes } from "../../../rendezvous/beacon/wakes.ts";
 import { A, B, beaconWithKeys, discover, messages, nonceOf, prove } from "./support.ts";
 
@@ -35,15 +36,23 @@ Deno.test("a node that never polls is left alone after the last repetition, and 
   assert.equal(beacon.wake(42, 20_000).length, 1);
 });
 
-Deno.test("nodes that did not prove, or did not ask to be woken, get no wake", async () => {
+Deno.test("nodes that did not prove, or did not ask to be woken, get the notice of v1.18, and no token", async () => {
   const beacon = beaconWithKeys();
+  const NOTICE = "0a01";
+  const sent = (outgoing: readonly Outgoing[]) =>
+    outgoing.map(({ bytes, to }) => [bytes.toHex(), to]);
+  assert.deepEqual(beacon.wake(42, 0), [], "nobody knows where it is");
   beacon.receive(discover(42), A, 0);
-  assert.deepEqual(beacon.wake(42, 0), []);
+  assert.deepEqual(sent(beacon.wake(42, 0)), [[NOTICE, A]]);
+  assert.deepEqual(beacon.wake(42, 100), [], "one is under way");
+  assert.deepEqual(sent(beacon.repeatWakes(200)), [[NOTICE, A]]);
+  beacon.stopWaking(42);
+  assert.deepEqual(beacon.repeatWakes(5_000), []);
   await prove(beacon, 43, B, { flags: 0 });
-  assert.deepEqual(beacon.wake(43, 0), []);
-  await prove(beacon, 42, A);
-  assert.deepEqual(beacon.wake(42, PROOF_TTL_MS + 1), [], "the proof is old");
-  assert.equal(beacon.nextWakeAt, undefined);
+  assert.deepEqual(sent(beacon.wake(43, 5_000)), [[NOTICE, B]]);
+  await prove(beacon, 42, A, { now: 6_000 });
+  const late = 6_000 + PROOF_TTL_MS + 1;
+  assert.deepEqual(sent(beacon.wake(42, late)), [[NOTICE, A]], "the proof is old");
 });
 
 Deno.test("a repetition follows a node that has moved", async () => {
