@@ -21,11 +21,18 @@ import {
   errText,
 } from "../../protocol/service/data_exchange.ts";
 import { decodeFileStream, encodeFileStream } from "../../protocol/service/file_stream.ts";
+import {
+  decodeTagged,
+  decodeTrace,
+  encodeTraceAnswer,
+  type MessageTags,
+} from "../../protocol/service/tagged.ts";
 import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/conn.ts";
 import { type ByteAccount, ByteBudget } from "./byte_budget.ts";
 import { type ArrivedFile, FileTransfers } from "./file_transfers.ts";
-import { Inbox, type InboxOptions } from "./inbox.ts";
+import { Inbox, type InboxOptions, tagFields } from "./inbox.ts";
+import { RecentMessages } from "./recent_messages.ts";
 import { Refusal, Refusals } from "./refusal.ts";
 import { ReceivedFiles, type ReceivedFilesOptions } from "./received_files.ts";
 import { peerKey, type Service, type ServiceConn, ServicePort } from "./service.ts";
@@ -79,6 +86,7 @@ interface Shared {
   readonly files: ReceivedFiles;
   readonly budget: ByteBudget;
   readonly refusals: Refusals;
+  readonly recent: RecentMessages;
   readonly idleMs: number;
 }
 
@@ -171,23 +179,28 @@ class ExchangeConn implements ServiceConn {
       case DataType.text:
       case DataType.binary:
       case DataType.json:
-        return await this.#message(type, payload);
+        return this.#answer(await this.#message({ type, payload }));
+      case DataType.tagged:
+        return this.#answer(await this.#tagged(payload));
+      case DataType.trace:
+        return await this.#trace(payload);
       case DataType.file:
         return await this.#file(payload);
       case DataType.fileStream:
         return await this.#fileStream(payload);
       default:
-        // Not by its name: newer senders repeat a TAGGED message plainly when told `UNKNOWN(10)` (services-cli.md §11.1).
         this.#answer(`ERR UNKNOWN(${type}) save failed: type is not supported`);
     }
   }
 
-  async #message(type: number, payload: Uint8Array): Promise<void> {
+  /** Stores a message. @returns The answer. */
+  async #message({ type, payload }: DataFrame, tags: MessageTags = {}): Promise<string> {
     const { inbox, backend } = this.#shared;
     const message = {
       type: dataTypeName(type),
       from: this.#io.conn.remoteAddress,
       payload,
+      tags,
     };
     const { id } = await inbox.store(message);
     backend.emit("message.received", {
@@ -195,8 +208,40 @@ class ExchangeConn implements ServiceConn {
       from: this.#from,
       size: payload.length,
       id,
+      ...tagFields(tags),
     });
-    this.#answer(ackText(type, payload.length));
+    return ackText(type, payload.length);
+  }
+
+  /** Stores a message with ids, once. @returns The answer that the message alone would have got. */
+  async #tagged(payload: Uint8Array): Promise<string> {
+    const tagged = decodeTagged(payload);
+    if (tagged instanceof DecodeError) throw new Refusal("protocol_error", tagged.message);
+    const { tags, inner } = tagged;
+    if (!isMessage(inner)) throw new Refusal("protocol_error", "only messages can have ids");
+    const store = () => this.#message(inner, tags);
+    const { messageId } = tags;
+    if (messageId === undefined) return await store();
+    const sender = peerKey(this.#io.conn);
+    const isNew = await this.#shared.recent.once(sender, messageId, store);
+    const answer = ackText(inner.type, inner.payload.length);
+    return isNew ? answer : `${answer} (duplicate)`;
+  }
+
+  /** Stores a message, with ids or without, and tells when. */
+  async #trace(payload: Uint8Array): Promise<void> {
+    const received = nowNs();
+    const trace = decodeTrace(payload);
+    if (trace instanceof DecodeError) throw new Refusal("protocol_error", trace.message);
+    const { sent, inner } = trace;
+    const isTagged = inner.type === DataType.tagged;
+    if (!isTagged && !isMessage(inner)) {
+      throw new Refusal("protocol_error", "only messages can be traced");
+    }
+    const ack = isTagged ? await this.#tagged(inner.payload) : await this.#message(inner);
+    const stored = nowNs();
+    const times = { sent, received, stored, answered: nowNs() };
+    this.#answers.push(encodeDataFrame(DataType.json, encodeTraceAnswer(times, ack)));
   }
 
   async #file(payload: Uint8Array): Promise<void> {
@@ -255,6 +300,14 @@ class ExchangeConn implements ServiceConn {
   }
 }
 
+function isMessage({ type }: DataFrame): boolean {
+  return type === DataType.text || type === DataType.binary || type === DataType.json;
+}
+
+function nowNs(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
 function shorten(reason: string): string {
   return reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)}...` : reason;
 }
@@ -281,6 +334,7 @@ export function attachDataExchange(
       free: FRAME_FREE_BYTES,
     }),
     refusals: new Refusals(),
+    recent: new RecentMessages(),
     idleMs: options.idleMs ?? IDLE_MS,
   };
   const running = new Set<Promise<void>>();

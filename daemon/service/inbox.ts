@@ -18,6 +18,7 @@ import { type Address, formatAddress, parseAddress } from "../../protocol/addres
 import { encodeJson } from "../../protocol/bytes.ts";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import type { MessageTags } from "../../protocol/service/tagged.ts";
 import { freeBytesOf, namesIn } from "./directory.ts";
 import { noSpace } from "./refusal.ts";
 import { type Counted, type QuotaLimits, SenderQuota } from "./sender_quota.ts";
@@ -36,6 +37,8 @@ export interface InboxMessage {
   from: Address;
   /** Its content. */
   payload: Uint8Array;
+  /** Its ids. */
+  tags?: MessageTags;
 }
 
 /** The JSON object in a file of the inbox. `data` for text, `data_b64` for everything that is not UTF-8 text. */
@@ -46,6 +49,10 @@ export interface InboxRecord {
   type: string;
   /** Address of the sender, without port. */
   from: string;
+  /** Id that the sender gave it. */
+  message_id?: string;
+  /** Id of the message that it answers. */
+  reply_to?: string;
   /** How the payload is kept. */
   data_encoding: "utf8" | "base64";
   /** The payload as text. */
@@ -141,12 +148,13 @@ export class Inbox {
     return record;
   }
 
-  #record({ type, from, payload }: InboxMessage): InboxRecord {
+  #record({ type, from, payload, tags = {} }: InboxMessage): InboxRecord {
     const text = type === "BINARY" ? undefined : asText(payload);
     return {
       id: `${type}-${this.#stamp.next()}`,
       type,
       from: formatAddress(from),
+      ...tagFields(tags),
       ...(text === undefined
         ? { data_encoding: "base64", data_b64: encodeBase64(payload) }
         : { data_encoding: "utf8", data: text }),
@@ -154,6 +162,16 @@ export class Inbox {
       received_at: this.#now().toISOString(),
     };
   }
+}
+
+/** Ids as records and events have them. */
+export function tagFields(
+  { messageId, replyTo }: MessageTags,
+): Pick<InboxRecord, "message_id" | "reply_to"> {
+  return {
+    ...(messageId === undefined ? {} : { message_id: messageId }),
+    ...(replyTo === undefined ? {} : { reply_to: replyTo }),
+  };
 }
 
 /** Who sent a stored message: `"from"` in its first bytes, where records of ours have it before the content. */

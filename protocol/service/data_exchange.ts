@@ -22,7 +22,11 @@ export const DataType = {
   binary: 2,
   json: 3,
   file: 4,
+  /** Around a message whose way is timed (tagged.ts). */
+  trace: 5,
   fileStream: 7,
+  /** Around a message with ids (tagged.ts). */
+  tagged: 10,
 } as const;
 
 const TYPE_NAMES: Readonly<Record<number, string>> = {

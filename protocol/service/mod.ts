@@ -5,5 +5,6 @@
  */
 
 export * from "./data_exchange.ts";
+export * from "./tagged.ts";
 export * from "./event_stream.ts";
 export * from "./file_stream.ts";

@@ -1,0 +1,117 @@
+/** Messages with ids, and traced ones, at the data exchange. */
+
+import assert from "node:assert/strict";
+import { DataType, encodeTagged, type MessageTags } from "../../../protocol/service/mod.ts";
+import {
+  DUPLICATE_WINDOW_MS,
+  MAX_ID_SENDERS,
+  MAX_IDS_PER_SENDER,
+  RecentMessages,
+} from "../../../daemon/service/recent_messages.ts";
+import { PEER } from "../fake_backend.ts";
+import { startExchange } from "./exchange_peer.ts";
+
+function tagged(tags: MessageTags, text: string, type: number = DataType.text): Uint8Array {
+  return encodeTagged(tags, { type, payload: new TextEncoder().encode(text) });
+}
+
+function traced(type: number, payload: Uint8Array, sentNs: bigint): Uint8Array {
+  const out = new Uint8Array(12 + payload.length);
+  new DataView(out.buffer).setUint32(0, type);
+  new DataView(out.buffer).setBigUint64(4, sentNs);
+  out.set(payload, 12);
+  return out;
+}
+
+Deno.test("a message with ids is stored with them and answered as the message alone", async () => {
+  await using rig = await startExchange();
+  const peer = rig.connect();
+  await peer.send(DataType.tagged, tagged({ messageId: "q.1", replyTo: "p:0" }, "hi"));
+  assert.equal(await peer.answer(), "ACK TEXT 2 bytes");
+  const [record] = await rig.inbox();
+  assert.deepEqual(
+    [record!["message_id"], record!["reply_to"], record!["data"], record!["type"]],
+    ["q.1", "p:0", "hi", "TEXT"],
+  );
+  const data = rig.backend.events[0]!.data as Record<string, unknown>;
+  assert.deepEqual([data["message_id"], data["reply_to"], data["size"]], ["q.1", "p:0", 2]);
+});
+
+Deno.test("a message that is sent again is stored once and acknowledged as a duplicate", async () => {
+  await using rig = await startExchange();
+  const [one, other] = [rig.connect(), rig.connect({ ...PEER, node: 77 })];
+  const message = tagged({ messageId: "m" }, "x");
+  await one.send(DataType.tagged, message);
+  assert.equal(await one.answer(), "ACK TEXT 1 bytes");
+  await one.send(DataType.tagged, message);
+  assert.equal(await one.answer(), "ACK TEXT 1 bytes (duplicate)");
+  await other.send(DataType.tagged, message);
+  assert.equal(await other.answer(), "ACK TEXT 1 bytes", "the id of another sender");
+  assert.equal((await rig.inbox()).length, 2);
+});
+
+Deno.test("files, tagged messages and unknown types cannot be tagged, and the connection goes on", async () => {
+  await using rig = await startExchange();
+  const peer = rig.connect();
+  for (const type of [DataType.file, DataType.tagged, DataType.trace, 99]) {
+    await peer.send(DataType.tagged, tagged({ messageId: "m" }, "x", type));
+    assert.match(
+      await peer.answer(),
+      /^ERR TAGGED save failed: protocol_error: only messages can have ids$/,
+    );
+  }
+  await peer.send(DataType.tagged, new Uint8Array(3));
+  assert.match(await peer.answer(), /^ERR TAGGED save failed: /);
+  await peer.send(DataType.tagged, tagged({ messageId: "m" }, "x"));
+  assert.equal(await peer.answer(), "ACK TEXT 1 bytes");
+});
+
+Deno.test("a traced message is stored, with its ids, and answered with times in order", async () => {
+  await using rig = await startExchange();
+  const peer = rig.connect();
+  const sentNs = 1_700_000_000_123_456_789n;
+  await peer.send(
+    DataType.trace,
+    traced(DataType.tagged, tagged({ messageId: "t" }, "hey"), sentNs),
+  );
+  const frame = await peer.next();
+  assert.equal(frame?.type, DataType.json);
+  const text = new TextDecoder().decode(frame.payload);
+  const at = (key: string) => BigInt(new RegExp(`"${key}":(\\d+)`).exec(text)![1]!);
+  assert.equal(at("sent_at_ns"), sentNs);
+  assert.ok(at("received_at_ns") <= at("inbox_written_at_ns"));
+  assert.ok(at("inbox_written_at_ns") <= at("ack_sent_at_ns"));
+  assert.equal(JSON.parse(text).inner_ack, "ACK TEXT 3 bytes");
+  const [record] = await rig.inbox();
+  assert.deepEqual([record!["message_id"], record!["data"]], ["t", "hey"]);
+  await peer.send(DataType.trace, traced(DataType.file, new Uint8Array(4), sentNs));
+  assert.match(
+    await peer.answer(),
+    /^ERR TRACE save failed: protocol_error: only messages can be traced$/,
+  );
+});
+
+Deno.test("an id is free again when storing failed, and while it is stored its duplicates wait", async () => {
+  const recent = new RecentMessages();
+  const failing = Promise.withResolvers<void>();
+  const first = recent.once(1, "a", () => failing.promise);
+  const second = recent.once(1, "a", () => Promise.reject(new Error("not asked")));
+  failing.reject(new Error("disk full"));
+  await assert.rejects(first, /disk full/);
+  await assert.rejects(second, /disk full/);
+  assert.equal(await recent.once(1, "a", () => Promise.resolve()), true);
+});
+
+Deno.test("ids are forgotten after ten minutes, and a sender pushes out only its own", async () => {
+  let now = 0;
+  const recent = new RecentMessages(() => now);
+  const once = (sender: number, id: string) => recent.once(sender, id, () => Promise.resolve());
+  assert.equal(await once(1, "mine"), true);
+  for (let i = 0; i < 2 * MAX_IDS_PER_SENDER; i++) await once(2, `${i}`);
+  assert.equal(await once(1, "mine"), false);
+  assert.equal(await once(2, "0"), true, "pushed out by its own");
+  now = DUPLICATE_WINDOW_MS;
+  assert.equal(await once(1, "mine"), true);
+  for (let sender = 10; sender < 10 + MAX_ID_SENDERS; sender++) await once(sender, "x");
+  assert.equal(await once(1, "mine"), true, "silent longest");
+});
