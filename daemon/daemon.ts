@@ -229,6 +229,7 @@ export class Daemon implements Backend, AsyncDisposable {
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
       unbind: (port) => this.streams.unbind(port),
       dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
+      disconnect: (id) => this.streams.disconnect(id),
       sendDatagram: (address, port, data) => this.#datagrams.send(address, port, data),
       trySendDatagram: (address, port, data) => this.#datagrams.trySend(address, port, data),
       onDatagram: (handler) => this.#datagrams.onDatagram(handler),

@@ -117,7 +117,7 @@ export class Directory implements DirectoryBackend {
 
   /** Networks we are in, with our address on each. */
   networks(): { network_id: number; address: string }[] {
-    return this.#networks.map((network) => ({
+    return this.#networks.filter((network) => network !== 0).map((network) => ({
       network_id: network,
       address: formatAddress({ network, node: this.#registry.node }),
     }));
@@ -267,6 +267,8 @@ export class Directory implements DirectoryBackend {
 
   async #setJoined(network: number, isJoined: boolean): Promise<void> {
     this.#joined ??= new Set();
+    const others = this.#networks.filter((other) => other !== network);
+    this.#networks = isJoined ? [...others, network].toSorted((a, b) => a - b) : others;
     if (isJoined && network !== 0) this.#joined.add(network);
     else this.#joined.delete(network);
     await this.#save();

@@ -95,12 +95,16 @@ function trafficCounters(daemon: Daemon): Json {
   };
 }
 
+/** Windows in bytes, as existing daemons have them. */
 function connInfo(conn: HostConn): Json {
+  const { window_slot_bytes: slotBytes, recv_win, peer_recv_win, ...stats } = conn.stats();
   return {
     id: conn.id,
     local_port: conn.localPort,
     remote_addr: formatAddress(conn.remoteAddress),
     remote_port: conn.remotePort,
-    ...conn.stats(),
+    ...stats,
+    recv_win: recv_win * slotBytes,
+    peer_recv_win: peer_recv_win * slotBytes,
   };
 }

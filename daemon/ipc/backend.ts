@@ -27,6 +27,8 @@ export interface NetworkBackend {
    * @throws {PilotError} `connection_refused`, `timeout`, `not_found`, `untrusted`, `aborted`, `unavailable`.
    */
   dial(address: Address, port: number, options?: DialOptions): Promise<Conn>;
+  /** Resets a connection, also of a service or another program; false when there is none of this number. */
+  disconnect(id: number): boolean;
   /**
    * Sends one datagram; resolves when it was handed to the tunnel (or queued behind a key exchange).
    *

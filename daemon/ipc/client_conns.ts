@@ -1,5 +1,6 @@
 /**
- * The connections of one client: the only ones it can name (daemon.md §7.1 RULE: ownership is enforced).
+ * The connections of one client: the only ones it can use (daemon.md §7.1 RULE: ownership is enforced). It may end
+ * others, which run as the same user, by a Close: that is how `pilotctl disconnect` works.
  *
  * @module
  */
@@ -86,16 +87,21 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /**
-   * Close.
+   * Close. On a connection of somebody else it is `pilotctl disconnect`, and resets it.
    *
+   * @param network Where it is.
    * @param payload The connection.
    * @param tag The request's id, when it has one.
    */
-  close(payload: Uint8Array, tag: number | undefined): void {
+  close(network: NetworkBackend, payload: Uint8Array, tag: number | undefined): void {
     const id = decodeConn(payload);
     if (id instanceof DecodeError) return this.#malformed(id, tag);
     const conn = this.#conns.get(id);
-    if (conn === undefined) return this.#unknown(id, tag);
+    if (conn === undefined) {
+      const isEnded = network.disconnect(id);
+      if (tag === undefined || !isEnded) return this.#unknown(id, tag);
+      return this.out.push(encodeAnswer(tag, Cmd.CloseOk, encodeConn(id)));
+    }
     if (tag !== undefined) this.#closes.set(tag, conn);
     conn.close(tag);
   }

@@ -61,8 +61,6 @@ export interface SessionHost {
   readonly backend: Backend;
   /** What all clients have queued for streams. */
   readonly sendQueues: SendQueues;
-  /** See `WRITE_STALL_MS`. */
-  readonly writeStallMs?: number;
   /** See `PAUSE_PROBE_MS`. */
   readonly pauseProbeMs?: number;
   /** A client has bound a port: datagrams for it go to it alone. */
@@ -108,7 +106,6 @@ export class ClientSession {
         if (alive || this.#paused) this.end();
       },
       onRoom: () => this.#wake(),
-      ...(host.writeStallMs === undefined ? {} : { stallMs: host.writeStallMs }),
     });
     this.#conns = new ClientConns(this.out, host.sendQueues, () => this.#wake());
     this.#requests = new Requests(this.out);
@@ -245,7 +242,7 @@ export class ClientSession {
       case Cmd.Send:
         return this.#conns.send(payload, undefined);
       case Cmd.Close:
-        return this.#conns.close(payload, undefined);
+        return this.#conns.close(this.#host.backend.network, payload, undefined);
       case Cmd.Tagged:
         return this.#takeTagged(payload);
       case Cmd.RecvCredit:
@@ -271,7 +268,7 @@ export class ClientSession {
       const error = new PilotError("invalid_argument", message);
       return this.out.push(encodeFailure(id, error));
     }
-    if (cmd === Cmd.Close) return this.#conns.close(inner, id);
+    if (cmd === Cmd.Close) return this.#conns.close(this.#host.backend.network, inner, id);
     this.#run(cmd, inner, id);
   }
 

@@ -57,8 +57,6 @@ export const RECV_FRAME_BYTES = 64 * 1024;
 export const READ_BUFFER_MIN_BYTES = 8 * 1024;
 /** See {@linkcode READ_BUFFER_MIN_BYTES}. */
 export const READ_BUFFER_MAX_BYTES = 128 * 1024;
-/** A client that takes nothing for this long while output waits is disconnected, milliseconds; as the reference. */
-export const WRITE_STALL_MS = 10_000;
 /**
  * While a client's requests are not read because a peer does not take its data, it is asked this often whether it
  * is still there, milliseconds: a dead client's connections must not live on.

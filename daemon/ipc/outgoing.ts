@@ -1,7 +1,7 @@
 /**
  * What goes out to one client: replies first, then stream data and datagrams in turn, many frames in one write.
  * Stream data is pulled from its connection only when it is about to be written, so that a client that does not
- * read holds back its senders and nobody else.
+ * read holds back its senders and nobody else. It may take its time: all that waits for it is bounded.
  *
  * @module
  */
@@ -14,7 +14,6 @@ import {
   REPLY_HIGH_BYTES,
   REPLY_MAX_BYTES,
   WRITE_BUFFER_BYTES,
-  WRITE_STALL_MS,
 } from "./limits.ts";
 
 /** Something that has frames when asked. */
@@ -41,8 +40,6 @@ export interface OutgoingOptions {
   onDead(reason: string, alive: boolean): void;
   /** Told when the reply queue has fallen below its high mark. */
   onRoom(): void;
-  /** Longest time without progress, milliseconds. */
-  stallMs?: number;
 }
 
 /** Free space below which a write is not worth being topped up by another frame. */
@@ -94,16 +91,12 @@ const EMPTY = new Uint8Array(0);
 /** The outgoing side of one client. */
 export class Outgoing {
   readonly #options: OutgoingOptions;
-  readonly #stallMs: number;
   readonly #replies = new FrameQueue();
   readonly #datagrams = new FrameQueue();
   #sources: FrameSource[] = [];
   #pumping = false;
   #dead = false;
   #congested = false;
-  #writing = false;
-  #progressAt = 0;
-  #stallTimer: ReturnType<typeof setTimeout> | undefined;
   /** Replies that wait for company. */
   #lazy = 0;
   #lazyTimer: ReturnType<typeof setTimeout> | undefined;
@@ -115,7 +108,6 @@ export class Outgoing {
    */
   constructor(options: OutgoingOptions) {
     this.#options = options;
-    this.#stallMs = options.stallMs ?? WRITE_STALL_MS;
   }
 
   /** So many replies wait that no further requests should be read. */
@@ -210,8 +202,6 @@ export class Outgoing {
     for (const source of this.#sources) source.queued = false;
     this.#sources = [];
     this.#congested = false;
-    clearTimeout(this.#stallTimer);
-    this.#stallTimer = undefined;
     clearTimeout(this.#lazyTimer);
     this.#lazyTimer = undefined;
     this.#options.onRoom();
@@ -305,31 +295,9 @@ export class Outgoing {
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
-    this.#writing = true;
-    this.#progressAt = performance.now();
-    if (this.#stallTimer === undefined) this.#watch(this.#stallMs);
-    try {
-      let rest = bytes;
-      while (rest.length > 0 && !this.#dead) {
-        const written = await this.#options.write(rest);
-        this.#progressAt = performance.now();
-        rest = rest.subarray(written);
-      }
-    } finally {
-      this.#writing = false;
+    let rest = bytes;
+    while (rest.length > 0 && !this.#dead) {
+      rest = rest.subarray(await this.#options.write(rest));
     }
-  }
-
-  /** One lazily repeated timer instead of one per write. */
-  #watch(delay: number): void {
-    this.#stallTimer = setTimeout(() => {
-      this.#stallTimer = undefined;
-      if (!this.#writing) return;
-      const left = this.#progressAt + this.#stallMs - performance.now();
-      if (left > 0) return this.#watch(left);
-      // Only a client that leaves work waiting is in the way.
-      if (this.#waiting) this.#die("it reads nothing", true);
-      else this.#watch(this.#stallMs);
-    }, delay);
   }
 }

@@ -34,8 +34,6 @@ export interface IpcServerOptions {
   silentClientMs?: number;
   /** Bytes of begun frames of all clients; default 32 MiB. */
   maxPartialBytes?: number;
-  /** A client that takes nothing for this long while output waits is disconnected, milliseconds; default 10 s. */
-  writeStallMs?: number;
   /** How often a client is probed while it is not read from, milliseconds; default 5 s. */
   pauseProbeMs?: number;
 }
@@ -86,7 +84,6 @@ export class IpcServer {
     this.#host = {
       backend: options.backend,
       sendQueues: new SendQueues(),
-      ...(options.writeStallMs === undefined ? {} : { writeStallMs: options.writeStallMs }),
       ...(options.pauseProbeMs === undefined ? {} : { pauseProbeMs: options.pauseProbeMs }),
       portBound: (port, session) => void this.#ports.set(port, session),
       portUnbound: (port) => void this.#ports.delete(port),

@@ -138,6 +138,13 @@ export class StreamHost implements ConnHost {
     for (const conns of this.#byNode.values()) yield* conns;
   }
 
+  /** Resets the connection of this number, whoever uses it; false when there is none. */
+  disconnect(id: number): boolean {
+    const conn = [...this.conns()].find((one) => one.id === id && !one.closed);
+    conn?.disconnect();
+    return conn !== undefined;
+  }
+
   /** Connections run with this node. */
   hasConns(node: number): boolean {
     return this.#byNode.has(node);

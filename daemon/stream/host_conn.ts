@@ -60,7 +60,10 @@ export class HostConn implements Conn, Timed {
   /** Who was told that the connection is over. */
   #told: ConnListener | undefined;
   #gone = false;
-  #replaced: PilotError | undefined;
+  /** The new connection of a restarted peer would hear what this one says. */
+  #isReplaced = false;
+  /** Why it was ended here, where its stream does not know. */
+  #ending: PilotError | undefined;
 
   constructor(host: ConnHost, names: ConnNames, stream: Stream, isActive: boolean) {
     this.#host = host;
@@ -83,7 +86,7 @@ export class HostConn implements Conn, Timed {
   }
 
   get error(): PilotError | undefined {
-    return this.#replaced ?? this.#stream.error;
+    return this.#ending ?? this.#stream.error;
   }
 
   get readableBytes(): number {
@@ -162,9 +165,16 @@ export class HostConn implements Conn, Timed {
 
   /** The peer has restarted and uses these ports again: ends without a word, which the new connection would hear. */
   replace(): void {
-    this.#replaced = new PilotError("connection_closed", "The peer restarted", {
+    this.#isReplaced = true;
+    this.#ending = new PilotError("connection_closed", "The peer restarted", {
       hint: "Connect again.",
     });
+    this.abort();
+  }
+
+  /** A program that does not own the connection ends it: its owner and the peer are told. */
+  disconnect(): void {
+    this.#ending = new PilotError("connection_closed", "The connection was ended by `disconnect`");
     this.abort();
   }
 
@@ -214,7 +224,7 @@ export class HostConn implements Conn, Timed {
   #transmit(): void {
     const now = this.#host.now();
     for (let segment = this.#stream.transmit(now); segment; segment = this.#stream.transmit(now)) {
-      if (this.#replaced !== undefined) continue;
+      if (this.#isReplaced) continue;
       // Before it leaves, so that this one may already become fragments.
       if (this.#large.sent(segment, now)) this.#host.onLargeLost(this);
       this.#host.sendSegment(this, segment);

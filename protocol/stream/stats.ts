@@ -26,6 +26,8 @@ export interface StreamStats {
   peer_recv_win: number;
   /** Own window, in segments. */
   recv_win: number;
+  /** Bytes that one segment of a window stands for. */
+  window_slot_bytes: number;
   /** Whether a loss is being repaired. */
   in_recovery: boolean;
   /** Payload sent, repeats not counted. */

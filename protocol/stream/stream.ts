@@ -9,7 +9,9 @@ import { ACK, SYN } from "../packet.ts";
 import {
   MAX_MSS_BYTES,
   MIN_MSS_BYTES,
+  OWN_SLOT_BYTES,
   RESTART_GUARD_MS,
+  SLOT_BYTES,
   type StreamOptions,
   SYN_WINDOW_SLOTS,
 } from "./config.ts";
@@ -267,6 +269,7 @@ export class Stream {
       ooo_buf: receiver?.earlySegments ?? 0,
       peer_recv_win: sender.window,
       recv_win: receiver?.window ?? SYN_WINDOW_SLOTS,
+      window_slot_bytes: peer?.reference === false ? OWN_SLOT_BYTES : SLOT_BYTES,
       in_recovery: sender.recovering,
       bytes_sent: sender.bytesSent,
       bytes_recv: receiver?.counters.bytes ?? 0,

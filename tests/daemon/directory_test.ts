@@ -270,6 +270,12 @@ Deno.test("Directory counts only networks that were joined here, and tells of ot
     await it.onRegistered();
     await it.onRegistered();
     assert.deepEqual([it.joined, warnings], [[], [3, 4]]);
+    const listed = () => it.networks().map(({ network_id }) => network_id);
+    await it.network("join_network", { network_id: 2 });
+    assert.deepEqual(listed(), [2, 3, 4], "at once, and without the network of all");
+    assert.equal(it.networks()[0]!.address, "2:0002.0000.0005");
+    await it.network("leave_network", { network_id: 2 });
+    assert.deepEqual(listed(), [3, 4]);
     await it.network("join_network", { network_id: 3 });
     await it.network("respond_invite", { network_id: 4, accept: false });
     assert.deepEqual(it.joined, [3]);

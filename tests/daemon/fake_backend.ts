@@ -314,6 +314,11 @@ export class FakeBackend implements Backend {
       accept(theirs);
       return ours;
     },
+    disconnect: (id) => {
+      const conn = this.conns.find((one) => one.id === id && !one.closed);
+      conn?.abort();
+      return conn !== undefined;
+    },
     sendDatagram: async (address, port, data) => {
       this.sentDatagrams.push({ address, port, data });
       await this.sendHook?.();

@@ -257,7 +257,7 @@ Deno.test("Bind and Unbind belong to the client, and ports are free when it goes
   await until(() => rig.server.clientCount === 1, "the client is forgotten");
 });
 
-Deno.test("Send and Close on another client's connection are as on an unknown one", async () => {
+Deno.test("Send on another client's connection is as on an unknown one", async () => {
   await using rig = await startRig();
   using owner = await rig.connect();
   using stranger = await rig.connect();
@@ -267,8 +267,6 @@ Deno.test("Send and Close on another client's connection are as on an unknown on
   const id = (await owner.expect(Cmd.Accept)).subarray(2, 6);
   await stranger.send(Cmd.Send, id, utf8("forged"));
   assert.equal(toHex(await stranger.expect(Cmd.CloseOk)), toHex(id));
-  await stranger.send(Cmd.Close, id);
-  assert.equal(toHex(await stranger.expect(Cmd.CloseOk)), toHex(id));
   await stranger.sendTagged(1, Cmd.Send, id);
   assert.equal((await stranger.expectTagged(1)).cmd, Cmd.Error);
   await owner.send(Cmd.Send, id, utf8("genuine"));
@@ -276,6 +274,29 @@ Deno.test("Send and Close on another client's connection are as on an unknown on
   assert.equal(text(theirs.read()!), "genuine");
   assert.equal(theirs.peer.closed, false);
 });
+
+for (const isTagged of [false, true]) {
+  Deno.test(`Close ends another client's connection, ${isTagged ? "tagged" : "as pilotctl of v1.18 does"}`, async () => {
+    await using rig = await startRig();
+    using owner = await rig.connect();
+    using stranger = await rig.connect();
+    await owner.send(Cmd.Bind, hex("1000"));
+    await owner.expect(Cmd.BindOk);
+    const theirs = rig.backend.connectFrom(4096)!;
+    const id = (await owner.expect(Cmd.Accept)).subarray(2, 6);
+    if (isTagged) {
+      await stranger.sendTagged(1, Cmd.Close, id);
+      assert.equal((await stranger.expectTagged(1)).cmd, Cmd.CloseOk);
+    } else {
+      await stranger.send(Cmd.Close, id);
+      assert.equal(toHex(await stranger.expect(Cmd.CloseOk)), toHex(id));
+    }
+    assert.equal(toHex(await owner.expect(Cmd.CloseOk)), toHex(id), "its owner is told");
+    assert.ok(theirs.closed);
+    await stranger.sendTagged(2, Cmd.Close, id);
+    assert.equal((await stranger.expectTagged(2)).cmd, Cmd.Error, "there is none of this number");
+  });
+}
 
 Deno.test("a client that goes has its data delivered and its connections closed with FIN", async () => {
   await using rig = await startRig();
