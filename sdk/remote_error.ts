@@ -10,7 +10,7 @@ import { decodeTaggedError } from "../protocol/ipc.ts";
 
 /** Texts of daemon.md §7.3 that say what kind of failure it was; the first match decides. */
 const TEXTS: readonly (readonly [RegExp, ErrorCode])[] = [
-  [/unknown (sub-)?command/, "unavailable"],
+  [/unknown (sub-)?command|not supported by this daemon/, "unavailable"],
   [/too many clients/, "limit_exceeded"],
   [/connection refused/, "connection_refused"],
   [/timeout|timed out|deadline/, "timeout"],

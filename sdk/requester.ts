@@ -67,7 +67,7 @@ export class Requester {
       new PilotError(
         "unavailable",
         `${what}: this daemon does not have that command`,
-        { hint: "Use the daemon of this package: pilot daemon run" },
+        { hint: "Use the daemon of this package: pilotctl daemon run" },
       ),
     );
   }

@@ -18,7 +18,7 @@ import {
 } from "../../protocol/ipc.ts";
 import type { Backend } from "./backend.ts";
 import { ClientConns } from "./client_conns.ts";
-import { type CommandContext, COMMANDS, type Reply } from "./commands.ts";
+import { type CommandContext, COMMANDS, notServed, type Reply } from "./commands.ts";
 import { sendDatagram } from "./datagram_commands.ts";
 import {
   MAX_BINDS_PER_CLIENT,
@@ -316,10 +316,7 @@ export class ClientSession {
       });
     }
     const command = COMMANDS.get(cmd);
-    if (command === undefined) {
-      const hex = cmd.toString(16).padStart(2, "0");
-      throw new PilotError("unavailable", `unknown command: 0x${hex}`);
-    }
+    if (command === undefined) throw notServed(cmd);
     return command(this.#context(request), payload);
   }
 

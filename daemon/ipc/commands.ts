@@ -222,7 +222,24 @@ function ping(context: CommandContext, payload: Uint8Array): Promise<Reply> {
   });
 }
 
-/** All requests with an answer, by command number; what is missing here is answered `unknown command`. */
+/**
+ * The refusal of a command that is missing in {@linkcode COMMANDS}: of one that other daemons serve it says what is
+ * missing, so that a program does not take it for a daemon that is too old to know it.
+ */
+export function notServed(cmd: number): PilotError {
+  const hex = `0x${cmd.toString(16).padStart(2, "0")}`;
+  const name = Object.entries(Cmd).find(([name, number]) =>
+    number === cmd && !name.endsWith("Ok") && `${name}Ok` in Cmd
+  )?.[0];
+  return new PilotError(
+    "unavailable",
+    name === undefined
+      ? `unknown command: ${hex}`
+      : `${name} is not supported by this daemon (command ${hex})`,
+  );
+}
+
+/** All requests with an answer, by command number; for others see {@linkcode notServed}. */
 export const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [Cmd.Bind, bind],
   [Cmd.Unbind, unbind],

@@ -257,6 +257,8 @@ export class TrustService implements TrustBackend {
   }
 
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    // Existing clients ask this before they talk to anybody, themselves included.
+    if (node === this.#deps.registry.node) return Promise.resolve(true);
     // One who seems to have ended trust, and was asked again, has yet to answer.
     if (this.#state.isTrusted(node) && !this.#state.isAsked(node)) return Promise.resolve(true);
     this.#openSinceMs = this.#deps.clock.now();

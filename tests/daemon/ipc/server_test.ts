@@ -221,7 +221,10 @@ Deno.test("untagged errors have the texts of the reference", async () => {
     [0x23, "", "managed: missing sub-command"],
     [0x23, "02", "managed: no active managed networks"],
     [0x23, "63", "managed: unknown sub-command 0x63"],
-    [0x1d, "01", "unknown command: 0x1d"],
+    [0x1b, "00", "SetWebhook is not supported by this daemon (command 0x1b)"],
+    [0x1d, "01", "SetTaskExec is not supported by this daemon (command 0x1d)"],
+    [0x35, "", "VerifyEnvelope is not supported by this daemon (command 0x35)"],
+    [0x36, "", "unknown command: 0x36"],
     [0xee, "", "unknown command: 0xee"],
     [0x37, "0063", "port 99 not bound by this client"],
   ];

@@ -220,6 +220,7 @@ Deno.test("TrustService hears a trusted peer's revoke while the registry is away
 
 Deno.test("TrustService.waitFor tells when a node becomes trusted", () =>
   withPair({}, async ({ world, a, b }) => {
+    assert.equal(await a.service.waitFor(a.node, 60_000), true, "nobody needs trust in himself");
     const waiting = a.service.waitFor(7, 60_000);
     const short = a.service.waitFor(7, 500);
     const controller = new AbortController();
