@@ -26,6 +26,8 @@ import {
 } from "../protocol/ipc.ts";
 import type { PathReport } from "../protocol/path/mod.ts";
 import { type AbortOptions, delay, timeoutError, type WaitOptions } from "./abort.ts";
+import type { Conn } from "./conn.ts";
+import { pingByEcho } from "./echo_ping.ts";
 import { Networks } from "./networks.ts";
 import { type JsonObject, Requester } from "./requester.ts";
 import type { Session } from "./session.ts";
@@ -56,7 +58,7 @@ const TRUST_TIMEOUT_MS = 60_000;
  * Requests to the daemon. Every one may fail as {@linkcode PilotError} with the daemon's code, `timeout` (30 s unless
  * said otherwise), `aborted` or `connection_closed`. JSON answers keep the daemon's key names.
  */
-export class Control {
+export abstract class Control {
   /** The registry's networks. */
   readonly networks: Networks;
   readonly #requester: Requester;
@@ -70,6 +72,9 @@ export class Control {
     this.#requester = new Requester(session);
     this.networks = new Networks(this.#requester);
   }
+
+  /** Opens a stream connection; see `Driver.dial`. */
+  abstract dial(target: Target, port: number, options?: WaitOptions): Promise<Conn>;
 
   /**
    * State of the daemon: node, address, peers, connections, counters.
@@ -113,8 +118,9 @@ export class Control {
    *
    * @param target Whom.
    * @param options Signal; `timeoutMs` default 5 000.
-   * @returns Milliseconds, and whether the packet went through the beacon.
-   * @throws {PilotError} `timeout`, `not_found`, `untrusted`; `unavailable` with a daemon without this command.
+   * @returns Milliseconds, and whether the packet went through the beacon. With existing daemons it is the round trip of
+   * the echo service (port 7) over a connection.
+   * @throws {PilotError} `timeout`, `not_found`, `untrusted`.
    */
   async ping(
     target: Target,
@@ -122,6 +128,12 @@ export class Control {
   ): Promise<IpcPingReply> {
     const address = await this.resolveTarget(target, options);
     const { timeoutMs = PING_TIMEOUT_MS, signal } = options;
+    if (!this.#requester.tagged) {
+      const rtt_ms = await pingByEcho(this, address, { timeoutMs, signal });
+      const { peer_list } = await this.info({ signal });
+      const relayed = peer_list?.some((peer) => peer.node_id === address.node && peer.relay);
+      return { rtt_ms, relayed: relayed === true };
+    }
     return await this.#requester.extended("Ping", Cmd.Ping, {
       signal,
       timeoutMs: timeoutMs + MARGIN_MS,

@@ -124,7 +124,7 @@ export class Driver extends Control implements AsyncDisposable {
   ): Promise<Conn>;
   /** Opens a stream connection to `<target>:<port>`. */
   dial(target: string, options?: WaitOptions): Promise<Conn>;
-  async dial(
+  override async dial(
     target: Target,
     portOrOptions?: number | WaitOptions,
     maybeOptions?: WaitOptions,

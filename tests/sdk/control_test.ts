@@ -322,10 +322,27 @@ Deno.test("Driver uses what an old daemon has, and says what it has not", async 
   await using daemon = new FakeDaemon("untagged");
   const { driver, client } = await daemon.connect();
   await rejectsWith(driver.lookup(5), "unavailable");
-  await rejectsWith(driver.ping(5), "unavailable");
   const asking = driver.handshakeTarget("alice");
   client.answerJson(await client.expect(Cmd.ResolveHostname), { node_id: 4 });
   assert.equal((await asking).node_id, 4);
+});
+
+Deno.test("Driver.ping times the echo service where the daemon has no ping", async () => {
+  await using daemon = new FakeDaemon("untagged");
+  const { driver, client } = await daemon.connect();
+  const pinging = driver.ping(5);
+  const stream = await client.acceptDial(1);
+  const sent = await stream.read(8);
+  stream.write(sent.subarray(0, 3));
+  stream.write(sent.subarray(3));
+  const peer = { node_id: 5, relay: true };
+  client.answerJson(await client.expect(Cmd.Info), { node_id: 1, peer_list: [peer] });
+  const { rtt_ms, relayed } = await pinging;
+  assert.ok(rtt_ms > 0);
+  assert.equal(relayed, true);
+  const refused = driver.ping(6);
+  (await client.acceptDial(2)).end();
+  await rejectsWith(refused, "connection_closed");
 });
 
 Deno.test("Driver.waitForTrust asks again until the node is trusted", async () => {
