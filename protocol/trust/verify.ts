@@ -63,7 +63,8 @@ export async function signHandshake(
     ...(fields.re === undefined ? {} : { re: fields.re }),
   };
   const [signature, sig2] = await Promise.all([
-    identity.sign(handshakeChallenge(fields.from, fields.to)),
+    // What it covers is always the same, and v1.18 takes a type with a signature that it has seen for a replay.
+    identity.signAnew(handshakeChallenge(fields.from, fields.to)),
     identity.sign(handshakeContent(unsigned, fields.to)),
   ]);
   return {

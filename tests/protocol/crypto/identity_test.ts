@@ -210,3 +210,29 @@ Deno.test("verifySignature never throws on any bytes", async () => {
     ),
   );
 });
+
+Deno.test("Identity.signAnew gives a new valid signature each time", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      fc.uint8Array({ maxLength: 200 }),
+      async (seed, message) => {
+        const identity = await Identity.fromSeed(seed);
+        const [one, two] = [await identity.signAnew(message), await identity.signAnew(message)];
+        assert.notDeepEqual(one, two);
+        assert.notDeepEqual(
+          one.subarray(0, 32),
+          two.subarray(0, 32),
+          "a nonce used twice gives the key away",
+        );
+        for (const signature of [one, two]) {
+          assert.ok(await verifySignature(identity.publicKey, message, signature), "by WebCrypto");
+          assert.ok(ed25519.verify(signature, message, identity.publicKey, { zip215: false }));
+          const other = Uint8Array.from([...message, 1]);
+          assert.ok(!await verifySignature(identity.publicKey, other, signature));
+        }
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
