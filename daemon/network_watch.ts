@@ -44,6 +44,7 @@ export class NetworkWatch {
   }
 
   #look(): void {
+    this.#timers.after(WATCH_MS, () => this.#look()); // first: whatever goes wrong, there is a next time
     const { unixNow, addresses, changed } = this.#deps;
     const seen = addresses().join(" ");
     const now = unixNow();
@@ -51,7 +52,6 @@ export class NetworkWatch {
     const isElsewhere = seen !== this.#seen;
     this.#seen = seen;
     this.#lookedMs = now;
-    this.#timers.after(WATCH_MS, () => this.#look());
     // Without any address there is nobody to tell; the next one that comes is news.
     if (hasSlept || (isElsewhere && seen !== "")) changed(hasSlept ? "sleep" : "addresses");
   }

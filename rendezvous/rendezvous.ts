@@ -25,6 +25,7 @@ import { loadTls, type TlsOptions } from "./registry/tls.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { publicFacts, removeStatusFile, storeBytes, writeStatusFile } from "./status_file.ts";
 import { type RendezvousFacts, View } from "./view.ts";
+import { setGuardedInterval } from "../platform/timers.ts";
 
 /** How often deadlines are looked at, milliseconds; they are all in seconds. */
 const TICK_MS = 1_000;
@@ -96,7 +97,7 @@ export class Rendezvous implements AsyncDisposable {
     this.facts = parts.facts;
     const now = parts.clock.monotonicMs();
     this.#reapDue = now + REAP_INTERVAL_MS;
-    this.#timer = setInterval(() => {
+    this.#timer = setGuardedInterval(() => {
       if (this.#waitingTicks === 0) void this.tick(); // else the store is slow: no queue of rounds
     }, TICK_MS);
   }

@@ -16,6 +16,7 @@ import {
   WRITE_BUFFER_BYTES,
   WRITE_STALL_MS,
 } from "./limits.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** Something that has frames when asked. */
 export interface FrameSource {
@@ -158,7 +159,7 @@ export class Outgoing {
   pushLazily(frame: Uint8Array): void {
     if (this.#pumping || this.#dead || ++this.#lazy >= LAZY_REPLIES) return this.push(frame);
     this.#replies.push(frame);
-    this.#lazyTimer ??= setTimeout(() => {
+    this.#lazyTimer ??= setGuardedTimeout(() => {
       this.#lazyTimer = undefined;
       if (this.#lazy > 0) this.#wake();
     }, LAZY_REPLY_MS);
@@ -322,7 +323,7 @@ export class Outgoing {
 
   /** One lazily repeated timer instead of one per write. */
   #watch(delay: number): void {
-    this.#stallTimer = setTimeout(() => {
+    this.#stallTimer = setGuardedTimeout(() => {
       this.#stallTimer = undefined;
       if (!this.#writing) return;
       const left = this.#progressAt + this.#stallMs - performance.now();

@@ -235,7 +235,7 @@ export class Tunnels {
 
   /** Our network is another one: the beacon and every peer learn where we are now. */
   networkChanged(): void {
-    this.beacon.announce();
+    this.beacon.networkChanged();
     this.#paths.networkChanged(this.#peers.values());
   }
 
@@ -485,8 +485,8 @@ export class Tunnels {
 
   #scheduleSweep(): void {
     this.#timers.after(SWEEP_MS, () => {
+      this.#scheduleSweep(); // first: whatever goes wrong, there is a next time
       for (const peer of [...this.#peers.values()]) this.#sweep(peer, this.#clock.now());
-      this.#scheduleSweep();
     });
   }
 

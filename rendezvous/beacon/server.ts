@@ -25,6 +25,7 @@ import { type BeaconListing, isUnspecified, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { ProbePort } from "./probe_port.ts";
 import type { BeaconSocket } from "./socket.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** What every IPv6 path carries in one piece, and the largest datagram of newer daemons (daemon.md §2.11). */
 const MAX_WHOLE_BYTES = 1_232;
@@ -184,7 +185,7 @@ export class BeaconServer implements InboxWatch {
     if (this.#wakeTimer !== undefined || this.#ending.signal.aborted) return;
     const at = this.beacon.nextWakeAt;
     if (at === undefined) return;
-    this.#wakeTimer = setTimeout(() => {
+    this.#wakeTimer = setGuardedTimeout(() => {
       this.#wakeTimer = undefined;
       this.#send(this.beacon.repeatWakes(this.#clock.monotonicMs()));
       this.#armWakes();

@@ -66,10 +66,9 @@ class RealBeacon {
   }
 }
 
-/** Announces a node to the beacon. */
-async function join(node: TestNode): Promise<void> {
+/** Tells a node where the beacon is, to which it then announces itself. */
+function join(node: TestNode): void {
   node.tunnels.beacon.setEndpoint(AT);
-  await node.tunnels.setSelf(node.node, node.identity);
 }
 
 /** Runs a test with a world whose beacon is the real one. */
@@ -93,7 +92,7 @@ function asked(world: World): Uint8Array[] {
 Deno.test("a daemon proves its endpoint when it starts, and after five minutes again", () =>
   withBeacon(async (world, { beacon }) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     assert.ok(a.tunnels.beacon.isProven);
     assert.deepEqual(a.eventNames, ["tunnel.endpoint_proven"]);
@@ -113,7 +112,7 @@ Deno.test("the loss of any one datagram of the proof is made good within seconds
       let seen = 0;
       world.net.drop = ({ data }) => (data[0] === TYPE_AUTH || data[0] === 0x0e) && seen++ === lost;
       const a = await world.node(5);
-      await join(a);
+      join(a);
       await world.run(4_000);
       assert.ok(a.tunnels.beacon.isProven, `datagram ${lost}`);
       assert.equal(beacon.health(world.clock.now()).nodes_proven, 1);
@@ -137,7 +136,7 @@ Deno.test("a daemon whose address changes proves the new one with its next annou
   withBeacon(async (world, real) => {
     const nat = new Nat(world.net, { host: "198.51.100.7" });
     const a = await world.node(5, { nat });
-    await join(a);
+    join(a);
     await world.run(100);
     const port = () => Number(a.observed.at(-1)?.port);
     const before = port();
@@ -156,7 +155,7 @@ Deno.test("a daemon whose address changes proves the new one with its next annou
 Deno.test("a daemon notices within a minute that the beacon has forgotten it", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     real.restart();
     await world.run(PROOF_CHECK_MS + 26_000);
@@ -169,7 +168,7 @@ Deno.test("a daemon notices within a minute that the beacon has forgotten it", (
 Deno.test("a wake is heeded once, also when it is repeated, and the next one again", () =>
   withBeacon(async (world, { beacon }) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     const send = (outgoing: readonly Outgoing[]) => {
       for (const { bytes, to } of outgoing) world.net.inject(bytes, AT, to);
@@ -189,7 +188,7 @@ Deno.test("a wake is heeded once, also when it is repeated, and the next one aga
 Deno.test("wakes of a beacon that sends any number, and those that are played back, are heeded once a second", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     real.wake(5);
     await world.run(10);
@@ -210,7 +209,7 @@ Deno.test("wakes of a beacon that sends any number, and those that are played ba
 Deno.test("forged wakes, cookies and endpoints have no effect beyond a bounded number of questions", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     real.wake(5);
     await world.run(10);
