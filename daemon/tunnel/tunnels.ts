@@ -239,6 +239,12 @@ export class Tunnels {
     this.#paths.networkChanged(this.#peers.values());
   }
 
+  /** Something about our addresses has changed: are the paths in use still good? */
+  checkPaths(): void {
+    this.beacon.announce();
+    this.#paths.checkAll(this.#peers.values());
+  }
+
   /** Payload bytes of a stream segment that the path to a peer carries without fragments. */
   segmentBytes(node: number): number {
     return this.#mtu.segmentBytes(this.#peers.get(node));

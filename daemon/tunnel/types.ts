@@ -145,7 +145,10 @@ export interface TunnelDeps {
    */
   readonly onPathChanged: (node: number, isRepaired: boolean) => void;
   /** What the beacon tells us of ourselves. */
-  readonly beacon: Pick<BeaconEvents, "observed" | "proven" | "wake">;
+  readonly beacon: Pick<
+    BeaconEvents,
+    "observed" | "proven" | "wake" | "answers" | "silent"
+  >;
   /** Lifecycle event (daemon.md §9.4). */
   readonly emit: (event: string, data: Record<string, unknown>) => void;
   /** Structured log. */
