@@ -5,15 +5,17 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
-import { isIP, isIPv6 } from "node:net";
-import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
+import { isIP } from "node:net";
+import {
+  canonicalHost,
+  preferred,
+  type Resolve,
+  serverAddresses,
+} from "../platform/net/server_addresses.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 
 /** Searches in vain before it is told in the log: the first may have met a busy machine. */
 const TELL_AFTER = 2;
-
-/** Addresses of a name. */
-export type Resolve = (host: string) => Promise<readonly { readonly address: string }[]>;
 
 /** What {@linkcode BeaconFinder} works with. */
 export interface BeaconFinderOptions {
@@ -32,31 +34,6 @@ export interface BeaconFinderOptions {
   ) => void;
   /** Default: the system's. */
   readonly resolve?: Resolve;
-}
-
-/**
- * Resolves a server's name to all that a UDP socket can send to.
- *
- * @param endpoint Name or literal, and port.
- * @param options Whether the socket takes IPv6 too, and who is asked; default the system.
- * @returns Literal endpoints, IPv4 first: most peers are known by it, and the server tells us what they see of us.
- * Not empty.
- * @throws {Error} When the name has no address, or none that the socket can reach.
- */
-export async function serverAddresses(
-  { host, port }: Endpoint,
-  { isDual, resolve = (name) => lookup(name, { all: true }) }: {
-    readonly isDual: boolean;
-    readonly resolve?: Resolve | undefined;
-  },
-): Promise<readonly Endpoint[]> {
-  if (isIP(host) !== 0) return [{ host, port }];
-  const found = (await resolve(host)).map(({ address }) => canonical(address));
-  const usable = inOrder(found, isDual);
-  if (usable.length === 0) {
-    throw new Error(`${host} has no ${isDual ? "" : "IPv4 "}address`);
-  }
-  return usable.map((literal) => ({ host: literal, port }));
 }
 
 /** Keeps the tunnel layer informed of where the beacon may be. */
@@ -94,7 +71,7 @@ export class BeaconFinder {
   /** The registry answers at this address. */
   registryAt(host: string): void {
     if (!this.#isBesideRegistry || isIP(host.split("%")[0]!) === 0 || host.includes("%")) return;
-    this.#registryHost = canonical(host);
+    this.#registryHost = canonicalHost(host);
     this.look();
   }
 
@@ -154,16 +131,6 @@ export class BeaconFinder {
     const registry = this.#registryHost;
     // While the name tells addresses the registry's is one of them, or one that the name had before.
     if (registry !== undefined && !hosts.includes(registry)) hosts.push(registry);
-    return inOrder(hosts, this.#options.isDual).map((host) => ({ host, port }));
+    return preferred(hosts, this.#options.isDual).map((host) => ({ host, port }));
   }
-}
-
-function inOrder(hosts: readonly string[], isDual: boolean): readonly string[] {
-  const v4 = hosts.filter((host) => !isIPv6(host));
-  return [...new Set([...v4, ...isDual ? hosts.filter((host) => isIPv6(host)) : []])];
-}
-
-/** As sockets name the senders of answers. */
-function canonical(host: string): string {
-  return host.includes("%") ? host : formatIp(parseIp(host));
 }

@@ -288,7 +288,8 @@ export const nodeGroup: CommandGroup = {
       name: "health",
       summary: "Show whether the daemon is well, in short",
       examples: ["health"],
-      returns: "status (ok, degraded), status_reasons[], uptime_seconds, connections, peers, bytes_sent, bytes_recv",
+      returns:
+        "status (ok, degraded), status_reasons[], uptime_seconds, connections, peers, bytes_sent, bytes_recv",
       run: health,
     },
     {

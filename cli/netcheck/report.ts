@@ -31,6 +31,10 @@ export interface BeaconReport {
   readonly rtt_median_ms: number | null;
   readonly sent: number;
   readonly answered: number;
+  /** Where it was asked: all the addresses of its name that this machine can send to, `ip:port`. */
+  readonly asked: readonly string[];
+  /** Addresses from which answers came that were not asked; nobody believes these. */
+  readonly strays: readonly string[];
   /** Why nothing could be sent. */
   readonly error: string | null;
 }
@@ -111,6 +115,48 @@ export interface NetcheckReport {
   /** Null when none runs. */
   readonly daemon: DaemonReport | null;
   readonly duration_ms: number;
+}
+
+/**
+ * What is wrong with a beacon that does not answer.
+ *
+ * @param report What was found.
+ * @returns A clause without its end, and what to do; undefined when it answers.
+ */
+export function beaconFault(
+  { address, reachable, error, sent, asked, strays }: BeaconReport,
+): { readonly what: string; readonly advice: string } | undefined {
+  if (reachable) return undefined;
+  if (error !== null) {
+    return {
+      what: error,
+      advice:
+        "Check --beacon, PILOT_BEACON or config.json, and this machine's name service and network.",
+    };
+  }
+  const at = asked.length === 1 && asked[0] === address ? "" : ` at ${asked.join(", ")}`;
+  if (strays.length > 0) {
+    return {
+      what:
+        `${address} was asked${at}, but answers came from ${
+          strays.join(", ")
+        }: they are not believed, and NATs ` +
+        "drop them",
+      advice:
+        `The server has several addresses and answers from another one. Give --beacon ${
+          strays[0]
+        }, or bind it to ` +
+        "the address that is asked (--beacon-addr on the server).",
+    };
+  }
+  const all = asked.length > 1 ? "any of its addresses: all were asked. " : "this address. ";
+  return {
+    what: `${address} does not answer${at}, ${sent} datagrams to each`,
+    advice:
+      `Without it there are neither direct paths nor the relay. Check that the beacon runs at ${all}` +
+      "A server with several addresses must answer from the one that is asked, and firewalls must let UDP out to its " +
+      "port and the answers in.",
+  };
 }
 
 /**

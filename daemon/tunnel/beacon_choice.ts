@@ -7,12 +7,11 @@
  */
 
 import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+import { MAX_SERVER_ADDRESSES } from "../../platform/net/server_addresses.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
 import { type Clock, TimerSet } from "../clock.ts";
 import { PROOF_CHECK_MS } from "./beacon_proof.ts";
 
-/** Addresses of one beacon that are asked: whoever answers for its name in the DNS decides how many there are. */
-export const MAX_BEACON_ADDRESSES = 8;
 /** Head start of an address before the next one is asked, ms (RFC 8305 §5). */
 export const ATTEMPT_DELAY_MS = 250;
 /** Waits for the answer to an announcement, ms: after the last the beacon counts as silent. */
@@ -83,12 +82,12 @@ export class BeaconChoice {
   /**
    * Says where the beacon may be.
    *
-   * @param candidates Literal endpoints, the preferred one first; those beyond {@linkcode MAX_BEACON_ADDRESSES} are
+   * @param candidates Literal endpoints, the preferred one first; those beyond {@linkcode MAX_SERVER_ADDRESSES} are
    * left out. If the address in use is not among them it is given up for the first of these that answers.
    */
   set(candidates: readonly Endpoint[]): void {
     const before = setKey(this.#candidates);
-    this.#candidates = candidates.slice(0, MAX_BEACON_ADDRESSES);
+    this.#candidates = candidates.slice(0, MAX_SERVER_ADDRESSES);
     // Name servers give the same addresses in another order each time.
     if (setKey(this.#candidates) === before) return;
     if (this.isAnswering && this.#has(this.#current)) return;

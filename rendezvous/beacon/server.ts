@@ -4,8 +4,6 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import { verifySignature } from "../../protocol/crypto/verify.ts";
 import {
   type Endpoint,
@@ -15,6 +13,7 @@ import {
   parseIp,
 } from "../../protocol/ip.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import { serverAddresses } from "../../platform/net/server_addresses.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Clock } from "../clock.ts";
 import type { InboxWatch } from "../registry/inbox_watch.ts";
@@ -213,9 +212,8 @@ export class BeaconServer implements InboxWatch {
     if (peers.length === 0 && listing === undefined) return;
     this.#isFindingPeers = true;
     try {
-      const configured = await Promise.all(peers.map((peer) => this.#resolve(peer)));
+      const found = (await Promise.all(peers.map((peer) => this.#resolve(peer)))).flat();
       if (listing !== undefined && id !== 0) await this.#list(listing, id);
-      const found = configured.filter((peer) => peer !== undefined);
       const before = this.beacon.peers.size;
       this.beacon.peers.set([...found, ...this.#listed].map(canonical));
       // New peers need not wait for what we have.
@@ -242,15 +240,14 @@ export class BeaconServer implements InboxWatch {
     }
   }
 
-  async #resolve(peer: string): Promise<Endpoint | undefined> {
-    const { host, port } = parseEndpoint(peer);
-    if (isIP(host) !== 0) return { host, port };
+  /** All its addresses: it may send from any of them, and only some may be reached from here. */
+  async #resolve(peer: string): Promise<readonly Endpoint[]> {
+    const isDual = this.#socket.local.host.includes(":");
     try {
-      const { address } = await lookup(host);
-      return { host: address, port };
+      return await serverAddresses(parseEndpoint(peer), { isDual });
     } catch (error) {
       this.#log.warn("other beacon has no address", { peer, error: String(error) });
-      return undefined;
+      return [];
     }
   }
 
