@@ -6,15 +6,16 @@
 
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import { descriptorLimit } from "../../platform/descriptors.ts";
 import { Acceptor } from "../../platform/net/acceptor.ts";
 import { Cmd, encodeIpcFrame, encodeRecvFromHeader } from "../../protocol/ipc.ts";
 import type { Datagram } from "../stream/conn.ts";
 import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
 import {
-  MAX_CLIENTS,
   MAX_PARTIAL_BYTES,
   MAX_REFUSALS,
+  maxClients,
   REFUSAL_LOG_INTERVAL_MS,
   SILENT_CLIENT_MS,
 } from "./limits.ts";
@@ -28,7 +29,7 @@ export interface IpcServerOptions {
   path: string;
   /** The daemon. */
   backend: Backend;
-  /** Clients at once; default 1024. */
+  /** Clients at once; default 1024, or what the descriptors of this process allow. */
   maxClients?: number;
   /** After which a client without a whole frame may have to make room, milliseconds; default 5 s. */
   silentClientMs?: number;
@@ -82,7 +83,7 @@ export class IpcServer {
     this.path = options.path;
     this.#options = options;
     this.#socket = socket;
-    this.#maxClients = options.maxClients ?? MAX_CLIENTS;
+    this.#maxClients = options.maxClients ?? maxClients(descriptorLimit());
     this.#host = {
       backend: options.backend,
       sendQueues: new SendQueues(),
@@ -185,7 +186,7 @@ export class IpcServer {
       this.#refusalToldMs = nowMs;
       log.warn("IPC client refused: {limit} are connected", { limit });
     }
-    if (this.#refusals.size >= MAX_REFUSALS) return conn.close();
+    if (this.#refusals.size >= Math.min(MAX_REFUSALS, Math.ceil(limit / 4))) return conn.close();
     const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
     const refusal = refuse(conn, error).finally(() => this.#refusals.delete(refusal));
     this.#refusals.add(refusal);
