@@ -45,14 +45,18 @@ async function run(call: Invocation): Promise<Outcome> {
   const { beacon, registry } = report;
   const fault = beaconFault(beacon);
   const isOffline = beacon.error === null && !registry.reachable;
-  throw call.failure("unavailable", `UDP does not reach the beacon: ${fault?.what}`, {
-    data: { ...report },
-    text,
-    hint: isOffline
-      ? "The registry does not answer either: check this machine's network, --registry and --beacon, and that the " +
-        "rendezvous runs."
-      : fault?.advice ?? "",
-  });
+  throw call.failure(
+    "unavailable",
+    `UDP does not reach the beacon ${beacon.address}: ${fault?.what}`,
+    {
+      data: { ...report },
+      text,
+      hint: isOffline
+        ? "The registry does not answer either: check this machine's network, --registry and --beacon, and that the " +
+          "rendezvous runs."
+        : fault?.advice ?? "",
+    },
+  );
 }
 
 async function gather(call: Invocation): Promise<NetcheckReport> {

@@ -57,7 +57,7 @@ const udp: Check = {
     if (network === undefined) return NO_NETWORK;
     const { beacon, ipv4, ipv6 } = network;
     const fault = beaconFault(beacon);
-    if (fault !== undefined) return fail(fault.what, fault.advice);
+    if (fault !== undefined) return fail(`${beacon.address}: ${fault.what}`, fault.advice);
     const seen = ipv4.reflexive ?? ipv6.reflexive;
     const detail = `${beacon.address} answers in ${
       formatMillis(beacon.rtt_median_ms)

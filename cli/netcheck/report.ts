@@ -121,7 +121,7 @@ export interface NetcheckReport {
  * What is wrong with a beacon that does not answer.
  *
  * @param report What was found.
- * @returns A clause without its end, and what to do; undefined when it answers.
+ * @returns What stands behind its address and a colon, and what to do; undefined when it answers.
  */
 export function beaconFault(
   { address, reachable, error, sent, asked, strays }: BeaconReport,
@@ -134,28 +134,23 @@ export function beaconFault(
         "Check --beacon, PILOT_BEACON or config.json, and this machine's name service and network.",
     };
   }
-  const at = asked.length === 1 && asked[0] === address ? "" : ` at ${asked.join(", ")}`;
-  if (strays.length > 0) {
+  const at = asked.length === 1 && asked[0] === address ? "" : ` to ${asked.join(", ")}`;
+  const [stray] = strays;
+  if (stray !== undefined) {
     return {
-      what:
-        `${address} was asked${at}, but answers came from ${
-          strays.join(", ")
-        }: they are not believed, and NATs ` +
-        "drop them",
+      what: `${sent} datagrams${at}, but the answers came from ${strays.join(", ")}`,
       advice:
-        `The server has several addresses and answers from another one. Give --beacon ${
-          strays[0]
-        }, or bind it to ` +
-        "the address that is asked (--beacon-addr on the server).",
+        "The server has several addresses and answers from another one than was asked, which is not believed and " +
+        `which NATs drop. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
+        "server).",
     };
   }
-  const all = asked.length > 1 ? "any of its addresses: all were asked. " : "this address. ";
   return {
-    what: `${address} does not answer${at}, ${sent} datagrams to each`,
+    what: `${sent} datagrams${at}${asked.length > 1 ? " each" : ""}, no answer`,
     advice:
-      `Without it there are neither direct paths nor the relay. Check that the beacon runs at ${all}` +
-      "A server with several addresses must answer from the one that is asked, and firewalls must let UDP out to its " +
-      "port and the answers in.",
+      "Without it there are neither direct paths nor the relay. Check that the beacon runs there, that firewalls let " +
+      "UDP out to its port and the answers in, and that a server with several addresses answers from the one that is " +
+      "asked (--beacon-addr on the server).",
   };
 }
 

@@ -91,6 +91,11 @@ export const MAX_TAGS = 10;
 /** Free write buffers kept for the next burst. */
 export const POOLED_WRITE_BUFFERS = 8;
 
+/** Refused clients that such a process tells why. See {@linkcode maxClients}. */
+export function maxRefusals(descriptors: number | undefined): number {
+  return Math.min(MAX_REFUSALS, (descriptors ?? Infinity) / 16);
+}
+
 /**
  * How many clients a process with so many descriptors lets in.
  *

@@ -14,8 +14,8 @@ import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
 import {
   MAX_PARTIAL_BYTES,
-  MAX_REFUSALS,
   maxClients,
+  maxRefusals,
   REFUSAL_LOG_INTERVAL_MS,
   SILENT_CLIENT_MS,
 } from "./limits.ts";
@@ -69,6 +69,7 @@ export class IpcServer {
   readonly #acceptor: Acceptor<Deno.UnixConn>;
   readonly #refusals = new Set<Promise<void>>();
   readonly #maxClients: number;
+  readonly #maxRefusals: number;
   #partialBytes = 0;
   #refusalToldMs = -Infinity;
   #droppedBefore = 0;
@@ -83,7 +84,9 @@ export class IpcServer {
     this.path = options.path;
     this.#options = options;
     this.#socket = socket;
-    this.#maxClients = options.maxClients ?? maxClients(descriptorLimit());
+    const descriptors = descriptorLimit();
+    this.#maxClients = options.maxClients ?? maxClients(descriptors);
+    this.#maxRefusals = maxRefusals(descriptors);
     this.#host = {
       backend: options.backend,
       sendQueues: new SendQueues(),
@@ -186,7 +189,7 @@ export class IpcServer {
       this.#refusalToldMs = nowMs;
       log.warn("IPC client refused: {limit} are connected", { limit });
     }
-    if (this.#refusals.size >= Math.min(MAX_REFUSALS, Math.ceil(limit / 4))) return conn.close();
+    if (this.#refusals.size >= this.#maxRefusals) return conn.close();
     const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
     const refusal = refuse(conn, error).finally(() => this.#refusals.delete(refusal));
     this.#refusals.add(refusal);
