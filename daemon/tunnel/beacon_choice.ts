@@ -52,6 +52,8 @@ export class BeaconChoice {
   #current: Endpoint | undefined;
   #standing: Standing = "unknown";
   #isStarted = false;
+  /** Somebody has answered since the search began. */
+  #isHeard = false;
   /** An answer is awaited, in a search or to an announcement. */
   #isWaiting = false;
   #failures = 0;
@@ -108,10 +110,8 @@ export class BeaconChoice {
   /** Announces us to the address in use, or searches one if that is not under way. */
   check(): void {
     if (!this.#isStarted) return;
-    const isDoubtful = this.#standing === "authentic" &&
-      this.#deps.clock.now() - this.#authenticMs > AUTHENTIC_MAX_MS;
-    if (isDoubtful) this.#lost();
-    else if (this.#standing === "unknown") {
+    if (this.#isDoubtful && this.#standing === "authentic") this.#standing = "plain";
+    if (this.#isDoubtful || this.#standing === "unknown") {
       if (!this.#isWaiting) this.#search();
     } else if (this.#isWaiting) this.#deps.ask(this.#current!, false);
     else this.#announce(0);
@@ -139,12 +139,16 @@ export class BeaconChoice {
     const isBetter = this.#standing === "unknown" || (isAuthentic && this.#standing === "plain");
     if (!isCurrent && !isBetter) return false;
     const isNews = !isCurrent || this.#standing === "unknown";
-    this.#timers.clear();
-    this.#isWaiting = false;
+    if (isAuthentic) this.#authenticMs = this.#deps.clock.now();
+    this.#isHeard = true;
+    // It may be forged: the others are asked all the same.
+    if (!this.#isDoubtful) {
+      this.#timers.clear();
+      this.#isWaiting = false;
+    }
     this.#failures = 0;
     this.#current = from;
     this.#hasAnswered = true;
-    if (isAuthentic) this.#authenticMs = this.#deps.clock.now();
     if (isAuthentic || !isCurrent || this.#standing === "unknown") {
       this.#standing = isAuthentic ? "authentic" : "plain";
     }
@@ -160,6 +164,12 @@ export class BeaconChoice {
   /** Stops all timers. */
   close(): void {
     this.#timers.close();
+  }
+
+  /** A beacon that could show that it reads our questions has not done so for too long. */
+  get #isDoubtful(): boolean {
+    return this.#authenticMs !== -Infinity &&
+      this.#deps.clock.now() - this.#authenticMs > AUTHENTIC_MAX_MS;
   }
 
   #has(endpoint: Endpoint | undefined): boolean {
@@ -185,9 +195,15 @@ export class BeaconChoice {
     const { randomFraction, searching, ask, silent } = this.#deps;
     this.#timers.clear();
     this.#isWaiting = true;
+    this.#isHeard = false;
     const baseMs = Math.min(SEARCH_MAX_MS, SEARCH_MIN_MS * 2 ** Math.min(this.#failures, 16));
     const lastMs = Math.max(0, this.#candidates.length - 1) * ATTEMPT_DELAY_MS;
     this.#timers.after(lastMs + baseMs * (1 + randomFraction() / 2), () => {
+      if (this.#isHeard) {
+        this.#isWaiting = false;
+        return;
+      }
+      this.#standing = "unknown";
       this.#failures++;
       this.#search();
       silent();

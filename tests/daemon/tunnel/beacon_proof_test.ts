@@ -2,69 +2,20 @@
 
 import assert from "node:assert/strict";
 import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
-import { verifySignature } from "../../../protocol/crypto/mod.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import {
   PROOF_CHECK_MS,
   PROOF_RENEW_MS,
   WAKE_GAP_MS,
 } from "../../../daemon/tunnel/beacon_proof.ts";
-import { Beacon, type Outgoing } from "../../../rendezvous/beacon/beacon.ts";
+import type { Outgoing } from "../../../rendezvous/beacon/beacon.ts";
 import type { TestNode } from "../harness/node.ts";
-import { Nat, type VirtualSocket } from "../harness/udp.ts";
+import { RealBeacon } from "../harness/real_beacon.ts";
+import { Nat } from "../harness/udp.ts";
 import { World } from "../harness/world.ts";
 
 const AT: Endpoint = { host: "203.0.113.1", port: 9001 };
 const TYPE_AUTH = 0x0d;
-
-/** The beacon on a virtual socket. */
-class RealBeacon {
-  readonly #world: World;
-  readonly #socket: VirtualSocket;
-  beacon: Beacon;
-
-  constructor(world: World) {
-    this.#world = world;
-    this.beacon = this.#fresh();
-    this.#socket = world.net.bind(AT.host, AT.port);
-    this.#socket.start((data, from) => {
-      this.send(this.beacon.receive(data, from, world.clock.now()));
-      for (const proof of this.beacon.takeProofs()) {
-        const { beacon } = this;
-        void verifySignature(proof.publicKey, proof.message, proof.signature).then((isValid) =>
-          this.send(beacon.onVerified(proof, isValid, world.clock.now()))
-        );
-      }
-    });
-  }
-
-  /** Forgets everything, as a restarted process. */
-  restart(): void {
-    this.beacon = this.#fresh();
-  }
-
-  #fresh(): Beacon {
-    return new Beacon({ keyOf: (node) => this.#world.directory.keys.get(node) });
-  }
-
-  send(outgoing: readonly Outgoing[]): void {
-    for (const { bytes, to } of outgoing) this.sendBytes(bytes, to);
-  }
-
-  sendBytes(bytes: Uint8Array, to: Endpoint): void {
-    const buffer = this.#socket.acquire(bytes.length);
-    buffer.set(bytes);
-    this.#socket.send(buffer, bytes.length, to);
-  }
-
-  wake(node: number): void {
-    this.send(this.beacon.wake(node, this.#world.clock.now()));
-  }
-
-  close(): Promise<void> {
-    return this.#socket.close();
-  }
-}
 
 /** Tells a node where the beacon is, to which it then announces itself. */
 function join(node: TestNode): void {
@@ -76,7 +27,7 @@ async function withBeacon(
   body: (world: World, beacon: RealBeacon) => Promise<void>,
 ): Promise<void> {
   await using world = new World({ hasBeacon: false });
-  const beacon = new RealBeacon(world);
+  const beacon = new RealBeacon(world, AT);
   try {
     await body(world, beacon);
   } finally {
