@@ -50,6 +50,7 @@ import type { Session } from "./session.ts";
 import {
   IDLE_PEER_MS,
   MAX_PEERS,
+  newTunnelStats,
   type PeerInfo,
   SWEEP_MS,
   type TunnelDeps,
@@ -61,16 +62,7 @@ const TAG_BYTES = PILS_OVERHEAD_BYTES - PILS_HEADER_BYTES;
 /** All tunnels of this daemon. */
 export class Tunnels {
   /** Counters. */
-  readonly stats: TunnelStats = {
-    encryptOk: 0,
-    encryptFail: 0,
-    packetsSent: 0,
-    packetsReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    plaintextRefused: 0,
-    replaysDropped: 0,
-  };
+  readonly stats: TunnelStats = newTunnelStats();
   /** The beacon. */
   readonly beacon: BeaconLink;
   readonly #deps: TunnelDeps;

@@ -1,8 +1,10 @@
 /** Daemons on machines that let them do less than usual: interfaces not to be listed, few descriptors, a deaf beacon. */
 
 import assert from "node:assert/strict";
+import { lookup } from "node:dns/promises";
 import { join } from "node:path";
 import { connect, type Driver, PilotError } from "../../mod.ts";
+import { parseEndpoint } from "../../protocol/ip.ts";
 import { Rendezvous } from "../../rendezvous/mod.ts";
 import { startDaemon } from "./in_process.ts";
 import { cliArgs, eventually, World } from "./processes.ts";
@@ -91,6 +93,39 @@ Deno.test({
       ); // not yet
       await again.close();
     });
+  },
+});
+
+/** Whether the name has addresses of both kinds here, and both work. */
+async function hasBothLoopbacks(): Promise<boolean> {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+  } catch {
+    return false; // no IPv6 on this machine
+  }
+  const found = await lookup("localhost", { all: true });
+  return [4, 6].every((kind) => found.some(({ family }) => family === kind));
+}
+
+Deno.test({
+  name: "a beacon that answers only at the second address of its name is found",
+  ignore: !await hasBothLoopbacks(),
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    try {
+      await using rendezvous = await Rendezvous.start({
+        registryAddr: "127.0.0.1:0",
+        beaconAddr: "[::1]:0",
+        store: undefined,
+      });
+      const { port } = parseEndpoint(rendezvous.beaconAddr);
+      const beacon = `localhost:${port}`;
+      await using daemon = await startDaemon(dir, "alice", rendezvous, { beacon, listen: ":0" });
+      await eventually("it is well", () => daemon.health().status === "ok");
+      assert.equal(daemon.info().beacon_endpoint, `[::1]:${port}`);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
   },
 });
 
