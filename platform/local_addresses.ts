@@ -21,6 +21,10 @@ export interface InterfaceAddress {
   /** The address; a link-local one may have a zone. */
   readonly address: string;
   readonly family: string;
+  /** Interface that has it. */
+  readonly name?: string;
+  /** Number of that interface, with IPv6. */
+  readonly scopeid?: number | undefined;
   /** Loopback. */
   readonly internal: boolean;
 }
@@ -70,6 +74,12 @@ export class InterfaceList {
     return { ipv4: ipv4.sort(), globalIpv6: globalIpv6.sort() };
   }
 
+  /** Number of the interface that a zone (`eth0`, `2`) means; undefined when there is none. */
+  zoneIndex(zone: string): number | undefined {
+    if (/^\d{1,9}$/.test(zone)) return Number(zone);
+    return this.now().find(({ name, scopeid }) => name === zone && scopeid)?.scopeid;
+  }
+
   /** Every address without zone, loopback included, as {@linkcode formatIp} writes it. */
   all(): ReadonlySet<string> {
     return new Set(this.now().map(({ address }) => withoutZone(address)));
@@ -77,7 +87,10 @@ export class InterfaceList {
 }
 
 const SYSTEM = new InterfaceList(
-  () => Object.values(networkInterfaces()).flat().filter((address) => address !== undefined),
+  () =>
+    Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
+      list.map((entry) => ({ ...entry, name }))
+    ),
   (error) =>
     getLogger([LOG_CATEGORY, "network"]).warn(
       "cannot list the network interfaces: peers in the local network are reached through their public addresses, and " +
@@ -94,6 +107,11 @@ export function localAddresses(): LocalAddresses {
 /** Every address of this machine, loopback included, as {@linkcode formatIp} writes it, without zones. */
 export function ownAddresses(): ReadonlySet<string> {
   return SYSTEM.all();
+}
+
+/** Number of the interface that the zone of an address (`eth0`, `2`) means; undefined when there is none. */
+export function zoneIndex(zone: string): number | undefined {
+  return SYSTEM.zoneIndex(zone);
 }
 
 /** An address as {@linkcode formatIp} writes it, its zone left out. */

@@ -98,7 +98,8 @@ export class Rendezvous implements AsyncDisposable {
     const now = parts.clock.monotonicMs();
     this.#reapDue = now + REAP_INTERVAL_MS;
     this.#timer = setGuardedInterval(() => {
-      if (this.#waitingTicks === 0) void this.tick(); // else the store is slow: no queue of rounds
+      // Else the store is slow: no queue of rounds.
+      return this.#waitingTicks === 0 ? this.tick() : undefined;
     }, TICK_MS);
   }
 
@@ -199,10 +200,13 @@ export class Rendezvous implements AsyncDisposable {
    */
   tick(): Promise<void> {
     this.#waitingTicks++;
-    this.#ticks = this.#ticks.then(() => this.#tick()).finally(() => {
+    const round = this.#ticks.then(() => this.#tick()).finally(() => {
       this.#waitingTicks--;
     });
-    return this.#ticks;
+    this.#ticks = round.catch(() => {
+      // Who asked for the round is told; the next one has nothing to do with it.
+    });
+    return round;
   }
 
   async #tick(): Promise<void> {

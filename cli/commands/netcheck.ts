@@ -88,7 +88,12 @@ function daemonReport(info: Record<string, unknown>): DaemonReport {
   };
 }
 
-function netcheckText(report: NetcheckReport): SafeText {
+/**
+ * The report for people.
+ *
+ * @param report What was found.
+ */
+export function netcheckText(report: NetcheckReport): SafeText {
   const { registry, beacon, mtu, daemon } = report;
   return fields([
     ["UDP", report.udp ? "works" : "does not reach the beacon"],

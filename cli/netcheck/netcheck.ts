@@ -169,11 +169,9 @@ async function checkUdp(
   const open = options.open ?? openUdpSocket;
   const [beacon] = beacons as [Endpoint];
   const isV6 = isIPv6(beacon.host);
-  // Only the portable one sends to link-local addresses, which need their zone.
-  const kind = beacons.some(({ host }) => host.includes("%")) ? "portable" : options.udp;
   let socket: ProbeSocket;
   try {
-    socket = await open({ host: isV6 ? "::" : "0.0.0.0", port: 0, kind });
+    socket = await open({ host: isV6 ? "::" : "0.0.0.0", port: 0, kind: options.udp });
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown.message : String(thrown);
     return { beacon, strays: [], answers: [], sent: 0, ...NOTHING, error };

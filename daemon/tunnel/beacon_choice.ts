@@ -7,6 +7,7 @@
  */
 
 import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
+import { withoutZone } from "../../platform/local_addresses.ts";
 import { MAX_SERVER_ADDRESSES } from "../../platform/net/server_addresses.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
 import { type Clock, TimerSet } from "../clock.ts";
@@ -50,6 +51,8 @@ export class BeaconChoice {
   readonly #timers: TimerSet;
   #candidates: readonly Endpoint[] = [];
   #current: Endpoint | undefined;
+  /** As its answers name it. */
+  #heardAs: Endpoint | undefined;
   #standing: Standing = "unknown";
   #isStarted = false;
   /** Somebody has answered since the search began. */
@@ -94,7 +97,7 @@ export class BeaconChoice {
     if (setKey(this.#candidates) === before) return;
     if (this.isAnswering && this.#has(this.#current)) return;
     const [first] = this.#candidates;
-    if (!this.#hasAnswered || first === undefined) this.#current = first;
+    if (!this.#hasAnswered || first === undefined) this.#use(first);
     this.#standing = "unknown";
     if (this.#isStarted) this.#search(); // the pauses of a search in vain go on growing
   }
@@ -133,9 +136,10 @@ export class BeaconChoice {
    * @returns Whether it came from the address that is in use now.
    */
   answered(from: Endpoint, isAuthentic: boolean): boolean {
-    const isCurrent = sameEndpoint(from, this.#current);
+    const isCurrent = this.isFromCurrent(from);
+    const candidate = this.#candidates.find((one) => sameEndpoint(from, heardAs(one)));
     // What stays in use for want of another address may be somebody else's by now.
-    if (!this.#has(from)) return isCurrent;
+    if (candidate === undefined) return isCurrent;
     const isBetter = this.#standing === "unknown" || (isAuthentic && this.#standing === "plain");
     if (!isCurrent && !isBetter) return false;
     const isNews = !isCurrent || this.#standing === "unknown";
@@ -147,18 +151,24 @@ export class BeaconChoice {
       this.#isWaiting = false;
     }
     this.#failures = 0;
-    this.#current = from;
+    this.#use(candidate);
     this.#hasAnswered = true;
     if (isAuthentic || !isCurrent || this.#standing === "unknown") {
       this.#standing = isAuthentic ? "authentic" : "plain";
     }
-    if (isNews) this.#deps.chosen(from);
+    if (isNews) this.#deps.chosen(candidate);
     return true;
   }
 
-  /** Whether an address is one of those that are asked. */
-  isAsked(endpoint: Endpoint): boolean {
-    return this.#has(endpoint) || sameEndpoint(endpoint, this.#current);
+  /** Whether a datagram's sender is the address in use. */
+  isFromCurrent(from: Endpoint): boolean {
+    return sameEndpoint(from, this.#heardAs);
+  }
+
+  /** Whether a datagram's sender is one of the addresses that are asked. */
+  isAsked(from: Endpoint): boolean {
+    return this.isFromCurrent(from) ||
+      this.#candidates.some((candidate) => sameEndpoint(from, heardAs(candidate)));
   }
 
   /** Stops all timers. */
@@ -174,6 +184,11 @@ export class BeaconChoice {
 
   #has(endpoint: Endpoint | undefined): boolean {
     return this.#candidates.some((candidate) => sameEndpoint(candidate, endpoint));
+  }
+
+  #use(endpoint: Endpoint | undefined): void {
+    this.#current = endpoint;
+    this.#heardAs = endpoint && heardAs(endpoint);
   }
 
   #announce(tries: number): void {
@@ -214,6 +229,12 @@ export class BeaconChoice {
       else this.#timers.after(i * ATTEMPT_DELAY_MS, () => ask(candidate, true));
     }
   }
+}
+
+/** Sockets name the senders of datagrams without a zone. */
+function heardAs(endpoint: Endpoint): Endpoint {
+  const { host, port } = endpoint;
+  return host.includes("%") ? { host: withoutZone(host), port } : endpoint;
 }
 
 function setKey(endpoints: readonly Endpoint[]): string {

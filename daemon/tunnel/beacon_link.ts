@@ -11,6 +11,7 @@ import { DecodeError } from "../../protocol/errors.ts";
 import { encodePunch } from "../../protocol/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, isUnicastIp, parseIp } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../clock.ts";
+import { withoutZone } from "../../platform/local_addresses.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
 import { BeaconChoice } from "./beacon_choice.ts";
 import { BeaconProof } from "./beacon_proof.ts";
@@ -171,7 +172,7 @@ export class BeaconLink {
 
   /** Handles a datagram whose first byte marks a beacon message. Anything not from the beacon is dropped. */
   onDatagram(data: Uint8Array, from: Endpoint): void {
-    const isCurrent = sameEndpoint(from, this.#choice.current);
+    const isCurrent = this.#choice.isFromCurrent(from);
     // In the usual case nothing but relayed frames is looked at here.
     if (!isCurrent && this.#choice.isAnswering && !this.#choice.isAsked(from)) return;
     const message = decodeBeacon(data);
@@ -255,5 +256,5 @@ export class BeaconLink {
 
 /** A beacon on the Internet has no business sending us to private addresses (§2.11 RULE); nobody sends us to groups. */
 function isPunchable(ip: Uint8Array, beacon: Endpoint): boolean {
-  return isUnicastIp(ip) && (!isPrivateIp(ip) || isPrivateIp(parseIp(beacon.host)));
+  return isUnicastIp(ip) && (!isPrivateIp(ip) || isPrivateIp(parseIp(withoutZone(beacon.host))));
 }

@@ -58,7 +58,8 @@ export function preferred(hosts: readonly string[], isDual: boolean): readonly s
   return [...first, ...v6.slice(0, MAX_SERVER_ADDRESSES - first.length)];
 }
 
-/** A literal as sockets name the senders of answers; a zone is kept. */
+/** A literal in the form of which there is one only; a zone is kept. */
 export function canonicalHost(host: string): string {
-  return host.includes("%") ? host : formatIp(parseIp(host));
+  const [ip = "", ...zone] = host.split("%");
+  return [formatIp(parseIp(ip)), ...zone].join("%");
 }

@@ -5,15 +5,13 @@
  */
 
 import { verifySignature } from "../../protocol/crypto/verify.ts";
-import {
-  type Endpoint,
-  formatEndpoint,
-  formatIp,
-  parseEndpoint,
-  parseIp,
-} from "../../protocol/ip.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { serverAddresses } from "../../platform/net/server_addresses.ts";
+import {
+  canonicalHost,
+  type Resolve,
+  serverAddresses,
+} from "../../platform/net/server_addresses.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Clock } from "../clock.ts";
 import type { InboxWatch } from "../registry/inbox_watch.ts";
@@ -37,6 +35,8 @@ export interface ClusterOptions {
   readonly peers?: readonly string[] | undefined;
   /** Where to find more. It is not authenticated: whoever can write there becomes a peer. */
   readonly listing?: BeaconListing | undefined;
+  /** Looks the names of peers up; default the system's resolver. */
+  readonly resolve?: Resolve | undefined;
   /** `host:port` under which others reach us, for the listing; default our listen address. */
   readonly advertise?: string | undefined;
 }
@@ -244,7 +244,10 @@ export class BeaconServer implements InboxWatch {
   async #resolve(peer: string): Promise<readonly Endpoint[]> {
     const isDual = this.#socket.local.host.includes(":");
     try {
-      return await serverAddresses(parseEndpoint(peer), { isDual });
+      return await serverAddresses(parseEndpoint(peer), {
+        isDual,
+        resolve: this.#cluster.resolve,
+      });
     } catch (error) {
       this.#log.warn("other beacon has no address", { peer, error: String(error) });
       return [];
@@ -261,5 +264,5 @@ export class BeaconServer implements InboxWatch {
 
 /** An endpoint as the socket names senders, so that the two can be compared. */
 function canonical({ host, port }: Endpoint): Endpoint {
-  return { host: isUnspecified(host) ? host : formatIp(parseIp(host)), port };
+  return { host: isUnspecified(host) ? host : canonicalHost(host), port };
 }

@@ -15,6 +15,7 @@ Deno.test("a timer whose task throws ends nothing, and the error is told with it
     timers.after(0, () => {
       throw new TypeError("two");
     });
+    setGuardedTimeout(() => Promise.reject(new TypeError("four")), 0);
     let turns = 0;
     const interval = setGuardedInterval(() => {
       if (++turns === 3) done.resolve();
@@ -23,7 +24,7 @@ Deno.test("a timer whose task throws ends nothing, and the error is told with it
     await done.promise;
     clearInterval(interval);
     timers.close();
-    for (const word of ["one", "two", "three"]) {
+    for (const word of ["one", "two", "three", "four"]) {
       assert.match(lines.find((line) => line.includes(word)) ?? "", /level=error.*timers_test\.ts/);
     }
   } finally {

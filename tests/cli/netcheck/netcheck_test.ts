@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { netcheck, NETCHECK_MS } from "../../../cli/netcheck/netcheck.ts";
+import { netcheckText } from "../../../cli/commands/netcheck.ts";
 import { beaconFault } from "../../../cli/netcheck/report.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { start, TestClock } from "../../rendezvous/support/server.ts";
@@ -104,6 +105,14 @@ Deno.test("netcheck tells of answers that come from another address, and does no
   const { what, advice } = beaconFault(report.beacon)!;
   assert.match(what, /the answers came from 192\.0\.2\.77:9001$/);
   assert.match(advice, /several addresses.*--beacon 192\.0\.2\.77:9001/);
+});
+
+Deno.test("netcheck shows some of a machine's addresses to people, and how many more there are", async () => {
+  const { report } = await check(() => ({ host: OUTER, port: 4000 }));
+  const local = Array.from({ length: 4_000 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  const shown = netcheckText({ ...report, ipv4: { ...report.ipv4, local }, daemon: null });
+  assert.match(String(shown), /10\.1\.0\.7 and 3992 more/);
+  assert.ok(String(shown).length < 2_000);
 });
 
 Deno.test("netcheck takes a beacon with a zone, whose answers carry none", async () => {

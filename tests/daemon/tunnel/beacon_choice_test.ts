@@ -216,6 +216,23 @@ Deno.test("forged answers do not hold a node at an address from which its beacon
   for (const open of [after, forger]) await open.close();
 });
 
+Deno.test("a beacon with a zone is known by answers without one, and may make us punch in its network", async () => {
+  await using world = new World({ hasBeacon: false });
+  const zoned = { host: "fe80::1%eth0", port: 9001 };
+  const plain = { ...zoned, host: "fe80::1" };
+  const answers = world.net.bind(plain.host, plain.port);
+  const server = answerer(world, zoned, { from: answers, isAuthentic: true });
+  const a = await nodeWith(world, 5, zoned);
+  await world.run(100);
+  assert.deepEqual(link(a).endpoint, zoned, "where it is sent to");
+  assert.ok(link(a).isAnswering);
+  const command = { type: "punch_command", ip: parseIp("fe80::7"), port: 4000 } as const;
+  world.net.inject(encodeBeacon(command), plain, a.endpoint);
+  await world.run(1_000);
+  assert.equal(asked(world, { host: "fe80::7", port: 4000 }), 3);
+  for (const socket of [server, answers]) await socket.close();
+});
+
 Deno.test("another network is a reason to ask a silent beacon at once", async () => {
   await using world = new World({ hasBeacon: false });
   const a = await nodeWith(world, 5, OLD);
