@@ -4,6 +4,8 @@
  * @module
  */
 
+import { setGuardedTimeout } from "../platform/timers.ts";
+
 /** Monotonic time and one-shot timers. */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
@@ -33,7 +35,7 @@ export const systemClock: Clock = {
     return turnMs;
   },
   after(ms, fn) {
-    const timer = setTimeout(fn, ms);
+    const timer = setGuardedTimeout(fn, ms);
     return () => clearTimeout(timer);
   },
 };

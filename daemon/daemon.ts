@@ -14,16 +14,15 @@ import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 import { VERSION } from "../platform/version.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { BeaconFinder } from "./beacon_finder.ts";
 import { chooseAead, type ChosenAead } from "./crypto/choose.ts";
 import { openHome } from "./home.ts";
-import { literalEndpoint } from "./literal_endpoint.ts";
 import { Directory } from "./directory.ts";
 import { EventLog } from "./event_log.ts";
 import { daemonHealth, daemonInfo } from "./info.ts";
 import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/server.ts";
-import { localAddresses } from "../platform/local_addresses.ts";
-import { NetworkWatch } from "./network_watch.ts";
+import { NetworkChange } from "./network_change.ts";
 import { openUdpSocket } from "../platform/net/open.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -94,7 +93,9 @@ export class Daemon implements Backend, AsyncDisposable {
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
   #rehearsal: Promise<number> | undefined;
-  #watch: NetworkWatch | undefined;
+  readonly #change: NetworkChange;
+  /** Undefined when there is no beacon. */
+  readonly #finder: BeaconFinder | undefined;
   /** The socket will tell when the datagrams that are there have been handed over. */
   #isBatch = false;
 
@@ -195,8 +196,12 @@ export class Daemon implements Backend, AsyncDisposable {
       beacon: {
         observed: (endpoint) => {
           const admit = () => this.#endpointNews.take(clock.now());
+          const before = this.directory.observed;
           if (this.directory.observe(endpoint, admit)) this.registration.trigger();
+          if ((before?.host ?? endpoint.host) !== endpoint.host) this.#change.seenElsewhere();
         },
+        answers: (endpoint) => this.#finder?.answers(endpoint),
+        silent: () => this.#finder?.silent(),
         proven: () => this.emit("tunnel.endpoint_proven", {}),
         wake: () => {
           this.trust.wake();
@@ -266,12 +271,14 @@ export class Daemon implements Backend, AsyncDisposable {
       randomFraction: Math.random,
       keepaliveMs: options.keepaliveMs,
       register: async () => {
-        await this.#findBeacon();
+        this.#finder?.look();
+        const lanAddrs = this.directory.lanAddrs();
+        this.#change.registered(lanAddrs);
         return await registry.register({
           listenAddr: this.directory.listenAddr(),
           owner: options.email ?? "",
           version: VERSION,
-          lanAddrs: this.directory.lanAddrs(),
+          lanAddrs,
           isHidden: this.directory.isHidden,
         });
       },
@@ -279,6 +286,21 @@ export class Daemon implements Backend, AsyncDisposable {
       heartbeat: () => registry.heartbeat(),
       log,
     });
+    this.#finder = options.beacon === "" ? undefined : new BeaconFinder({
+      ...{ beacon: options.beacon, registry: options.registry, log },
+      isDual: parts.socket.local.host.includes(":"),
+      found: (candidates) => this.tunnels.beacon.setCandidates(candidates),
+    });
+    this.#change = new NetworkChange({
+      clock,
+      registryEnd: () => this.#client.isConnected ? this.#client.localHost : undefined,
+      askRegistry: () => registry.heartbeat(),
+      checkPaths: () => this.tunnels.checkPaths(),
+      moved: (reason) => this.#onNetworkChanged(reason),
+      lanAddrs: () => this.directory.lanAddrs(),
+      register: () => this.registration.trigger(),
+    });
+    this.#client.onConnected = (host) => this.#finder?.registryAt(host);
   }
 
   /**
@@ -320,18 +342,8 @@ export class Daemon implements Backend, AsyncDisposable {
       await trust.close();
       throw error;
     }
-    const daemon = new Daemon({
-      options,
-      clock,
-      socket,
-      aead,
-      keyPair,
-      files,
-      trust,
-      registry,
-      client,
-      known,
-    });
+    const parts = { options, clock, socket, aead, keyPair, files, trust, registry, client, known };
+    const daemon = new Daemon(parts);
     try {
       await daemon.#open();
     } catch (error) {
@@ -359,6 +371,11 @@ export class Daemon implements Backend, AsyncDisposable {
   /** Seconds since the start. */
   get uptimeSeconds(): number {
     return (this.#clock.now() - this.startedMs) / 1000;
+  }
+
+  /** Why the beacon's name could not be looked up last. */
+  get beaconError(): string | undefined {
+    return this.#finder?.error;
   }
 
   /** A TCP connection to the registry stands. */
@@ -410,21 +427,14 @@ export class Daemon implements Backend, AsyncDisposable {
     });
     if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
     this.registration.trigger();
-    this.#watch = new NetworkWatch({
-      clock: this.#clock,
-      unixNow: Date.now,
-      addresses: () => {
-        const { ipv4, globalIpv6 } = localAddresses();
-        return [...ipv4, ...globalIpv6];
-      },
-      changed: (reason) => this.#onNetworkChanged(reason),
-    });
+    this.#change.watch();
     this.#rehearsal = rehearse({ clock: this.#clock, random, aead: this.#aead });
     options.ready?.({ socket: options.socket, pid: Deno.pid });
   }
 
   async #stop(): Promise<void> {
-    this.#watch?.close();
+    this.#change.close();
+    this.#finder?.close();
     await this.registration.stop();
     await this.#ipc?.close();
     for (const service of this.#services) await service.close();
@@ -459,18 +469,6 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#client.reconnect("the network changed");
     this.tunnels.networkChanged();
     this.registration.trigger();
-  }
-
-  async #findBeacon(): Promise<void> {
-    const { beacon } = this.options;
-    if (beacon === "") return;
-    try {
-      const isDual = this.socket.local.host.includes(":");
-      this.tunnels.beacon.setEndpoint(await literalEndpoint(parseEndpoint(beacon), { isDual }));
-    } catch (error) {
-      // Peers with a direct path can do without; the next registration tries again.
-      this.#log.warn("beacon has no address", { beacon, error: String(error) });
-    }
   }
 
   #onPacket(packet: Packet, via: "direct" | "relay"): void {

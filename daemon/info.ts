@@ -5,7 +5,7 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
-import { formatEndpoint } from "../protocol/ip.ts";
+import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Json } from "./ipc/backend.ts";
@@ -20,6 +20,7 @@ export function daemonInfo(daemon: Daemon): Json {
   const peers = tunnels.list();
   const conns = [...streams.conns()];
   return {
+    ...statusOf(daemon),
     node_id: daemon.node,
     address: daemon.address ?? "",
     hostname: directory.hostname,
@@ -42,6 +43,8 @@ export function daemonInfo(daemon: Daemon): Json {
     registry_warning: registryWarning(options) ?? null,
     path_mode: options.pathMode ?? "auto",
     beacon_addr: options.beacon,
+    beacon_endpoint: endpointText(tunnels.beacon.endpoint),
+    beacon_answers: tunnels.beacon.isAnswering,
     endpoint: formatEndpoint(directory.observed ?? socket.local),
     endpoint_proven: tunnels.beacon.isProven,
     socket_kind: socket.kind,
@@ -63,15 +66,55 @@ export function daemonInfo(daemon: Daemon): Json {
 /** The short form. */
 export function daemonHealth(daemon: Daemon): Json {
   return {
-    status: "ok",
+    ...statusOf(daemon),
     uptime_seconds: Math.floor(daemon.uptimeSeconds),
     node_id: daemon.node,
     address: daemon.address ?? "",
     registration: daemon.registration.state,
     connections: daemon.streams.size,
     beacon_addr: daemon.options.beacon,
+    beacon_answers: daemon.tunnels.beacon.isAnswering,
+    endpoint_proven: daemon.tunnels.beacon.isProven,
     ...trafficCounters(daemon),
   };
+}
+
+/** "ok" when peers can find this node, "degraded" with the reasons otherwise. */
+function statusOf(daemon: Daemon): { status: "ok" | "degraded"; status_reasons: string[] } {
+  const reasons = [registrationProblem(daemon), beaconProblem(daemon)]
+    .filter((reason) => reason !== undefined);
+  return { status: reasons.length === 0 ? "ok" : "degraded", status_reasons: reasons };
+}
+
+function registrationProblem({ registration: { state, error } }: Daemon): string | undefined {
+  if (state === "registered") return undefined;
+  const why = error === undefined ? "" : `: ${error.message}`;
+  return state === "deregistered" ? "taken out of the registry" : `not registered yet${why}`;
+}
+
+function beaconProblem(daemon: Daemon): string | undefined {
+  const { beacon } = daemon.tunnels;
+  const name = daemon.options.beacon;
+  if (name === "" || daemon.node === 0) return undefined; // nobody is announced before the registration
+  if (beacon.isAnswering) {
+    return beacon.isProven
+      ? undefined
+      : "this node's endpoint is not proven to the beacon: wake-ups do not arrive, so requests of others are polled for";
+  }
+  const asked = beacon.candidates.map(formatEndpoint).join(", ");
+  if (asked === "") {
+    return `the beacon ${name} has no address: ${daemon.beaconError ?? "not known yet"}`;
+  }
+  const { stray } = beacon;
+  return stray === undefined
+    ? `the beacon ${name} does not answer at ${asked}: no relay and no hole punching`
+    : `the beacon ${name} is asked at ${asked}, but answers from ${
+      formatEndpoint(stray)
+    }, which is not believed`;
+}
+
+function endpointText(endpoint: Endpoint | undefined): string {
+  return endpoint === undefined ? "" : formatEndpoint(endpoint);
 }
 
 function trafficCounters(daemon: Daemon): Json {

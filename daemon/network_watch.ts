@@ -19,8 +19,8 @@ export interface NetworkWatchDeps {
   readonly unixNow: () => number;
   /** The addresses of this machine. */
   readonly addresses: () => readonly string[];
-  /** The network is another one, or the machine has slept. */
-  readonly changed: (reason: "addresses" | "sleep") => void;
+  /** There are other addresses, there are some again, or the machine has slept. */
+  readonly changed: (reason: "addresses" | "back" | "sleep") => void;
 }
 
 /** Watches until it is closed. */
@@ -44,15 +44,16 @@ export class NetworkWatch {
   }
 
   #look(): void {
+    this.#timers.after(WATCH_MS, () => this.#look()); // first: whatever goes wrong, there is a next time
     const { unixNow, addresses, changed } = this.#deps;
     const seen = addresses().join(" ");
     const now = unixNow();
     const hasSlept = now - this.#lookedMs > WATCH_MS + SLEEP_MS;
     const isElsewhere = seen !== this.#seen;
+    const reason = hasSlept ? "sleep" : this.#seen === "" ? "back" : "addresses";
     this.#seen = seen;
     this.#lookedMs = now;
-    this.#timers.after(WATCH_MS, () => this.#look());
     // Without any address there is nobody to tell; the next one that comes is news.
-    if (hasSlept || (isElsewhere && seen !== "")) changed(hasSlept ? "sleep" : "addresses");
+    if (hasSlept || (isElsewhere && seen !== "")) changed(reason);
   }
 }

@@ -6,6 +6,7 @@
 
 import { PilotError } from "../protocol/errors.ts";
 import type { Conn } from "../sdk/mod.ts";
+import { setGuardedTimeout } from "../platform/timers.ts";
 
 /**
  * Longest silence of the agent after the client has ended its side and before anything was answered, milliseconds.
@@ -182,7 +183,7 @@ export class Carried {
     clearTimeout(this.#timer);
     const leftMs = this.#silenceLimitMs - this.silentMs;
     if (leftMs <= 0) this.finish();
-    else this.#timer = setTimeout(() => this.#watch(), leftMs);
+    else this.#timer = setGuardedTimeout(() => this.#watch(), leftMs);
   }
 
   get #silenceLimitMs(): number {

@@ -222,6 +222,9 @@ export class RegistryClient {
   /** Our address as the registry's TCP connection shows it; undefined while there is none. */
   localHost: string | undefined;
 
+  /** Told of each new connection, with the address at which the registry answers. */
+  onConnected: (remoteHost: string) => void = () => {};
+
   /**
    * Sends a request and waits for its reply. A request lost with its connection is sent once more: every request a
    * daemon makes may be repeated without harm.
@@ -348,6 +351,7 @@ export class RegistryClient {
       this.#ending.add(ending);
       this.#connection = connection;
       if (this.#closed) connection.close("this client is closed");
+      else this.onConnected(conn.remoteHost);
       return connection;
     } catch (error) {
       if (error instanceof PilotError) throw error;

@@ -14,6 +14,8 @@ import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 export interface RegistryLink {
   /** Our address on it. */
   readonly localHost: string;
+  /** The registry's address on it: one of those that its name has. */
+  readonly remoteHost: string;
   /** Reads some bytes into the buffer. Null at the end; rejects when the link broke or was closed. */
   read(buffer: Uint8Array): Promise<number | null>;
   /** Writes all of it. */
@@ -70,6 +72,7 @@ export async function openLink(options: LinkOptions): Promise<RegistryLink> {
 
 class TcpLink implements RegistryLink {
   readonly localHost: string;
+  readonly remoteHost: string;
   readonly closed: Promise<void> = Promise.resolve();
   readonly #conn: Deno.TcpConn;
   #isClosed = false;
@@ -78,6 +81,7 @@ class TcpLink implements RegistryLink {
     conn.setNoDelay(true);
     this.#conn = conn;
     this.localHost = conn.localAddr.hostname;
+    this.remoteHost = conn.remoteAddr.hostname;
   }
 
   read(buffer: Uint8Array): Promise<number | null> {
@@ -112,7 +116,7 @@ async function openTls(
     await stream.handshake("secureConnect");
     checkCertificate(socket, { where, fingerprint, flag: flags.fingerprint });
     socket.setNoDelay(true);
-    return new TlsLink(stream, socket.localAddress ?? "");
+    return new TlsLink(stream, socket);
   } catch (error) {
     stream.close();
     await stream.closed;
@@ -148,13 +152,15 @@ function checkCertificate(
 
 class TlsLink implements RegistryLink {
   readonly localHost: string;
+  readonly remoteHost: string;
   readonly closed: Promise<void>;
   readonly #stream: TlsStream;
 
-  constructor(stream: TlsStream, localHost: string) {
+  constructor(stream: TlsStream, { localAddress = "", remoteAddress = "" }: TLSSocket) {
     this.#stream = stream;
     this.closed = stream.closed;
-    this.localHost = localHost;
+    this.localHost = localAddress;
+    this.remoteHost = remoteAddress;
   }
 
   read(buffer: Uint8Array): Promise<number | null> {

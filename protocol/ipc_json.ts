@@ -166,8 +166,10 @@ export interface IpcInfo {
 
 /** Reply to Health (§7.7). */
 export interface IpcHealth {
-  /** `ok`. */
+  /** `ok`; ours also say `degraded`, when others may not reach the node. */
   status: string;
+  /** Ours: why it is `degraded`; empty for `ok`. */
+  status_reasons?: string[];
   /** Whole seconds since the daemon started. */
   uptime_seconds: number;
   /** Live connections. */

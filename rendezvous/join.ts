@@ -78,10 +78,6 @@ function onlyAddress(addresses: () => readonly string[]): string | undefined {
 
 /** IPv6 counts where there is no IPv4: machines have several such addresses, of which some change. */
 function ownAddresses(): readonly string[] {
-  try {
-    const { ipv4, globalIpv6 } = localAddresses();
-    return ipv4.length > 0 ? ipv4 : globalIpv6;
-  } catch {
-    return []; // this process may not know them; then they are asked of a person
-  }
+  const { ipv4, globalIpv6 } = localAddresses();
+  return ipv4.length > 0 ? ipv4 : globalIpv6;
 }

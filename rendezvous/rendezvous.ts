@@ -25,6 +25,7 @@ import { loadTls, type TlsOptions } from "./registry/tls.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { publicFacts, removeStatusFile, storeBytes, writeStatusFile } from "./status_file.ts";
 import { type RendezvousFacts, View } from "./view.ts";
+import { setGuardedInterval } from "../platform/timers.ts";
 
 /** How often deadlines are looked at, milliseconds; they are all in seconds. */
 const TICK_MS = 1_000;
@@ -96,8 +97,9 @@ export class Rendezvous implements AsyncDisposable {
     this.facts = parts.facts;
     const now = parts.clock.monotonicMs();
     this.#reapDue = now + REAP_INTERVAL_MS;
-    this.#timer = setInterval(() => {
-      if (this.#waitingTicks === 0) void this.tick(); // else the store is slow: no queue of rounds
+    this.#timer = setGuardedInterval(() => {
+      // Else the store is slow: no queue of rounds.
+      return this.#waitingTicks === 0 ? this.tick() : undefined;
     }, TICK_MS);
   }
 
@@ -198,10 +200,13 @@ export class Rendezvous implements AsyncDisposable {
    */
   tick(): Promise<void> {
     this.#waitingTicks++;
-    this.#ticks = this.#ticks.then(() => this.#tick()).finally(() => {
+    const round = this.#ticks.then(() => this.#tick()).finally(() => {
       this.#waitingTicks--;
     });
-    return this.#ticks;
+    this.#ticks = round.catch(() => {
+      // Who asked for the round is told; the next one has nothing to do with it.
+    });
+    return round;
   }
 
   async #tick(): Promise<void> {

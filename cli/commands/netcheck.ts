@@ -9,6 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
 import type { Invocation } from "../invocation.ts";
 import {
+  beaconFault,
   type DaemonReport,
   type FamilyReport,
   type NatMapping,
@@ -32,6 +33,8 @@ const MAPPINGS: Readonly<Record<NatMapping, string>> = {
     "address- and port-dependent: direct only to peers whose address is easy to reach",
   unknown: "mapping unknown: no second server answered",
 };
+/** Addresses of one kind that are shown; `--json` has all. */
+const MAX_SHOWN = 8;
 /** Clocks further apart than this are worth a word, milliseconds. */
 const SKEW_MS = 1_000;
 
@@ -40,20 +43,20 @@ async function run(call: Invocation): Promise<Outcome> {
   const text = netcheckText(report);
   if (report.udp) return { data: { ...report }, text };
   const { beacon, registry } = report;
-  const failure = beacon.error === null
-    ? `UDP does not reach the beacon ${beacon.address}: ${beacon.sent} datagrams, no answer`
-    : `UDP does not reach the beacon ${beacon.address}: ${beacon.error}`;
-  throw call.failure("unavailable", failure, {
-    data: { ...report },
-    text,
-    hint: beacon.error !== null
-      ? "Check --beacon, PILOT_BEACON or config.json, and this machine's name service and network."
-      : registry.reachable
-      ? "Without it there are neither direct paths nor the relay. Check that the beacon runs at this address and that " +
-        "firewalls let UDP out to its port and the answers in."
-      : "The registry does not answer either: check this machine's network, --registry and --beacon, and that the " +
-        "rendezvous runs.",
-  });
+  const fault = beaconFault(beacon);
+  const isOffline = beacon.error === null && !registry.reachable;
+  throw call.failure(
+    "unavailable",
+    `UDP does not reach the beacon ${beacon.address}: ${fault?.what}`,
+    {
+      data: { ...report },
+      text,
+      hint: isOffline
+        ? "The registry does not answer either: check this machine's network, --registry and --beacon, and that the " +
+          "rendezvous runs."
+        : fault?.advice ?? "",
+    },
+  );
 }
 
 async function gather(call: Invocation): Promise<NetcheckReport> {
@@ -85,7 +88,12 @@ function daemonReport(info: Record<string, unknown>): DaemonReport {
   };
 }
 
-function netcheckText(report: NetcheckReport): SafeText {
+/**
+ * The report for people.
+ *
+ * @param report What was found.
+ */
+export function netcheckText(report: NetcheckReport): SafeText {
   const { registry, beacon, mtu, daemon } = report;
   return fields([
     ["UDP", report.udp ? "works" : "does not reach the beacon"],
@@ -121,7 +129,9 @@ function registryFault({ address, error }: RegistryReport): string {
 }
 
 function familyText({ local, beacon, reachable, reflexive }: FamilyReport): string {
-  const addresses = local.length === 0 ? "no address of its own" : local.join(", ");
+  const shown = local.slice(0, MAX_SHOWN).join(", ");
+  const more = local.length > MAX_SHOWN ? ` and ${local.length - MAX_SHOWN} more` : "";
+  const addresses = local.length === 0 ? "no address of its own" : `${shown}${more}`;
   if (beacon === null) return `${addresses}; the beacon has none to ask`;
   return reachable ? `seen as ${reflexive}; ${addresses}` : `no answer; ${addresses}`;
 }

@@ -37,6 +37,7 @@ function infoText(state: Info, call: Invocation): SafeText {
     ["Hostname", state.hostname],
     ["Tags", Array.isArray(extra.tags) ? extra.tags.join(", ") : ""],
     ["Visible", extra.public === undefined ? "" : extra.public ? "public" : "private"],
+    ["Status", extra.status === "degraded" ? `degraded: ${reasonText(extra)}` : ""],
     ["Registration", registrationText(extra)],
     ["Email", state.email],
     ["Paths", extra.path_mode === "auto" ? "" : extra.path_mode],
@@ -59,6 +60,10 @@ function infoText(state: Info, call: Invocation): SafeText {
   const list = connectionTable(state, call);
   const warning = registryWarningText(extra, call.style);
   return lines([text, warning, list === undefined ? undefined : safe`\n${list}`]);
+}
+
+function reasonText({ status_reasons }: Record<string, unknown>): string {
+  return Array.isArray(status_reasons) ? status_reasons.join("; ") : "";
 }
 
 function registrationText(info: Record<string, unknown>): string {
@@ -108,6 +113,7 @@ async function health(call: Invocation): Promise<Outcome> {
   const extra: Record<string, unknown> = { ...state }; // keys that only our daemon has
   const text = fields([
     ["Status", state.status],
+    ["Reason", reasonText(extra)],
     ["Registration", extra.registration],
     ["Uptime", formatUptime(state.uptime_seconds)],
     ["Connections", state.connections],
@@ -275,14 +281,15 @@ export const nodeGroup: CommandGroup = {
       summary: "Show this node: address, peers, traffic, connections",
       examples: ["info", "info --json"],
       returns:
-        "node_id, address, hostname, version, uptime_secs, connections, ports, peers, encrypt, encrypted_peers, authenticated_peers, identity, public_key, networks[], bytes_sent, bytes_recv, pkts_sent, pkts_recv, handshake_pending_count, registry_warning, conn_list[], peer_list[]",
+        "status, status_reasons[], node_id, address, hostname, version, uptime_secs, connections, ports, peers, encrypt, encrypted_peers, authenticated_peers, identity, public_key, networks[], bytes_sent, bytes_recv, pkts_sent, pkts_recv, handshake_pending_count, registry_warning, conn_list[], peer_list[]",
       run: info,
     },
     {
       name: "health",
       summary: "Show whether the daemon is well, in short",
       examples: ["health"],
-      returns: "status, uptime_seconds, connections, peers, bytes_sent, bytes_recv",
+      returns:
+        "status (ok, degraded), status_reasons[], uptime_seconds, connections, peers, bytes_sent, bytes_recv",
       run: health,
     },
     {

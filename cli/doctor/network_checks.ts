@@ -6,7 +6,7 @@
 
 import { REGISTRY_WARNING_HINT, registryWarning } from "../../platform/registry_exposure.ts";
 import { keyExpiry } from "../netcheck/registry.ts";
-import { registryAdvice } from "../netcheck/report.ts";
+import { beaconFault, registryAdvice } from "../netcheck/report.ts";
 import { TimeLeft } from "../netcheck/time_left.ts";
 import { formatMillis } from "../output.ts";
 import { type Check, fail, ok, skip, warn } from "./check.ts";
@@ -56,12 +56,8 @@ const udp: Check = {
   run({ network, info }) {
     if (network === undefined) return NO_NETWORK;
     const { beacon, ipv4, ipv6 } = network;
-    if (!network.udp) {
-      return fail(
-        beacon.error ?? `${beacon.address} does not answer ${beacon.sent} datagrams`,
-        "Check that the beacon runs at this address and that firewalls let UDP through: without it no peer is reached.",
-      );
-    }
+    const fault = beaconFault(beacon);
+    if (fault !== undefined) return fail(`${beacon.address}: ${fault.what}`, fault.advice);
     const seen = ipv4.reflexive ?? ipv6.reflexive;
     const detail = `${beacon.address} answers in ${
       formatMillis(beacon.rtt_median_ms)
@@ -70,6 +66,13 @@ const udp: Check = {
       return warn(
         `${detail}; ${beacon.sent - beacon.answered} of ${beacon.sent} datagrams were lost`,
         "The network or the beacon is overloaded: run pilotctl netcheck again.",
+      );
+    }
+    if (info?.beacon_answers === false && info.registration === "registered") {
+      return warn(
+        `${detail}; the daemon gets no answer of it`,
+        "Right after a start or a change of the network it takes a few seconds. The daemon's own port may be blocked " +
+          "(--listen), or it was started with another --beacon: pilotctl health tells what it asks.",
       );
     }
     if (info?.endpoint_proven !== false || info.registration !== "registered") return ok(detail);

@@ -6,6 +6,7 @@
 
 import { isIPv6 } from "node:net";
 import { type Endpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
+import { withoutZone } from "../../platform/local_addresses.ts";
 import type { UdpProber } from "./prober.ts";
 import type { MtuReport } from "./report.ts";
 import type { TimeLeft } from "./time_left.ts";
@@ -40,7 +41,7 @@ export async function beaconMtu(
     return { bytes: null, note: "the UDP socket of this system cannot forbid fragments" };
   }
   const headers = isIPv6(beacon.host) ? IPV6_UDP_HEADERS : IPV4_UDP_HEADERS;
-  const top = isLoopbackIp(parseIp(beacon.host)) ? MAX_LOOPBACK_MTU : MAX_MTU;
+  const top = isLoopbackIp(parseIp(withoutZone(beacon.host))) ? MAX_LOOPBACK_MTU : MAX_MTU;
   const fits = async (mtu: number): Promise<boolean> => {
     for (let i = 0; i < TRIES; i++) {
       const timeoutMs = time.ms(Math.max(MIN_WAIT_MS, 3 * rttMs));

@@ -4,18 +4,19 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
-import { isIP, isIPv4, isIPv6 } from "node:net";
-import { networkInterfaces } from "node:os";
-import {
-  type Endpoint,
-  formatEndpoint,
-  formatIp,
-  parseEndpoint,
-  parseIp,
-} from "../../protocol/ip.ts";
+import { isIPv4, isIPv6 } from "node:net";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { type LocalAddresses, localAddresses } from "../../platform/local_addresses.ts";
+import {
+  type LocalAddresses,
+  localAddresses,
+  ownAddresses,
+} from "../../platform/local_addresses.ts";
+import {
+  canonicalHost,
+  type Resolve,
+  serverAddresses,
+} from "../../platform/net/server_addresses.ts";
 import { openUdpSocket } from "../../platform/net/open.ts";
 import type { UdpKind } from "../../platform/settings.ts";
 import { round } from "../output.ts";
@@ -68,11 +69,15 @@ export interface NetcheckOptions extends RegistryPlace {
   >;
   /** This machine's addresses; default what the system says. */
   readonly addresses?: LocalAddresses | undefined;
+  /** Looks names up; default the system's resolver. */
+  readonly resolve?: Resolve | undefined;
 }
 
 /** What was learned over one kind of IP. */
 interface Findings {
+  /** The address that answers, or the first that was asked. */
   readonly beacon: Endpoint;
+  readonly strays: readonly string[];
   readonly answers: readonly Answer[];
   readonly sent: number;
   readonly nat: NatReport;
@@ -104,17 +109,19 @@ export async function netcheck(
     notReachable(options, new PilotError("unavailable", "The registry did not answer in time")),
   );
   const others = registry.then(({ beacons }) => beacons);
-  const { endpoints, error } = await resolveBeacon(options.beacon, time.part(LOOKUP_MS));
-  const check = async (beacon: Endpoint | undefined) =>
-    beacon === undefined ? undefined : await checkUdp(options, { beacon, others, time });
+  const { endpoints, error } = await resolveBeacon(options, time.part(LOOKUP_MS));
+  const check = async (beacons: readonly Endpoint[]) =>
+    beacons.length === 0 ? undefined : await checkUdp(options, { beacons, others, time });
   const [v4, v6, { report }] = await Promise.all([
-    check(endpoints.find(({ host }) => isIPv4(host))),
-    check(endpoints.find(({ host }) => isIPv6(host))),
+    check(endpoints.filter(({ host }) => isIPv4(host))),
+    check(endpoints.filter(({ host }) => isIPv6(host))),
     registry,
   ]);
   const local = options.addresses ?? localAddresses();
   const best = v4 === undefined || (v4.answers.length === 0 && v6 !== undefined) ? v6 : v4;
-  const beacon = beaconReport(options.beacon, best, error);
+  const asked = endpoints.map(formatEndpoint);
+  const strays = [...new Set([v4, v6].flatMap((findings) => findings?.strays ?? []))];
+  const beacon = beaconReport({ address: options.beacon, asked, strays }, best, error);
   return {
     udp: beacon.reachable,
     registry: report,
@@ -128,23 +135,19 @@ export async function netcheck(
 }
 
 async function resolveBeacon(
-  beacon: string,
+  { beacon, resolve }: NetcheckOptions,
   time: TimeLeft,
-): Promise<{ endpoints: Endpoint[]; error: string | null }> {
-  const { host, port } = parseEndpoint(beacon);
-  if (isIP(host) !== 0) return { endpoints: [canonical({ host, port })], error: null };
+): Promise<{ endpoints: readonly Endpoint[]; error: string | null }> {
+  const endpoint = parseEndpoint(beacon);
   const failed = (reason: string) => ({
     endpoints: [],
-    error: `${host} has no address: ${reason}`,
+    error: `${endpoint.host} has no address: ${reason}`,
   });
-  const found = lookup(host, { all: true }).then(
-    (list) => ({
-      endpoints: list.map(({ address }) => canonical({ host: address, port })),
-      error: null,
-    }),
+  const found = serverAddresses(endpoint, { isDual: true, resolve }).then(
+    (endpoints) => ({ endpoints, error: null }),
     (error) => failed(error instanceof Error ? error.message : String(error)),
   );
-  return await time.within<{ endpoints: Endpoint[]; error: string | null }>(
+  return await time.within<{ endpoints: readonly Endpoint[]; error: string | null }>(
     found,
     failed("no answer in time"),
   );
@@ -152,55 +155,86 @@ async function resolveBeacon(
 
 /** As sockets name the senders of answers. */
 function canonical({ host, port }: Endpoint): Endpoint {
-  return { host: formatIp(parseIp(host)), port };
+  return { host: canonicalHost(host), port };
 }
 
 async function checkUdp(
   options: NetcheckOptions,
-  { beacon, others, time }: {
-    beacon: Endpoint;
+  { beacons, others, time }: {
+    beacons: readonly Endpoint[];
     others: Promise<readonly Endpoint[]>;
     time: TimeLeft;
   },
 ): Promise<Findings> {
   const open = options.open ?? openUdpSocket;
+  const [beacon] = beacons as [Endpoint];
   const isV6 = isIPv6(beacon.host);
   let socket: ProbeSocket;
   try {
     socket = await open({ host: isV6 ? "::" : "0.0.0.0", port: 0, kind: options.udp });
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown.message : String(thrown);
-    return { beacon, answers: [], sent: 0, ...NOTHING, error };
+    return { beacon, strays: [], answers: [], sent: 0, ...NOTHING, error };
   }
   await using prober = new UdpProber(socket);
-  const { answers, sent } = await sample(prober, beacon, time);
-  const [first] = answers;
-  if (first === undefined) return { beacon, answers, sent, ...NOTHING, error: null };
+  const found = await firstAnswer(prober, beacons, time);
+  const { sent } = found;
+  if (found.answer === undefined) {
+    return { beacon, strays: prober.strays, answers: [], sent, ...NOTHING, error: null };
+  }
+  return await measure(prober, { ...found, answer: found.answer }, { others, time });
+}
+
+/** Everything else about a beacon that answers. */
+async function measure(
+  prober: UdpProber,
+  { beacon, answer, sent: before }: { beacon: Endpoint; answer: Answer; sent: number },
+  { others, time }: { others: Promise<readonly Endpoint[]>; time: TimeLeft },
+): Promise<Findings> {
+  const { answers, sent } = await sample(prober, beacon, { answer, sent: before, time });
   const rttMs = median(answers);
   const mtu = await beaconMtu(prober, beacon, { rttMs, time: time.part(MTU_MS) });
   const servers = [beacon, ...otherServers(beacon, await time.within(others, []))];
   const views = await Promise.all(servers.map((server) => sight(prober, server, time)));
-  const nat = natReport(views, first.endpoint, socket.local.port);
-  return { beacon, answers, sent, mtu, nat, error: null };
+  const nat = natReport(views, answer.endpoint, prober.socket.local.port);
+  return { beacon, strays: prober.strays, answers, sent, mtu, nat, error: null };
+}
+
+/** Asks all addresses at a time, up to three times; the first that answers is the one that a daemon would use. */
+async function firstAnswer(
+  prober: UdpProber,
+  beacons: readonly Endpoint[],
+  time: TimeLeft,
+): Promise<{ beacon: Endpoint; answer: Answer | undefined; sent: number }> {
+  let sent = 0;
+  for (const wait of FIRST_WAITS_MS) {
+    sent++;
+    const timeoutMs = time.ms(wait);
+    const isBeside = beacons.length > 1;
+    const asking = beacons.map(async (beacon) => {
+      const answer = await prober.ask({ to: beacon, timeoutMs, isBeside });
+      if (answer === undefined) throw new Error("no answer");
+      return { beacon, answer };
+    });
+    const first = await Promise.any(asking).catch(() => undefined); // none of them answers
+    if (first !== undefined) return { ...first, sent };
+  }
+  return { beacon: beacons[0]!, answer: undefined, sent };
 }
 
 async function sample(
   prober: UdpProber,
   to: Endpoint,
-  time: TimeLeft,
+  { answer, sent: before, time }: { answer: Answer; sent: number; time: TimeLeft },
 ): Promise<{ answers: Answer[]; sent: number }> {
-  const answers: Answer[] = [];
-  let sent = 0;
-  const ask = async (timeoutMs: number) => {
-    sent++;
-    const answer = await prober.ask({ to, timeoutMs });
-    if (answer !== undefined) answers.push(answer);
-  };
-  for (const wait of FIRST_WAITS_MS) {
-    if (answers.length === 0) await ask(time.ms(wait));
-  }
+  const answers = [answer];
+  let sent = before;
   const rest = time.part(SAMPLING_MS);
-  while (answers.length > 0 && sent < SAMPLES && rest.ms() > 0) await ask(rest.ms(SAMPLE_MS));
+  while (sent < SAMPLES && rest.ms() > 0) {
+    sent++;
+    const next = await prober.ask({ to, timeoutMs: rest.ms(SAMPLE_MS) });
+    if (next !== undefined) answers.push(next);
+  }
   return { answers, sent };
 }
 
@@ -251,29 +285,20 @@ function natReport(
   };
 }
 
-/** Every address of this machine, loopback included: an endpoint there was translated by nobody. */
-function ownAddresses(): ReadonlySet<string> {
-  const addresses = Object.values(networkInterfaces()).flat().flatMap((entry) => {
-    const address = entry?.address.split("%")[0];
-    return address === undefined ? [] : [formatIp(parseIp(address))];
-  });
-  return new Set(addresses);
-}
-
 function median(answers: readonly Answer[]): number {
   const sorted = answers.map(({ rttMs }) => rttMs).sort((a, b) => a - b);
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
 }
 
 function beaconReport(
-  address: string,
+  place: Pick<BeaconReport, "address" | "asked" | "strays">,
   findings: Findings | undefined,
   error: string | null,
 ): BeaconReport {
   const answers = findings?.answers ?? [];
   const reachable = answers.length > 0;
   return {
-    address,
+    ...place,
     reachable,
     rtt_min_ms: reachable ? round(Math.min(...answers.map(({ rttMs }) => rttMs)), 2) : null,
     rtt_median_ms: reachable ? round(median(answers), 2) : null,

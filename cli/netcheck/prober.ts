@@ -7,12 +7,16 @@
 import { BeaconType, decodeBeacon } from "../../protocol/beacon.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, formatIp } from "../../protocol/ip.ts";
+import { withoutZone } from "../../platform/local_addresses.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
 
 /** Bytes of a question: more than any answer, which is what the probe port of a beacon asks for. Beacons ignore the rest. */
 export const QUESTION_BYTES = 32;
 /** What a Discover has at least. */
 const DISCOVER_BYTES = 5;
+
+/** Senders of answers that nobody was asked for which are remembered: one is enough to tell what is wrong. */
+export const MAX_STRAYS = 4;
 
 /** An answer. */
 export interface Answer {
@@ -45,6 +49,8 @@ export class UdpProber implements AsyncDisposable {
   /** The socket. */
   readonly socket: ProbeSocket;
   readonly #waiting = new Map<string, (endpoint: Endpoint | undefined) => void>();
+  readonly #asked = new Set<string>();
+  readonly #strays = new Set<string>();
 
   /** @param socket Freshly bound; closed with the prober. */
   constructor(socket: ProbeSocket) {
@@ -52,8 +58,16 @@ export class UdpProber implements AsyncDisposable {
     socket.start((data, from) => {
       const message = decodeBeacon(data);
       if (message instanceof DecodeError || message.type !== "discover_reply") return;
-      this.#waiting.get(formatEndpoint(from))?.({ host: formatIp(message.ip), port: message.port });
+      const key = keyOf(from);
+      if (this.#asked.has(key)) {
+        this.#waiting.get(key)?.({ host: formatIp(message.ip), port: message.port });
+      } else if (this.#strays.size < MAX_STRAYS) this.#strays.add(key);
     });
+  }
+
+  /** Addresses from which answers came though others were asked: `ip:port`. They are not believed. */
+  get strays(): readonly string[] {
+    return [...this.#strays];
   }
 
   /**
@@ -65,7 +79,8 @@ export class UdpProber implements AsyncDisposable {
   async ask(question: Question): Promise<Answer | undefined> {
     const { to, timeoutMs, bytes = QUESTION_BYTES, isBeside = false } = question;
     if (timeoutMs <= 0) return undefined;
-    const key = formatEndpoint(to);
+    const key = keyOf(to);
+    this.#asked.add(key);
     const { promise, resolve } = Promise.withResolvers<Endpoint | undefined>();
     this.#waiting.set(key, resolve);
     const timer = setTimeout(() => resolve(undefined), timeoutMs);
@@ -91,4 +106,9 @@ export class UdpProber implements AsyncDisposable {
     for (const end of this.#waiting.values()) end(undefined);
     await this.socket.close();
   }
+}
+
+/** Sockets name the senders of answers without a zone. */
+function keyOf({ host, port }: Endpoint): string {
+  return formatEndpoint({ host: withoutZone(host), port });
 }

@@ -31,6 +31,10 @@ export interface BeaconReport {
   readonly rtt_median_ms: number | null;
   readonly sent: number;
   readonly answered: number;
+  /** Where it was asked: all the addresses of its name that this machine can send to, `ip:port`. */
+  readonly asked: readonly string[];
+  /** Addresses from which answers came that were not asked; nobody believes these. */
+  readonly strays: readonly string[];
   /** Why nothing could be sent. */
   readonly error: string | null;
 }
@@ -111,6 +115,43 @@ export interface NetcheckReport {
   /** Null when none runs. */
   readonly daemon: DaemonReport | null;
   readonly duration_ms: number;
+}
+
+/**
+ * What is wrong with a beacon that does not answer.
+ *
+ * @param report What was found.
+ * @returns What stands behind its address and a colon, and what to do; undefined when it answers.
+ */
+export function beaconFault(
+  { address, reachable, error, sent, asked, strays }: BeaconReport,
+): { readonly what: string; readonly advice: string } | undefined {
+  if (reachable) return undefined;
+  if (error !== null) {
+    return {
+      what: error,
+      advice:
+        "Check --beacon, PILOT_BEACON or config.json, and this machine's name service and network.",
+    };
+  }
+  const at = asked.length === 1 && asked[0] === address ? "" : ` to ${asked.join(", ")}`;
+  const [stray] = strays;
+  if (stray !== undefined) {
+    return {
+      what: `${sent} datagrams${at}, but the answers came from ${strays.join(", ")}`,
+      advice:
+        "The server has several addresses and answers from another one than was asked, which is not believed and " +
+        `which NATs drop. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
+        "server).",
+    };
+  }
+  return {
+    what: `${sent} datagrams${at}${asked.length > 1 ? " each" : ""}, no answer`,
+    advice:
+      "Without it there are neither direct paths nor the relay. Check that the beacon runs there, that firewalls let " +
+      "UDP out to its port and the answers in, and that a server with several addresses answers from the one that is " +
+      "asked (--beacon-addr on the server).",
+  };
 }
 
 /**

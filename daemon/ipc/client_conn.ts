@@ -23,6 +23,7 @@ import {
   RECV_FRAME_BYTES,
 } from "./limits.ts";
 import type { FrameSource, Outgoing } from "./outgoing.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** Bytes before the data of a Recv frame: length, command, connection. */
 const RECV_HEADER_BYTES = IPC_HEADER_BYTES + 4;
@@ -338,7 +339,7 @@ export class ClientConn implements FrameSource, ConnListener {
   }
 
   #linger(left: number): void {
-    this.#lingerTimer = setTimeout(() => {
+    this.#lingerTimer = setGuardedTimeout(() => {
       if (this.#gone || this.#sendQueued === 0) return;
       if (this.#sendQueued === left) this.#conn.abort();
       else this.#linger(this.#sendQueued);

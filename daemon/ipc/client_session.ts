@@ -31,6 +31,7 @@ import { Outgoing } from "./outgoing.ts";
 import { encodeFailure } from "./replies.ts";
 import { Requests, type RequestState } from "./requests.ts";
 import type { SendQueues } from "./send_queues.ts";
+import { setGuardedInterval } from "../../platform/timers.ts";
 
 /** Dropped by clients (daemon.md §7.1); written only to see whether one is there. */
 const PROBE_FRAME = encodeIpcFrame(Cmd.Probe);
@@ -222,7 +223,7 @@ export class ClientSession {
 
   /** Waits until requests may be read again; asks now and then whether the client still lives. */
   async #room(): Promise<void> {
-    const probe = setInterval(() => {
+    const probe = setGuardedInterval(() => {
       if (!this.out.congested) this.out.push(PROBE_FRAME);
     }, this.#host.pauseProbeMs ?? PAUSE_PROBE_MS);
     const wake = () => this.#wake();

@@ -5,8 +5,15 @@
  * @module
  */
 
-/** Clients connected at once; the newest reference daemon has the same bound. */
+/** Clients connected at once; the newest reference daemon has the same bound. Fewer where descriptors are few. */
 export const MAX_CLIENTS = 1024;
+/** Clients that are let in however few descriptors there are. */
+export const MIN_CLIENTS = 8;
+/**
+ * Descriptors kept for all else, or an eighth of them if that is more: a daemon has about 30 open, and needs some for
+ * the registry, files and clients that are being refused.
+ */
+export const RESERVED_DESCRIPTORS = 48;
 /**
  * A client that has not sent one whole frame for this long makes room when a new one would find none, milliseconds:
  * a program greets as soon as it is connected.
@@ -81,3 +88,19 @@ export const MAX_REASON_BYTES = 1024;
 export const MAX_TAGS = 10;
 /** Free write buffers kept for the next burst. */
 export const POOLED_WRITE_BUFFERS = 8;
+
+/** Refused clients that such a process tells why. See {@linkcode maxClients}. */
+export function maxRefusals(descriptors: number | undefined): number {
+  return Math.min(MAX_REFUSALS, (descriptors ?? Infinity) / 16);
+}
+
+/**
+ * How many clients a process with so many descriptors lets in.
+ *
+ * @param descriptors Its limit; undefined where that is not known.
+ */
+export function maxClients(descriptors: number | undefined): number {
+  if (descriptors === undefined) return MAX_CLIENTS;
+  const reserved = Math.max(RESERVED_DESCRIPTORS, descriptors >> 3);
+  return Math.min(MAX_CLIENTS, Math.max(MIN_CLIENTS, descriptors - reserved));
+}

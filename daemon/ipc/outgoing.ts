@@ -15,6 +15,7 @@ import {
   REPLY_MAX_BYTES,
   WRITE_BUFFER_BYTES,
 } from "./limits.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** Something that has frames when asked. */
 export interface FrameSource {
@@ -150,7 +151,7 @@ export class Outgoing {
   pushLazily(frame: Uint8Array): void {
     if (this.#pumping || this.#dead || ++this.#lazy >= LAZY_REPLIES) return this.push(frame);
     this.#replies.push(frame);
-    this.#lazyTimer ??= setTimeout(() => {
+    this.#lazyTimer ??= setGuardedTimeout(() => {
       this.#lazyTimer = undefined;
       if (this.#lazy > 0) this.#wake();
     }, LAZY_REPLY_MS);

@@ -7,6 +7,7 @@
 import type { PilotError } from "../../protocol/errors.ts";
 import { encodeFailure } from "./replies.ts";
 import { REFUSAL_LINGER_MS } from "./limits.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /**
  * Refuses a client: an error frame, which answers whatever it asks first, then the end. Reads on for a moment, since a
@@ -17,7 +18,7 @@ import { REFUSAL_LINGER_MS } from "./limits.ts";
  */
 export async function refuse(conn: Deno.UnixConn, error: PilotError): Promise<void> {
   // Ends the read below.
-  const timer = setTimeout(() => closeQuietly(conn), REFUSAL_LINGER_MS);
+  const timer = setGuardedTimeout(() => closeQuietly(conn), REFUSAL_LINGER_MS);
   try {
     await conn.write(encodeFailure(undefined, error)); // a frame fits into an empty socket buffer
     await conn.closeWrite();

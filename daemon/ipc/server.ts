@@ -6,15 +6,16 @@
 
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import { descriptorLimit } from "../../platform/descriptors.ts";
 import { Acceptor } from "../../platform/net/acceptor.ts";
 import { Cmd, encodeIpcFrame, encodeRecvFromHeader } from "../../protocol/ipc.ts";
 import type { Datagram } from "../stream/conn.ts";
 import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
 import {
-  MAX_CLIENTS,
   MAX_PARTIAL_BYTES,
-  MAX_REFUSALS,
+  maxClients,
+  maxRefusals,
   REFUSAL_LOG_INTERVAL_MS,
   SILENT_CLIENT_MS,
 } from "./limits.ts";
@@ -28,7 +29,7 @@ export interface IpcServerOptions {
   path: string;
   /** The daemon. */
   backend: Backend;
-  /** Clients at once; default 1024. */
+  /** Clients at once; default 1024, or what the descriptors of this process allow. */
   maxClients?: number;
   /** After which a client without a whole frame may have to make room, milliseconds; default 5 s. */
   silentClientMs?: number;
@@ -66,6 +67,7 @@ export class IpcServer {
   readonly #acceptor: Acceptor<Deno.UnixConn>;
   readonly #refusals = new Set<Promise<void>>();
   readonly #maxClients: number;
+  readonly #maxRefusals: number;
   #partialBytes = 0;
   #refusalToldMs = -Infinity;
   #droppedBefore = 0;
@@ -80,7 +82,9 @@ export class IpcServer {
     this.path = options.path;
     this.#options = options;
     this.#socket = socket;
-    this.#maxClients = options.maxClients ?? MAX_CLIENTS;
+    const descriptors = descriptorLimit();
+    this.#maxClients = options.maxClients ?? maxClients(descriptors);
+    this.#maxRefusals = maxRefusals(descriptors);
     this.#host = {
       backend: options.backend,
       sendQueues: new SendQueues(),
@@ -182,7 +186,7 @@ export class IpcServer {
       this.#refusalToldMs = nowMs;
       log.warn("IPC client refused: {limit} are connected", { limit });
     }
-    if (this.#refusals.size >= MAX_REFUSALS) return conn.close();
+    if (this.#refusals.size >= this.#maxRefusals) return conn.close();
     const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
     const refusal = refuse(conn, error).finally(() => this.#refusals.delete(refusal));
     this.#refusals.add(refusal);

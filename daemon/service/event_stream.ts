@@ -19,6 +19,7 @@ import type { Backend } from "../ipc/backend.ts";
 import type { Conn, ConnListener } from "../stream/conn.ts";
 import { type ByteAccount, ByteBudget } from "./byte_budget.ts";
 import { peerKey, type Service, type ServiceConn, ServicePort } from "./service.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** Subscribers at once; one topic each, so also the bound on topics. As one port may have in the reference. */
 const MAX_EVENT_CONNS = 1024;
@@ -154,7 +155,7 @@ class Broker {
   }
 
   #arm(): void {
-    this.#sweep ??= setTimeout(() => {
+    this.#sweep ??= setGuardedTimeout(() => {
       this.#sweep = undefined;
       const now = performance.now();
       for (const slow of [...this.#slow]) slow.checkStall(now);

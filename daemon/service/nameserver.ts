@@ -124,9 +124,9 @@ export async function attachNameserver(
   });
   let cancelSweep = clock.after(SWEEP_MS, sweep);
   function sweep(): void {
+    cancelSweep = clock.after(SWEEP_MS, sweep);
     records.sweep(clock.now());
     store.touch();
-    cancelSweep = clock.after(SWEEP_MS, sweep);
   }
   return {
     close: async () => {

@@ -11,7 +11,9 @@ import { DecodeError } from "../../protocol/errors.ts";
 import { encodePunch } from "../../protocol/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, isUnicastIp, parseIp } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../clock.ts";
+import { withoutZone } from "../../platform/local_addresses.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
+import { BeaconChoice } from "./beacon_choice.ts";
 import { BeaconProof } from "./beacon_proof.ts";
 import { TokenBucket } from "./rate_limit.ts";
 
@@ -34,6 +36,10 @@ export interface BeaconEvents {
   proven?(): void;
   /** Something waits for us in the registry's inbox. */
   wake?(): void;
+  /** The beacon answers at this address, one of several maybe. */
+  answers?(endpoint: Endpoint): void;
+  /** The beacon answers at none of its addresses; told again while that is so. */
+  silent?(): void;
 }
 
 /** Talks to the beacon over the tunnel socket. */
@@ -45,7 +51,10 @@ export class BeaconLink {
   readonly #timers: TimerSet;
   readonly #proof: BeaconProof;
   readonly #isHidden: boolean;
-  #endpoint: Endpoint | undefined;
+  readonly #choice: BeaconChoice;
+  /** Where the beacon was when it took our proof. */
+  #provenAt: Endpoint | undefined;
+  #stray: Endpoint | undefined;
   /** Our endpoint as the beacon said last. */
   #observed: Endpoint | undefined;
   #node = 0;
@@ -57,6 +66,8 @@ export class BeaconLink {
       events: BeaconEvents;
       /** Peers are neither shown where we are nor met there: no punches, neither asked for nor sent. */
       isHidden?: boolean;
+      /** 0 <= x < 1; spreads the questions of many daemons whose beacon is away. Default `Math.random`. */
+      randomFraction?: () => number;
     },
   ) {
     this.#isHidden = options.isHidden ?? false;
@@ -68,27 +79,67 @@ export class BeaconLink {
     this.#proof = new BeaconProof({
       clock: options.clock,
       send: (data) => {
-        if (this.#endpoint !== undefined) this.#send(data, this.#endpoint);
-        return this.#endpoint !== undefined;
+        const { current, isAnswering } = this.#choice;
+        // A search sends it to every address.
+        if (current !== undefined && isAnswering) this.#send(data, current);
+        return current !== undefined;
       },
-      proven: () => options.events.proven?.(),
+      proven: () => {
+        this.#provenAt = this.#choice.current;
+        options.events.proven?.();
+      },
       wake: () => options.events.wake?.(),
+    });
+    this.#choice = new BeaconChoice({
+      clock: options.clock,
+      randomFraction: options.randomFraction ?? Math.random,
+      searching: () => this.#proof.renew(),
+      ask: (to, isSearch) => this.#ask(to, isSearch),
+      silent: () => options.events.silent?.(),
+      chosen: (endpoint) => {
+        this.#stray = undefined;
+        options.events.answers?.(endpoint);
+      },
     });
   }
 
   /** The beacon has taken our proof, so it wakes us when something waits in the registry's inbox. */
   get isProven(): boolean {
-    return this.#proof.isProven;
+    const { current, isAnswering } = this.#choice;
+    return isAnswering && this.#proof.isProven && sameEndpoint(current, this.#provenAt);
   }
 
-  /** The beacon's endpoint, once it is known. */
+  /** The beacon answers our questions. */
+  get isAnswering(): boolean {
+    return this.#choice.isAnswering;
+  }
+
+  /** The beacon's endpoint in use, once one is known. */
   get endpoint(): Endpoint | undefined {
-    return this.#endpoint;
+    return this.#choice.current;
   }
 
-  /** Sets the beacon's endpoint; messages are accepted from there only. */
+  /** Where the beacon is asked. */
+  get candidates(): readonly Endpoint[] {
+    return this.#choice.candidates;
+  }
+
+  /**
+   * While the beacon does not answer where it is asked: the address from which an answer to our question came instead,
+   * as a server with several does. It is not believed, but tells what is wrong.
+   */
+  get stray(): Endpoint | undefined {
+    return this.#choice.isAnswering ? undefined : this.#stray;
+  }
+
+  /** Sets the beacon's only endpoint, as {@linkcode BeaconLink.setCandidates}. */
   setEndpoint(endpoint: Endpoint | undefined): void {
-    this.#endpoint = endpoint;
+    this.setCandidates(endpoint === undefined ? [] : [endpoint]);
+  }
+
+  /** Sets where the beacon may be, see `BeaconChoice.set`; messages are accepted from these addresses only. */
+  setCandidates(endpoints: readonly Endpoint[]): void {
+    this.#choice.set(endpoints);
   }
 
   /** Sets our node number and announces our endpoint now and every {@linkcode DISCOVER_INTERVAL_MS}. */
@@ -96,53 +147,69 @@ export class BeaconLink {
     this.#timers.clear();
     this.#node = node;
     this.#proof.start(node, identity);
-    this.#announce();
+    this.#choice.start();
+    this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
   }
 
   /** Announces our endpoint out of turn: it may be another one. */
   announce(): void {
-    this.discover();
-    this.#proof.check();
+    this.#choice.check();
+    if (this.#choice.isAnswering) this.#proof.check();
   }
 
-  /** Announces our endpoint once. */
-  discover(): void {
-    if (this.#endpoint !== undefined) {
-      this.#send(
-        encodeBeacon({ type: "discover", node: this.#node, ex: false }),
-        this.#endpoint,
-      );
-    }
+  /** Announces our endpoint at once, also while a beacon that is away is asked seldom: we may be elsewhere. */
+  networkChanged(): void {
+    this.#choice.restart();
   }
 
   /** Asks the beacon to make both sides punch, which tells the peer where we are; not when hidden. */
   requestPunch(target: number): void {
-    if (!this.#isHidden && this.#endpoint !== undefined && this.#node !== 0) {
-      this.#send(
-        encodeBeacon({ type: "punch_request", requester: this.#node, target }),
-        this.#endpoint,
-      );
+    const { current } = this.#choice;
+    if (!this.#isHidden && current !== undefined && this.#node !== 0) {
+      this.#send(encodeBeacon({ type: "punch_request", requester: this.#node, target }), current);
     }
   }
 
   /** Handles a datagram whose first byte marks a beacon message. Anything not from the beacon is dropped. */
   onDatagram(data: Uint8Array, from: Endpoint): void {
-    if (!sameEndpoint(from, this.#endpoint)) return;
+    const isCurrent = this.#choice.isFromCurrent(from);
+    // In the usual case nothing but relayed frames is looked at here.
+    if (!isCurrent && this.#choice.isAnswering && !this.#choice.isAsked(from)) return;
     const message = decodeBeacon(data);
-    if (!(message instanceof DecodeError)) this.#onMessage(message);
+    if (message instanceof DecodeError) return;
+    if (message.type === "cookie" || message.type === "discover_reply") {
+      this.#onAnswer(message, from);
+    } else if (isCurrent) this.#onMessage(message);
   }
 
   /** Stops all timers. */
   close(): void {
     this.#timers.close();
+    this.#choice.close();
     this.#proof.close();
+  }
+
+  #ask(to: Endpoint, isSearch: boolean): void {
+    this.#send(encodeBeacon({ type: "discover", node: this.#node, ex: false }), to);
+    const question = isSearch ? this.#proof.question : undefined;
+    if (question !== undefined) this.#send(question, to);
+  }
+
+  #onAnswer(
+    message: BeaconMessage & { type: "cookie" | "discover_reply" },
+    from: Endpoint,
+  ): void {
+    const isAuthentic = message.type === "cookie" && this.#proof.isAnswer(message);
+    if (isAuthentic && !this.#choice.isAsked(from)) this.#stray = from;
+    // A cookie for another question tells nothing.
+    if (message.type === "cookie" && !isAuthentic) return;
+    if (!this.#choice.answered(from, isAuthentic)) return;
+    if (message.type === "cookie") this.#proof.onMessage(message);
+    else this.#onObserved({ host: formatIp(message.ip), port: message.port });
   }
 
   #onMessage(message: BeaconMessage): void {
     switch (message.type) {
-      case "discover_reply":
-        this.#onObserved({ host: formatIp(message.ip), port: message.port });
-        break;
       case "punch_command":
         this.#punch(message.ip, message.port);
         break;
@@ -152,7 +219,6 @@ export class BeaconLink {
       case "relay_deliver_dest":
         if (message.dest === this.#node) this.#events.relayed(message.frame);
         break;
-      case "cookie":
       case "wake":
       case "notify":
         this.#proof.onMessage(message);
@@ -170,7 +236,7 @@ export class BeaconLink {
   }
 
   #punch(ip: Uint8Array, port: number): void {
-    const beacon = this.#endpoint;
+    const beacon = this.#choice.current;
     if (
       this.#isHidden || beacon === undefined || port === 0 || !isPunchable(ip, beacon) ||
       !this.#punches.take(this.#clock.now())
@@ -184,12 +250,12 @@ export class BeaconLink {
   }
 
   #announce(): void {
-    this.announce();
     this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
+    this.announce();
   }
 }
 
 /** A beacon on the Internet has no business sending us to private addresses (§2.11 RULE); nobody sends us to groups. */
 function isPunchable(ip: Uint8Array, beacon: Endpoint): boolean {
-  return isUnicastIp(ip) && (!isPrivateIp(ip) || isPrivateIp(parseIp(beacon.host)));
+  return isUnicastIp(ip) && (!isPrivateIp(ip) || isPrivateIp(parseIp(withoutZone(beacon.host))));
 }

@@ -93,6 +93,21 @@ export class BeaconProof {
     this.#begin(true);
   }
 
+  /** The question under way as it is sent; undefined when there is none. */
+  get question(): Uint8Array | undefined {
+    return this.#attempt && this.#encodeQuestion(this.#attempt);
+  }
+
+  /** Whether a message answers the question under way: only who has read it can have sent that. */
+  isAnswer(message: BeaconMessage & { type: "cookie" }): boolean {
+    return this.#attempt !== undefined && equalBytes(message.nonce, this.#attempt.nonce);
+  }
+
+  /** Begins anew: the beacon is about to be searched. */
+  renew(): void {
+    this.#begin(true);
+  }
+
   /** Our endpoint is another one. */
   moved(): void {
     if (this.#rate.take(this.#deps.clock.now())) this.#begin(true);
@@ -135,13 +150,22 @@ export class BeaconProof {
     }
   }
 
-  #ask({ nonce }: Attempt): boolean {
+  #ask(attempt: Attempt): boolean {
+    return this.#deps.send(this.#encodeQuestion(attempt));
+  }
+
+  #encodeQuestion({ nonce }: Attempt): Uint8Array {
     const cookie = new Uint8Array(BEACON_COOKIE_BYTES);
     const flags = DISCOVER_WAKE;
     const node = this.#node;
-    return this.#deps.send(
-      encodeBeacon({ type: "discover_auth", node, flags, nonce, cookie, signature: undefined }),
-    );
+    return encodeBeacon({
+      type: "discover_auth",
+      node,
+      flags,
+      nonce,
+      cookie,
+      signature: undefined,
+    });
   }
 
   #onCookie(

@@ -107,6 +107,16 @@ export class PathDriver {
     }
   }
 
+  /** Asks whether the paths in use are still good. */
+  checkAll(peers: Iterable<PeerTunnel>): void {
+    const now = this.#deps.clock.now();
+    for (const peer of peers) {
+      if (peer.live === undefined) continue;
+      peer.paths.check(now);
+      this.stir(peer);
+    }
+  }
+
   /** Ends the timer of a peer. */
   stop(peer: PeerTunnel): void {
     peer.cancelPathTimer?.();

@@ -50,6 +50,7 @@ import type { Session } from "./session.ts";
 import {
   IDLE_PEER_MS,
   MAX_PEERS,
+  newTunnelStats,
   type PeerInfo,
   SWEEP_MS,
   type TunnelDeps,
@@ -61,16 +62,7 @@ const TAG_BYTES = PILS_OVERHEAD_BYTES - PILS_HEADER_BYTES;
 /** All tunnels of this daemon. */
 export class Tunnels {
   /** Counters. */
-  readonly stats: TunnelStats = {
-    encryptOk: 0,
-    encryptFail: 0,
-    packetsSent: 0,
-    packetsReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    plaintextRefused: 0,
-    replaysDropped: 0,
-  };
+  readonly stats: TunnelStats = newTunnelStats();
   /** The beacon. */
   readonly beacon: BeaconLink;
   readonly #deps: TunnelDeps;
@@ -235,8 +227,14 @@ export class Tunnels {
 
   /** Our network is another one: the beacon and every peer learn where we are now. */
   networkChanged(): void {
-    this.beacon.announce();
+    this.beacon.networkChanged();
     this.#paths.networkChanged(this.#peers.values());
+  }
+
+  /** Something about our addresses has changed: are the paths in use still good? */
+  checkPaths(): void {
+    this.beacon.announce();
+    this.#paths.checkAll(this.#peers.values());
   }
 
   /** Payload bytes of a stream segment that the path to a peer carries without fragments. */
@@ -485,8 +483,8 @@ export class Tunnels {
 
   #scheduleSweep(): void {
     this.#timers.after(SWEEP_MS, () => {
+      this.#scheduleSweep(); // first: whatever goes wrong, there is a next time
       for (const peer of [...this.#peers.values()]) this.#sweep(peer, this.#clock.now());
-      this.#scheduleSweep();
     });
   }
 

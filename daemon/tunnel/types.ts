@@ -74,6 +74,20 @@ export interface TunnelStats {
   replaysDropped: number;
 }
 
+/** Counters of a layer that has done nothing yet. */
+export function newTunnelStats(): TunnelStats {
+  return {
+    encryptOk: 0,
+    encryptFail: 0,
+    packetsSent: 0,
+    packetsReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    plaintextRefused: 0,
+    replaysDropped: 0,
+  };
+}
+
 /** A peer as `info` shows it (daemon.md §7.7 `peer_list`). */
 export interface PeerInfo {
   /** Node number. */
@@ -145,7 +159,10 @@ export interface TunnelDeps {
    */
   readonly onPathChanged: (node: number, isRepaired: boolean) => void;
   /** What the beacon tells us of ourselves. */
-  readonly beacon: Pick<BeaconEvents, "observed" | "proven" | "wake">;
+  readonly beacon: Pick<
+    BeaconEvents,
+    "observed" | "proven" | "wake" | "answers" | "silent"
+  >;
   /** Lifecycle event (daemon.md §9.4). */
   readonly emit: (event: string, data: Record<string, unknown>) => void;
   /** Structured log. */

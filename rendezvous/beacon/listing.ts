@@ -73,8 +73,9 @@ export function otherBeacons(listed: readonly ListedBeacon[], self: number): End
     if (id === self) continue;
     try {
       const endpoint = parseEndpoint(addr);
-      // Names are not looked up: anybody may have written them there.
-      const isUsable = isIP(endpoint.host) !== 0 && !isUnspecified(endpoint.host) &&
+      // Names are not looked up: anybody may have written them there. A zone means nothing here.
+      const isUsable = isIP(endpoint.host) !== 0 && !endpoint.host.includes("%") &&
+        !isUnspecified(endpoint.host) &&
         endpoint.port !== 0;
       if (isUsable) found.push(endpoint);
     } catch (error) {

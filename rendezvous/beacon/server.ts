@@ -4,17 +4,14 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import { verifySignature } from "../../protocol/crypto/verify.ts";
-import {
-  type Endpoint,
-  formatEndpoint,
-  formatIp,
-  parseEndpoint,
-  parseIp,
-} from "../../protocol/ip.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import {
+  canonicalHost,
+  type Resolve,
+  serverAddresses,
+} from "../../platform/net/server_addresses.ts";
 import type { Logger } from "../../platform/log.ts";
 import type { Clock } from "../clock.ts";
 import type { InboxWatch } from "../registry/inbox_watch.ts";
@@ -25,6 +22,7 @@ import { type BeaconListing, isUnspecified, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { ProbePort } from "./probe_port.ts";
 import type { BeaconSocket } from "./socket.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** What every IPv6 path carries in one piece, and the largest datagram of newer daemons (daemon.md §2.11). */
 const MAX_WHOLE_BYTES = 1_232;
@@ -37,6 +35,8 @@ export interface ClusterOptions {
   readonly peers?: readonly string[] | undefined;
   /** Where to find more. It is not authenticated: whoever can write there becomes a peer. */
   readonly listing?: BeaconListing | undefined;
+  /** Looks the names of peers up; default the system's resolver. */
+  readonly resolve?: Resolve | undefined;
   /** `host:port` under which others reach us, for the listing; default our listen address. */
   readonly advertise?: string | undefined;
 }
@@ -184,7 +184,7 @@ export class BeaconServer implements InboxWatch {
     if (this.#wakeTimer !== undefined || this.#ending.signal.aborted) return;
     const at = this.beacon.nextWakeAt;
     if (at === undefined) return;
-    this.#wakeTimer = setTimeout(() => {
+    this.#wakeTimer = setGuardedTimeout(() => {
       this.#wakeTimer = undefined;
       this.#send(this.beacon.repeatWakes(this.#clock.monotonicMs()));
       this.#armWakes();
@@ -212,9 +212,8 @@ export class BeaconServer implements InboxWatch {
     if (peers.length === 0 && listing === undefined) return;
     this.#isFindingPeers = true;
     try {
-      const configured = await Promise.all(peers.map((peer) => this.#resolve(peer)));
+      const found = (await Promise.all(peers.map((peer) => this.#resolve(peer)))).flat();
       if (listing !== undefined && id !== 0) await this.#list(listing, id);
-      const found = configured.filter((peer) => peer !== undefined);
       const before = this.beacon.peers.size;
       this.beacon.peers.set([...found, ...this.#listed].map(canonical));
       // New peers need not wait for what we have.
@@ -241,15 +240,17 @@ export class BeaconServer implements InboxWatch {
     }
   }
 
-  async #resolve(peer: string): Promise<Endpoint | undefined> {
-    const { host, port } = parseEndpoint(peer);
-    if (isIP(host) !== 0) return { host, port };
+  /** All its addresses: it may send from any of them, and only some may be reached from here. */
+  async #resolve(peer: string): Promise<readonly Endpoint[]> {
+    const isDual = this.#socket.local.host.includes(":");
     try {
-      const { address } = await lookup(host);
-      return { host: address, port };
+      return await serverAddresses(parseEndpoint(peer), {
+        isDual,
+        resolve: this.#cluster.resolve,
+      });
     } catch (error) {
       this.#log.warn("other beacon has no address", { peer, error: String(error) });
-      return undefined;
+      return [];
     }
   }
 
@@ -263,5 +264,5 @@ export class BeaconServer implements InboxWatch {
 
 /** An endpoint as the socket names senders, so that the two can be compared. */
 function canonical({ host, port }: Endpoint): Endpoint {
-  return { host: isUnspecified(host) ? host : formatIp(parseIp(host)), port };
+  return { host: isUnspecified(host) ? host : canonicalHost(host), port };
 }

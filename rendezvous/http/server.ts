@@ -18,6 +18,7 @@ import type { View } from "../view.ts";
 import { health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { isFromHere, isHostAllowed } from "./origin.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /**
  * Simultaneous connections, about 50 KB each. A new one takes the place of the oldest: who asks now is answered,
@@ -195,7 +196,7 @@ export class HttpServer {
   async close(): Promise<void> {
     await this.#acceptor.close();
     await new Promise<void>((resolve) => {
-      const grace = setTimeout(() => end(() => true), CLOSE_GRACE_MS);
+      const grace = setGuardedTimeout(() => end(() => true), CLOSE_GRACE_MS);
       const end = (isOver: (client: Client) => boolean) => {
         this.#onLeave = undefined; // dropping is no news now
         for (const [stream, client] of this.#clients) if (isOver(client)) this.#drop(stream);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setGuardedTimeout, type TimerHandle } from "../../platform/timers.ts";
 import { HANDSHAKES_PER_TURN } from "./limits.ts";
 
 /** See the module. As long as few come at once nobody waits. Bounded by the connections: each waits once. */
@@ -13,7 +14,7 @@ export class HandshakeTurns {
   /** Who waits, by source; the source whose turn is next first. */
   readonly #waiting: Map<string, (() => void)[]> = new Map();
   #used = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: TimerHandle | undefined;
 
   /** @param perTurn Handshakes that begin before others get their turn. */
   constructor(perTurn: number = HANDSHAKES_PER_TURN) {
@@ -28,7 +29,7 @@ export class HandshakeTurns {
    */
   take(source: string): Promise<void> | undefined {
     // By a timer: the runtime looks for news of sockets before it fires.
-    this.#timer ??= setTimeout(() => this.#turn(), 1);
+    this.#timer ??= setGuardedTimeout(() => this.#turn(), 1);
     if (this.#waiting.size === 0 && this.#used < this.#perTurn) {
       this.#used++;
       return undefined;
@@ -46,7 +47,7 @@ export class HandshakeTurns {
       this.#used++;
       this.#next();
     }
-    this.#timer = this.#used === 0 ? undefined : setTimeout(() => this.#turn(), 1);
+    this.#timer = this.#used === 0 ? undefined : setGuardedTimeout(() => this.#turn(), 1);
   }
 
   /** Lets the first of the next source go, and puts the source behind the others. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setGuardedTimeout, type TimerHandle } from "../../platform/timers.ts";
 import { LARGE_REQUEST_BYTES, PARSE_BYTES_PER_TURN } from "./limits.ts";
 
 interface Waiting {
@@ -17,7 +18,7 @@ export class ParseTurns {
   readonly #perTurn: number;
   readonly #queue: Waiting[] = [];
   #used = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: TimerHandle | undefined;
 
   /** @param perTurn Bytes of large requests that are parsed before others get their turn. */
   constructor(perTurn: number = PARSE_BYTES_PER_TURN) {
@@ -38,7 +39,7 @@ export class ParseTurns {
   take(bytes: number): Promise<void> | undefined {
     if (bytes <= LARGE_REQUEST_BYTES) return undefined;
     // By a timer: the runtime looks for news of sockets before it fires.
-    this.#timer ??= setTimeout(() => this.#turn(), 1);
+    this.#timer ??= setGuardedTimeout(() => this.#turn(), 1);
     if (this.#queue.length === 0 && this.#fits(bytes)) {
       this.#used += bytes;
       return undefined;
@@ -59,7 +60,7 @@ export class ParseTurns {
       this.#queue.shift();
       next.go();
     }
-    this.#timer = this.#used === 0 ? undefined : setTimeout(() => this.#turn(), 1);
+    this.#timer = this.#used === 0 ? undefined : setGuardedTimeout(() => this.#turn(), 1);
   }
 
   /** Lets everybody go who waits; their connections are closed. */

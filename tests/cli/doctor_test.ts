@@ -212,6 +212,46 @@ Deno.test("the check of the registry warns of a plain one elsewhere, unless the 
   assert.equal((await result({}, undefined, "127.0.0.1:9000")).status, "ok");
 });
 
+Deno.test("the check of the beacon names what is wrong: the name, silence, another address, the daemon", async () => {
+  const check = NETWORK_CHECKS.find(({ id }) => id === "udp")!;
+  const result = async (beacon: object, info?: object) => {
+    const address = "rv.example:9001";
+    const asked = ["192.0.2.1:9001", "[2001:db8::1]:9001"];
+    const silent = {
+      address,
+      asked,
+      strays: [],
+      reachable: false,
+      error: null,
+      sent: 3,
+      answered: 0,
+    };
+    const report = { ...silent, ...beacon };
+    const network = { udp: report.reachable, beacon: report, ipv4: {}, ipv6: {} };
+    return await check.run({ info, network } as unknown as Patient);
+  };
+  const nameless = await result({ error: "rv.example has no address", asked: [] });
+  assert.equal(nameless.detail, "rv.example:9001: rv.example has no address");
+  assert.match(nameless.fix!, /name service/);
+  const silent = await result({});
+  assert.match(
+    silent.detail,
+    /3 datagrams to 192\.0\.2\.1:9001, \[2001:db8::1\]:9001 each, no answer/,
+  );
+  assert.match(silent.fix!, /firewalls.*several addresses/);
+  const elsewhere = await result({ strays: ["192.0.2.9:9001"] });
+  assert.match(elsewhere.fix!, /answers from another one.*--beacon 192\.0\.2\.9:9001/);
+  assert.doesNotMatch(elsewhere.fix!, /firewall/);
+  const answers = { reachable: true, rtt_median_ms: 1, answered: 3 };
+  const registered = { registration: "registered", endpoint_proven: false };
+  const deaf = await result(answers, { ...registered, beacon_answers: false });
+  assert.equal(deaf.status, "warn");
+  assert.match(deaf.detail, /the daemon gets no answer/);
+  const unproven = await result(answers, { ...registered, beacon_answers: true });
+  assert.match(unproven.detail, /not proven/);
+  assert.equal((await result(answers)).status, "ok");
+});
+
 Deno.test("doctor never prints keys or tokens", () =>
   withHome(async (home) => {
     await using server = await start();

@@ -9,6 +9,7 @@
 
 import { isIP } from "node:net";
 import { type Endpoint, formatIp, parseIp } from "../../../protocol/ip.ts";
+import { zoneIndex } from "../../local_addresses.ts";
 import { AF_INET, AF_INET6 } from "./libc.ts";
 
 /** Bytes of the longer of the two forms. */
@@ -34,11 +35,15 @@ export interface SocketAddress {
  *
  * @param endpoint Host must be an IP literal.
  * @param isV6Socket On such a socket IPv4 takes the mapped form.
- * @returns Undefined when the host is not an IP literal, or is IPv6 and the socket is not.
+ * @returns Undefined when the host is not an IP literal, is IPv6 and the socket is not, or has a zone that is no
+ * interface here.
  */
 export function encodeSockaddr(endpoint: Endpoint, isV6Socket: boolean): SocketAddress | undefined {
-  if (isIP(endpoint.host) === 0 || endpoint.host.includes("%")) return undefined;
-  const ip = parseIp(endpoint.host);
+  const [host = "", zone] = endpoint.host.split("%");
+  if (isIP(host) === 0) return undefined;
+  const ip = parseIp(host);
+  const scope = zone === undefined ? 0 : zoneIndex(zone);
+  if (scope === undefined) return undefined;
   const bytes = new Uint8Array(SOCKADDR_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint16(2, endpoint.port);
@@ -54,6 +59,7 @@ export function encodeSockaddr(endpoint: Endpoint, isV6Socket: boolean): SocketA
     bytes.set(ip, V6_IP_OFFSET + 12);
   } else {
     bytes.set(ip, V6_IP_OFFSET);
+    view.setUint32(SCOPE_OFFSET, scope, true);
   }
   return { bytes, length: SOCKADDR_BYTES, gsoLimit: ANY_SIZE };
 }
@@ -118,6 +124,8 @@ export class AddressBook {
     let found = this.#addresses.get(to);
     if (found === undefined) {
       found = encodeSockaddr(to, this.#isV6) ?? "none";
+      // The interface of a zone may come later.
+      if (found === "none" && to.host.includes("%")) return undefined;
       this.#addresses.set(to, found);
     }
     this.#lastTo = to;

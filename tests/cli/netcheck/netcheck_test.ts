@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { netcheck, NETCHECK_MS } from "../../../cli/netcheck/netcheck.ts";
+import { netcheckText } from "../../../cli/commands/netcheck.ts";
+import { beaconFault } from "../../../cli/netcheck/report.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { start, TestClock } from "../../rendezvous/support/server.ts";
 import { RawClient } from "../../rendezvous/support/client.ts";
@@ -16,14 +18,25 @@ const OUTER = "203.0.113.5";
 const LOCAL = { ipv4: ["10.0.0.7"], globalIpv6: [] };
 
 /** Runs a check through a made-up network; the registry is dead unless named. */
-async function check(seen: Seen, options: { registry?: string; forbidsFragments?: boolean } = {}) {
+async function check(
+  seen: Seen,
+  options: {
+    registry?: string;
+    beacon?: string;
+    forbidsFragments?: boolean;
+    answers?: (server: Endpoint) => Endpoint;
+    /** Addresses of every name. */
+    names?: readonly string[];
+  } = {},
+) {
   const network = new FakeNetwork(seen, options);
   const report = await netcheck({
     registry: options.registry ?? `127.0.0.1:${deadPort()}`,
-    beacon: "192.0.2.1:9001",
+    beacon: options.beacon ?? "192.0.2.1:9001",
     signal: new AbortController().signal,
     open: network.open,
     addresses: LOCAL,
+    resolve: () => Promise.resolve((options.names ?? []).map((address) => ({ address }))),
   });
   return { report, asked: network.asked };
 }
@@ -58,6 +71,58 @@ Deno.test("netcheck claims nothing about the mapping when only the beacon answer
   assert.equal(report.nat.mapping, "unknown");
   assert.equal(report.nat.port_preserved, true);
   assert.deepEqual(report.nat.seen[1], { server: "192.0.2.1:9002", endpoint: null });
+});
+
+Deno.test("netcheck asks all addresses of the beacon's name and uses the one that answers", async () => {
+  const names = ["192.0.2.9", "192.0.2.1", "2001:db8::9", "2001:db8::1"];
+  const beacon = "rv.example:9001";
+  const { report } = await check(
+    ({ host }) => /[.:]1$/.test(host) ? { host: OUTER, port: 4000 } : undefined,
+    { beacon, names },
+  );
+  assert.equal(report.ipv4.beacon, "192.0.2.1:9001");
+  assert.equal(report.ipv6.beacon, "[2001:db8::1]:9001");
+  assert.deepEqual(report.beacon.asked, [
+    "192.0.2.9:9001",
+    "192.0.2.1:9001",
+    "[2001:db8::9]:9001",
+    "[2001:db8::1]:9001",
+  ]);
+  assert.equal(beaconFault(report.beacon), undefined);
+  const none = await check(() => undefined, { beacon, names });
+  assert.match(
+    beaconFault(none.report.beacon)!.what,
+    /to 192\.0\.2\.9:9001, 192.* each, no answer$/,
+  );
+});
+
+Deno.test("netcheck tells of answers that come from another address, and does not believe them", async () => {
+  const { report } = await check(() => ({ host: OUTER, port: 4000 }), {
+    answers: ({ port }) => ({ host: "192.0.2.77", port }),
+  });
+  assert.equal(report.udp, false);
+  assert.deepEqual(report.beacon.strays, ["192.0.2.77:9001"]);
+  const { what, advice } = beaconFault(report.beacon)!;
+  assert.match(what, /the answers came from 192\.0\.2\.77:9001$/);
+  assert.match(advice, /several addresses.*--beacon 192\.0\.2\.77:9001/);
+});
+
+Deno.test("netcheck shows some of a machine's addresses to people, and how many more there are", async () => {
+  const { report } = await check(() => ({ host: OUTER, port: 4000 }));
+  const local = Array.from({ length: 4_000 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  const shown = netcheckText({ ...report, ipv4: { ...report.ipv4, local }, daemon: null });
+  assert.match(String(shown), /10\.1\.0\.7 and 3992 more/);
+  assert.ok(String(shown).length < 2_000);
+});
+
+Deno.test("netcheck takes a beacon with a zone, whose answers carry none", async () => {
+  const { report, asked } = await check(() => ({ host: "fe80::5", port: 4000 }), {
+    beacon: "[fe80::1%eth0]:9001",
+    answers: ({ port }) => ({ host: "fe80::1", port }),
+  });
+  assert.equal(report.udp, true);
+  assert.equal(report.ipv6.reflexive, "[fe80::5]:4000");
+  assert.equal(asked[0]!.host, "fe80::1%eth0");
 });
 
 Deno.test("netcheck asks a few of the beacons that the registry lists, by address only", async () => {

@@ -14,8 +14,14 @@ export class FakeNetwork {
   readonly asked: Endpoint[] = [];
   readonly #seen: Seen;
   readonly #forbidsFragments: boolean;
+  /** From where answers to a question come; default whom it was sent to. */
+  readonly #answers: (server: Endpoint) => Endpoint;
 
-  constructor(seen: Seen, options: { forbidsFragments?: boolean } = {}) {
+  constructor(
+    seen: Seen,
+    options: { forbidsFragments?: boolean; answers?: (server: Endpoint) => Endpoint } = {},
+  ) {
+    this.#answers = options.answers ?? ((server) => server);
     this.#seen = seen;
     this.#forbidsFragments = options.forbidsFragments ?? true;
   }
@@ -34,7 +40,7 @@ export class FakeNetwork {
         if (seen === undefined) return;
         const ip = parseIp(seen.host);
         const reply = encodeBeacon({ type: "discover_reply", ip, port: seen.port });
-        queueMicrotask(() => receive(reply, to));
+        queueMicrotask(() => receive(reply, this.#answers(to)));
       },
       start: (handler) => void (receive = handler),
       close: () => Promise.resolve(),

@@ -40,6 +40,8 @@ export interface NodeOptions {
   readonly beacon?: Endpoint;
   /** Called with our endpoint as the beacon sees it. */
   readonly onObserved?: (endpoint: Endpoint) => void;
+  /** Called when the beacon does not answer. */
+  readonly onBeaconSilent?: () => void;
   /** Its identity; default a new one, which the directory learns. */
   readonly identity?: Identity;
   /** Its tunnel key; default a new one. */
@@ -147,6 +149,7 @@ export class TestNode {
         },
         proven: () => emit("tunnel.endpoint_proven", {}),
         wake: () => this.woken++,
+        silent: () => options.onBeaconSilent?.(),
       },
       emit,
       log: (_level, event, data = {}) => void this.logs.push({ event, data }),

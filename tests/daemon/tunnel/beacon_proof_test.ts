@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
-import { verifySignature } from "../../../protocol/crypto/mod.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import {
   NOTIFY_RATE,
@@ -10,67 +9,18 @@ import {
   PROOF_RENEW_MS,
   WAKE_GAP_MS,
 } from "../../../daemon/tunnel/beacon_proof.ts";
-import { Beacon, type Outgoing } from "../../../rendezvous/beacon/beacon.ts";
+import type { Outgoing } from "../../../rendezvous/beacon/beacon.ts";
 import type { TestNode } from "../harness/node.ts";
-import { Nat, type VirtualSocket } from "../harness/udp.ts";
+import { RealBeacon } from "../harness/real_beacon.ts";
+import { Nat } from "../harness/udp.ts";
 import { World } from "../harness/world.ts";
 
 const AT: Endpoint = { host: "203.0.113.1", port: 9001 };
 const TYPE_AUTH = 0x0d;
 
-/** The beacon on a virtual socket. */
-class RealBeacon {
-  readonly #world: World;
-  readonly #socket: VirtualSocket;
-  beacon: Beacon;
-
-  constructor(world: World) {
-    this.#world = world;
-    this.beacon = this.#fresh();
-    this.#socket = world.net.bind(AT.host, AT.port);
-    this.#socket.start((data, from) => {
-      this.send(this.beacon.receive(data, from, world.clock.now()));
-      for (const proof of this.beacon.takeProofs()) {
-        const { beacon } = this;
-        void verifySignature(proof.publicKey, proof.message, proof.signature).then((isValid) =>
-          this.send(beacon.onVerified(proof, isValid, world.clock.now()))
-        );
-      }
-    });
-  }
-
-  /** Forgets everything, as a restarted process. */
-  restart(): void {
-    this.beacon = this.#fresh();
-  }
-
-  #fresh(): Beacon {
-    return new Beacon({ keyOf: (node) => this.#world.directory.keys.get(node) });
-  }
-
-  send(outgoing: readonly Outgoing[]): void {
-    for (const { bytes, to } of outgoing) this.sendBytes(bytes, to);
-  }
-
-  sendBytes(bytes: Uint8Array, to: Endpoint): void {
-    const buffer = this.#socket.acquire(bytes.length);
-    buffer.set(bytes);
-    this.#socket.send(buffer, bytes.length, to);
-  }
-
-  wake(node: number): void {
-    this.send(this.beacon.wake(node, this.#world.clock.now()));
-  }
-
-  close(): Promise<void> {
-    return this.#socket.close();
-  }
-}
-
-/** Announces a node to the beacon. */
-async function join(node: TestNode): Promise<void> {
+/** Tells a node where the beacon is, to which it then announces itself. */
+function join(node: TestNode): void {
   node.tunnels.beacon.setEndpoint(AT);
-  await node.tunnels.setSelf(node.node, node.identity);
 }
 
 /** Runs a test with a world whose beacon is the real one. */
@@ -78,7 +28,7 @@ async function withBeacon(
   body: (world: World, beacon: RealBeacon) => Promise<void>,
 ): Promise<void> {
   await using world = new World({ hasBeacon: false });
-  const beacon = new RealBeacon(world);
+  const beacon = new RealBeacon(world, AT);
   try {
     await body(world, beacon);
   } finally {
@@ -94,7 +44,7 @@ function asked(world: World): Uint8Array[] {
 Deno.test("a daemon proves its endpoint when it starts, and after five minutes again", () =>
   withBeacon(async (world, { beacon }) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     assert.ok(a.tunnels.beacon.isProven);
     assert.deepEqual(a.eventNames, ["tunnel.endpoint_proven"]);
@@ -114,7 +64,7 @@ Deno.test("the loss of any one datagram of the proof is made good within seconds
       let seen = 0;
       world.net.drop = ({ data }) => (data[0] === TYPE_AUTH || data[0] === 0x0e) && seen++ === lost;
       const a = await world.node(5);
-      await join(a);
+      join(a);
       await world.run(4_000);
       assert.ok(a.tunnels.beacon.isProven, `datagram ${lost}`);
       assert.equal(beacon.health(world.clock.now()).nodes_proven, 1);
@@ -138,7 +88,7 @@ Deno.test("a daemon whose address changes proves the new one with its next annou
   withBeacon(async (world, real) => {
     const nat = new Nat(world.net, { host: "198.51.100.7" });
     const a = await world.node(5, { nat });
-    await join(a);
+    join(a);
     await world.run(100);
     const port = () => Number(a.observed.at(-1)?.port);
     const before = port();
@@ -157,7 +107,7 @@ Deno.test("a daemon whose address changes proves the new one with its next annou
 Deno.test("a daemon notices within a minute that the beacon has forgotten it", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     real.restart();
     await world.run(PROOF_CHECK_MS + 26_000);
@@ -170,7 +120,7 @@ Deno.test("a daemon notices within a minute that the beacon has forgotten it", (
 Deno.test("a wake is heeded once, also when it is repeated, and the next one again", () =>
   withBeacon(async (world, { beacon }) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     const send = (outgoing: readonly Outgoing[]) => {
       for (const { bytes, to } of outgoing) world.net.inject(bytes, AT, to);
@@ -190,7 +140,7 @@ Deno.test("a wake is heeded once, also when it is repeated, and the next one aga
 Deno.test("wakes of a beacon that sends any number, and those that are played back, are heeded once a second", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     real.wake(5);
     await world.run(10);
@@ -233,7 +183,7 @@ Deno.test("the notice of a beacon of v1.18 makes us look into the inbox, within 
 Deno.test("forged wakes, cookies and endpoints have no effect beyond a bounded number of questions", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
-    await join(a);
+    join(a);
     await world.run(100);
     real.wake(5);
     await world.run(10);

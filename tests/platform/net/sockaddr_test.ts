@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { networkInterfaces } from "node:os";
 import fc from "fast-check";
 import {
   AddressBook,
@@ -32,9 +33,20 @@ Deno.test("encodeSockaddr gives an IPv6 endpoint to an IPv6 socket only", () => 
     assert.deepEqual(words(decoded, true), words(endpoint, true));
   }));
   assert.equal(encodeSockaddr({ host: "2001:db8::1", port: 1 }, false), undefined);
-  for (const host of ["", "localhost", "1.2.3", "fe80::1%eth0"]) {
+  for (const host of ["", "localhost", "1.2.3", "fe80::1%no-such-if"]) {
     assert.equal(encodeSockaddr({ host, port: 1 }, true), undefined, host);
   }
+});
+
+Deno.test("encodeSockaddr takes the zone of a link-local address, by number or by name of the interface", () => {
+  const scope = (host: string) =>
+    new DataView(encodeSockaddr({ host, port: 1 }, true)!.bytes.buffer).getUint32(24, true);
+  assert.equal(scope("fe80::1%7"), 7);
+  assert.equal(scope("fe80::1"), 0);
+  const named = Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
+    list.flatMap(({ scopeid }) => scopeid ? [{ name, scopeid }] : [])
+  );
+  for (const { name, scopeid } of named) assert.equal(scope(`fe80::1%${name}`), scopeid);
 });
 
 Deno.test("AddressBook gives the same object for the same source, and never that of another", () => {

@@ -131,6 +131,7 @@ Deno.test("otherBeacons takes addresses of others only", () => {
     { id: 5, addr: "0.0.0.0:9001" },
     { id: 6, addr: "nonsense" },
     { id: 7, addr: "192.0.2.7:0" },
+    { id: 8, addr: "[fe80::8%eth0]:9001" }, // ended every search for other beacons
   ];
   assert.deepEqual(otherBeacons(listed, 1), [TWO, { host: "2001:db8::3", port: 9001 }]);
 });

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { systemClock, TimerSet } from "../../daemon/clock.ts";
+import { configureLog, resetLog } from "../../platform/log.ts";
+import { setGuardedInterval, setGuardedTimeout } from "../../platform/timers.ts";
+
+Deno.test("a timer whose task throws ends nothing, and the error is told with its place", async () => {
+  const lines: string[] = [];
+  configureLog({ level: "error", write: (line) => lines.push(line) });
+  try {
+    const done = Promise.withResolvers<void>();
+    const timers = new TimerSet(systemClock);
+    setGuardedTimeout(() => {
+      throw new TypeError("one");
+    }, 0);
+    timers.after(0, () => {
+      throw new TypeError("two");
+    });
+    setGuardedTimeout(() => Promise.reject(new TypeError("four")), 0);
+    let turns = 0;
+    const interval = setGuardedInterval(() => {
+      if (++turns === 3) done.resolve();
+      throw new TypeError("three");
+    }, 1);
+    await done.promise;
+    clearInterval(interval);
+    timers.close();
+    for (const word of ["one", "two", "three", "four"]) {
+      assert.match(lines.find((line) => line.includes(word)) ?? "", /level=error.*timers_test\.ts/);
+    }
+  } finally {
+    resetLog();
+  }
+});
