@@ -8,7 +8,7 @@
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
-import { DecodeError, PilotError } from "../../protocol/errors.ts";
+import { type Decoded, DecodeError, PilotError } from "../../protocol/errors.ts";
 import { PORT_DATA_EXCHANGE } from "../../protocol/ports.ts";
 import {
   ackText,
@@ -181,7 +181,7 @@ class ExchangeConn implements ServiceConn {
       case DataType.json:
         return this.#answer(await this.#message({ type, payload }));
       case DataType.tagged:
-        return this.#answer(await this.#tagged(payload));
+        return await this.#tagged(payload);
       case DataType.trace:
         return await this.#trace(payload);
       case DataType.file:
@@ -213,12 +213,30 @@ class ExchangeConn implements ServiceConn {
     return ackText(type, payload.length);
   }
 
-  /** Stores a message with ids, once. @returns The answer that the message alone would have got. */
-  async #tagged(payload: Uint8Array): Promise<string> {
-    const tagged = decodeTagged(payload);
-    if (tagged instanceof DecodeError) throw new Refusal("protocol_error", tagged.message);
-    const { tags, inner } = tagged;
-    if (!isMessage(inner)) throw new Refusal("protocol_error", "only messages can have ids");
+  /** Stores a message with ids, which may be traced. */
+  async #tagged(payload: Uint8Array): Promise<void> {
+    const { tags, inner } = need(decodeTagged(payload));
+    if (inner.type === DataType.trace) await this.#trace(inner.payload, tags);
+    else this.#answer(await this.#once(inner, tags));
+  }
+
+  /** Stores a message, which may have ids, and tells when. Without `tags` they may stand in it. */
+  async #trace(payload: Uint8Array, tags?: MessageTags): Promise<void> {
+    const received = nowNs();
+    const { sent, inner } = need(decodeTrace(payload));
+    const isTagged = tags === undefined && inner.type === DataType.tagged;
+    const tagged = isTagged ? need(decodeTagged(inner.payload)) : { tags: tags ?? {}, inner };
+    const ack = await this.#once(tagged.inner, tagged.tags);
+    const stored = nowNs();
+    const times = { sent, received, stored, answered: nowNs() };
+    this.#answers.push(encodeDataFrame(DataType.json, encodeTraceAnswer(times, ack)));
+  }
+
+  /** Stores a message unless it was stored before. @returns The answer that the message alone would have got. */
+  async #once(inner: DataFrame, tags: MessageTags): Promise<string> {
+    if (!isMessage(inner)) {
+      throw new Refusal("protocol_error", "only messages can have ids or be traced");
+    }
     const store = () => this.#message(inner, tags);
     const { messageId } = tags;
     if (messageId === undefined) return await store();
@@ -226,22 +244,6 @@ class ExchangeConn implements ServiceConn {
     const isNew = await this.#shared.recent.once(sender, messageId, store);
     const answer = ackText(inner.type, inner.payload.length);
     return isNew ? answer : `${answer} (duplicate)`;
-  }
-
-  /** Stores a message, with ids or without, and tells when. */
-  async #trace(payload: Uint8Array): Promise<void> {
-    const received = nowNs();
-    const trace = decodeTrace(payload);
-    if (trace instanceof DecodeError) throw new Refusal("protocol_error", trace.message);
-    const { sent, inner } = trace;
-    const isTagged = inner.type === DataType.tagged;
-    if (!isTagged && !isMessage(inner)) {
-      throw new Refusal("protocol_error", "only messages can be traced");
-    }
-    const ack = isTagged ? await this.#tagged(inner.payload) : await this.#message(inner);
-    const stored = nowNs();
-    const times = { sent, received, stored, answered: nowNs() };
-    this.#answers.push(encodeDataFrame(DataType.json, encodeTraceAnswer(times, ack)));
   }
 
   async #file(payload: Uint8Array): Promise<void> {
@@ -298,6 +300,11 @@ class ExchangeConn implements ServiceConn {
       { signal: this.#stop.signal, timeoutMs: ANSWER_MS },
     );
   }
+}
+
+function need<T>(decoded: Decoded<T>): T {
+  if (decoded instanceof DecodeError) throw new Refusal("protocol_error", decoded.message);
+  return decoded;
 }
 
 function isMessage({ type }: DataFrame): boolean {

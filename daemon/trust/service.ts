@@ -13,6 +13,7 @@ import type { Clock } from "../clock.ts";
 import type { Json, TrustBackend } from "../ipc/backend.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { StatementDelivery } from "./delivery.ts";
+import { FormerPeers } from "./former_peers.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
 import { InboxPoller } from "./inbox_poller.ts";
 import { Incoming } from "./incoming.ts";
@@ -62,6 +63,9 @@ export class TrustService implements TrustBackend {
   readonly #poller: InboxPoller;
   readonly #port: HandshakePort;
   readonly #waiters: TrustWaiters;
+  readonly #former: FormerPeers;
+  /** Nodes asked for trust since the registry was asked last. */
+  readonly #askedSincePoll = new Set<number>();
   readonly #saver: StateSaver;
   readonly #delivery: StatementDelivery;
   readonly #incoming: Incoming;
@@ -80,6 +84,9 @@ export class TrustService implements TrustBackend {
       intervalMs: () => deps.pollMs ?? this.#pollIntervalMs(),
     });
     this.#waiters = new TrustWaiters(clock);
+    this.#former = new FormerPeers(clock, (node) => {
+      if (!state.isTrusted(node)) deps.dropTunnel(node);
+    });
     this.#saver = new StateSaver({ ...deps, write: deps.save });
     this.#port = new HandshakePort({
       ...deps,
@@ -121,6 +128,7 @@ export class TrustService implements TrustBackend {
     const polled = this.#poller.stop();
     this.#port.close();
     this.#waiters.close();
+    this.#former.close();
     await Promise.all([...this.#tasks]);
     await polled;
     this.#saver.close();
@@ -185,6 +193,7 @@ export class TrustService implements TrustBackend {
       throw new PilotError("aborted", `Trust in node ${node} was ended meanwhile`);
     }
     const outcome = this.#state.request(node, unixNow(), { justification, again });
+    this.#askedSincePoll.add(node);
     await this.#saver.save().catch(async (error) => {
       // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
       const now = unixNow();
@@ -320,7 +329,7 @@ export class TrustService implements TrustBackend {
       // It may be gone, which must not hold us up.
       this.#background(
         this.#delivery.direct(statement).finally(() => {
-          if (!this.#state.isTrusted(node)) this.#deps.dropTunnel(node);
+          if (!this.#state.isTrusted(node)) this.#former.ended(node);
         }),
       );
     }
@@ -347,7 +356,7 @@ export class TrustService implements TrustBackend {
   async #onEnded(node: number): Promise<void> {
     this.#deps.emit("trust.revoked_by_peer", { peer_node_id: node });
     this.#deps.cut(node);
-    this.#deps.dropTunnel(node);
+    this.#former.ended(node);
     try {
       await this.#saver.saveRevocation(node, this.#deps.unixNow());
     } finally {
@@ -384,15 +393,20 @@ export class TrustService implements TrustBackend {
     if (registry.node === 0) return false;
     await this.#delivery.flush();
     try {
+      this.#askedSincePoll.clear();
       const inbox = await registry.pollHandshakes(this.#ack);
-      const all = readRelayed(inbox);
+      const waiting = readRelayed(inbox);
+      // What the registry said before it had our request is hardly an answer to it; it says so again if it is.
+      const all = waiting.filter(({ type, message, from }) =>
+        type !== "handshake_reject" || message !== undefined || !this.#askedSincePoll.has(from)
+      );
       for (const relayed of all) {
         if (relayed.type === "handshake_request") this.#openSinceMs = clock.now();
         await this.#incoming.onRelayed(relayed);
       }
       // What it led to must be on disk before the registry forgets it.
       await this.#saver.save();
-      this.#ack = textField(inbox, "ack");
+      if (all.length === waiting.length) this.#ack = textField(inbox, "ack");
       if (all.length > 0) this.poll();
     } catch (error) {
       // Registration reports an outage; here the next poll is the remedy.

@@ -68,6 +68,7 @@ export class HandshakeRelay {
   ask(request: RequestRow): RequestRow | undefined {
     const dropped = this.#requests.put(request);
     this.#responses.remove(request.target, request.sender);
+    this.#dropRejection(request);
     // What its receiver has said itself tells more than that the request was dropped.
     if (dropped === undefined || this.#responses.has(dropped.sender, dropped.target)) {
       return dropped;
@@ -88,6 +89,17 @@ export class HandshakeRelay {
     if (response.answer !== "dropped") this.#requests.remove(response.target, response.sender);
     this.#dropAnswered(response);
     this.#responses.put(response);
+  }
+
+  /**
+   * A rejection that the asker has not fetched is one of an earlier request. Without a message nothing in it says so, and
+   * the asker would take it for the answer to this one.
+   */
+  #dropRejection({ target, sender }: RequestRow): void {
+    const waiting = this.#responses.get(sender, target);
+    if (waiting?.answer === "reject" && waiting.message === "") {
+      this.#responses.remove(sender, target);
+    }
   }
 
   /** A request that its receiver has answered does not wait for it any more, though nobody has said that it arrived. */

@@ -38,6 +38,8 @@ export class TrustHub {
   readonly calls: string[] = [];
   /** When each node polled, ms of the clock. */
   readonly polls: [number, number][] = [];
+  /** Holds back what a node is handed. */
+  handing: Promise<void> = Promise.resolve();
   /** Holds back answers to revocations. */
   revoking: Promise<void> = Promise.resolve();
   /** Who consents to whom, as `5>7`. */
@@ -74,6 +76,11 @@ export class TrustHub {
     const waiting = this.#waiting.get(to) ?? [];
     this.#waiting.set(to, waiting);
     waiting.push({ kind, entry: this.isOld ? plain : entry, seq: ++this.#seq });
+  }
+
+  /** Forgets what waits for a node. */
+  clear(node: number): void {
+    this.#waiting.delete(node);
   }
 
   /** Hands over what waits for a node, less what it has. */
@@ -157,11 +164,12 @@ class HubRegistry extends NodeRegistry {
     });
   }
 
-  // deno-lint-ignore require-await -- as above
   override async pollHandshakes(ack: string): Promise<JsonObject> {
     this.#hub.polls.push([this.node, this.#hub.world.clock.now()]);
     this.#hub.call(`poll ${this.node}`);
-    return this.#hub.take(this.node, ack);
+    const handed = this.#hub.take(this.node, ack);
+    await this.#hub.handing;
+    return handed;
   }
 
   // deno-lint-ignore require-await -- as above

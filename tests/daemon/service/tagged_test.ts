@@ -66,29 +66,46 @@ Deno.test("files, tagged messages and unknown types cannot be tagged, and the co
   assert.equal(await peer.answer(), "ACK TEXT 1 bytes");
 });
 
-Deno.test("a traced message is stored, with its ids, and answered with times in order", async () => {
+for (const outer of ["TRACE", "TAGGED"] as const) {
+  Deno.test(`a traced message in ${outer} is stored with its ids and answered with times in order`, async () => {
+    await using rig = await startExchange();
+    const peer = rig.connect();
+    const sentNs = 1_700_000_000_123_456_789n;
+    const text = new TextEncoder().encode("hey");
+    if (outer === "TRACE") {
+      const inner = encodeTagged({ messageId: "t" }, { type: DataType.text, payload: text });
+      await peer.send(DataType.trace, traced(DataType.tagged, inner, sentNs));
+    } else { // as v1.18 does
+      const payload = traced(DataType.text, text, sentNs);
+      await peer.send(
+        DataType.tagged,
+        encodeTagged({ messageId: "t" }, { type: DataType.trace, payload }),
+      );
+    }
+    const frame = await peer.next();
+    assert.equal(frame?.type, DataType.json);
+    const answer = new TextDecoder().decode(frame.payload);
+    const at = (key: string) => BigInt(new RegExp(`"${key}":(\\d+)`).exec(answer)![1]!);
+    assert.equal(at("sent_at_ns"), sentNs);
+    assert.ok(at("received_at_ns") <= at("inbox_written_at_ns"));
+    assert.ok(at("inbox_written_at_ns") <= at("ack_sent_at_ns"));
+    assert.equal(JSON.parse(answer).inner_ack, "ACK TEXT 3 bytes");
+    const [record] = await rig.inbox();
+    assert.deepEqual([record!["message_id"], record!["data"]], ["t", "hey"]);
+  });
+}
+
+Deno.test("what is no message cannot be traced, however it is wrapped", async () => {
   await using rig = await startExchange();
   const peer = rig.connect();
-  const sentNs = 1_700_000_000_123_456_789n;
-  await peer.send(
-    DataType.trace,
-    traced(DataType.tagged, tagged({ messageId: "t" }, "hey"), sentNs),
-  );
-  const frame = await peer.next();
-  assert.equal(frame?.type, DataType.json);
-  const text = new TextDecoder().decode(frame.payload);
-  const at = (key: string) => BigInt(new RegExp(`"${key}":(\\d+)`).exec(text)![1]!);
-  assert.equal(at("sent_at_ns"), sentNs);
-  assert.ok(at("received_at_ns") <= at("inbox_written_at_ns"));
-  assert.ok(at("inbox_written_at_ns") <= at("ack_sent_at_ns"));
-  assert.equal(JSON.parse(text).inner_ack, "ACK TEXT 3 bytes");
-  const [record] = await rig.inbox();
-  assert.deepEqual([record!["message_id"], record!["data"]], ["t", "hey"]);
-  await peer.send(DataType.trace, traced(DataType.file, new Uint8Array(4), sentNs));
-  assert.match(
-    await peer.answer(),
-    /^ERR TRACE save failed: protocol_error: only messages can be traced$/,
-  );
+  const file = traced(DataType.file, new Uint8Array(4), 1n);
+  await peer.send(DataType.trace, file);
+  assert.match(await peer.answer(), /^ERR TRACE save failed: protocol_error: only messages can/);
+  const nested = encodeTagged({}, { type: DataType.trace, payload: file });
+  await peer.send(DataType.tagged, nested);
+  assert.match(await peer.answer(), /^ERR TAGGED save failed: protocol_error: only messages can/);
+  await peer.send(DataType.trace, traced(DataType.tagged, nested, 1n));
+  assert.match(await peer.answer(), /^ERR TRACE save failed: protocol_error: only messages can/);
 });
 
 Deno.test("an id is free again when storing failed, and while it is stored its duplicates wait", async () => {

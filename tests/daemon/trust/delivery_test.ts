@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { TrustHub, TrustNode } from "../harness/trust.ts";
+import { withPair } from "../harness/trust_pair.ts";
 import { World } from "../harness/world.ts";
 
 for (const reason of ["x".repeat(1_000), '"'.repeat(500), "\u0001".repeat(500)]) {
@@ -21,3 +22,25 @@ for (const reason of ["x".repeat(1_000), '"'.repeat(500), "\u0001".repeat(500)])
     for (const node of [a, b]) await world.clock.finish(node.service.stop());
   });
 }
+
+Deno.test("a rejection that was on its way when trust was asked for again does not end the new request", () =>
+  withPair({}, async ({ world, hub, a }) => {
+    // As existing daemons reject: the registry's word alone.
+    hub.isOld = true;
+    const reject = () =>
+      hub.put(5, "responses", { from_node_id: 7, accept: false, timestamp: 0, message: "" });
+    await world.clock.finish(a.service.request(7, "first"));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    hub.handing = promise;
+    reject();
+    a.service.poll();
+    await world.clock.until(() => hub.polls.at(-1)?.[1] === world.clock.now(), 5_000);
+    await world.clock.finish(a.service.request(7, "again"));
+    hub.clear(5); // our registry drops it then
+    resolve();
+    await world.run(10_000);
+    assert.deepEqual(a.state.outgoing().map(({ nodeId }) => nodeId), [7]);
+    reject();
+    await world.run(10_000);
+    assert.deepEqual(a.state.outgoing(), [], "the answer to the new one");
+  }));

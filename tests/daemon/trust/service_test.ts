@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { FORMER_PEER_MS } from "../../../daemon/trust/former_peers.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { TrustState } from "../../../protocol/trust/mod.ts";
 import { SAVE_RETRY_MS } from "../../../daemon/trust/saver.ts";
@@ -101,14 +102,16 @@ Deno.test("TrustService.revoke ends trust, connections and tunnel on both sides 
     await world.run(10_000);
     assert.deepEqual([a.state.isTrusted(7), b.state.isTrusted(5)], [false, false]);
     assert.ok(!hub.pairs.has("5:7"));
-    // The last frames under way may have met a forgotten key and asked for another; nothing proves it.
-    const tunnels = [...a.net.tunnels.list(), ...b.net.tunnels.list()];
-    assert.ok(tunnels.every(({ authenticated }) => !authenticated));
     assert.ok(b.net.eventNames.includes("trust.revoked_by_peer"));
     assert.ok(a.net.eventNames.includes("trust.revoked"));
     await assert.rejects(
       world.clock.finish(a.net.streams.dial({ network: 0, node: 7 }, 80, { timeoutMs: 5_000 })),
     );
+    // The tunnel lets nothing in, but tells so at once where the peer asks for trust again.
+    const asking = a.net.streams.dial({ network: 0, node: 7 }, 444, { timeoutMs: 5_000 });
+    await assert.rejects(world.clock.finish(asking, 1_000), { code: "connection_refused" });
+    await world.run(FORMER_PEER_MS);
+    assert.deepEqual([...a.net.tunnels.list(), ...b.net.tunnels.list()], []);
   }));
 
 Deno.test("TrustService.revoke needs neither the peer nor the registry; the registry is told later", () =>

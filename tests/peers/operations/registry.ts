@@ -27,6 +27,10 @@ export const REGISTRY: readonly Operation[] = [
   },
   {
     name: "lookup",
+    cannot: (from) =>
+      from.cli === "ours" && from.agent.kind === "v1.18"
+        ? "its daemon has no such command"
+        : undefined,
     run: async (from, to) => {
       assert.equal((await from.run("lookup", nodeOf(to))).node_id, to.agent.node);
     },
@@ -60,8 +64,9 @@ export const REGISTRY: readonly Operation[] = [
   {
     name: "set-tags, clear-tags",
     run: async (from) => {
-      await from.run("set-tags", "alpha", "beta");
-      await from.run("clear-tags");
+      const group = from.cli === "v1.18" ? ["extras"] : [];
+      await from.run(...group, "set-tags", "alpha", "beta");
+      await from.run(...group, "clear-tags");
     },
   },
   {

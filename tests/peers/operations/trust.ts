@@ -7,6 +7,12 @@
 import assert from "node:assert/strict";
 import { befriend, bothTrust, nodeOf, type Operation, until } from "./operation.ts";
 
+/** What daemons write when their request was rejected. */
+const REJECTED = {
+  "ours": "handshake.rejected_by_peer",
+  "v1.18": "handshake rejected via relay",
+} as const;
+
 /** Before any trust, in this order; at the end both trust each other. */
 export const ACQUAINTANCE: readonly Operation[] = [
   {
@@ -21,7 +27,13 @@ export const ACQUAINTANCE: readonly Operation[] = [
     run: async (from, to) => {
       await from.run("handshake", nodeOf(to), "first try");
       await until("the request waits", () => to.isAskedBy(from));
+      const before = await from.agent.said(REJECTED[from.agent.kind]);
       await to.run("reject", nodeOf(from), "not today");
+      // One that comes late would end the next request.
+      await until(
+        "the asker knows",
+        async () => await from.agent.said(REJECTED[from.agent.kind]) > before,
+      );
       assert.ok(!await to.trusts(from));
       assert.ok(!await from.trusts(to));
     },

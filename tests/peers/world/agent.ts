@@ -123,6 +123,11 @@ export class Agent {
     return await output(this.#world.spawn(this.home, command, { env }));
   }
 
+  /** How often the daemon has said something. */
+  async said(text: string): Promise<number> {
+    return (await Deno.readTextFile(this.log)).split(text).length - 1;
+  }
+
   /** Lets go of what is held for it. */
   async close(): Promise<void> {
     await this.#child?.status;

@@ -1,0 +1,49 @@
+/**
+ * Tunnels of peers whose trust has ended. They stay for some time, and let nothing in: existing peers go on with their
+ * side, and would wait for 18 s at each attempt if what they seal were met by silence.
+ *
+ * @module
+ */
+
+import { type Clock, TimerSet } from "../clock.ts";
+
+/** How long a tunnel outlives trust, ms: as long as one that is idle. */
+export const FORMER_PEER_MS = 10 * 60_000;
+/** Peers that are waited for; for further ones the tunnel ends with trust. */
+export const MAX_FORMER_PEERS = 1_024;
+
+/** Ends the tunnels of former peers in time. */
+export class FormerPeers {
+  readonly #timers: TimerSet;
+  readonly #waiting = new Map<number, () => void>();
+  readonly #drop: (node: number) => void;
+
+  /**
+   * @param clock The clock.
+   * @param drop Drops the tunnel of a node, unless it is trusted again.
+   */
+  constructor(clock: Clock, drop: (node: number) => void) {
+    this.#timers = new TimerSet(clock);
+    this.#drop = drop;
+  }
+
+  /** Trust in a node has ended. */
+  ended(node: number): void {
+    this.#waiting.get(node)?.();
+    this.#waiting.delete(node);
+    if (this.#waiting.size >= MAX_FORMER_PEERS) return this.#drop(node);
+    this.#waiting.set(
+      node,
+      this.#timers.after(FORMER_PEER_MS, () => {
+        this.#waiting.delete(node);
+        this.#drop(node);
+      }),
+    );
+  }
+
+  /** Waits for none any more. */
+  close(): void {
+    this.#timers.close();
+    this.#waiting.clear();
+  }
+}
