@@ -27,6 +27,7 @@ import {
   MAX_PROOFS_PENDING,
   MAX_SOURCES,
   MAX_SYNCED_NODES,
+  NOTIFY_REPEAT_FROM_MS,
   RELAY_BURST_SECONDS,
   RELAY_BYTES_PER_SECOND,
   RELAY_MIN_COST,
@@ -458,17 +459,15 @@ export class Beacon {
     return this.#wakes.due(now).flatMap((wake) => this.#wakeUp(wake, now));
   }
 
-  #wakeUp({ node, sequence }: Wake, now: number): readonly Outgoing[] {
+  #wakeUp({ node, sequence, afterMs }: Wake, now: number): readonly Outgoing[] {
     const mapping = this.#mappings.get(node);
     if (mapping === undefined) return NOTHING;
-    this.counters.wakes++;
-    const { wakeToken: token, addr } = mapping;
+    const { wakeToken: token, addr: to } = mapping;
     // Only what reaches the node for certain may carry the token of its proof.
-    return [
-      token === undefined || !isProven(mapping, now)
-        ? { bytes: NOTIFY, to: addr }
-        : { bytes: encodeBeacon({ type: "wake", token, sequence }), to: addr },
-    ];
+    const isOwn = token !== undefined && isProven(mapping, now);
+    if (!isOwn && afterMs > 0 && afterMs < NOTIFY_REPEAT_FROM_MS) return NOTHING;
+    this.counters.wakes++;
+    return [{ bytes: isOwn ? encodeBeacon({ type: "wake", token, sequence }) : NOTIFY, to }];
   }
 
   /** Forgets nodes that were silent too long. */

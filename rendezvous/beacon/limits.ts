@@ -64,7 +64,9 @@ export const MAX_INTRODUCTIONS = 65_536;
 /** Nodes that are being woken; for more the next poll is soon enough. */
 export const MAX_WAKES = 10_000;
 /** When a wake is sent again if the node has not polled, milliseconds after the first. */
-export const WAKE_REPEAT_MS: readonly number[] = [200, 1_000];
+export const WAKE_REPEAT_MS: readonly number[] = [200, 1_000, 4_000, 10_000];
+/** A repetition of v1.18's notice before this is left out, milliseconds: that daemon polls once in 2 s, and counts them. */
+export const NOTIFY_REPEAT_FROM_MS = 2_500;
 /** Other beacons, configured or listed by the registry. */
 export const MAX_PEERS = 64;
 /** Nodes in one Sync: what fits a UDP datagram. Others of a larger beacon are not reached through its peers. */

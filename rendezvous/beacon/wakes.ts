@@ -11,9 +11,13 @@ export interface Wake {
   readonly node: number;
   /** The same in repetitions. */
   readonly sequence: number;
+  /** Milliseconds after the first one. */
+  readonly afterMs: number;
 }
 
-interface Pending extends Wake {
+interface Pending {
+  readonly node: number;
+  readonly sequence: number;
   readonly startedMs: number;
 }
 
@@ -54,7 +58,7 @@ export class Wakes {
     const pending: Pending = { node, sequence: this.#sequence, startedMs: now };
     this.#byNode.set(node, pending);
     this.#queues[0]!.push(pending);
-    return pending;
+    return { node, sequence: pending.sequence, afterMs: 0 };
   }
 
   /** The node has polled. */
@@ -77,7 +81,8 @@ export class Wakes {
         if (pending.startedMs + WAKE_REPEAT_MS[i]! > now) break;
         taken++;
         if (this.#byNode.get(pending.node) !== pending) continue;
-        wakes.push(pending);
+        const { node, sequence } = pending;
+        wakes.push({ node, sequence, afterMs: WAKE_REPEAT_MS[i]! });
         if (next !== undefined) next.push(pending);
         else this.#byNode.delete(pending.node); // that was the last one; it polls by itself
       }
