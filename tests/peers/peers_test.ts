@@ -7,9 +7,11 @@
 import assert from "node:assert/strict";
 import { whyNot } from "../nat/net/namespaces.ts";
 import { DATA } from "./operations/data.ts";
+import { LIFECYCLE } from "./operations/lifecycle.ts";
 import { type Operation, Side } from "./operations/operation.ts";
+import { QUIET, RELAYED, RENEWED_OFTEN } from "./operations/paths.ts";
 import { REGISTRY } from "./operations/registry.ts";
-import { ACQUAINTANCE, RENEWAL } from "./operations/trust.ts";
+import { ACQUAINTANCE, CONSENT, RENEWAL } from "./operations/trust.ts";
 import { Table } from "./table.ts";
 import { whyNotPublished } from "./world/published.ts";
 import { PeersWorld } from "./world/world.ts";
@@ -63,10 +65,19 @@ Deno.test({
   async fn() {
     const table = new Table();
     await using world = await PeersWorld.create();
-    const theirs = await world.agent("v1.18", "theirs");
-    const ours = await world.agent("ours", "ours");
-    const plain = [new Side(theirs, "v1.18"), new Side(ours, "ours")] as const;
-    const crossed = [new Side(theirs, "ours"), new Side(ours, "v1.18")] as const;
+    const pair = async (name: string) => {
+      const theirs = await world.agent("v1.18", `theirs-${name}`);
+      const ours = await world.agent("ours", `ours-${name}`);
+      return [new Side(theirs, "v1.18"), new Side(ours, "ours")] as const;
+    };
+    // These take minutes in which little happens.
+    const [quiet, often] = [await pair("quiet"), await pair("often")];
+    const waiting = Promise.all([
+      runAll(table, world, QUIET, quiet),
+      runAll(table, world, RENEWED_OFTEN, often),
+    ]);
+    const plain = await pair("main");
+    const crossed = [new Side(plain[0].agent, "ours"), new Side(plain[1].agent, "v1.18")] as const;
     const both = async (operations: readonly Operation[]) => {
       for (const [a, b] of [plain, crossed]) {
         await runAll(table, world, operations, [a, b]);
@@ -74,10 +85,15 @@ Deno.test({
       }
     };
     await both(ACQUAINTANCE);
-    await runAll(table, world, ACQUAINTANCE.slice(2, 3), plain);
+    await runAll(table, world, CONSENT, plain);
     await both(REGISTRY);
     await both(DATA);
     await both(RENEWAL);
+    await runAll(table, world, RELAYED, await pair("relayed"));
+    await waiting;
+    // The rendezvous dies in these.
+    await runAll(table, world, LIFECYCLE, plain);
+    await runAll(table, world, LIFECYCLE, [plain[1], plain[0]]);
     console.log(table.toString());
     assert.deepEqual(table.failures, []);
   },

@@ -13,7 +13,22 @@ const REJECTED = {
   "v1.18": "handshake rejected via relay",
 } as const;
 
-/** Before any trust, in this order; at the end both trust each other. */
+/** Consent of one that was asked. */
+export const CONSENT: readonly Operation[] = [
+  {
+    name: "handshake, justification, approve",
+    run: async (from, to) => {
+      await from.run("handshake", nodeOf(to), "from peers test");
+      await until("the request waits", () => to.isAskedBy(from));
+      const { pending } = await to.run("pending");
+      assert.equal(pending[0].justification, "from peers test");
+      await to.run("approve", nodeOf(from));
+      await bothTrust(from, to);
+    },
+  },
+];
+
+/** Before any trust, in this order; none is left at the end. */
 export const ACQUAINTANCE: readonly Operation[] = [
   {
     name: "find is refused to strangers",
@@ -38,17 +53,7 @@ export const ACQUAINTANCE: readonly Operation[] = [
       assert.ok(!await from.trusts(to));
     },
   },
-  {
-    name: "handshake, justification, approve",
-    run: async (from, to) => {
-      await from.run("handshake", nodeOf(to), "from peers test");
-      await until("the request waits", () => to.isAskedBy(from));
-      const { pending } = await to.run("pending");
-      assert.equal(pending[0].justification, "from peers test");
-      await to.run("approve", nodeOf(from));
-      await bothTrust(from, to);
-    },
-  },
+  ...CONSENT,
   {
     name: "untrust reaches the other side",
     run: async (from, to) => {

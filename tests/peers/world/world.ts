@@ -135,8 +135,8 @@ export class PeersWorld implements AsyncDisposable {
     return agent;
   }
 
-  /** No datagram passes directly between two agents. Gives what lifts that again. */
-  async block(a: Agent, b: Agent): Promise<() => Promise<void>> {
+  /** No datagram passes directly between two agents until it is disposed of. */
+  async blocked(a: Agent, b: Agent): Promise<AsyncDisposable> {
     const table = `block${this.#blocked++}`;
     const drop = (from: Agent, to: Agent) => `udp sport ${from.port} udp dport ${to.port} drop`;
     await this.#namespaces.nft(
@@ -146,7 +146,8 @@ export class PeersWorld implements AsyncDisposable {
         ${drop(b, a)}
       } }`,
     );
-    return () => this.#namespaces.nft(this.namespace, `delete table inet ${table}`);
+    const lift = () => this.#namespaces.nft(this.namespace, `delete table inet ${table}`);
+    return { [Symbol.asyncDispose]: lift };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,102 @@
+/**
+ * Which way the traffic of a pair goes: the relay where it must, never where it need not.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { befriend, nodeOf, type Operation, retried, type Side } from "./operation.ts";
+
+const MINUTE_MS = 60_000;
+/** Idle for so long. */
+const IDLE_MS = 3 * MINUTE_MS;
+/** How often trust is ended and renewed. */
+const RENEWALS = 20;
+/** A minute of silence after each of these. */
+const SILENT_AFTER = [6, 13];
+
+/** What daemons write when they leave the direct path. */
+const LEFT_DIRECT = {
+  "ours": "relay=true",
+  "v1.18": "flipping to relay",
+} as const;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function leftDirect(...sides: Side[]): Promise<number> {
+  const counts = await Promise.all(
+    sides.map(({ agent }) => agent.said(LEFT_DIRECT[agent.kind])),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+async function assertDirect(...sides: [Side, Side]): Promise<void> {
+  for (const [from, to] of [sides, sides.toReversed()] as [Side, Side][]) {
+    const { peers } = await from.run("peers");
+    const peer = peers.find(({ node_id }: { node_id: number }) => node_id === to.agent.node);
+    assert.equal(peer?.relay, false, `${from} has the other on the relay`);
+  }
+}
+
+/** Of a pair whose direct way is blocked before it has met. */
+export const RELAYED: readonly Operation[] = [
+  {
+    name: "relay: consent, pings, a message, a file",
+    run: async (from, to, world) => {
+      await using _blocked = await world.blocked(from.agent, to.agent);
+      await befriend(from, to);
+      await retried(from, "ping", nodeOf(to), "--count", "1", "--timeout", "20s");
+      await retried(to, "ping", nodeOf(from), "--count", "1", "--timeout", "20s");
+      await from.run("send-message", nodeOf(to), "--data", "over the relay");
+      const path = world.path("relayed.bin");
+      await Deno.writeFile(path, crypto.getRandomValues(new Uint8Array(60_000)));
+      await from.run("send-file", nodeOf(to), path);
+      await to.run("send-file", nodeOf(from), path);
+      const { peers } = await from.run("peers");
+      const peer = peers.find(({ node_id }: { node_id: number }) => node_id === to.agent.node);
+      assert.equal(peer?.relay, true);
+    },
+  },
+];
+
+/** Of a pair that nobody disturbs. */
+export const QUIET: readonly Operation[] = [
+  {
+    name: "idle for three minutes: stays on the direct path",
+    run: async (from, to) => {
+      await befriend(from, to);
+      await from.run("ping", nodeOf(to), "--count", "1");
+      const before = await leftDirect(from, to);
+      await pause(IDLE_MS);
+      await assertDirect(from, to);
+      assert.equal(await leftDirect(from, to), before);
+      await to.run("ping", nodeOf(from), "--count", "1");
+    },
+  },
+];
+
+/** Of a pair that ends trust and renews it. */
+export const RENEWED_OFTEN: readonly Operation[] = [
+  {
+    name: `trust ended and renewed ${RENEWALS} times: never dead, never off the direct path`,
+    run: async (from, to) => {
+      await befriend(from, to);
+      await from.run("ping", nodeOf(to), "--count", "1");
+      const before = await leftDirect(from, to);
+      for (let round = 1; round <= RENEWALS; round++) {
+        const [ends, other] = round % 2 === 0 ? [from, to] : [to, from];
+        await ends.run("untrust", nodeOf(other));
+        if (SILENT_AFTER.includes(round)) await pause(MINUTE_MS);
+        await befriend(other, ends);
+        for (const [a, b] of [[from, to], [to, from]] as const) {
+          const { results } = await a.run("ping", nodeOf(b), "--count", "1", "--timeout", "10s");
+          assert.ok(results[0].rtt_ms > 0, `dead in round ${round}`);
+        }
+        await assertDirect(from, to);
+      }
+      assert.equal(await leftDirect(from, to), before);
+    },
+  },
+];
