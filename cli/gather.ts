@@ -31,7 +31,7 @@ export interface GatherOptions {
   what: string;
   /** Key of the list in JSON; default `messages`. */
   key?: string;
-  /** Bodies are left as they are where no person watches; default false. */
+  /** A pipe or file gets the bodies alone and as they are; default false. */
   isRaw?: boolean;
   /** Default of `--timeout`, milliseconds; 0 for no limit. */
   timeoutMs?: number;
@@ -52,7 +52,7 @@ export async function gather(
   options: GatherOptions,
   next: (seq: number, signal: AbortSignal) => Promise<Arrival | undefined>,
 ): Promise<Outcome | undefined> {
-  const { count, what, key = "messages" } = options;
+  const { count, what, key = "messages", isRaw = false } = options;
   const isEndless = count === 0;
   const limit = call.options.number("timeout") ??
     (isEndless ? 0 : options.timeoutMs ?? TIMEOUT_MS);
@@ -63,9 +63,10 @@ export async function gather(
       const arrival = await next(seen, signal);
       if (arrival === undefined) return;
       seen++;
-      const body = payloadText(call.host.stdout, arrival.body, options.isRaw ?? false);
-      if (isEndless || !call.json) call.emit(arrival.data, safe`[${arrival.label}] ${body}`);
-      else arrivals.push(arrival.data);
+      if (call.json && !isEndless) arrivals.push(arrival.data);
+      else if (!call.json && isRaw && !call.host.stdout.isTerminal) {
+        call.host.stdout.write(arrival.body);
+      } else call.emit(arrival.data, safe`[${arrival.label}] ${payloadText(arrival.body)}`);
     }
   };
   /** What came before Ctrl-C is not lost. */

@@ -34,7 +34,7 @@ export interface CommandSpec {
   args?: string;
   /** Options besides the global ones. */
   options?: readonly OptionSpec[];
-  /** Command lines without the program's name. */
+  /** Command lines without the program's name; behind `$ ` whole ones, for pipes. */
   examples?: readonly string[];
   /** Paragraphs below the options in the help. */
   notes?: string;
@@ -135,7 +135,7 @@ export function addCommand(
   if (entry.notes !== undefined) command.addHelpText("after", `\n${entry.notes}`);
   const examples = entry.examples ?? [];
   if (examples.length > 0) {
-    const lines = examples.map((line) => `  pilotctl ${line}`).join("\n");
+    const lines = examples.map((line) => `  ${exampleLine(line)}`).join("\n");
     command.addHelpText("after", `\nExamples:\n${lines}`);
   }
   for (const child of entry.commands ?? []) addCommand(command, child, invoke);
@@ -149,6 +149,16 @@ export function addCommand(
     }
     return invoke(entry, command);
   });
+}
+
+/**
+ * An example as it is typed.
+ *
+ * @param example As in {@linkcode CommandSpec.examples}.
+ * @returns The command line.
+ */
+export function exampleLine(example: string): string {
+  return example.startsWith("$ ") ? example.slice(2) : `pilotctl ${example}`;
 }
 
 function makeOption(spec: OptionSpec): Option {

@@ -228,7 +228,7 @@ export const messagesGroup: CommandGroup = {
       examples: [
         'send-message alice --data "hello"',
         "send-message 5 --type json --file request.json",
-        "echo hello | pilotctl send-message alice",
+        "$ echo hello | pilotctl send-message alice",
       ],
       returns: "target, type, bytes, ack",
       run: sendMessage,

@@ -244,7 +244,8 @@ export class ClientConn implements FrameSource, ConnListener {
   #announceEnd(): void {
     if (this.#conn.readableBytes > 0) return;
     if (this.#over) this.#tellEnd(this.#error);
-    else if (this.#conn.ended) this.#tellEnd(undefined);
+    // An end may have an error already: a peer that closed before all of its data arrived.
+    else if (this.#conn.ended) this.#tellEnd(this.#conn.error);
     this.#checkClosed();
   }
 

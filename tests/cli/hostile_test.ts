@@ -57,10 +57,12 @@ function once(value: unknown) {
 }
 
 /** A peer that answers with the text. */
-function hostileConn(): FakeConn {
-  const conn = new FakeConn();
-  conn.push(BYTES);
-  conn.push(undefined);
+/** Says its words when it is spoken to, or at once. */
+function hostileConn(isFirst = false): FakeConn {
+  const speak = (_: unknown, conn: FakeConn) =>
+    [BYTES, undefined].forEach((part) => conn.push(part));
+  const conn = new FakeConn(isFirst ? undefined : speak);
+  if (isFirst) speak(undefined, conn);
   return conn;
 }
 
@@ -124,7 +126,7 @@ function lyingDriver(): Partial<CliDriver> {
       registerAddress: lie(undefined),
     }),
     dial: () => Promise.resolve(hostileConn()),
-    listen: lie({ accept: () => Promise.resolve(hostileConn()), ...once(undefined) }),
+    listen: lie({ accept: () => Promise.resolve(hostileConn(true)), ...once(undefined) }),
     datagrams: () => {
       const { next: receive, ...rest } = once({ data: BYTES, source: ADDRESS, sourcePort: 1 });
       return { receive, ...rest };
