@@ -7,7 +7,7 @@
 import { PilotError } from "../protocol/errors.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
-import { payloadText, safe } from "./text.ts";
+import { passOn, payloadText, safe } from "./text.ts";
 import { within } from "./wait.ts";
 
 /** Default of `--timeout` when a number of things is waited for, milliseconds. */
@@ -61,11 +61,16 @@ export async function gather(
   const loop = async (signal: AbortSignal) => {
     while (isEndless || seen < count) {
       const arrival = await next(seen, signal);
-      if (arrival === undefined) return;
+      if (arrival === undefined) {
+        if (!isEndless) return;
+        throw new PilotError("connection_closed", `${what} ended after ${seen}`, {
+          hint: "See whether the daemon runs: pilotctl daemon status",
+        });
+      }
       seen++;
       if (call.json && !isEndless) arrivals.push(arrival.data);
       else if (!call.json && isRaw && !call.host.stdout.isTerminal) {
-        call.host.stdout.write(arrival.body);
+        passOn(call.host.stdout, arrival.body);
       } else call.emit(arrival.data, safe`[${arrival.label}] ${payloadText(arrival.body)}`);
     }
   };

@@ -90,7 +90,7 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
   readonly #events: EventLog;
   readonly #endpointNews: TokenBucket;
-  #services: Service[] = [];
+  services: readonly Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
   #rehearsal: Promise<number> | undefined;
@@ -398,7 +398,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const { options } = this;
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
     this.#ipc = await IpcServer.listen({ path: options.socket, backend: this });
-    this.#services = await attachServices(this, options, this.#clock);
+    this.services = await attachServices(this, options, this.#clock);
     this.trust.start();
     this.socket.start((data, from) => {
       this.#isBatch = true;
@@ -426,7 +426,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#watch?.close();
     await this.registration.stop();
     await this.#ipc?.close();
-    for (const service of this.#services) await service.close();
+    for (const service of this.services) await service.close();
     await this.streams.shutdown(SHUTDOWN_GRACE_MS);
     // Its requests under way must not wait for a registry that does not answer.
     await this.#client.close();

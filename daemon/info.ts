@@ -52,6 +52,7 @@ export function daemonInfo(daemon: Daemon): Json {
     ports: streams.boundPorts,
     networks: directory.networks(),
     ...trafficCounters(daemon),
+    ...Object.assign({}, ...daemon.services.map((service) => service.info?.())),
     peer_list: peers.slice(0, MAX_LISTED),
     peers_truncated: peers.length > MAX_LISTED,
     conn_list: conns.slice(0, MAX_LISTED).map(connInfo),

@@ -8,7 +8,15 @@
 import { isLabel } from "../../protocol/label.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
-import { fields, formatBytes, formatUptime, type Outcome, round, table } from "../output.ts";
+import {
+  counted,
+  fields,
+  formatBytes,
+  formatUptime,
+  type Outcome,
+  round,
+  table,
+} from "../output.ts";
 import { parseNode } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import { lines, safe, type SafeText } from "../text.ts";
@@ -55,10 +63,18 @@ function infoText(state: Info, call: Invocation): SafeText {
     ["Traffic", `${formatBytes(state.bytes_sent)} sent, ${formatBytes(state.bytes_recv)} received`],
     ["Packets", `${state.pkts_sent} sent, ${state.pkts_recv} received`],
     ["Pending", state.handshake_pending_count || ""],
+    ["Events", eventsText(extra)],
   ]);
   const list = connectionTable(state, call);
   const warning = registryWarningText(extra, call.style);
   return lines([text, warning, list === undefined ? undefined : safe`\n${list}`]);
+}
+
+function eventsText(
+  { event_subscribers: subscribers, event_overruns: overruns }: Record<string, unknown>,
+) {
+  if (!overruns) return subscribers ? counted(Number(subscribers), "subscriber") : "";
+  return `${counted(Number(subscribers), "subscriber")}; ${overruns} disconnected, being too slow`;
 }
 
 function registrationText(info: Record<string, unknown>): string {

@@ -177,6 +177,23 @@ const peers: Check = {
   },
 };
 
+const events: Check = {
+  id: "events",
+  title: "Events",
+  run({ info }) {
+    if (info === undefined) return NO_DAEMON;
+    const { event_subscribers: subscribers, event_overruns: overruns } = info;
+    if (typeof subscribers !== "number") return skip("the daemon runs no broker");
+    const now = counted(subscribers, "subscriber");
+    if (typeof overruns !== "number" || overruns === 0) return ok(now);
+    return warn(
+      `${now}; ${overruns} disconnected since the start because they did not read their events in time`,
+      "The log names them (pubsub.overrun). They lost events and were told by the end of their subscription: let them " +
+        "read faster, or publish less.",
+    );
+  },
+};
+
 /** In the order of the report. */
 export const DAEMON_CHECKS: readonly Check[] = [
   socket,
@@ -185,4 +202,5 @@ export const DAEMON_CHECKS: readonly Check[] = [
   registration,
   udpSocket,
   peers,
+  events,
 ];
