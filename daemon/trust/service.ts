@@ -17,6 +17,7 @@ import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
 import { InboxPoller } from "./inbox_poller.ts";
 import { Incoming } from "./incoming.ts";
 import { readRelayed } from "./relayed.ts";
+import { Refusals } from "./refusals.ts";
 import { StateSaver, type Tombstones } from "./saver.ts";
 import { TrustWaiters } from "./waiters.ts";
 
@@ -62,6 +63,7 @@ export class TrustService implements TrustBackend {
   readonly #poller: InboxPoller;
   readonly #port: HandshakePort;
   readonly #waiters: TrustWaiters;
+  readonly #refusals = new Refusals();
   readonly #saver: StateSaver;
   readonly #delivery: StatementDelivery;
   readonly #incoming: Incoming;
@@ -105,8 +107,7 @@ export class TrustService implements TrustBackend {
       settle: () => this.#settle(),
       trusted: (node) => this.#onTrusted(node),
       ended: (node) => this.#onEnded(node),
-      rejected: (node, reason) =>
-        deps.emit("handshake.rejected_by_peer", { peer_node_id: node, reason }),
+      rejected: (node, reason) => this.#onRejected(node, reason),
     });
   }
 
@@ -185,6 +186,7 @@ export class TrustService implements TrustBackend {
       throw new PilotError("aborted", `Trust in node ${node} was ended meanwhile`);
     }
     const outcome = this.#state.request(node, unixNow(), { justification, again });
+    this.#refusals.forget(node);
     await this.#saver.save().catch(async (error) => {
       // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
       const now = unixNow();
@@ -221,7 +223,7 @@ export class TrustService implements TrustBackend {
     await this.#delivery.flush();
   }
 
-  async revoke(node: number): Promise<void> {
+  async revoke(node: number): Promise<boolean> {
     const now = this.#deps.unixNow();
     const wasTrusted = this.#state.revoke(node, now);
     // What trust allowed ends at once, whatever becomes of disk and registry.
@@ -234,6 +236,22 @@ export class TrustService implements TrustBackend {
     } finally {
       await this.#part(node);
     }
+    return wasTrusted;
+  }
+
+  outgoing(): Json[] {
+    return this.#state.outgoing().map(({ nodeId, requestedAt }) => ({
+      node_id: nodeId,
+      requested_at: Math.floor(requestedAt / 1000),
+    }));
+  }
+
+  refused(): Json[] {
+    return this.#refusals.all().map(({ nodeId, reason, refusedAt }) => ({
+      node_id: nodeId,
+      reason,
+      refused_at: Math.floor(refusedAt / 1000),
+    }));
   }
 
   pending(): Json[] {
@@ -259,6 +277,9 @@ export class TrustService implements TrustBackend {
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     // One who seems to have ended trust, and was asked again, has yet to answer.
     if (this.#state.isTrusted(node) && !this.#state.isAsked(node)) return Promise.resolve(true);
+    // The answer may have come before anybody waited for it.
+    const refusal = this.#state.isAsked(node) ? undefined : this.#refusals.error(node);
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#openSinceMs = this.#deps.clock.now();
     this.poll();
     return this.#waiters.wait(node, timeoutMs, signal);
@@ -331,7 +352,15 @@ export class TrustService implements TrustBackend {
     await this.#delivery.flush();
   }
 
+  #onRejected(node: number, reason: string): void {
+    const { unixNow, emit } = this.#deps;
+    this.#refusals.add({ nodeId: node, reason, refusedAt: unixNow() });
+    this.#waiters.fail(node, this.#refusals.error(node)!);
+    emit("handshake.rejected_by_peer", { peer_node_id: node, reason });
+  }
+
   async #onTrusted(node: number): Promise<void> {
+    this.#refusals.forget(node);
     await this.#saver.save();
     this.#waiters.wake(node);
     await this.#tell(node);

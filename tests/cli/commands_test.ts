@@ -86,15 +86,19 @@ Deno.test("commands that need the daemon say how to start it", async () => {
 });
 
 Deno.test("text from peers cannot send control characters to the terminal", async () => {
-  const pendingHandshakes = () =>
-    Promise.resolve([{
-      node_id: 7,
-      public_key: "k",
-      justification: "\u001b[2Jhi\r\n",
-      received_at: 1,
-    }]);
+  const openHandshakes = () =>
+    Promise.resolve({
+      pending: [{
+        node_id: 7,
+        public_key: "k",
+        justification: "\u001b[2Jhi\r\n",
+        received_at: 1,
+      }],
+      outgoing: [],
+      refused: [],
+    });
   const { stdout } = await run(["pending"], {
-    driver: { pendingHandshakes },
+    driver: { openHandshakes },
     isTerminal: true,
     env: { NO_COLOR: "1" },
   });
@@ -105,47 +109,10 @@ Deno.test("text from peers cannot send control characters to the terminal", asyn
 
 Deno.test("empty lists are [] in JSON", async () => {
   const none = () => Promise.resolve([]);
-  const driver = { pendingHandshakes: none, trustedPeers: none };
-  assert.deepEqual((await runJson(["pending"], { driver })).data, { pending: [] });
+  const open = { pending: [], outgoing: [], refused: [] };
+  const driver = { openHandshakes: () => Promise.resolve(open), trustedPeers: none };
+  assert.deepEqual((await runJson(["pending"], { driver })).data, open);
   assert.deepEqual((await runJson(["trust"], { driver })).data, { trusted: [] });
-});
-
-Deno.test("handshake waits for trust when asked, for the given time", async () => {
-  const waits: unknown[] = [];
-  const driver: Partial<CliDriver> = {
-    handshake: (target, why) => {
-      assert.equal(target, "bob");
-      assert.equal(why, "because");
-      return Promise.resolve({ status: "sent", node_id: 7 });
-    },
-    waitForTrust: (node, options) => {
-      waits.push([node, options?.timeoutMs]);
-      return Promise.resolve();
-    },
-  };
-  const sent = await runJson(["handshake", "bob", "because"], { driver });
-  assert.deepEqual(sent.data, { status: "sent", node_id: 7 });
-  assert.deepEqual(waits, []);
-  const waited = await runJson(["handshake", "bob", "because", "--wait=5s"], { driver });
-  assert.equal(at(waited.data, "status"), "trusted");
-  await runJson(["handshake", "bob", "because", "--wait"], { driver });
-  assert.deepEqual(waits, [[7, 5000], [7, 60_000]]);
-});
-
-Deno.test("approve, reject and untrust take ids, addresses and hostnames", async () => {
-  const calls: unknown[] = [];
-  const reply = (node_id: number) => Promise.resolve({ status: "ok", node_id });
-  const driver: Partial<CliDriver> = {
-    resolveTarget,
-    handshakeTarget: () => Promise.resolve({ node_id: 9, address: ADDRESS }),
-    approveHandshake: (node) => (calls.push(["approve", node]), reply(node)),
-    rejectHandshake: (node, reason) => (calls.push(["reject", node, reason]), reply(node)),
-    revokeTrust: (node) => (calls.push(["untrust", node]), reply(node)),
-  };
-  await run(["approve", "7"], { driver });
-  await run(["reject", "bob", "no thanks"], { driver });
-  await run(["untrust", ADDRESS], { driver });
-  assert.deepEqual(calls, [["approve", 7], ["reject", 9, "no thanks"], ["untrust", 7]]);
 });
 
 Deno.test("set-hostname and set-public keep the config file in step", async () => {

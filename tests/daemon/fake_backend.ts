@@ -336,7 +336,12 @@ export class FakeBackend implements Backend {
     },
     approve: async (...args) => void await this.#call("approve", args),
     reject: async (...args) => void await this.#call("reject", args),
-    revoke: async (...args) => void await this.#call("revoke", args),
+    revoke: async (...args) => {
+      await this.#call("revoke", args);
+      return true;
+    },
+    outgoing: () => [],
+    refused: () => [],
     pending: () => [],
     trusted: () => this.trustedPeers,
     waitFor: (node, timeoutMs, signal) => {

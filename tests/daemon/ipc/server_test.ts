@@ -170,7 +170,11 @@ Deno.test("Info and the JSON commands answer what the backend says", async () =>
     node_id: 2,
   });
   await client.send(Cmd.Handshake, hex("04"));
-  assert.deepEqual(await client.expectJson(Cmd.HandshakeOk), { pending: [] });
+  assert.deepEqual(await client.expectJson(Cmd.HandshakeOk), {
+    pending: [],
+    outgoing: [],
+    refused: [],
+  });
   await client.send(Cmd.Network, hex("02 0005"), utf8("tok"));
   await client.expectJson(Cmd.NetworkOk);
   assert.deepEqual(rig.backend.calls.map(({ name, args }) => [name, ...args]), [
