@@ -134,8 +134,9 @@ export class Daemon implements Backend, AsyncDisposable {
     const send = (packet: Packet) => this.#send(packet);
     const emit = (event: string, data: Json) => this.emit(event, data);
     const log = this.#events.logger;
+    const names = files.peerNames(trustState, (message, fields) => this.#log.warn(message, fields));
     this.directory = new Directory({
-      ...{ registry, files, clock },
+      ...{ registry, files, clock, names },
       local: parts.socket.local,
       isPublic: parts.known?.isPublic ?? false,
       hostname: parts.known?.hostname ?? "",
@@ -237,8 +238,8 @@ export class Daemon implements Backend, AsyncDisposable {
     this.trust = new TrustService({
       clock,
       unixNow: Date.now,
-      state: trustState,
-      registry,
+      ...{ registry, names, state: trustState },
+      learnNames: (nodes) => this.directory.learnNames(nodes),
       autoApprove: options.trustAutoApprove,
       pollMs: options.pollMs,
       save: (json) => files.saveTrust(json),

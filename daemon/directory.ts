@@ -20,6 +20,7 @@ import {
 import { type Clock, TimerSet } from "./clock.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
 import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
+import type { PeerNames } from "./peer_names.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
 import type { StateFiles } from "./state_files.ts";
 import { SAVE_RETRY_MS } from "./trust/saver.ts";
@@ -29,6 +30,9 @@ import type { Resolution } from "./tunnel/types.ts";
 const MAX_ALTERNATIVES = 4;
 /** Other public addresses that a peer names for itself, likewise: they may be anybody's. */
 const MAX_OTHERS = 2;
+
+/** Trusted peers whose names are asked for with a registration: each is a request. */
+export const MAX_NAMES_ASKED = 256;
 
 /** This node's entry in the registry, and the operations on it. */
 export class Directory implements DirectoryBackend {
@@ -50,6 +54,8 @@ export class Directory implements DirectoryBackend {
   readonly #fixed: Endpoint | undefined;
   readonly #isHidden: boolean;
   readonly #addresses: () => LocalAddresses;
+  readonly #names: PeerNames | undefined;
+  #learning: Promise<void> = Promise.resolve();
   readonly #leave: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
   readonly #warn: (message: string, fields: Record<string, unknown>) => void;
   #observed: Endpoint | undefined;
@@ -77,6 +83,8 @@ export class Directory implements DirectoryBackend {
     addresses?: () => LocalAddresses;
     /** Carries a deregistration out such that nothing registers again. */
     leave?: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
+    /** Names of trusted peers, for when the registry is away. */
+    names?: PeerNames;
     /** Told what went wrong without doing harm. */
     warn?: (message: string, fields: Record<string, unknown>) => void;
   }) {
@@ -97,6 +105,7 @@ export class Directory implements DirectoryBackend {
       ? addresses
       : () => ({ ...addresses(), globalIpv6: [] });
     this.#leave = options.leave ?? ((deregister) => deregister());
+    this.#names = options.names;
     this.#warn = options.warn ?? (() => {});
   }
 
@@ -207,15 +216,42 @@ export class Directory implements DirectoryBackend {
   // ---- DirectoryBackend
 
   resolveHostname(hostname: string): Promise<JsonObject> {
-    return this.#registry.resolveHostname(hostname);
+    return this.#named(hostname, () => this.#registry.resolveHostname(hostname));
   }
 
   handshakeTarget(hostname: string): Promise<JsonObject> {
-    return this.#registry.handshakeTarget(hostname);
+    return this.#named(hostname, () => this.#registry.handshakeTarget(hostname));
   }
 
-  lookup(node: number): Promise<JsonObject> {
-    return this.#registry.lookup(node);
+  async #named(hostname: string, ask: () => Promise<JsonObject>): Promise<JsonObject> {
+    return this.#names === undefined ? await ask() : await this.#names.resolve(hostname, ask);
+  }
+
+  async lookup(node: number): Promise<JsonObject> {
+    const facts = await this.#registry.lookup(node);
+    await this.#names?.learn(node, textField(facts, "hostname"), textField(facts, "public_key"));
+    return facts;
+  }
+
+  /**
+   * Learns the names of trusted peers, in the background.
+   *
+   * @param nodes The peers; those beyond {@linkcode MAX_NAMES_ASKED} are learned when they are spoken to by name.
+   */
+  learnNames(nodes: readonly number[]): void {
+    this.#learning = this.#learning.then(() => this.#learnNames(nodes));
+  }
+
+  async #learnNames(nodes: readonly number[]): Promise<void> {
+    for (const node of nodes.slice(-MAX_NAMES_ASKED)) {
+      try {
+        await this.lookup(node);
+      } catch (error) {
+        // A peer that the registry has forgotten is no reason to leave out the others; its absence is.
+        if (error instanceof PilotError && error.code === "not_found") continue;
+        return;
+      }
+    }
   }
 
   async setHostname(hostname: string): Promise<JsonObject> {
@@ -302,6 +338,8 @@ export class Directory implements DirectoryBackend {
     this.#timers.close();
     if (this.#retries) void this.#save();
     await this.#writing;
+    await this.#learning;
+    await this.#names?.close();
   }
 
   /**

@@ -246,6 +246,8 @@ export interface IpcTrustedPeer {
   mutual: boolean;
   /** Network that led to trust, 0 for none. */
   network: number;
+  /** Its hostname, empty where it is not known (our extension). */
+  hostname?: string;
 }
 
 /** Reply to the handshake `wait` sub-command (§7.4). */

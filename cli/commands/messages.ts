@@ -18,6 +18,7 @@ import {
   type StoredMessage,
 } from "../mailbox.ts";
 import { counted, fields, formatBytes, type Outcome, round, table } from "../output.ts";
+import { Names } from "../names.ts";
 import { oneOf, parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, readPayload } from "../payload.ts";
 import { ProgressBar } from "../progress.ts";
@@ -138,9 +139,10 @@ async function listInbox(call: Invocation, dir: string): Promise<Outcome> {
   });
   const data = { messages, total, shown: messages.length, dir };
   if (messages.length === 0) return { data, text: call.style.dim("No messages") };
+  const names = await Names.known(call);
   const rows = messages.map((message) => [
     message.id,
-    message.from,
+    names.behind(String(message.from)),
     message.type,
     message.bytes,
     preview(message),

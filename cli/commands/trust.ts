@@ -99,6 +99,7 @@ async function trust(call: Invocation): Promise<Outcome> {
   const list = await (await call.driver()).trustedPeers({ signal: call.signal });
   const rows = list.map((peer) => [
     peer.node_id,
+    peer.hostname ?? "",
     peer.mutual ? "yes" : "no",
     peer.network || "",
     localTime(peer.approved_at),
@@ -106,7 +107,7 @@ async function trust(call: Invocation): Promise<Outcome> {
   ]);
   const text = list.length === 0
     ? call.style.dim("Nobody is trusted")
-    : table(["NODE ID", "MUTUAL", "NETWORK", "SINCE", "PUBLIC KEY"], rows, call.style);
+    : table(["NODE ID", "NAME", "MUTUAL", "NETWORK", "SINCE", "PUBLIC KEY"], rows, call.style);
   return { data: { trusted: list }, text };
 }
 
@@ -197,7 +198,7 @@ export const trustGroup: CommandGroup = {
       name: "trust",
       summary: "List the trusted peers",
       examples: ["trust"],
-      returns: "trusted[{node_id, mutual, network, approved_at (unix s), public_key}]",
+      returns: "trusted[{node_id, hostname, mutual, network, approved_at (unix s), public_key}]",
       run: trust,
     },
     {

@@ -11,6 +11,7 @@ import { textField } from "../../protocol/registry.ts";
 import type { Statement, TrustState } from "../../protocol/trust/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { Json, TrustBackend } from "../ipc/backend.ts";
+import type { PeerNames } from "../peer_names.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { StatementDelivery } from "./delivery.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
@@ -38,6 +39,10 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly unixNow: () => number;
   readonly state: TrustState;
   readonly registry: NodeRegistry;
+  /** What peers are called, where that is known. */
+  readonly names?: Pick<PeerNames, "nameOf" | "trusted"> | undefined;
+  /** Asks the registry in the background what trusted peers are called. */
+  readonly learnNames?: (nodes: readonly number[]) => void;
   /** Approve every request. */
   readonly autoApprove: boolean;
   /** How often the registry's inbox is read, in place of {@linkcode POLL_OPEN_MS} and {@linkcode POLL_IDLE_MS}. */
@@ -150,6 +155,7 @@ export class TrustService implements TrustBackend {
       }
     }
     this.poll();
+    this.#deps.learnNames?.(trusted.map(({ nodeId }) => nodeId));
   }
 
   /** Reads the registry's inbox soon. */
@@ -271,6 +277,7 @@ export class TrustService implements TrustBackend {
       approved_at: Math.floor(peer.approvedAt / 1000),
       mutual: peer.mutual,
       network: peer.network ?? 0,
+      hostname: this.#deps.names?.nameOf(peer.nodeId) ?? "",
     }));
   }
 
@@ -361,6 +368,7 @@ export class TrustService implements TrustBackend {
 
   async #onTrusted(node: number): Promise<void> {
     this.#refusals.forget(node);
+    this.#deps.names?.trusted(node);
     await this.#saver.save();
     this.#waiters.wake(node);
     await this.#tell(node);
@@ -368,6 +376,7 @@ export class TrustService implements TrustBackend {
       await this.#deps.registry.reportTrust(node).catch((error) =>
         this.#registryFailed(node, error)
       );
+      this.#deps.learnNames?.([node]);
     }
   }
 
