@@ -5,6 +5,7 @@
  */
 
 import { PilotError } from "../protocol/errors.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
 import { passOn, payloadText, safe } from "./text.ts";
@@ -78,10 +79,8 @@ export async function gather(
   const interrupted = () =>
     call.failure(
       "aborted",
-      `${what}: interrupted after ${isEndless ? seen : `${seen} of ${count}`}`,
-      {
-        ...(isEndless ? {} : { data: { [key]: arrivals, timeout: false } }),
-      },
+      `${what}: interrupted after ${seen} of ${count}`,
+      { data: { [key]: arrivals, timeout: false } },
     );
   let timedOut = false;
   try {
@@ -89,7 +88,11 @@ export async function gather(
   } catch (error) {
     const code = error instanceof PilotError ? error.code : undefined;
     timedOut = code === "timeout";
-    if (code === "aborted" && call.signal.aborted) throw interrupted();
+    if (code === "aborted" && call.signal.aborted) {
+      if (!isEndless) throw interrupted();
+      call.note(`${what}: ${seen} received`); // the only way to end it: no failure
+      return { data: {}, silent: true, exitCode: EXIT_CODES.aborted };
+    }
     if (!timedOut) throw error;
   }
   if (isEndless) return undefined;

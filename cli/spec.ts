@@ -163,9 +163,13 @@ export function exampleLine(example: string): string {
 
 function makeOption(spec: OptionSpec): Option {
   const option = new Option(spec.flags, spec.description);
-  const parse = spec.parse ?? spec.collect?.();
-  if (parse !== undefined) {
-    option.argParser((text: string) => {
+  const parse = spec.parse ?? spec.collect?.() ?? ((text: string) => text);
+  if (option.required || option.optional) {
+    option.argParser((text: string, before: unknown) => {
+      // Which one counts would be a guess.
+      if (before !== undefined && spec.collect === undefined) {
+        throw usageError(`Option ${option.long} is given twice`);
+      }
       try {
         return parse(text);
       } catch (error) {

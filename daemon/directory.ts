@@ -7,7 +7,7 @@
 
 import { isIP, isIPv4 } from "node:net";
 import { formatAddress } from "../protocol/address.ts";
-import { PilotError } from "../protocol/errors.ts";
+import { type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
 import { isEndpointOfOne } from "../protocol/path/mod.ts";
 import {
@@ -34,6 +34,9 @@ const MAX_OTHERS = 2;
 /** Trusted peers whose names are asked for with a registration: each is a request. */
 export const MAX_NAMES_ASKED = 256;
 
+/** The registry has understood, and says no. */
+const REFUSALS: readonly ErrorCode[] = ["already_exists", "denied", "invalid_argument"];
+
 /** This node's entry in the registry, and the operations on it. */
 export class Directory implements DirectoryBackend {
   readonly #registry: NodeRegistry;
@@ -43,6 +46,7 @@ export class Directory implements DirectoryBackend {
   readonly #isWildcard: boolean;
   #isPublic: boolean;
   #hostname: string;
+  #hostnameError: string | undefined;
   #tags: string[] = [];
   #networks: number[] = [0];
   /** Networks that were joined here; undefined until the registry's list is taken over, once. */
@@ -190,9 +194,29 @@ export class Directory implements DirectoryBackend {
   async onRegistered(): Promise<void> {
     const { isPublic, hostname, tags } = this.#wanted;
     if (isPublic !== undefined) await this.#registry.setVisibility(isPublic);
-    if (hostname !== undefined) await this.#registry.setHostname(hostname);
+    if (hostname !== undefined) await this.#claimHostname(hostname);
     if (tags !== undefined) await this.#registry.setTags(tags);
     await this.#refresh();
+  }
+
+  /** Why the registry refuses the hostname that was asked for; undefined when it does not. */
+  get hostnameError(): string | undefined {
+    return this.#hostnameError;
+  }
+
+  /** A name that somebody else has, or that is none, must not keep the node from being registered. */
+  async #claimHostname(hostname: string): Promise<void> {
+    try {
+      await this.#registry.setHostname(hostname);
+      this.#hostnameError = undefined;
+    } catch (error) {
+      const isRefused = error instanceof PilotError && REFUSALS.includes(error.code);
+      if (!isRefused) throw error;
+      if (this.#hostnameError !== error.message) {
+        this.#warn("registered without a hostname", { hostname, error: error.message });
+      }
+      this.#hostnameError = error.message;
+    }
   }
 
   /** Where a peer may be reached. */
@@ -257,6 +281,7 @@ export class Directory implements DirectoryBackend {
   async setHostname(hostname: string): Promise<JsonObject> {
     const reply = await this.#registry.setHostname(hostname);
     this.#wanted.hostname = hostname;
+    this.#hostnameError = undefined;
     this.#hostname = hostname;
     await this.#save();
     return reply;

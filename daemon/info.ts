@@ -23,6 +23,7 @@ export function daemonInfo(daemon: Daemon): Json {
     node_id: daemon.node,
     address: daemon.address ?? "",
     hostname: directory.hostname,
+    ...(directory.hostnameError === undefined ? {} : { hostname_error: directory.hostnameError }),
     tags: directory.tags,
     public: directory.isPublic,
     uptime_secs: daemon.uptimeSeconds,

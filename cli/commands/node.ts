@@ -5,7 +5,6 @@
  * @module
  */
 
-import { isLabel } from "../../protocol/label.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import {
@@ -18,7 +17,7 @@ import {
   table,
 } from "../output.ts";
 import { Names } from "../names.ts";
-import { parseNode } from "../parse.ts";
+import { parseHostname, parseNode } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import { lines, safe, type SafeText } from "../text.ts";
 import { registryWarningText } from "./daemon.ts";
@@ -238,13 +237,7 @@ async function remember(call: Invocation, patch: Record<string, unknown>): Promi
 }
 
 async function setHostname(call: Invocation): Promise<Outcome> {
-  const hostname = call.arg(0, "hostname");
-  if (hostname !== "" && !isLabel(hostname)) {
-    throw usageError(
-      `Not a hostname: "${hostname}"`,
-      "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",
-    );
-  }
+  const hostname = parseHostname(call.arg(0, "hostname"));
   return await applyHostname(call, hostname);
 }
 

@@ -10,7 +10,8 @@ import type { Conn } from "../../sdk/mod.ts";
 import { exchange } from "../exchange.ts";
 import type { Invocation } from "../invocation.ts";
 import { errorText, makeStyle, type Outcome } from "../output.ts";
-import { parsePort } from "../parse.ts";
+import { EXIT_CODES } from "../exit_codes.ts";
+import { parseListenPort, parsePort } from "../parse.ts";
 import { Collected, payloadFields } from "../payload.ts";
 import { PassOn, safeJson, show } from "../text.ts";
 import { within } from "../wait.ts";
@@ -36,7 +37,7 @@ interface Progress {
  * @throws {PilotError} `timeout` when too few came, `aborted`, or why a connection broke: after the others were taken.
  */
 export async function recv(call: Invocation): Promise<Outcome | undefined> {
-  const port = parsePort(call.arg(0, "port"));
+  const port = parseListenPort(call.arg(0, "port"));
   const count = call.options.number("count") ?? 1;
   const isEndless = count === 0;
   const what = `Receiving on port ${port}`;
@@ -55,6 +56,10 @@ export async function recv(call: Invocation): Promise<Outcome | undefined> {
       await take(call, conn, progress, isEndless);
     }
   } catch (error) {
+    if (isEndless && call.signal.aborted && progress.failure === undefined) {
+      call.note(`${what}: ${progress.seen} received`); // the only way to end it: no failure
+      return { data: {}, silent: true, exitCode: EXIT_CODES.aborted };
+    }
     throw explained(call, PilotError.from(error, "internal"), { what, count, ...progress });
   }
   const data = { messages: progress.messages, timeout: false };

@@ -13,7 +13,7 @@ import { exchange, type Exchanged } from "../exchange.ts";
 import { gather } from "../gather.ts";
 import type { Invocation } from "../invocation.ts";
 import { counted, type Outcome } from "../output.ts";
-import { parseCount, parseDuration, parsePort } from "../parse.ts";
+import { parseCount, parseDuration, parseListenPort, parsePort } from "../parse.ts";
 import { Collected, openPayload, PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
 import { PassOn, show } from "../text.ts";
@@ -204,7 +204,7 @@ async function interact(call: Invocation, target: string, port: number): Promise
 }
 
 async function listen(call: Invocation): Promise<Outcome | undefined> {
-  const port = parsePort(call.arg(0, "port"));
+  const port = parseListenPort(call.arg(0, "port"));
   const count = call.options.number("count") ?? 0;
   const driver = await call.driver();
   await using datagrams = driver.datagrams(port);

@@ -125,6 +125,12 @@ const registration: Check = {
         "Restart the daemon, or correct --registry, PILOT_REGISTRY or config.json.",
       );
     }
+    if (typeof info.hostname_error === "string") {
+      return warn(
+        `The daemon is registered without the hostname it was started with: ${info.hostname_error}`,
+        "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
+      );
+    }
     const name = info.hostname === "" || info.hostname === undefined ? "" : ` (${info.hostname})`;
     return ok(`${info.address}${name}`);
   },

@@ -54,7 +54,7 @@ Deno.test("Ctrl-C does not lose what a counted subscription has received", async
   const endless = await run(["subscribe", "b", "t"], options);
   assert.equal(endless.code, EXIT_CODES.aborted);
   assert.match(endless.stdout, /^\[t\] e1\n$/);
-  assert.match(endless.stderr, /^error: .* interrupted after 1\n$/);
+  assert.equal(endless.stderr, "", "the only way to end it is no failure");
 });
 
 Deno.test("a node that is not registered shows no address, and health and status say so", async () => {
