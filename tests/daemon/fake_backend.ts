@@ -175,7 +175,7 @@ export class FakeConn implements Conn {
   }
 
   stats(): ReturnType<Conn["stats"]> {
-    return {} as ReturnType<Conn["stats"]>;
+    return { send_buf: this.peer.inbound.bytes } as ReturnType<Conn["stats"]>;
   }
 
   /** Tells listeners, from within the call that caused it when that is asked for: real connections do both. */

@@ -281,6 +281,21 @@ Deno.test("Send and Close on another client's connection are as on an unknown on
   assert.equal(theirs.peer.closed, false);
 });
 
+Deno.test("what a client that has gone did not take ends in a reset, not in an orderly close", async () => {
+  await using rig = await startRig();
+  const client = await rig.connect();
+  await client.send(Cmd.Bind, hex("1000"));
+  await client.expect(Cmd.BindOk);
+  const theirs = rig.backend.connectFrom(4096)!;
+  await client.expect(Cmd.Accept);
+  client.close();
+  await until(() => rig.server.clientCount === 0, "client is gone");
+  theirs.write(new Uint8Array(10));
+  await until(() => theirs.error !== undefined, "the peer is told");
+  assert.equal(theirs.error?.code, "connection_closed");
+  await until(() => rig.server.stats.connections === 0, "nothing is left");
+});
+
 Deno.test("a client that goes has its data delivered and its connections closed with FIN", async () => {
   await using rig = await startRig();
   const client = await rig.connect();
