@@ -104,7 +104,8 @@ export function specOf(command: Command): CommandSpec | undefined {
  */
 export function addGlobalOptions(command: Command): void {
   command.optionsGroup("Global options:");
-  for (const option of GLOBAL_OPTIONS) command.addOption(makeOption(option));
+  // Wrappers give some of these, and whoever calls them others: there the last one counts.
+  for (const option of GLOBAL_OPTIONS) command.addOption(makeOption(option, true));
   command.helpOption("-h, --help", "Show this help");
 }
 
@@ -161,13 +162,13 @@ export function exampleLine(example: string): string {
   return example.startsWith("$ ") ? example.slice(2) : `pilotctl ${example}`;
 }
 
-function makeOption(spec: OptionSpec): Option {
+function makeOption(spec: OptionSpec, isOverridable: boolean = false): Option {
   const option = new Option(spec.flags, spec.description);
   const parse = spec.parse ?? spec.collect?.() ?? ((text: string) => text);
   if (option.required || option.optional) {
     option.argParser((text: string, before: unknown) => {
       // Which one counts would be a guess.
-      if (before !== undefined && spec.collect === undefined) {
+      if (before !== undefined && spec.collect === undefined && !isOverridable) {
         throw usageError(`Option ${option.long} is given twice`);
       }
       try {
