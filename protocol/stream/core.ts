@@ -241,13 +241,17 @@ export class Core {
     };
   }
 
-  /** What is written and not acknowledged is lost: the application must not take the close for a delivery. */
+  /**
+   * What has not even left is lost: the application must not take the close for a delivery. What is on its way may have
+   * arrived: older peers close without acknowledging (daemon.md §3.7).
+   */
   #reportUndelivered(): void {
-    const { pending } = this.sender;
-    if (pending === 0) return;
+    const { una, pending, next } = this.sender;
+    const unsent = una + pending - next;
+    if (unsent === 0) return;
     this.error ??= new PilotError(
       "connection_closed",
-      `Peer closed the connection before it had taken everything (${pending} bytes were not acknowledged)`,
+      `Peer closed the connection before it had taken everything (${unsent} bytes were not sent)`,
     );
   }
 
