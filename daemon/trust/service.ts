@@ -186,6 +186,8 @@ export class TrustService implements TrustBackend {
     const wasRevoked = this.#state.isRevoked(node);
     const again = await this.#seemsOneSided(node);
     if (this.#state.hasConsent(node) && !again) return "already_trusted";
+    // It may have asked already, a moment ago: then this is consent, and nothing needs to be sent.
+    if (!this.#state.isTrusted(node) && !this.#state.isExpected(node)) await this.#pollOnce();
     const facts = await registry.lookup(node);
     // The later decision counts, though this one has waited for the registry.
     if (!wasRevoked && this.#state.isRevoked(node)) {
