@@ -6,6 +6,7 @@
  */
 
 import type { Command, Option } from "commander";
+import { PLACE_OPTIONS } from "./hints.ts";
 
 /** Normalised arguments. */
 export interface Argv {
@@ -13,6 +14,8 @@ export interface Argv {
   args: string[];
   /** `--json` was given as an option (not as the value of one). */
   json: boolean;
+  /** Values of {@linkcode PLACE_OPTIONS}. */
+  places: Record<string, string>;
 }
 
 /**
@@ -23,7 +26,7 @@ export interface Argv {
  * @returns What commander should parse.
  */
 export function normalizeArgv(program: Command, args: readonly string[]): Argv {
-  const result: Argv = { args: [], json: false };
+  const result: Argv = { args: [], json: false, places: {} };
   let command = program;
   let atSubcommand = true;
   for (let i = 0; i < args.length; i++) {
@@ -51,6 +54,9 @@ export function normalizeArgv(program: Command, args: readonly string[]): Argv {
       result.args.push(following); // a value, whatever it looks like
       i++;
     }
+    const place = name.slice(2);
+    const given = value ?? following;
+    if (PLACE_OPTIONS.includes(place) && given !== undefined) result.places[place] = given;
   }
   return result;
 }

@@ -8,7 +8,7 @@ import type { Argument, Command } from "commander";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { VERSION } from "../platform/version.ts";
 import { ERROR_MEANINGS, EXIT_CODES } from "./exit_codes.ts";
-import { GLOBAL_OPTIONS, specOf } from "./spec.ts";
+import { exampleLine, GLOBAL_OPTIONS, specOf } from "./spec.ts";
 
 /** One command. */
 export interface CatalogCommand {
@@ -98,7 +98,7 @@ function collect(
         .map(({ flags, description }) => ({ flags, description })),
       description: spec.summary,
       returns: spec.returns,
-      examples: (spec.examples ?? []).map((line) => `pilotctl ${line}`),
+      examples: (spec.examples ?? []).map(exampleLine),
     };
     collect(child, `${name} `, into);
   }

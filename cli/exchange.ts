@@ -1,18 +1,20 @@
 /**
- * One exchange over a stream connection: send something, then take the answer until it is complete.
+ * One exchange over a stream connection: send everything, take the answer to its end. A stream has no borders and its
+ * close ends both directions (daemon.md §3.7), so that a sender cannot say "that was all" and still be answered. What
+ * counts as the end of an answer is therefore decided here, and never by a short silence.
  *
  * @module
  */
 
 import { PilotError } from "../protocol/errors.ts";
 import type { Conn } from "../sdk/mod.ts";
-import { Deadline } from "./wait.ts";
+import { counted } from "./output.ts";
 
 /** What the exchange uses of a connection. */
 export type ExchangeConn = Pick<Conn, "read" | "write">;
 
-/** An answer has no border on a stream: it counts as complete after this silence, milliseconds. */
-export const QUIET_MS = 150;
+/** What was under way when the peer closed gets this long to settle, milliseconds. */
+const SETTLE_MS = 1_000;
 
 /** How to exchange. */
 export interface ExchangeOptions {
@@ -20,11 +22,25 @@ export interface ExchangeOptions {
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   /** Gets each chunk of the answer. */
   sink: (chunk: Uint8Array) => void;
-  /** Longest wait for the first byte after everything was sent, milliseconds; 0 for no limit. */
+  /** Longest silence of the peer once everything is sent, milliseconds; then `timeout`. 0 for no limit. */
   timeoutMs: number;
+  /** A silence of this length, once everything is sent, is the end of the answer, milliseconds. */
+  endAfterMs?: number | undefined;
+  /** Without a first byte within this time after everything was sent there is no answer, milliseconds. */
+  noAnswerMs?: number | undefined;
+  /** The answer is what was sent: it is complete when it is as long. */
+  isEcho?: boolean;
+  /** The source is a person, who may be left in the middle: the peer's close is an end like any other. */
+  isSession?: boolean;
   /** Gives up. */
   signal: AbortSignal;
 }
+
+/**
+ * Why an exchange ended: the peer closed, as much came back as was sent, the peer was silent for `endAfterMs`, or for
+ * `noAnswerMs` from the start.
+ */
+export type ExchangeEnd = "closed" | "echoed" | "silence" | "no answer";
 
 /** What was exchanged. */
 export interface Exchanged {
@@ -32,53 +48,153 @@ export interface Exchanged {
   sent: number;
   /** Bytes received. */
   received: number;
-  /** The peer has closed. */
-  ended: boolean;
+  /** Why it ended. */
+  end: ExchangeEnd;
 }
 
 /**
- * Sends everything and takes the answer at the same time, until the peer closes or falls silent.
+ * Sends everything and takes the answer at the same time, until it ends.
  *
- * @param conn The connection; it stays open.
+ * @param conn The connection; it stays open, and what was sent may still be on its way: only an orderly close says that
+ * it has arrived.
  * @param options What and how.
- * @returns The counts. Nothing received and not ended means that the time was up.
- * @throws {PilotError} Why the connection failed, or `aborted`.
+ * @returns The counts.
+ * @throws {PilotError} Why the connection failed; `connection_closed` when the peer closed before everything was sent;
+ * `timeout` when it fell silent before the end; `aborted`. What arrived has been given to the sink.
  */
-export async function exchange(
-  conn: ExchangeConn,
-  options: ExchangeOptions,
-): Promise<Exchanged> {
-  const result: Exchanged = { sent: 0, received: 0, ended: false };
-  const firstByteMs = options.timeoutMs === 0 ? Infinity : options.timeoutMs;
-  const deadline = new Deadline(Infinity, options.signal);
-  let allSent = false;
-  const receive = async () => {
+export async function exchange(conn: ExchangeConn, options: ExchangeOptions): Promise<Exchanged> {
+  return await new Exchange(conn, options).run();
+}
+
+class Exchange {
+  readonly #conn: ExchangeConn;
+  readonly #options: ExchangeOptions;
+  /** Stops reading. */
+  readonly #stop = new AbortController();
+  #sent = 0;
+  #received = 0;
+  #allSent = false;
+  #end: ExchangeEnd | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(conn: ExchangeConn, options: ExchangeOptions) {
+    this.#conn = conn;
+    this.#options = options;
+  }
+
+  async run(): Promise<Exchanged> {
+    const receiving = this.#receive();
+    receiving.catch(() => {}); // awaited below; a failure while we still send must not count as unhandled
+    try {
+      await this.#send(receiving);
+      this.#allSent = true;
+      this.#watch();
+      await receiving;
+      const end = this.#end;
+      if (end !== undefined) return { sent: this.#sent, received: this.#received, end };
+      const { timeoutMs } = this.#options;
+      throw new PilotError(
+        "timeout",
+        this.#received === 0
+          ? `No answer within ${timeoutMs / 1000} s`
+          : `The peer fell silent for ${timeoutMs / 1000} s after ${
+            counted(this.#received, "byte")
+          } without closing`,
+      );
+    } finally {
+      clearTimeout(this.#timer);
+      this.#stop.abort();
+    }
+  }
+
+  async #send(receiving: Promise<void>): Promise<void> {
+    const { source, signal, isSession = false } = this.#options;
+    const chunks = iterate(source);
+    const closed = receiving.then(() => undefined);
+    closed.catch(() => {}); // the race below reports it
     try {
       for (;;) {
-        const chunk = await conn.read({ signal: deadline.signal });
-        if (chunk === undefined) break;
-        result.received += chunk.length;
-        options.sink(chunk);
-        if (allSent) deadline.move(QUIET_MS);
+        const reading = chunks.next();
+        reading.catch(() => {}); // likewise, or nobody needs it any more
+        let next = await Promise.race([reading, closed]);
+        if (next === undefined && isSession) return;
+        next ??= await soon(reading); // the end of our input may not have shown yet
+        if (next === undefined || this.#end === "closed" && next.done !== true) {
+          throw new PilotError(
+            "connection_closed",
+            `The peer closed before everything was sent (${counted(this.#sent, "byte")} were)`,
+          );
+        }
+        if (next.done === true) return;
+        await this.#conn.write(next.value, { signal });
+        this.#sent += next.value.length;
       }
-      result.ended = true;
     } catch (error) {
-      const isQuiet = error instanceof PilotError && error.code === "aborted" && deadline.isPast;
-      if (!isQuiet) throw error;
+      // A peer that refuses what we send may say why before it closes.
+      if (!signal.aborted) await soon(receiving.catch(() => {}));
+      throw error;
+    } finally {
+      // Not awaited: it waits behind a read that may never end.
+      chunks.return?.().catch(() => {});
     }
-  };
-  const receiving = receive();
-  receiving.catch(() => {}); // awaited below; a failure while we still send must not count as unhandled
+  }
+
+  async #receive(): Promise<void> {
+    const { sink, signal } = this.#options;
+    const stop = this.#stop.signal;
+    const either = AbortSignal.any([signal, stop]);
+    try {
+      for (;;) {
+        const chunk = await this.#conn.read({ signal: either });
+        if (chunk === undefined) break;
+        this.#received += chunk.length;
+        sink(chunk);
+        if (this.#allSent) this.#watch();
+      }
+      this.#end = "closed";
+    } catch (error) {
+      if (!stop.aborted || signal.aborted) throw error;
+    }
+  }
+
+  /** Starts the wait for the next byte anew. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    if (this.#end !== undefined) return;
+    const { timeoutMs, endAfterMs, noAnswerMs, isEcho } = this.#options;
+    if (isEcho && this.#sent > 0 && this.#received >= this.#sent) return this.#finish("echoed");
+    if (endAfterMs !== undefined) return this.#after(endAfterMs, "silence");
+    if (this.#received === 0 && noAnswerMs !== undefined) {
+      return this.#after(noAnswerMs, "no answer");
+    }
+    if (timeoutMs > 0) this.#after(timeoutMs, undefined);
+  }
+
+  #after(ms: number, end: ExchangeEnd | undefined): void {
+    this.#timer = setTimeout(() => this.#finish(end), ms);
+  }
+
+  #finish(end: ExchangeEnd | undefined): void {
+    this.#end = end;
+    this.#stop.abort();
+  }
+}
+
+async function* iterate(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  yield* source;
+}
+
+/** What a promise gives, or undefined when it does not settle in time. */
+async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), SETTLE_MS);
+  });
   try {
-    for await (const chunk of options.source) {
-      await conn.write(chunk, { signal: options.signal });
-      result.sent += chunk.length;
-    }
-    allSent = true;
-    deadline.move(result.received > 0 ? QUIET_MS : firstByteMs);
-    await receiving;
-    return result;
+    return await Promise.race([promise, late]);
   } finally {
-    deadline.clear();
+    clearTimeout(timer);
   }
 }

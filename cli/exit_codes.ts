@@ -36,7 +36,11 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 export const ERROR_MEANINGS: Readonly<
   Record<ErrorCode, { meaning: string; retry: boolean }>
 > = {
-  internal: { meaning: "A defect of this program", retry: false },
+  internal: {
+    meaning:
+      "A defect of this program; of doctor: a check failed; of daemon status --check: no answer",
+    retry: false,
+  },
   invalid_argument: { meaning: "Wrong usage or an unfit value", retry: false },
   not_found: { meaning: "The named thing does not exist or is hidden", retry: false },
   already_exists: { meaning: "It is there already", retry: false },

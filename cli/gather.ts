@@ -5,9 +5,10 @@
  */
 
 import { PilotError } from "../protocol/errors.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
-import { payloadText, safe } from "./text.ts";
+import { passOn, payloadText, safe } from "./text.ts";
 import { within } from "./wait.ts";
 
 /** Default of `--timeout` when a number of things is waited for, milliseconds. */
@@ -31,7 +32,7 @@ export interface GatherOptions {
   what: string;
   /** Key of the list in JSON; default `messages`. */
   key?: string;
-  /** Bodies are left as they are where no person watches; default false. */
+  /** A pipe or file gets the bodies alone and as they are; default false. */
   isRaw?: boolean;
   /** Default of `--timeout`, milliseconds; 0 for no limit. */
   timeoutMs?: number;
@@ -52,7 +53,7 @@ export async function gather(
   options: GatherOptions,
   next: (seq: number, signal: AbortSignal) => Promise<Arrival | undefined>,
 ): Promise<Outcome | undefined> {
-  const { count, what, key = "messages" } = options;
+  const { count, what, key = "messages", isRaw = false } = options;
   const isEndless = count === 0;
   const limit = call.options.number("timeout") ??
     (isEndless ? 0 : options.timeoutMs ?? TIMEOUT_MS);
@@ -61,21 +62,25 @@ export async function gather(
   const loop = async (signal: AbortSignal) => {
     while (isEndless || seen < count) {
       const arrival = await next(seen, signal);
-      if (arrival === undefined) return;
+      if (arrival === undefined) {
+        if (!isEndless) return;
+        throw new PilotError("connection_closed", `${what} ended after ${seen}`, {
+          hint: "See whether the daemon runs: pilotctl daemon status",
+        });
+      }
       seen++;
-      const body = payloadText(call.host.stdout, arrival.body, options.isRaw ?? false);
-      if (isEndless || !call.json) call.emit(arrival.data, safe`[${arrival.label}] ${body}`);
-      else arrivals.push(arrival.data);
+      if (call.json && !isEndless) arrivals.push(arrival.data);
+      else if (!call.json && isRaw && !call.host.stdout.isTerminal) {
+        passOn(call.host.stdout, arrival.body);
+      } else call.emit(arrival.data, safe`[${arrival.label}] ${payloadText(arrival.body)}`);
     }
   };
   /** What came before Ctrl-C is not lost. */
   const interrupted = () =>
     call.failure(
       "aborted",
-      `${what}: interrupted after ${isEndless ? seen : `${seen} of ${count}`}`,
-      {
-        ...(isEndless ? {} : { data: { [key]: arrivals, timeout: false } }),
-      },
+      `${what}: interrupted after ${seen} of ${count}`,
+      { data: { [key]: arrivals, timeout: false } },
     );
   let timedOut = false;
   try {
@@ -83,7 +88,11 @@ export async function gather(
   } catch (error) {
     const code = error instanceof PilotError ? error.code : undefined;
     timedOut = code === "timeout";
-    if (code === "aborted" && call.signal.aborted) throw interrupted();
+    if (code === "aborted" && call.signal.aborted) {
+      if (!isEndless) throw interrupted();
+      call.note(`${what}: ${seen} received`); // the only way to end it: no failure
+      return { data: {}, silent: true, exitCode: EXIT_CODES.aborted };
+    }
     if (!timedOut) throw error;
   }
   if (isEndless) return undefined;

@@ -11,6 +11,7 @@ import type { Driver } from "../sdk/mod.ts";
 import type { RawConfig } from "../platform/config.ts";
 import type { Env, Settings } from "../platform/settings.ts";
 import { CommandFailure, usageError } from "./errors.ts";
+import { PLACE_OPTIONS, withPlaces } from "./hints.ts";
 import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
 import type { Launch } from "./launch.ts";
 import { Options } from "./spec.ts";
@@ -165,6 +166,13 @@ export class Invocation implements AsyncDisposable {
   /** Tells a person what goes on, on stderr; says nothing with `--json` or when nobody watches. */
   note(text: SafeText | string): void {
     if (!this.json && this.host.stderr.isTerminal) show(this.host.stderr, text);
+  }
+
+  /** A hint whose commands reach the agent that was meant; those of errors are made so by themselves. */
+  hint(text: string): string {
+    const places = PLACE_OPTIONS.map((name) => [name, this.options.text(name)] as const)
+      .flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const]);
+    return withPlaces(text, Object.fromEntries(places), this.host.env);
   }
 
   /** A failure that shows `data` (and `text` to people) as well. */

@@ -10,6 +10,7 @@ import { normalizeArgv } from "./argv.ts";
 import { CommandFailure, OutputClosed, usageError } from "./errors.ts";
 import { EXIT_CODES, EXIT_OK } from "./exit_codes.ts";
 import type { CliHost } from "./invocation.ts";
+import { type Places, unknownCommandHint, withPlaces } from "./hints.ts";
 import { errorEnvelope, errorText, makeStyle } from "./output.ts";
 import { buildProgram } from "./program.ts";
 import { printableLines, show } from "./text.ts";
@@ -30,38 +31,43 @@ export async function main(
   host: CliHost,
 ): Promise<number> {
   let json = args.includes("--json"); // best guess until the tree has looked at it
+  let places: Places = {};
   try {
     const program = buildProgram(host);
     const argv = normalizeArgv(program.root, args);
-    json = argv.json;
+    ({ json, places } = argv);
     if (args.length === 0) throw usageError("No command given", "See: pilotctl --help");
     await program.root.parseAsync(argv.args, { from: "user" });
     return program.exitCode();
   } catch (thrown) {
-    return report(thrown, json, host, args);
+    return report(thrown, { json, places, host, args });
   }
 }
 
-function report(
-  thrown: unknown,
-  json: boolean,
-  host: CliHost,
-  args: readonly string[],
-): number {
+/** What a failure is reported with. */
+interface Reporting {
+  readonly json: boolean;
+  readonly places: Places;
+  readonly host: CliHost;
+  readonly args: readonly string[];
+}
+
+function report(thrown: unknown, { json, places, host, args }: Reporting): number {
   if (thrown instanceof OutputClosed) return OutputClosed.exitCode;
   if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT_OK; // help, version
   const error = thrown instanceof CommanderError
     ? usageErrorOf(thrown, args)
     : PilotError.from(thrown, "internal");
+  const hint = error.hint === undefined ? undefined : withPlaces(error.hint, places, host.env);
   try {
     if (json) {
-      show(host.stderr, errorEnvelope(error));
+      show(host.stderr, errorEnvelope(error, hint));
     } else {
       if (error instanceof CommandFailure && error.text) {
         show(host.stdout, error.text);
       }
       const style = makeStyle(host.stderr.isTerminal && !host.env("NO_COLOR"));
-      show(host.stderr, errorText(error, style));
+      show(host.stderr, errorText(error, style, hint));
       if (error instanceof CommandFailure && error.notes) {
         show(host.stderr, error.notes);
       }
@@ -87,6 +93,16 @@ function usageErrorOf(error: CommanderError, args: readonly string[]): PilotErro
   const [first = "", ...rest] = error.message.split("\n");
   const text = first.replace(/^error: /, "");
   const suggestion = rest.join(" ").replace(/^\(|\)$/g, "").trim();
+  if (error.code === "commander.unknownCommand") {
+    const unknown = /'([^']*)'/.exec(text)?.[1] ?? "";
+    const before = args[args.indexOf(unknown) - 1];
+    const isSub = before !== undefined && /^(gateway|network|daemon|name)$/.test(before);
+    const path = isSub ? `${before} ${unknown}` : unknown;
+    return usageError(
+      text.slice(0, 1).toUpperCase() + text.slice(1),
+      unknownCommandHint(path, suggestion),
+    );
+  }
   return usageError(
     text.slice(0, 1).toUpperCase() + text.slice(1),
     suggestion === "" ? "Add --help to see what is possible." : suggestion,

@@ -56,15 +56,16 @@ export function successEnvelope(data: Record<string, unknown>): SafeText {
  * The JSON envelope of a failure.
  *
  * @param error What failed.
+ * @param hint In place of the error's own.
  * @returns One line.
  */
-export function errorEnvelope(error: PilotError): SafeText {
+export function errorEnvelope(error: PilotError, hint: string | undefined = error.hint): SafeText {
   const data = error instanceof CommandFailure ? error.data : undefined;
   return safeJson({
     status: "error",
     code: error.code,
     message: shortened(error.message),
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(hint === undefined ? {} : { hint }),
     ...(data === undefined ? {} : { data }),
   });
 }
@@ -74,12 +75,17 @@ export function errorEnvelope(error: PilotError): SafeText {
  *
  * @param error What failed.
  * @param style Styles of the stream it goes to.
+ * @param hint In place of the error's own.
  * @returns One or two lines.
  */
-export function errorText(error: PilotError, style: Style): SafeText {
+export function errorText(
+  error: PilotError,
+  style: Style,
+  hint: string | undefined = error.hint,
+): SafeText {
   return lines([
     safe`${style.bad("error:")} ${shortened(error.message)}`,
-    error.hint === undefined ? undefined : safe`${style.dim("hint:")}  ${error.hint}`,
+    hint === undefined ? undefined : safe`${style.dim("hint:")}  ${hint}`,
   ]);
 }
 

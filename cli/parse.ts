@@ -4,13 +4,28 @@
  * @module
  */
 
+import { parsePort } from "../protocol/address.ts";
+import { isLabel } from "../protocol/label.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { usageError } from "./errors.ts";
 
-export { parsePort } from "../protocol/address.ts";
+export { parsePort };
 export { parseDuration } from "../platform/duration.ts";
 export { parseServerHost } from "../platform/join_uri.ts";
 export { parseFingerprint } from "../platform/fingerprint.ts";
+
+/**
+ * A port to wait on.
+ *
+ * @param text Decimal digits.
+ * @returns The port, 1..65535.
+ * @throws {PilotError} `invalid_argument`; for 0, too: nobody could know which port was given.
+ */
+export function parseListenPort(text: string): number {
+  const port = parsePort(text);
+  if (port === 0) throw usageError("Nobody can send to port 0", "Choose one from 1024 to 49151.");
+  return port;
+}
 
 /**
  * A whole number.
@@ -142,6 +157,30 @@ export function oneOf(
 export function parseHost(text: string): string {
   if (/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,252}$/u.test(text)) return text;
   throw usageError(`Not a host name: "${text}"`, "Write it without a port: rendezvous.example.");
+}
+
+/**
+ * A hostname.
+ *
+ * @param text For example `my-agent`.
+ * @returns The same text.
+ * @throws {PilotError} `invalid_argument`; for digits alone, too, which always mean a node number.
+ */
+export function parseHostname(text: string): string {
+  if (text === "") {
+    throw usageError("The hostname is empty", "To give it up: pilotctl clear-hostname");
+  }
+  if (/^\d+$/.test(text)) {
+    throw usageError(
+      `"${text}" cannot be a hostname: as a target it always means node ${text}`,
+      "Use a name with a letter in it.",
+    );
+  }
+  if (isLabel(text)) return text;
+  throw usageError(
+    `Not a hostname: "${text}"`,
+    "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",
+  );
 }
 
 /**

@@ -34,7 +34,7 @@ export interface CommandSpec {
   args?: string;
   /** Options besides the global ones. */
   options?: readonly OptionSpec[];
-  /** Command lines without the program's name. */
+  /** Command lines without the program's name; behind `$ ` whole ones, for pipes. */
   examples?: readonly string[];
   /** Paragraphs below the options in the help. */
   notes?: string;
@@ -104,7 +104,8 @@ export function specOf(command: Command): CommandSpec | undefined {
  */
 export function addGlobalOptions(command: Command): void {
   command.optionsGroup("Global options:");
-  for (const option of GLOBAL_OPTIONS) command.addOption(makeOption(option));
+  // Wrappers give some of these, and whoever calls them others: there the last one counts.
+  for (const option of GLOBAL_OPTIONS) command.addOption(makeOption(option, true));
   command.helpOption("-h, --help", "Show this help");
 }
 
@@ -135,7 +136,7 @@ export function addCommand(
   if (entry.notes !== undefined) command.addHelpText("after", `\n${entry.notes}`);
   const examples = entry.examples ?? [];
   if (examples.length > 0) {
-    const lines = examples.map((line) => `  pilotctl ${line}`).join("\n");
+    const lines = examples.map((line) => `  ${exampleLine(line)}`).join("\n");
     command.addHelpText("after", `\nExamples:\n${lines}`);
   }
   for (const child of entry.commands ?? []) addCommand(command, child, invoke);
@@ -151,11 +152,25 @@ export function addCommand(
   });
 }
 
-function makeOption(spec: OptionSpec): Option {
+/**
+ * An example as it is typed.
+ *
+ * @param example As in {@linkcode CommandSpec.examples}.
+ * @returns The command line.
+ */
+export function exampleLine(example: string): string {
+  return example.startsWith("$ ") ? example.slice(2) : `pilotctl ${example}`;
+}
+
+function makeOption(spec: OptionSpec, isOverridable: boolean = false): Option {
   const option = new Option(spec.flags, spec.description);
-  const parse = spec.parse ?? spec.collect?.();
-  if (parse !== undefined) {
-    option.argParser((text: string) => {
+  const parse = spec.parse ?? spec.collect?.() ?? ((text: string) => text);
+  if (option.required || option.optional) {
+    option.argParser((text: string, before: unknown) => {
+      // Which one counts would be a guess.
+      if (before !== undefined && spec.collect === undefined && !isOverridable) {
+        throw usageError(`Option ${option.long} is given twice`);
+      }
       try {
         return parse(text);
       } catch (error) {

@@ -94,28 +94,82 @@ export function show(out: OutStream, text: SafeText | string): void {
 }
 
 /**
- * Passes bytes on. On a terminal they are shown as text whose lines are {@linkcode printable}, elsewhere they are not
- * touched.
+ * Passes a stream on as it arrives. A pipe or file gets the bytes as they are. On a terminal they are shown as text
+ * whose lines are {@linkcode printable}; behind a label further lines are indented, so that none looks like ours.
+ */
+export class PassOn {
+  readonly #out: OutStream;
+  readonly #decoder = new TextDecoder();
+  readonly #indent: string;
+  /** To be written before the next text. */
+  #prefix: string;
+  #isShown = false;
+  #isMidLine = false;
+
+  /**
+   * @param out Where.
+   * @param label Shown before the first text, in brackets, on a terminal only.
+   */
+  constructor(out: OutStream, label?: string) {
+    this.#out = out;
+    this.#indent = label === undefined ? "" : "  ";
+    this.#prefix = label === undefined ? "" : safe`[${label}] `.toString();
+  }
+
+  /**
+   * Passes bytes on.
+   *
+   * @param bytes The next of the stream.
+   * @throws {OutputClosed} When the reader has gone.
+   */
+  write(bytes: Uint8Array): void {
+    if (this.#out.isTerminal) this.#show(this.#decoder.decode(bytes, { stream: true }));
+    else this.#out.write(bytes);
+  }
+
+  /**
+   * The stream is over: a terminal gets the line end that may be missing.
+   *
+   * @throws {OutputClosed} When the reader has gone.
+   */
+  end(): void {
+    if (!this.#out.isTerminal) return;
+    this.#show(this.#decoder.decode());
+    if (!this.#isShown && this.#prefix !== "") this.#out.write(`${this.#prefix}\n`);
+    else if (this.#isMidLine) this.#out.write("\n");
+  }
+
+  #show(text: string): void {
+    if (text === "") return;
+    const isEnded = text.endsWith("\n");
+    const shown = printableLines(isEnded ? text.slice(0, -1) : text, this.#indent).toString();
+    this.#out.write(this.#prefix + shown + (isEnded ? "\n" : ""));
+    // The indentation of a new line waits for its first character.
+    this.#prefix = isEnded ? this.#indent : "";
+    this.#isMidLine = !isEnded;
+    this.#isShown = true;
+  }
+}
+
+/**
+ * Passes one whole message on: {@linkcode PassOn} without a label.
  *
  * @param out Where.
  * @param bytes The bytes.
  * @throws {OutputClosed} When the reader has gone.
  */
 export function passOn(out: OutStream, bytes: Uint8Array): void {
-  out.write(out.isTerminal ? printableLines(new TextDecoder().decode(bytes)).toString() : bytes);
+  new PassOn(out).write(bytes);
 }
 
 /**
  * A message of a stranger beside a label of ours.
  *
- * @param out Where it will be shown.
  * @param bytes The message.
- * @param isRaw Leave it as it is where no person watches: for what programs read.
  * @returns The text. Further lines are indented, so that none looks like another message.
  */
-export function payloadText(out: OutStream, bytes: Uint8Array, isRaw: boolean): SafeText {
-  const text = new TextDecoder().decode(bytes);
-  return isRaw && !out.isTerminal ? new SafeText(text) : printableLines(text, "  ");
+export function payloadText(bytes: Uint8Array): SafeText {
+  return printableLines(new TextDecoder().decode(bytes), "  ");
 }
 
 /** Clears the line, from its beginning. */

@@ -89,7 +89,7 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
   readonly #events: EventLog;
   readonly #endpointNews: TokenBucket;
-  #services: Service[] = [];
+  services: readonly Service[] = [];
   #ipc: IpcServer | undefined;
   #stopping: Promise<void> | undefined;
   #rehearsal: Promise<number> | undefined;
@@ -135,8 +135,9 @@ export class Daemon implements Backend, AsyncDisposable {
     const send = (packet: Packet) => this.#send(packet);
     const emit = (event: string, data: Json) => this.emit(event, data);
     const log = this.#events.logger;
+    const names = files.peerNames(trustState, (message, fields) => this.#log.warn(message, fields));
     this.directory = new Directory({
-      ...{ registry, files, clock },
+      ...{ registry, files, clock, names },
       local: parts.socket.local,
       isPublic: parts.known?.isPublic ?? false,
       hostname: parts.known?.hostname ?? "",
@@ -243,8 +244,8 @@ export class Daemon implements Backend, AsyncDisposable {
     this.trust = new TrustService({
       clock,
       unixNow: Date.now,
-      state: trustState,
-      registry,
+      ...{ registry, names, state: trustState },
+      learnNames: (nodes) => this.directory.learnNames(nodes),
       autoApprove: options.trustAutoApprove,
       pollMs: options.pollMs,
       save: (json) => files.saveTrust(json),
@@ -416,7 +417,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const { options } = this;
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
     this.#ipc = await IpcServer.listen({ path: options.socket, backend: this });
-    this.#services = await attachServices(this, options, this.#clock);
+    this.services = await attachServices(this, options, this.#clock);
     this.trust.start();
     this.socket.start((data, from) => {
       this.#isBatch = true;
@@ -437,7 +438,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#finder?.close();
     await this.registration.stop();
     await this.#ipc?.close();
-    for (const service of this.#services) await service.close();
+    for (const service of this.services) await service.close();
     await this.streams.shutdown(SHUTDOWN_GRACE_MS);
     // Its requests under way must not wait for a registry that does not answer.
     await this.#client.close();

@@ -7,7 +7,7 @@
 
 import { isIP, isIPv4 } from "node:net";
 import { formatAddress } from "../protocol/address.ts";
-import { PilotError } from "../protocol/errors.ts";
+import { type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
 import { isEndpointOfOne } from "../protocol/path/mod.ts";
 import {
@@ -20,6 +20,7 @@ import {
 import { type Clock, TimerSet } from "./clock.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
 import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
+import type { PeerNames } from "./peer_names.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
 import type { StateFiles } from "./state_files.ts";
 import { SAVE_RETRY_MS } from "./trust/saver.ts";
@@ -30,6 +31,12 @@ const MAX_ALTERNATIVES = 4;
 /** Other public addresses that a peer names for itself, likewise: they may be anybody's. */
 const MAX_OTHERS = 2;
 
+/** Trusted peers whose names are asked for with a registration: each is a request. */
+export const MAX_NAMES_ASKED = 256;
+
+/** The registry has understood, and says no. */
+const REFUSALS: readonly ErrorCode[] = ["already_exists", "denied", "invalid_argument"];
+
 /** This node's entry in the registry, and the operations on it. */
 export class Directory implements DirectoryBackend {
   readonly #registry: NodeRegistry;
@@ -39,6 +46,7 @@ export class Directory implements DirectoryBackend {
   readonly #isWildcard: boolean;
   #isPublic: boolean;
   #hostname: string;
+  #hostnameError: string | undefined;
   #tags: string[] = [];
   #networks: number[] = [0];
   /** Networks that were joined here; undefined until the registry's list is taken over, once. */
@@ -50,6 +58,8 @@ export class Directory implements DirectoryBackend {
   readonly #fixed: Endpoint | undefined;
   readonly #isHidden: boolean;
   readonly #addresses: () => LocalAddresses;
+  readonly #names: PeerNames | undefined;
+  #learning: Promise<void> = Promise.resolve();
   readonly #leave: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
   readonly #warn: (message: string, fields: Record<string, unknown>) => void;
   #observed: Endpoint | undefined;
@@ -77,6 +87,8 @@ export class Directory implements DirectoryBackend {
     addresses?: () => LocalAddresses;
     /** Carries a deregistration out such that nothing registers again. */
     leave?: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
+    /** Names of trusted peers, for when the registry is away. */
+    names?: PeerNames;
     /** Told what went wrong without doing harm. */
     warn?: (message: string, fields: Record<string, unknown>) => void;
   }) {
@@ -97,6 +109,7 @@ export class Directory implements DirectoryBackend {
       ? addresses
       : () => ({ ...addresses(), globalIpv6: [] });
     this.#leave = options.leave ?? ((deregister) => deregister());
+    this.#names = options.names;
     this.#warn = options.warn ?? (() => {});
   }
 
@@ -181,9 +194,29 @@ export class Directory implements DirectoryBackend {
   async onRegistered(): Promise<void> {
     const { isPublic, hostname, tags } = this.#wanted;
     if (isPublic !== undefined) await this.#registry.setVisibility(isPublic);
-    if (hostname !== undefined) await this.#registry.setHostname(hostname);
+    if (hostname !== undefined) await this.#claimHostname(hostname);
     if (tags !== undefined) await this.#registry.setTags(tags);
     await this.#refresh();
+  }
+
+  /** Why the registry refuses the hostname that was asked for; undefined when it does not. */
+  get hostnameError(): string | undefined {
+    return this.#hostnameError;
+  }
+
+  /** A name that somebody else has, or that is none, must not keep the node from being registered. */
+  async #claimHostname(hostname: string): Promise<void> {
+    try {
+      await this.#registry.setHostname(hostname);
+      this.#hostnameError = undefined;
+    } catch (error) {
+      const isRefused = error instanceof PilotError && REFUSALS.includes(error.code);
+      if (!isRefused) throw error;
+      if (this.#hostnameError !== error.message) {
+        this.#warn("registered without a hostname", { hostname, error: error.message });
+      }
+      this.#hostnameError = error.message;
+    }
   }
 
   /** Where a peer may be reached. */
@@ -207,20 +240,48 @@ export class Directory implements DirectoryBackend {
   // ---- DirectoryBackend
 
   resolveHostname(hostname: string): Promise<JsonObject> {
-    return this.#registry.resolveHostname(hostname);
+    return this.#named(hostname, () => this.#registry.resolveHostname(hostname));
   }
 
   handshakeTarget(hostname: string): Promise<JsonObject> {
-    return this.#registry.handshakeTarget(hostname);
+    return this.#named(hostname, () => this.#registry.handshakeTarget(hostname));
   }
 
-  lookup(node: number): Promise<JsonObject> {
-    return this.#registry.lookup(node);
+  async #named(hostname: string, ask: () => Promise<JsonObject>): Promise<JsonObject> {
+    return this.#names === undefined ? await ask() : await this.#names.resolve(hostname, ask);
+  }
+
+  async lookup(node: number): Promise<JsonObject> {
+    const facts = await this.#registry.lookup(node);
+    await this.#names?.learn(node, textField(facts, "hostname"), textField(facts, "public_key"));
+    return facts;
+  }
+
+  /**
+   * Learns the names of trusted peers, in the background.
+   *
+   * @param nodes The peers; those beyond {@linkcode MAX_NAMES_ASKED} are learned when they are spoken to by name.
+   */
+  learnNames(nodes: readonly number[]): void {
+    this.#learning = this.#learning.then(() => this.#learnNames(nodes));
+  }
+
+  async #learnNames(nodes: readonly number[]): Promise<void> {
+    for (const node of nodes.slice(-MAX_NAMES_ASKED)) {
+      try {
+        await this.lookup(node);
+      } catch (error) {
+        // A peer that the registry has forgotten is no reason to leave out the others; its absence is.
+        if (error instanceof PilotError && error.code === "not_found") continue;
+        return;
+      }
+    }
   }
 
   async setHostname(hostname: string): Promise<JsonObject> {
     const reply = await this.#registry.setHostname(hostname);
     this.#wanted.hostname = hostname;
+    this.#hostnameError = undefined;
     this.#hostname = hostname;
     await this.#save();
     return reply;
@@ -304,6 +365,8 @@ export class Directory implements DirectoryBackend {
     this.#timers.close();
     if (this.#retries) void this.#save();
     await this.#writing;
+    await this.#learning;
+    await this.#names?.close();
   }
 
   /**

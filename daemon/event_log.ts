@@ -8,7 +8,7 @@ import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { Clock } from "./clock.ts";
 import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
 
-/** Security events that are logged as warnings; the others of a burst only at debug level. */
+/** Events that are logged as warnings; the others of a burst only at debug level. */
 const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };
 
 /** Writes events. */
@@ -34,7 +34,9 @@ export class EventLog {
     const isNews = /^(node|handshake|trust|tunnel|network)\./.test(event);
     if (isNews) this.#log.info(event, data);
     // What an attacker causes must be seen, but must not fill the disk.
-    else if (event.startsWith("security.") && this.#warnings.take(this.#clock.now())) {
+    else if (
+      /^(security\.|pubsub\.overrun$)/.test(event) && this.#warnings.take(this.#clock.now())
+    ) {
       this.#log.warn(event, data);
     } else this.#log.debug(event, data);
   }

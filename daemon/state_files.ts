@@ -10,6 +10,7 @@ import { Identity } from "../protocol/crypto/identity.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { TrustState } from "../protocol/trust/mod.ts";
 import { readPrivateFile, writeFileAtomic } from "../platform/files.ts";
+import { PeerNames, type PinnedKeys } from "./peer_names.ts";
 import { RevocationJournal } from "./trust/revocation_journal.ts";
 
 /** What the registry told us last, so that a daemon has its address before the registry is reachable. */
@@ -39,6 +40,7 @@ export class StateFiles {
   readonly #identityPath: string;
   readonly #trustPath: string;
   readonly #nodePath: string;
+  readonly #namesPath: string;
   readonly #revokedPath: string;
   #isNew = false;
   readonly #at: RegistryMark;
@@ -55,6 +57,7 @@ export class StateFiles {
     this.#identityPath = identityPath;
     this.#trustPath = join(home, "trust.json");
     this.#nodePath = join(home, "node.json");
+    this.#namesPath = join(home, "names.json");
     this.#revokedPath = join(home, "revoked.journal");
   }
 
@@ -112,6 +115,23 @@ export class StateFiles {
         cause: error,
       });
     }
+  }
+
+  /**
+   * The names of trusted peers; a damaged file counts as none, being a copy of what the registry says.
+   *
+   * @param keys Who is trusted.
+   * @param warn Told when the file cannot be read or written.
+   */
+  peerNames(
+    keys: PinnedKeys,
+    warn: (message: string, fields: Record<string, unknown>) => void,
+  ): PeerNames {
+    const store = {
+      read: () => readPrivateFile(this.#namesPath),
+      write: (text: string) => writeFileAtomic(this.#namesPath, text),
+    };
+    return new PeerNames(keys, store, warn);
   }
 
   /** Saves the trust state. */

@@ -41,8 +41,6 @@ export interface Config {
   email?: string;
   /** Visible to strangers. */
   public?: boolean;
-  /** URL that receives lifecycle events. */
-  webhook?: string;
   /** Least level that is logged. */
   log_level?: LogLevel;
   /** Shape of the log. */
@@ -106,7 +104,6 @@ const FIELDS = {
   hostname: text,
   email: text,
   public: flag,
-  webhook: text,
   log_level: v.picklist(
     ["debug", "info", "warn", "error"],
     "must be debug, info, warn or error",
@@ -152,8 +149,13 @@ function isDuration(value: string | number): boolean {
   }
 }
 
-/** Files of other implementations may spell `log-level`; ours is `log_level`. */
-function canonicalKey(key: string): string {
+/**
+ * The name of a key as we write it. Files of other implementations may spell `log-level`; ours is `log_level`.
+ *
+ * @param key Either spelling.
+ * @returns Our spelling of a known key; an unknown key as it is.
+ */
+export function canonicalKey(key: string): string {
   const name = key.replaceAll("-", "_");
   return name in FIELDS ? name : key;
 }

@@ -192,6 +192,8 @@ export interface IpcHandshakeStatus {
   already_trusted?: boolean;
   /** The node had asked for trust itself: it is trusted now (our extension). */
   granted?: boolean;
+  /** A revocation took back a request of ours: the node was not trusted (our extension). */
+  withdrawn?: boolean;
 }
 
 /** A trust request that waits for us (§7.4). */
@@ -206,6 +208,34 @@ export interface IpcPendingHandshake {
   received_at: number;
 }
 
+/** A request of ours that waits for an answer (our extension). */
+export interface IpcOutgoingHandshake {
+  /** Whom we asked. */
+  node_id: number;
+  /** When, unix seconds. */
+  requested_at: number;
+}
+
+/** A request of ours that was refused (our extension). */
+export interface IpcRefusedHandshake {
+  /** Who refused. */
+  node_id: number;
+  /** Its words; may be empty. */
+  reason: string;
+  /** When the refusal arrived, unix seconds. */
+  refused_at: number;
+}
+
+/** Reply to the handshake `pending` sub-command (§7.4); the other lists are our extension. */
+export interface IpcOpenHandshakes {
+  /** Requests that wait for us. */
+  pending: IpcPendingHandshake[];
+  /** Ours that wait for an answer. */
+  outgoing: IpcOutgoingHandshake[];
+  /** Ours that were refused since the daemon's start. */
+  refused: IpcRefusedHandshake[];
+}
+
 /** A trusted peer (§7.4). */
 export interface IpcTrustedPeer {
   /** The peer. */
@@ -218,6 +248,8 @@ export interface IpcTrustedPeer {
   mutual: boolean;
   /** Network that led to trust, 0 for none. */
   network: number;
+  /** Its hostname, empty where it is not known (our extension). */
+  hostname?: string;
 }
 
 /** Reply to the handshake `wait` sub-command (§7.4). */

@@ -45,5 +45,6 @@ export async function connect(options: ConnectOptions = {}): Promise<Driver> {
     signal,
     timeoutMs: options.timeoutMs ?? HELLO_TIMEOUT_MS,
     name: options.name,
+    reopen: ({ signal }) => connect({ ...options, socket: path, signal }),
   });
 }

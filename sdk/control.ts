@@ -20,6 +20,7 @@ import {
   type IpcHandshakeTargetReply,
   type IpcHealth,
   type IpcInfo,
+  type IpcOpenHandshakes,
   type IpcPendingHandshake,
   type IpcPingReply,
   type IpcTrustedPeer,
@@ -260,7 +261,7 @@ export abstract class Control {
    *
    * @param node The node.
    * @param options Signal; `timeoutMs` default 60 000.
-   * @throws {PilotError} `timeout`, `aborted`.
+   * @throws {PilotError} `denied` with the reason when the node refuses our request; `timeout`, `aborted`.
    */
   async waitForTrust(node: number, options: WaitOptions = {}): Promise<void> {
     const { timeoutMs = TRUST_TIMEOUT_MS, signal } = options;
@@ -282,10 +283,23 @@ export abstract class Control {
   async pendingHandshakes(
     options: AbortOptions = {},
   ): Promise<IpcPendingHandshake[]> {
-    const { pending } = await this.#handshake<
-      { pending?: IpcPendingHandshake[] | null }
-    >("Reading pending handshakes", { sub: "pending" }, options);
-    return pending ?? [];
+    return (await this.openHandshakes(options)).pending;
+  }
+
+  /**
+   * Everything that is open about trust: requests that wait for us, ours that wait for an answer, and ours that were
+   * refused since the daemon's start.
+   *
+   * @param options Signal.
+   * @returns The lists; `outgoing` and `refused` are empty with a daemon that does not tell them.
+   */
+  async openHandshakes(options: AbortOptions = {}): Promise<IpcOpenHandshakes> {
+    const { pending, outgoing, refused } = await this.#handshake<Partial<IpcOpenHandshakes>>(
+      "Reading open handshakes",
+      { sub: "pending" },
+      options,
+    );
+    return { pending: pending ?? [], outgoing: outgoing ?? [], refused: refused ?? [] };
   }
 
   /**
@@ -336,12 +350,12 @@ export abstract class Control {
   }
 
   /**
-   * Ends trust; live connections with the node are cut.
+   * Ends trust, and live connections with the node are cut; or withdraws our request to it.
    *
    * @param node The peer.
    * @param options Signal.
-   * @returns Status `revoked`.
-   * @throws {PilotError} `not_found` when it was not trusted.
+   * @returns Status `revoked`; `withdrawn` when it was not trusted, only asked.
+   * @throws {PilotError} `not_found` when it was neither.
    */
   revokeTrust(
     node: number,
@@ -404,20 +418,6 @@ export abstract class Control {
   }
 
   /**
-   * Sets where the daemon reports events.
-   *
-   * @param url HTTP URL; empty switches it off.
-   * @param options Signal.
-   * @returns `{webhook}`.
-   */
-  setWebhook(url: string, options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#requester.json("Setting the webhook", Cmd.SetWebhook, {
-      ...options,
-      payload: encodeText(url),
-    });
-  }
-
-  /**
    * Removes our node from the registry.
    *
    * @param options Signal.
@@ -425,16 +425,6 @@ export abstract class Control {
    */
   deregister(options: AbortOptions = {}): Promise<JsonObject> {
     return this.#requester.json("Deregistering", Cmd.Deregister, options);
-  }
-
-  /**
-   * Replaces the daemon's identity key, keeping its node number.
-   *
-   * @param options Signal.
-   * @returns node_id, public_key.
-   */
-  rotateKey(options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#requester.json("Rotating the key", Cmd.RotateKey, options);
   }
 
   async #awaitTrust(

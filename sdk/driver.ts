@@ -5,17 +5,15 @@
  */
 
 import type { Address } from "../protocol/address.ts";
-import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
+import { DecodeError, PilotError } from "../protocol/errors.ts";
 import {
   Cmd,
   decodeAccept,
   decodeConn,
-  decodeHelloOk,
   decodePort,
   decodeRecvFrom,
   encodeConn,
   encodeDial,
-  encodeHello,
   encodePort,
   type IpcHelloOk,
 } from "../protocol/ipc.ts";
@@ -23,15 +21,17 @@ import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
 import { Conn } from "./conn.ts";
 import { Control } from "./control.ts";
 import { DatagramReceiver } from "./datagrams.ts";
-import { publish, subscribe, type Subscription } from "./events.ts";
+import { publish } from "./events.ts";
 import { blobSource, type FileSource, type StreamFile } from "./file_source.ts";
 import { fileSource, streamSource } from "./file_source_deno.ts";
 import { type FileReceipt, sendFile, type SendFileOptions } from "./files.ts";
 import { type MessageReceipt, sendMessage, type SendMessageOptions } from "./messages.ts";
 import { DEFAULT_BACKLOG, Listener } from "./listener.ts";
+import { greet } from "./greet.ts";
 import { Names } from "./names.ts";
 import { protocolError } from "./remote_error.ts";
 import type { Session } from "./session.ts";
+import { subscribe, type SubscribeOptions, type Subscription } from "./subscription.ts";
 import { checkU16, splitTargetPort, type Target } from "./target.ts";
 
 /** Longest wait for a connection when the caller sets none, milliseconds (as other drivers, daemon.md §8.1). */
@@ -61,6 +61,7 @@ export class Driver extends Control implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   #hello: IpcHelloOk | undefined;
+  #reopen: ((options: AbortOptions) => Promise<Driver>) | undefined;
 
   /**
    * Made by `connect`.
@@ -84,9 +85,13 @@ export class Driver extends Control implements AsyncDisposable {
    */
   static async open(
     session: Session,
-    options: WaitOptions & { name: string | undefined },
+    options: WaitOptions & {
+      name: string | undefined;
+      reopen?: (options: AbortOptions) => Promise<Driver>;
+    },
   ): Promise<Driver> {
     const driver = new Driver(session);
+    driver.#reopen = options.reopen;
     try {
       driver.#hello = await greet(session, options);
       return driver;
@@ -94,6 +99,18 @@ export class Driver extends Control implements AsyncDisposable {
       session.close(PilotError.from(error, "internal"));
       throw error;
     }
+  }
+
+  /**
+   * A driver that works.
+   *
+   * @ignore
+   * @returns This one, or a new one when its daemon was lost; undefined after {@linkcode close}.
+   */
+  async revived(options: AbortOptions = {}): Promise<Driver | undefined> {
+    if (this.#closing !== undefined) return undefined;
+    if (this.#session.lost === undefined) return this;
+    return await this.#reopen?.(options);
   }
 
   /** Version of the daemon; empty for daemons that know no greeting. */
@@ -317,14 +334,14 @@ export class Driver extends Control implements AsyncDisposable {
    *
    * @param target Whose broker.
    * @param topic Exact topic, or `*` for all.
-   * @param options Signal and limit for the opening.
+   * @param options Signal and limit for the opening; `resubscribe` to go on after an interruption.
    * @returns The subscription.
    * @throws {PilotError} As {@linkcode dial}; `invalid_argument`.
    */
   subscribe(
     target: Target,
     topic: string,
-    options: WaitOptions = {},
+    options: SubscribeOptions = {},
   ): Promise<Subscription> {
     return subscribe(this, target, topic, options);
   }
@@ -422,40 +439,6 @@ export class Driver extends Control implements AsyncDisposable {
         (error.code === "unavailable" || error.code === "connection_closed");
       if (!ignored) throw error;
     }
-  }
-}
-
-/** Says Hello; a daemon that does not know the word is used without tags. */
-/** What to do about a daemon that does not greet. One that is full may just close, as existing ones do. */
-const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {
-  limit_exceeded: "End programs that are connected to this daemon; each Driver holds one place.",
-  connection_closed:
-    "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
-};
-
-async function greet(
-  session: Session,
-  options: WaitOptions & { name: string | undefined },
-): Promise<IpcHelloOk | undefined> {
-  const { name, ...wait } = options;
-  try {
-    return await session.request({
-      ...wait,
-      what: "Greeting the daemon",
-      cmd: Cmd.Hello,
-      expect: Cmd.HelloOk,
-      payload: encodeHello(name === undefined ? {} : { name }),
-      decode: (payload) => {
-        const hello = decodeHelloOk(payload);
-        if (!(hello instanceof DecodeError)) session.enableTags();
-        return hello;
-      },
-    });
-  } catch (error) {
-    const { code, message } = PilotError.from(error, "internal");
-    if (code === "unavailable") return undefined;
-    const hint = GREETING_HINTS[code];
-    throw hint === undefined ? error : new PilotError(code, message, { cause: error, hint });
   }
 }
 

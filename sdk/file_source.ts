@@ -22,8 +22,8 @@ export interface FileSource {
 export interface StreamFile {
   /** The content. */
   readonly stream: ReadableStream<Uint8Array>;
-  /** Its length in bytes. */
-  readonly size: number;
+  /** Its length in bytes; undefined when only its end tells, which costs a temporary file. */
+  readonly size?: number | undefined;
   /** Plain file name told to the other side. */
   readonly name: string;
 }

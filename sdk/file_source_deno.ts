@@ -26,7 +26,9 @@ export async function fileSource(
   try {
     const { isFile, size } = await Deno.stat(path);
     if (!isFile) {
-      throw new PilotError("invalid_argument", `Not a file: ${path}`);
+      throw new PilotError("invalid_argument", `Not a file: ${path}`, {
+        hint: "What a program prints can be piped in: pilotctl send-file TARGET - --name NAME",
+      });
     }
     // Asks for the permission now, not in the middle of a transfer.
     (await Deno.open(path)).close();
@@ -56,8 +58,8 @@ export async function streamSource(
   tempDir?: string,
 ): Promise<FileSource> {
   const { stream, size, name } = file;
-  const counted = stream.pipeThrough(countTo(size, name), { signal });
-  if (size <= MEMORY_BYTES) {
+  const counted = size === undefined ? stream : stream.pipeThrough(countTo(size, name), { signal });
+  if (size !== undefined && size <= MEMORY_BYTES) {
     return blobSource(await new Response(counted as BodyInit).blob(), name);
   }
   const dir = await Deno.makeTempDir({
@@ -73,7 +75,8 @@ export async function streamSource(
       mode: 0o600,
     });
     await counted.pipeTo(out.writable, { signal });
-    return { name, size, open: (offset) => openAt(path, offset), release };
+    const stored = (await Deno.stat(path)).size;
+    return { name, size: stored, open: (offset) => openAt(path, offset), release };
   } catch (error) {
     await release();
     throw PilotError.from(error, "io_error", `Storing "${name}"`);
@@ -117,6 +120,17 @@ function countTo(
 }
 
 function fileError(error: unknown, path: string): PilotError {
+  if (error instanceof Deno.errors.NotFound && path.includes("\ufffd")) {
+    // Deno turns bytes that are no UTF-8 into this character before any program sees them.
+    return new PilotError(
+      "invalid_argument",
+      `Cannot open "${path}": names that are not UTF-8 reach this program changed (or there is no such file)`,
+      {
+        hint: "Give the content and another name: pilotctl send-file TARGET - --name NAME <FILE",
+        cause: error,
+      },
+    );
+  }
   if (error instanceof Deno.errors.NotFound) {
     return new PilotError("not_found", `No such file: ${path}`, {
       cause: error,

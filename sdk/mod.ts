@@ -15,7 +15,7 @@ export { type Datagram, DatagramReceiver } from "./datagrams.ts";
 export type { MessageReceipt, MessageType, SendMessageOptions } from "./messages.ts";
 export type { FileProgress, FileReceipt, SendFileOptions } from "./files.ts";
 export type { FileSource, StreamFile } from "./file_source.ts";
-export { Subscription, type TopicEvent } from "./events.ts";
+export { type SubscribeOptions, Subscription, type TopicEvent } from "./subscription.ts";
 export { type NamedService, Names, type NamesDriver, type RegisterNameOptions } from "./names.ts";
 export type { Dialler } from "./messages.ts";
 export type { NameProvider } from "../protocol/nameserver.ts";
@@ -35,8 +35,11 @@ export type {
   IpcHandshakeTargetReply,
   IpcHealth,
   IpcInfo,
+  IpcOpenHandshakes,
+  IpcOutgoingHandshake,
   IpcPeerInfo,
   IpcPendingHandshake,
   IpcPingReply,
+  IpcRefusedHandshake,
   IpcTrustedPeer,
 } from "../protocol/ipc.ts";

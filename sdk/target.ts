@@ -35,7 +35,8 @@ export function readTarget(target: Target): Address | HostnameTarget {
   const text = target.trim();
   if (text === "") throw new PilotError("invalid_argument", "Empty target");
   if (/^\d+$/.test(text)) return { network: 0, node: checkNode(Number(text)) };
-  return text.includes(":") ? parseAddress(text) : { hostname: text };
+  // Hostnames have no upper case, so that no two look alike.
+  return text.includes(":") ? parseAddress(text) : { hostname: text.toLowerCase() };
 }
 
 /**

@@ -11,9 +11,16 @@ import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatUptime, type Outcome, type Style } from "../output.ts";
 import { type PlainRegistry, REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
-import { oneOf, parseDuration, parseEndpointText, parseFingerprint, parseMss } from "../parse.ts";
+import {
+  oneOf,
+  parseDuration,
+  parseEndpointText,
+  parseFingerprint,
+  parseHostname,
+  parseMss,
+} from "../parse.ts";
 import type { CommandGroup, OptionSpec } from "../spec.ts";
-import { lines, safe, type SafeText } from "../text.ts";
+import { lines, safe, type SafeText, show } from "../text.ts";
 import { pause } from "../wait.ts";
 
 /** Longest wait of `daemon start`, milliseconds. */
@@ -56,7 +63,7 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
     parse: oneOf("warn", "accept"),
   },
   { flags: "--identity <file>", description: "Identity file (<home>/identity.json)" },
-  { flags: "--hostname <name>", description: "Hostname to register" },
+  { flags: "--hostname <name>", description: "Hostname to register", parse: parseHostname },
   { flags: "--email <address>", description: "Contact address sent with the registration" },
   { flags: "--public", description: "Be visible to strangers" },
   { flags: "--no-public", description: "Be visible to trusted peers only" },
@@ -183,8 +190,21 @@ async function runArguments(call: Invocation): Promise<string[]> {
   return args;
 }
 
+/** Says which keys of the config file do nothing: another implementation's, which may have mattered, or misspelt ones. */
+async function warnOfUnknownKeys(call: Invocation): Promise<void> {
+  const { SECRET_CONFIG_KEYS, unknownConfigKeys } = await import("../../platform/config.ts");
+  const { rawConfig, configPath } = await call.settings();
+  const keys = unknownConfigKeys(rawConfig).filter((key) => !SECRET_CONFIG_KEYS.includes(key));
+  if (keys.length === 0 || call.json) return;
+  show(
+    call.host.stderr,
+    safe`warning: ${configPath}: ignored, as unknown here: ${keys.join(", ")}`,
+  );
+}
+
 async function run(call: Invocation): Promise<Outcome> {
   const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  await warnOfUnknownKeys(call);
   const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
   options.ready = ({ socket, pid }) => {
     const data = { socket, pid };
@@ -201,6 +221,7 @@ async function run(call: Invocation): Promise<Outcome> {
 async function start(call: Invocation): Promise<Outcome> {
   if (call.options.flag("foreground")) return await run(call);
   const settings = await call.settings();
+  await warnOfUnknownKeys(call);
   const timeoutMs = call.options.number("timeout") ?? START_TIMEOUT_MS;
   const started = await startDaemon(call, settings, await runArguments(call), timeoutMs);
   const info = await waitForRegistration(call, settings.socket, started.info);
@@ -227,7 +248,19 @@ async function start(call: Invocation): Promise<Outcome> {
     ["Logs", settings.logPath],
   ]);
   const text = safe`${call.style.good("Daemon running")} (pid ${started.pid})\n${list}${state}`;
-  return { data, text: lines([text, registryWarningText(info, call.style)]) };
+  const shown = lines([text, registryWarningText(info, call.style)]);
+  if (typeof info.hostname_error !== "string") return { data, text: shown };
+  const isTaken = / in use/.test(info.hostname_error);
+  throw call.failure(
+    isTaken ? "already_exists" : "invalid_argument",
+    `The daemon runs and is registered, but without a hostname: ${info.hostname_error}`,
+    {
+      data: { ...data, hostname_error: info.hostname_error },
+      text: shown,
+      hint:
+        "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
+    },
+  );
 }
 
 /** The warning that the daemon gives about its registry, and what to do; undefined when it gives none. */
@@ -305,6 +338,7 @@ const STATUS_KEYS = [
   "hostname",
   "registration",
   "registration_error",
+  "hostname_error",
   "registry_warning",
   "uptime_secs",
   "peers",
@@ -379,8 +413,10 @@ export const daemonGroup: CommandGroup = {
           },
         ],
         examples: ["daemon start", "daemon start --hostname my-agent --public"],
+        notes:
+          "Ends with an error when the hostname is refused, although the daemon then runs without one.",
         returns:
-          "pid, node_id, address, hostname, socket, log_file, registered, registration_error, registry_warning",
+          "pid, node_id, address, hostname, socket, log_file, registered, hostname_error, registration_error, registry_warning",
         run: start,
       },
       {
@@ -400,7 +436,7 @@ export const daemonGroup: CommandGroup = {
         summary: "Show whether the daemon runs and answers",
         options: [{
           flags: "--check",
-          description: "Print nothing; exit code 0 when it answers, else 1",
+          description: "Print nothing; exit code 0 when it answers, 1 when it does not",
         }],
         examples: ["daemon status", "daemon status --check && echo up"],
         returns:

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import { formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { PORT_ECHO } from "../../protocol/ports.ts";
+import { ERROR_MEANINGS } from "../exit_codes.ts";
 import type { ExchangeConn } from "../exchange.ts";
 import type { Invocation } from "../invocation.ts";
 import { type Outcome, round } from "../output.ts";
@@ -62,12 +63,15 @@ async function ping(call: Invocation): Promise<Outcome> {
       lastError = PilotError.from(error, "connection_failed");
       if (lastError.code === "aborted") break;
       results.push({ seq, error: lastError.message });
+      const isFinal = !ERROR_MEANINGS[lastError.code].retry && seq === 0;
+      if (isFinal) break; // another try gives the same
     }
     if (!call.json) show(call.host.stdout, pingLine(results.at(-1)!));
     const rest = Math.min(intervalMs, deadline - performance.now());
     if (results.length < count && rest > 0) await sleepUnless(signal, rest);
   }
-  const timedOut = results.length < count && !signal.aborted;
+  const isOver = lastError !== undefined && !ERROR_MEANINGS[lastError.code].retry;
+  const timedOut = results.length < count && !signal.aborted && !isOver;
   const rtts = results.flatMap(({ rtt_ms }) => rtt_ms ?? []).sort((a, b) => a - b);
   const data = {
     target: formatAddress(address),

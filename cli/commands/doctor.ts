@@ -32,8 +32,11 @@ async function run(call: Invocation): Promise<Outcome> {
     import("../doctor/network_checks.ts"),
   ]);
   const patient = await examine(call);
-  const checks = await Promise.all(
+  const reports = await Promise.all(
     [...HOME_CHECKS, ...DAEMON_CHECKS, ...NETWORK_CHECKS].map((check) => look(check, patient)),
+  );
+  const checks = reports.map((report) =>
+    report.fix === undefined ? report : { ...report, fix: call.hint(report.fix) }
   );
   if (call.signal.aborted) throw new PilotError("aborted", "Interrupted");
   const count = (status: CheckStatus) => checks.filter((check) => check.status === status).length;

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
+import type { Subscription, TopicEvent } from "../../sdk/mod.ts";
 import { usageError } from "../errors.ts";
 import { gather } from "../gather.ts";
 import type { Invocation } from "../invocation.ts";
@@ -11,6 +13,7 @@ import { counted, type Outcome } from "../output.ts";
 import { parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
 import type { CommandGroup } from "../spec.ts";
+import { safe, safeJson, show } from "../text.ts";
 
 /** Longest topic, bytes (services-cli.md §2.1). */
 const MAX_TOPIC_BYTES = 1024;
@@ -27,16 +30,19 @@ async function subscribe(call: Invocation): Promise<Outcome | undefined> {
   const target = call.arg(0, "target");
   const topic = topicOf(call);
   const count = call.options.number("count") ?? 0;
+  const resubscribe = call.options.flag("resubscribe") ?? false;
+  const what = `Subscription to "${topic}" of ${target}`;
   const driver = await call.driver();
-  await using subscription = await driver.subscribe(target, topic, { signal: call.signal });
-  const options = {
-    count,
-    what: `Subscription to "${topic}" of ${target}`,
-    key: "events",
-    timeoutMs: 0,
-  };
-  const outcome = await gather(call, options, async (_seq, signal) => {
-    const event = await subscription.next({ signal });
+  await using subscription = await driver.subscribe(target, topic, {
+    signal: call.signal,
+    resubscribe,
+    onInterrupted: ({ code, message }) =>
+      warn(call, code, `${what} was interrupted: ${message}; trying again`),
+    onResumed: () =>
+      warn(call, "connection_closed", `${what} stands again; events in between may be missing`),
+  });
+  return await gather(call, { count, what, key: "events", timeoutMs: 0 }, async (_seq, signal) => {
+    const event = await nextEvent(subscription, signal, resubscribe);
     if (event === undefined) return undefined;
     const data = {
       topic: event.topic,
@@ -45,7 +51,31 @@ async function subscribe(call: Invocation): Promise<Outcome | undefined> {
     };
     return { data, body: event.payload, label: event.topic };
   });
-  return outcome;
+}
+
+/** What to do when a subscription ends although nobody asked for it. */
+const ENDED_HINT = "Events published from now on are missed. Subscribe again; with --resubscribe " +
+  "this goes on after a restart of either side.";
+
+async function nextEvent(
+  subscription: Subscription,
+  signal: AbortSignal,
+  isResubscribing: boolean,
+): Promise<TopicEvent | undefined> {
+  try {
+    return await subscription.next({ signal });
+  } catch (error) {
+    const { code, message } = PilotError.from(error, "connection_failed");
+    if (code === "aborted" || isResubscribing) throw error;
+    throw new PilotError(code, message, { hint: ENDED_HINT, cause: error });
+  }
+}
+
+/** On stderr whoever watches, since events may be missing. */
+function warn(call: Invocation, code: ErrorCode, message: string): void {
+  const { stderr } = call.host;
+  if (call.json) show(stderr, safeJson({ status: "warning", code, message }));
+  else show(stderr, safe`warning: ${message}`);
 }
 
 async function publish(call: Invocation): Promise<Outcome> {
@@ -59,6 +89,10 @@ async function publish(call: Invocation): Promise<Outcome> {
     text: `Published ${counted(payload.length, "byte")} to ${topic}`,
   };
 }
+
+const SUBSCRIBE_NOTES =
+  `Ends with an error when the broker's daemon or the local one stops, and when events come faster than they are
+read: whoever may have missed events is told. Events are delivered at most once, in order.`;
 
 /** Publish and subscribe. */
 export const eventsGroup: CommandGroup = {
@@ -75,8 +109,18 @@ export const eventsGroup: CommandGroup = {
           description: "Longest time, 0 for no limit (0)",
           parse: parseDuration,
         },
+        {
+          flags: "--resubscribe",
+          description:
+            "Go on after the broker or the local daemon was restarted; stderr tells of gaps",
+        },
       ],
-      examples: ["subscribe alice builds", "subscribe alice '*' --count 1 --timeout 1m --json"],
+      notes: SUBSCRIBE_NOTES,
+      examples: [
+        "subscribe alice builds",
+        "subscribe alice builds --resubscribe",
+        "subscribe alice '*' --count 1 --timeout 1m --json",
+      ],
       returns: "events[{topic, data, bytes}], timeout; without a count: one object per line",
       run: subscribe,
     },

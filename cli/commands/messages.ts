@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import type { StreamFile } from "../../sdk/mod.ts";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import {
@@ -18,6 +19,7 @@ import {
   type StoredMessage,
 } from "../mailbox.ts";
 import { counted, fields, formatBytes, type Outcome, round, table } from "../output.ts";
+import { Names } from "../names.ts";
 import { oneOf, parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, readPayload } from "../payload.ts";
 import { ProgressBar } from "../progress.ts";
@@ -48,10 +50,25 @@ async function sendMessage(call: Invocation): Promise<Outcome> {
   };
 }
 
+/** Standard input as a file: stored first, because its hash leads the transfer. */
+function pipedFile(call: Invocation, name: string | undefined): StreamFile {
+  if (name === undefined) {
+    throw usageError(
+      "Standard input has no name",
+      "Give one: pilotctl send-file TARGET - --name NAME",
+    );
+  }
+  if (call.host.stdin.isTerminal) {
+    throw usageError("Nothing to send: standard input is a terminal", "Pipe the content in.");
+  }
+  return { stream: call.host.stdin.readable(), name };
+}
+
 async function sendFile(call: Invocation): Promise<Outcome> {
   const target = call.arg(0, "target");
   const path = call.arg(1, "path");
   const name = call.options.text("name");
+  const file = path === "-" ? pipedFile(call, name) : path;
   const timeoutMs = call.options.number("timeout");
   const { stderr } = call.host;
   const driver = await call.driver();
@@ -60,7 +77,7 @@ async function sendFile(call: Invocation): Promise<Outcome> {
     stderr.isTerminal && !call.json ? stderr : undefined,
     name ?? path.split("/").at(-1) ?? path,
   );
-  const receipt = await driver.sendFile(target, path, {
+  const receipt = await driver.sendFile(target, file, {
     signal: call.signal,
     onProgress: ({ bytes, total }) => bar.update(bytes, total),
     ...(name === undefined ? {} : { name }),
@@ -138,9 +155,10 @@ async function listInbox(call: Invocation, dir: string): Promise<Outcome> {
   });
   const data = { messages, total, shown: messages.length, dir };
   if (messages.length === 0) return { data, text: call.style.dim("No messages") };
+  const names = await Names.known(call);
   const rows = messages.map((message) => [
     message.id,
-    message.from,
+    names.behind(String(message.from)),
     message.type,
     message.bytes,
     preview(message),
@@ -228,7 +246,7 @@ export const messagesGroup: CommandGroup = {
       examples: [
         'send-message alice --data "hello"',
         "send-message 5 --type json --file request.json",
-        "echo hello | pilotctl send-message alice",
+        "$ echo hello | pilotctl send-message alice",
       ],
       returns: "target, type, bytes, ack",
       run: sendMessage,
@@ -238,14 +256,23 @@ export const messagesGroup: CommandGroup = {
       summary: "Send a file of any size, checked with SHA-256 and resumed after a break",
       args: "<target> <path>",
       options: [
-        { flags: "--name <name>", description: "Name told to the receiver (the file's own)" },
+        {
+          flags: "--name <name>",
+          description:
+            "Name told to the receiver (the file's own); also for names that are not UTF-8",
+        },
         {
           flags: "--timeout <duration>",
           description: "Longest time (no limit while it moves)",
           parse: parseDuration,
         },
       ],
-      examples: ["send-file alice ./report.pdf"],
+      notes:
+        "With - as path the content is read from standard input, to its end, and --name is needed.",
+      examples: [
+        "send-file alice ./report.pdf",
+        "$ tar c docs | pilotctl send-file alice - --name docs.tar",
+      ],
       returns:
         "filename, bytes, destination, ack, bytes_sent, bytes_resumed, sha256, verified, transport, elapsed_ms, throughput_mb_s",
       run: sendFile,

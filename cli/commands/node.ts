@@ -5,11 +5,19 @@
  * @module
  */
 
-import { isLabel } from "../../protocol/label.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
-import { fields, formatBytes, formatUptime, type Outcome, round, table } from "../output.ts";
-import { parseNode } from "../parse.ts";
+import {
+  counted,
+  fields,
+  formatBytes,
+  formatUptime,
+  type Outcome,
+  round,
+  table,
+} from "../output.ts";
+import { Names } from "../names.ts";
+import { parseHostname, parseNode } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import { lines, safe, type SafeText } from "../text.ts";
 import { registryWarningText } from "./daemon.ts";
@@ -23,10 +31,10 @@ type Info = Awaited<ReturnType<CliDriver["info"]>>;
 
 async function info(call: Invocation): Promise<Outcome> {
   const state = await (await call.driver()).info({ signal: call.signal });
-  return { data: { ...state }, text: infoText(state, call) };
+  return { data: { ...state }, text: infoText(state, call, await Names.known(call)) };
 }
 
-function infoText(state: Info, call: Invocation): SafeText {
+function infoText(state: Info, call: Invocation, names: Names): SafeText {
   const address = state.node_id === 0 ? "not registered yet" : state.address;
   const extra: Record<string, unknown> = { ...state }; // keys that only our daemon has
   const networks = (state.networks ?? []).map((network) => network.address);
@@ -56,14 +64,22 @@ function infoText(state: Info, call: Invocation): SafeText {
     ["Traffic", `${formatBytes(state.bytes_sent)} sent, ${formatBytes(state.bytes_recv)} received`],
     ["Packets", `${state.pkts_sent} sent, ${state.pkts_recv} received`],
     ["Pending", state.handshake_pending_count || ""],
+    ["Events", eventsText(extra)],
   ]);
-  const list = connectionTable(state, call);
+  const list = connectionTable(state, call, names);
   const warning = registryWarningText(extra, call.style);
   return lines([text, warning, list === undefined ? undefined : safe`\n${list}`]);
 }
 
 function reasonText({ status_reasons }: Record<string, unknown>): string {
   return Array.isArray(status_reasons) ? status_reasons.join("; ") : "";
+}
+
+function eventsText(
+  { event_subscribers: subscribers, event_overruns: overruns }: Record<string, unknown>,
+) {
+  if (!overruns) return subscribers ? counted(Number(subscribers), "subscriber") : "";
+  return `${counted(Number(subscribers), "subscriber")}; ${overruns} disconnected, being too slow`;
 }
 
 function registrationText(info: Record<string, unknown>): string {
@@ -76,13 +92,13 @@ function registrationText(info: Record<string, unknown>): string {
   return `${info.registration} at ${info.registry} (${guards})${error}`;
 }
 
-function connectionTable(state: Info, call: Invocation): SafeText | undefined {
+function connectionTable(state: Info, call: Invocation, names: Names): SafeText | undefined {
   const all = state.conn_list ?? [];
   if (all.length === 0) return undefined;
   const rows = all.slice(0, MAX_ROWS).map((conn) => [
     conn.id,
     conn.local_port,
-    `${conn.remote_addr}:${conn.remote_port}`,
+    names.behind(conn.remote_addr, conn.remote_port),
     conn.state,
     `${round(conn.srtt_ms, 1)} ms`,
     formatBytes(conn.in_flight),
@@ -126,11 +142,13 @@ async function health(call: Invocation): Promise<Outcome> {
 async function peers(call: Invocation): Promise<Outcome> {
   const state = await (await call.driver()).info({ signal: call.signal });
   const search = call.options.text("search")?.toLowerCase();
+  const names = await Names.known(call);
   const found = (state.peer_list ?? []).filter((peer) =>
     search === undefined || `${peer.node_id} ${peer.endpoint}`.toLowerCase().includes(search)
   );
   const rows = found.slice(0, MAX_ROWS).map((peer) => [
     peer.node_id,
+    names.of(peer.node_id),
     peer.endpoint,
     peer.relay ? "relay" : "direct",
     formatRtt(peer.rtt_ms),
@@ -138,7 +156,7 @@ async function peers(call: Invocation): Promise<Outcome> {
     peer.path_mtu ?? "",
     peer.authenticated ? "yes" : "no",
   ]);
-  const headings = ["NODE ID", "ENDPOINT", "PATH", "RTT", "SINCE", "MTU", "AUTHENTICATED"];
+  const headings = ["NODE ID", "NAME", "ENDPOINT", "PATH", "RTT", "SINCE", "MTU", "AUTHENTICATED"];
   const text = found.length === 0
     ? call.style.dim("No peers")
     : safe`${table(headings, rows, call.style)}${more(found.length)}`;
@@ -184,7 +202,8 @@ function formatSince(ms: number | null | undefined): string {
 async function connections(call: Invocation): Promise<Outcome> {
   const state = await (await call.driver()).info({ signal: call.signal });
   const list = state.conn_list ?? [];
-  const text = connectionTable(state, call) ?? call.style.dim("No connections");
+  const text = connectionTable(state, call, await Names.known(call)) ??
+    call.style.dim("No connections");
   return { data: { connections: list, total: list.length }, text };
 }
 
@@ -224,13 +243,7 @@ async function remember(call: Invocation, patch: Record<string, unknown>): Promi
 }
 
 async function setHostname(call: Invocation): Promise<Outcome> {
-  const hostname = call.arg(0, "hostname");
-  if (hostname !== "" && !isLabel(hostname)) {
-    throw usageError(
-      `Not a hostname: "${hostname}"`,
-      "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",
-    );
-  }
+  const hostname = parseHostname(call.arg(0, "hostname"));
   return await applyHostname(call, hostname);
 }
 

@@ -12,7 +12,7 @@ import { completionScript, SHELLS } from "../completions.ts";
 import { usageError } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, type Outcome } from "../output.ts";
-import { oneOf } from "../parse.ts";
+import { oneOf, parseHostname } from "../parse.ts";
 import { joinCommand } from "./join.ts";
 import type { CommandGroup } from "../spec.ts";
 import { lines, safe, safeJson, SafeText } from "../text.ts";
@@ -112,7 +112,9 @@ async function changeConfig(
   set: readonly string[],
   unset: readonly string[],
 ): Promise<Outcome> {
-  const { parseConfigValue, updateConfigFile } = await import("../../platform/config.ts");
+  const { canonicalKey, CONFIG_KEYS, parseConfigValue, updateConfigFile } = await import(
+    "../../platform/config.ts"
+  );
   const changed: { key: string; value: unknown }[] = [];
   for (const assignment of set) {
     const equals = assignment.indexOf("=");
@@ -122,10 +124,24 @@ async function changeConfig(
         "Example: pilotctl config --set hostname=alice",
       );
     }
-    changed.push(parseConfigValue(assignment.slice(0, equals), assignment.slice(equals + 1)));
+    const value = parseConfigValue(assignment.slice(0, equals), assignment.slice(equals + 1));
+    if (value.key === "hostname") parseHostname(String(value.value));
+    changed.push(value);
   }
-  for (const key of unset) changed.push({ key: key.replaceAll("-", "_"), value: undefined });
   const settings = await call.settings();
+  for (const key of unset) {
+    // What others have left in the file can be removed, too; a misspelt key must not look like one.
+    const isThere = key in settings.rawConfig;
+    const name = isThere ? key : canonicalKey(key);
+    const isKnown = CONFIG_KEYS.some((known) => known === canonicalKey(key));
+    if (!isThere && !isKnown) {
+      throw usageError(
+        `Unknown config key "${key}", and the config file has none of that name`,
+        `Known keys: ${CONFIG_KEYS.join(", ")}.`,
+      );
+    }
+    changed.push({ key: isKnown ? canonicalKey(key) : name, value: undefined });
+  }
   await updateConfigFile(
     settings.configPath,
     Object.fromEntries(changed.map(({ key, value }) => [key, value])),
@@ -185,7 +201,11 @@ export const setupGroup: CommandGroup = {
     {
       name: "init",
       summary: "Write registry and beacon (and what else is given) to the config file",
-      options: [{ flags: "--hostname <name>", description: "Hostname to register" }],
+      options: [{
+        flags: "--hostname <name>",
+        description: "Hostname to register",
+        parse: parseHostname,
+      }],
       examples: ["init --registry registry.example.org:9000 --beacon registry.example.org:9001"],
       returns: "config_path, registry, beacon, socket, hostname",
       run: init,
@@ -205,7 +225,7 @@ export const setupGroup: CommandGroup = {
       examples: [
         "config",
         "config --set public=true --set log_level=debug",
-        "config --unset webhook",
+        "config --unset hostname",
       ],
       returns:
         "The stored keys, home, registry, beacon, socket, config_path, pid_file, log_file, sources; with --set or --unset: key, value, changed",

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { PilotError } from "../../protocol/errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import { type Outcome, table } from "../output.ts";
 import { parseDuration } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
+import { lines, safe, type SafeText } from "../text.ts";
 
 /** How long `handshake --wait` waits when no duration is given, milliseconds. */
 const DEFAULT_WAIT_MS = 60_000;
@@ -26,7 +28,7 @@ async function handshake(call: Invocation): Promise<Outcome> {
     return { data, text: `Node ${node} is trusted: it had asked, too` };
   }
   if (reply.already_trusted === true || TRUSTED_STATES.includes(reply.status)) {
-    const data = { ...reply, trusted: true };
+    const data = { ...reply, status: "already_trusted", trusted: true };
     return { data, text: `Node ${node} is trusted already` };
   }
   if (!call.options.has("wait")) {
@@ -38,29 +40,66 @@ async function handshake(call: Invocation): Promise<Outcome> {
   call.note(`Waiting for node ${node} to approve ...`);
   const started = performance.now();
   const timeoutMs = call.options.number("wait") ?? DEFAULT_WAIT_MS;
-  await driver.waitForTrust(node, { signal, timeoutMs });
+  await awaitTrust(driver, node, { signal, timeoutMs });
   const waited = Math.round(performance.now() - started);
   const data = { ...reply, status: "trusted", trusted: true, waited_ms: waited };
   return { data, text: `Node ${node} is trusted (after ${waited / 1000} s)` };
 }
 
+async function awaitTrust(
+  driver: CliDriver,
+  node: number,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+): Promise<void> {
+  try {
+    await driver.waitForTrust(node, { signal, timeoutMs });
+  } catch (error) {
+    if (!(error instanceof PilotError) || error.code !== "timeout") throw error;
+    throw new PilotError("timeout", `Node ${node} did not answer within ${timeoutMs / 1000} s`, {
+      hint:
+        `The request stays open: ask whoever runs it to approve it; pilotctl pending shows what ` +
+        `became of it, pilotctl untrust ${node} takes it back.`,
+      cause: error,
+    });
+  }
+}
+
 async function pending(call: Invocation): Promise<Outcome> {
-  const list = await (await call.driver()).pendingHandshakes({ signal: call.signal });
-  const rows = list.map((request) => [
-    request.node_id,
-    request.justification,
-    localTime(request.received_at),
-  ]);
-  const text = list.length === 0
-    ? call.style.dim("No requests")
-    : table(["NODE ID", "JUSTIFICATION", "RECEIVED"], rows, call.style);
-  return { data: { pending: list }, text };
+  const open = await (await call.driver()).openHandshakes({ signal: call.signal });
+  const { style } = call;
+  const parts: (SafeText | string)[] = [];
+  if (open.pending.length > 0) {
+    const rows = open.pending.map((request) => [
+      request.node_id,
+      request.justification,
+      localTime(request.received_at),
+    ]);
+    parts.push(table(["NODE ID", "JUSTIFICATION", "RECEIVED"], rows, style));
+  }
+  if (open.outgoing.length > 0) {
+    const rows = open.outgoing.map(({ node_id, requested_at }) => [
+      node_id,
+      localTime(requested_at),
+    ]);
+    parts.push(safe`Asked by us, without an answer:\n${table(["NODE ID", "ASKED"], rows, style)}`);
+  }
+  if (open.refused.length > 0) {
+    const rows = open.refused.map((refusal) => [
+      refusal.node_id,
+      refusal.reason,
+      localTime(refusal.refused_at),
+    ]);
+    parts.push(safe`Refused to us:\n${table(["NODE ID", "REASON", "REFUSED"], rows, style)}`);
+  }
+  if (open.pending.length === 0) parts.unshift(style.dim("No requests"));
+  return { data: { ...open }, text: lines(parts, "\n\n") };
 }
 
 async function trust(call: Invocation): Promise<Outcome> {
   const list = await (await call.driver()).trustedPeers({ signal: call.signal });
   const rows = list.map((peer) => [
     peer.node_id,
+    peer.hostname ?? "",
     peer.mutual ? "yes" : "no",
     peer.network || "",
     localTime(peer.approved_at),
@@ -68,7 +107,7 @@ async function trust(call: Invocation): Promise<Outcome> {
   ]);
   const text = list.length === 0
     ? call.style.dim("Nobody is trusted")
-    : table(["NODE ID", "MUTUAL", "NETWORK", "SINCE", "PUBLIC KEY"], rows, call.style);
+    : table(["NODE ID", "NAME", "MUTUAL", "NETWORK", "SINCE", "PUBLIC KEY"], rows, call.style);
   return { data: { trusted: list }, text };
 }
 
@@ -88,6 +127,10 @@ async function reject(call: Invocation): Promise<Outcome> {
 async function untrust(call: Invocation): Promise<Outcome> {
   const node = await peerNode(call);
   const reply = await (await call.driver()).revokeTrust(node, { signal: call.signal });
+  if (reply.withdrawn === true) {
+    const data = { ...reply, status: "withdrawn" };
+    return { data, text: `The request to node ${node} is withdrawn; it was not trusted` };
+  }
   return { data: { ...reply }, text: `Node ${node} is not trusted any more` };
 }
 
@@ -119,19 +162,20 @@ export const trustGroup: CommandGroup = {
       args: "<target> [why]",
       options: [{
         flags: "--wait [duration]",
-        description: "Wait until it is trusted (60s)",
+        description: "Wait until it is trusted, or refuses (60s)",
         parse: parseDuration,
       }],
       examples: ["handshake alice", 'handshake 5 "we share a project" --wait=30s'],
       returns:
-        "status (sent, already_trusted, trusted), node_id; granted (it had asked); with --wait: trusted, waited_ms",
+        "status (sent, already_trusted, trusted), node_id, trusted; granted (it had asked); with --wait: trusted, waited_ms",
       run: handshake,
     },
     {
       name: "pending",
-      summary: "List the requests that wait for our consent",
+      summary: "List the requests that wait for our consent, and what became of ours",
       examples: ["pending"],
-      returns: "pending[{node_id, justification, public_key, received_at (unix s)}]",
+      returns: "pending[{node_id, justification, public_key, received_at (unix s)}], " +
+        "outgoing[{node_id, requested_at}], refused[{node_id, reason, refused_at}]",
       run: pending,
     },
     {
@@ -154,15 +198,15 @@ export const trustGroup: CommandGroup = {
       name: "trust",
       summary: "List the trusted peers",
       examples: ["trust"],
-      returns: "trusted[{node_id, mutual, network, approved_at (unix s), public_key}]",
+      returns: "trusted[{node_id, hostname, mutual, network, approved_at (unix s), public_key}]",
       run: trust,
     },
     {
       name: "untrust",
-      summary: "End trust with a peer and cut its connections",
+      summary: "End trust with a peer and cut its connections, or withdraw a request to it",
       args: "<target>",
       examples: ["untrust 7"],
-      returns: "status (revoked), node_id",
+      returns: "status (revoked, withdrawn), node_id",
       run: untrust,
     },
   ],

@@ -125,6 +125,12 @@ const registration: Check = {
         "Restart the daemon, or correct --registry, PILOT_REGISTRY or config.json.",
       );
     }
+    if (typeof info.hostname_error === "string") {
+      return warn(
+        `The daemon is registered without the hostname it was started with: ${info.hostname_error}`,
+        "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
+      );
+    }
     const name = info.hostname === "" || info.hostname === undefined ? "" : ` (${info.hostname})`;
     return ok(`${info.address}${name}`);
   },
@@ -177,6 +183,23 @@ const peers: Check = {
   },
 };
 
+const events: Check = {
+  id: "events",
+  title: "Events",
+  run({ info }) {
+    if (info === undefined) return NO_DAEMON;
+    const { event_subscribers: subscribers, event_overruns: overruns } = info;
+    if (typeof subscribers !== "number") return skip("the daemon runs no broker");
+    const now = counted(subscribers, "subscriber");
+    if (typeof overruns !== "number" || overruns === 0) return ok(now);
+    return warn(
+      `${now}; ${overruns} disconnected since the start because they did not read their events in time`,
+      "The log names them (pubsub.overrun). They lost events and were told by the end of their subscription: let them " +
+        "read faster, or publish less.",
+    );
+  },
+};
+
 /** In the order of the report. */
 export const DAEMON_CHECKS: readonly Check[] = [
   socket,
@@ -185,4 +208,5 @@ export const DAEMON_CHECKS: readonly Check[] = [
   registration,
   udpSocket,
   peers,
+  events,
 ];

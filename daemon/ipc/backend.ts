@@ -65,13 +65,20 @@ export interface TrustBackend {
   approve(node: number): Promise<void>;
   /** Declines a pending request. `not_found` when there is none. */
   reject(node: number, reason: string): Promise<void>;
-  /** Ends trust and cuts live connections. `not_found` with the text `node N was not trusted`. */
-  revoke(node: number): Promise<void>;
+  /**
+   * Ends trust and cuts live connections, or withdraws our request; whether it was trusted. `not_found` with the text
+   * `node N was not trusted` when there was neither.
+   */
+  revoke(node: number): Promise<boolean>;
+  /** Our requests without an answer: {node_id, requested_at (unix s)}. */
+  outgoing(): Json[];
+  /** Our requests that were refused since the start: {node_id, reason, refused_at (unix s)}. */
+  refused(): Json[];
   /** Requests waiting for us: {node_id, public_key, justification, received_at (unix s)}. */
   pending(): Json[];
   /** Trusted peers: {node_id, public_key, approved_at (unix s), mutual, network}. */
   trusted(): Json[];
-  /** Resolves true as soon as the node is trusted, false after `timeoutMs`. */
+  /** Resolves true as soon as the node is trusted, false after `timeoutMs`; `denied` when it refuses our request. */
   waitFor(
     node: number,
     timeoutMs: number,

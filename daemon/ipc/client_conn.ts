@@ -200,7 +200,10 @@ export class ClientConn implements FrameSource, ConnListener {
     this.#credit = IPC_RECV_WINDOW_BYTES;
   }
 
-  /** The client has gone: deliver what it sent, then close with FIN. */
+  /**
+   * The client has gone: deliver what it sent, then close with FIN; or with RST when something is left that it has not
+   * taken, so that the peer does not take that for delivered (RFC 1122 §4.2.2.13).
+   */
   orphan(): void {
     this.#orphaned = true;
     this.#closeTags = [];
@@ -245,7 +248,8 @@ export class ClientConn implements FrameSource, ConnListener {
   #announceEnd(): void {
     if (this.#conn.readableBytes > 0) return;
     if (this.#over) this.#tellEnd(this.#error);
-    else if (this.#conn.ended) this.#tellEnd(undefined);
+    // An end may have an error already: a peer that closed before all of its data arrived.
+    else if (this.#conn.ended) this.#tellEnd(this.#conn.error);
     this.#checkClosed();
   }
 
@@ -272,9 +276,9 @@ export class ClientConn implements FrameSource, ConnListener {
       data !== undefined;
       data = this.#conn.read()
     ) this.#dropped += data.length;
-    if (this.#dropped > DISCARD_MAX_BYTES && this.#sendQueued === 0) {
-      this.#conn.abort();
-    }
+    if (this.#sendQueued > 0 || this.#over) return;
+    const isLost = this.#orphaned && this.#dropped > 0 && this.#conn.stats().send_buf === 0;
+    if (isLost || this.#dropped > DISCARD_MAX_BYTES) this.#conn.abort();
   }
 
   /** Moves queued bytes into the stream; closes behind the last. */

@@ -56,10 +56,14 @@ async function run(
       await trust.reject(request.node, request.reason);
       return { status: "rejected", node_id: request.node };
     case "revoke":
-      await trust.revoke(request.node);
-      return { status: "revoked", node_id: request.node };
+      return {
+        status: "revoked",
+        node_id: request.node,
+        ...(await trust.revoke(request.node) ? {} : { withdrawn: true }),
+      };
     case "pending":
-      return { pending: trust.pending() };
+      // Existing drivers look at the first list only.
+      return { pending: trust.pending(), outgoing: trust.outgoing(), refused: trust.refused() };
     case "trusted":
       return { trusted: trust.trusted() };
     case "wait":

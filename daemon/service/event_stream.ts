@@ -1,7 +1,7 @@
 /**
  * The event broker (port 1002; services-cli.md §2): the first event of a connection subscribes it to a topic, later
- * ones are published to the other subscribers. Delivery never waits: who does not read loses events, and is
- * disconnected when it takes nothing at all.
+ * ones are published to the other subscribers. Delivery never waits: who does not keep up gets what is waiting for it
+ * and is disconnected then, so that it knows of the gap; who takes nothing at all is cut off.
  *
  * @module
  */
@@ -54,8 +54,8 @@ export interface EventStreamStats {
   readonly subscribers: number;
   /** Topics with a subscriber. */
   readonly topics: number;
-  /** Events a slow subscriber did not get. */
-  readonly dropped: number;
+  /** Subscribers that were disconnected because they did not keep up. */
+  readonly overruns: number;
   /** Bytes waiting for subscribers. */
   readonly queuedBytes: number;
 }
@@ -85,7 +85,7 @@ class Broker {
   #sweep: ReturnType<typeof setTimeout> | undefined;
   #queuedBytes = 0;
   #subscribers = 0;
-  dropped = 0;
+  overruns = 0;
 
   constructor(backend: Backend, options: EventStreamOptions) {
     this.backend = backend;
@@ -96,7 +96,7 @@ class Broker {
     return {
       subscribers: this.#subscribers,
       topics: this.#topics.size,
-      dropped: this.dropped,
+      overruns: this.overruns,
       queuedBytes: this.#queuedBytes,
     };
   }
@@ -115,6 +115,14 @@ class Broker {
     if (set.size === 0) this.#topics.delete(topic);
     this.#subscribers--;
     this.backend.emit("pubsub.unsubscribed", { topic, remote: conn.remote });
+  }
+
+  /** A subscriber does not keep up: it gets no more events. */
+  overran(conn: EventConn, topic: string | undefined): void {
+    this.overruns++;
+    if (topic === undefined) return;
+    this.unsubscribe(conn, topic);
+    this.backend.emit("pubsub.overrun", { topic, remote: conn.remote });
   }
 
   publish(from: EventConn, event: StreamEvent): void {
@@ -187,6 +195,7 @@ class EventConn implements ConnListener, ServiceConn {
   #reading = false;
   #flushing = false;
   #left = false;
+  #isOverrun = false;
 
   constructor(broker: Broker, conn: Conn, done: () => void) {
     this.#broker = broker;
@@ -237,8 +246,7 @@ class EventConn implements ConnListener, ServiceConn {
       if (
         this.#conn.writableBytes < length && !this.#broker.mayQueue(event)
       ) {
-        this.#broker.dropped++;
-        return;
+        return this.#overrun();
       }
       const written = this.#conn.write(event.bytes);
       if (written === length || this.#left) return;
@@ -250,8 +258,7 @@ class EventConn implements ConnListener, ServiceConn {
       this.#queue.length >= SUBSCRIBER_QUEUE_EVENTS ||
       !this.#broker.mayQueue(event)
     ) {
-      this.#broker.dropped++;
-      return;
+      return this.#overrun();
     }
     this.#queue.push(event);
     this.#queuedBytes += length;
@@ -260,7 +267,17 @@ class EventConn implements ConnListener, ServiceConn {
   }
 
   checkStall(now: number): void {
-    if (now - this.#progressAt >= this.#broker.stallMs) this.#cutOff();
+    if (now - this.#progressAt < this.#broker.stallMs) return;
+    if (!this.#isOverrun) this.#broker.overran(this, this.#topic);
+    this.#cutOff();
+  }
+
+  /** An event is lost for this subscriber: a gap in the middle would go unseen, an end does not. */
+  #overrun(): void {
+    if (this.#isOverrun) return;
+    this.#isOverrun = true;
+    this.#broker.overran(this, this.#topic);
+    if (this.#queue.length === 0) this.stop();
   }
 
   #take(chunk: Uint8Array): void {
@@ -307,7 +324,9 @@ class EventConn implements ConnListener, ServiceConn {
       this.#broker.unqueued(event);
     }
     this.#flushing = false;
-    if (this.#queue.length === 0) this.#broker.unwatch(this);
+    if (this.#queue.length > 0) return;
+    this.#broker.unwatch(this);
+    if (this.#isOverrun && !this.#left) this.stop();
   }
 
   /** Takes no part any more; what waits is forgotten. */
@@ -348,6 +367,10 @@ export function attachEventStream(
     get stats() {
       return broker.stats;
     },
+    info: () => ({
+      event_subscribers: broker.stats.subscribers,
+      event_overruns: broker.stats.overruns,
+    }),
     close: () => port.close(),
   };
 }

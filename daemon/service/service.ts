@@ -4,13 +4,15 @@
  * @module
  */
 
-import type { Backend } from "../ipc/backend.ts";
+import type { Backend, Json } from "../ipc/backend.ts";
 import type { Conn } from "../stream/conn.ts";
 
 /** A running service. */
 export interface Service {
   /** Stops listening and ends the service's connections. May be called again. */
   close(): void | Promise<void>;
+  /** What it adds to `info`. */
+  info?(): Json;
 }
 
 /** One connection of a service. */

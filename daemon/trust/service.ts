@@ -11,6 +11,7 @@ import { textField } from "../../protocol/registry.ts";
 import type { Statement, TrustState } from "../../protocol/trust/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { Json, TrustBackend } from "../ipc/backend.ts";
+import type { PeerNames } from "../peer_names.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { StatementDelivery } from "./delivery.ts";
 import { FormerPeers } from "./former_peers.ts";
@@ -18,6 +19,7 @@ import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
 import { InboxPoller } from "./inbox_poller.ts";
 import { Incoming } from "./incoming.ts";
 import { readRelayed } from "./relayed.ts";
+import { Refusals } from "./refusals.ts";
 import { StateSaver, type Tombstones } from "./saver.ts";
 import { TrustWaiters } from "./waiters.ts";
 
@@ -38,6 +40,10 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly unixNow: () => number;
   readonly state: TrustState;
   readonly registry: NodeRegistry;
+  /** What peers are called, where that is known. */
+  readonly names?: Pick<PeerNames, "nameOf" | "trusted"> | undefined;
+  /** Asks the registry in the background what trusted peers are called. */
+  readonly learnNames?: (nodes: readonly number[]) => void;
   /** Approve every request. */
   readonly autoApprove: boolean;
   /** How often the registry's inbox is read, in place of {@linkcode POLL_OPEN_MS} and {@linkcode POLL_IDLE_MS}. */
@@ -66,6 +72,7 @@ export class TrustService implements TrustBackend {
   readonly #former: FormerPeers;
   /** Nodes asked for trust since the registry was asked last. */
   readonly #askedSincePoll = new Set<number>();
+  readonly #refusals = new Refusals();
   readonly #saver: StateSaver;
   readonly #delivery: StatementDelivery;
   readonly #incoming: Incoming;
@@ -112,8 +119,7 @@ export class TrustService implements TrustBackend {
       settle: () => this.#settle(),
       trusted: (node) => this.#onTrusted(node),
       ended: (node) => this.#onEnded(node),
-      rejected: (node, reason) =>
-        deps.emit("handshake.rejected_by_peer", { peer_node_id: node, reason }),
+      rejected: (node, reason) => this.#onRejected(node, reason),
     });
   }
 
@@ -157,6 +163,7 @@ export class TrustService implements TrustBackend {
       }
     }
     this.poll();
+    this.#deps.learnNames?.(trusted.map(({ nodeId }) => nodeId));
   }
 
   /** Reads the registry's inbox soon. */
@@ -187,6 +194,8 @@ export class TrustService implements TrustBackend {
     const wasRevoked = this.#state.isRevoked(node);
     const again = await this.#seemsOneSided(node);
     if (this.#state.hasConsent(node) && !again) return "already_trusted";
+    // It may have asked already, a moment ago: then this is consent, and nothing needs to be sent.
+    if (!this.#state.isTrusted(node) && !this.#state.isExpected(node)) await this.#pollOnce();
     const facts = await registry.lookup(node);
     // The later decision counts, though this one has waited for the registry.
     if (!wasRevoked && this.#state.isRevoked(node)) {
@@ -194,6 +203,7 @@ export class TrustService implements TrustBackend {
     }
     const outcome = this.#state.request(node, unixNow(), { justification, again });
     this.#askedSincePoll.add(node);
+    this.#refusals.forget(node);
     await this.#saver.save().catch(async (error) => {
       // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
       const now = unixNow();
@@ -230,7 +240,7 @@ export class TrustService implements TrustBackend {
     await this.#delivery.flush();
   }
 
-  async revoke(node: number): Promise<void> {
+  async revoke(node: number): Promise<boolean> {
     const now = this.#deps.unixNow();
     const wasTrusted = this.#state.revoke(node, now);
     // What trust allowed ends at once, whatever becomes of disk and registry.
@@ -243,6 +253,22 @@ export class TrustService implements TrustBackend {
     } finally {
       await this.#part(node);
     }
+    return wasTrusted;
+  }
+
+  outgoing(): Json[] {
+    return this.#state.outgoing().map(({ nodeId, requestedAt }) => ({
+      node_id: nodeId,
+      requested_at: Math.floor(requestedAt / 1000),
+    }));
+  }
+
+  refused(): Json[] {
+    return this.#refusals.all().map(({ nodeId, reason, refusedAt }) => ({
+      node_id: nodeId,
+      reason,
+      refused_at: Math.floor(refusedAt / 1000),
+    }));
   }
 
   pending(): Json[] {
@@ -262,6 +288,7 @@ export class TrustService implements TrustBackend {
       approved_at: Math.floor(peer.approvedAt / 1000),
       mutual: peer.mutual,
       network: peer.network ?? 0,
+      hostname: this.#deps.names?.nameOf(peer.nodeId) ?? "",
     }));
   }
 
@@ -270,6 +297,9 @@ export class TrustService implements TrustBackend {
     if (node === this.#deps.registry.node) return Promise.resolve(true);
     // One who seems to have ended trust, and was asked again, has yet to answer.
     if (this.#state.isTrusted(node) && !this.#state.isAsked(node)) return Promise.resolve(true);
+    // The answer may have come before anybody waited for it.
+    const refusal = this.#state.isAsked(node) ? undefined : this.#refusals.error(node);
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#openSinceMs = this.#deps.clock.now();
     this.poll();
     return this.#waiters.wait(node, timeoutMs, signal);
@@ -342,7 +372,16 @@ export class TrustService implements TrustBackend {
     await this.#delivery.flush();
   }
 
+  #onRejected(node: number, reason: string): void {
+    const { unixNow, emit } = this.#deps;
+    this.#refusals.add({ nodeId: node, reason, refusedAt: unixNow() });
+    this.#waiters.fail(node, this.#refusals.error(node)!);
+    emit("handshake.rejected_by_peer", { peer_node_id: node, reason });
+  }
+
   async #onTrusted(node: number): Promise<void> {
+    this.#refusals.forget(node);
+    this.#deps.names?.trusted(node);
     await this.#saver.save();
     this.#waiters.wake(node);
     await this.#tell(node);
@@ -350,6 +389,7 @@ export class TrustService implements TrustBackend {
       await this.#deps.registry.reportTrust(node).catch((error) =>
         this.#registryFailed(node, error)
       );
+      this.#deps.learnNames?.([node]);
     }
   }
 

@@ -10,10 +10,13 @@ import { type Clock, TimerSet } from "../clock.ts";
 /** Callers that wait for trust at a time. */
 export const MAX_WAITERS = 4_096;
 
+/** Ends a wait: whether the node is trusted, or why it will not be. */
+type Finish = (outcome: boolean | PilotError) => void;
+
 /** Waiting callers, by node. */
 export class TrustWaiters {
   readonly #timers: TimerSet;
-  readonly #waiters = new Map<number, Set<(isTrusted: boolean) => void>>();
+  readonly #waiters = new Map<number, Set<Finish>>();
   #count = 0;
   #closed = false;
 
@@ -30,24 +33,26 @@ export class TrustWaiters {
    * Waits for {@linkcode TrustWaiters.wake}.
    *
    * @returns True when woken; false after `timeoutMs`, when `signal` fires, or at the end.
-   * @throws {PilotError} `limit_exceeded` when {@linkcode MAX_WAITERS} wait already.
+   * @throws {PilotError} `limit_exceeded` when {@linkcode MAX_WAITERS} wait already; what {@linkcode TrustWaiters.fail}
+   * was given.
    */
   async wait(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     if (signal?.aborted || this.#closed) return false;
     if (this.#count >= MAX_WAITERS) {
       throw new PilotError("limit_exceeded", `${MAX_WAITERS} callers wait for trust already`);
     }
-    const waiters = this.#waiters.get(node) ?? new Set<(isTrusted: boolean) => void>();
+    const waiters = this.#waiters.get(node) ?? new Set<Finish>();
     this.#waiters.set(node, waiters);
     this.#count++;
-    return await new Promise((resolve) => {
-      const finish = (isTrusted: boolean) => {
+    return await new Promise((resolve, reject) => {
+      const finish: Finish = (outcome) => {
         if (!waiters.delete(finish)) return;
         this.#count--;
         if (waiters.size === 0) this.#waiters.delete(node);
         cancel();
         signal?.removeEventListener("abort", giveUp);
-        resolve(isTrusted);
+        if (typeof outcome === "boolean") resolve(outcome);
+        else reject(outcome);
       };
       const giveUp = () => finish(false);
       const cancel = this.#timers.after(timeoutMs, giveUp);
@@ -59,6 +64,11 @@ export class TrustWaiters {
   /** The node is trusted now. */
   wake(node: number): void {
     for (const finish of [...this.#waiters.get(node) ?? []]) finish(true);
+  }
+
+  /** The node will not be trusted. */
+  fail(node: number, error: PilotError): void {
+    for (const finish of [...this.#waiters.get(node) ?? []]) finish(error);
   }
 
   /** Nobody waits any longer. */

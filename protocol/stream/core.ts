@@ -193,7 +193,10 @@ export class Core {
       this.state = "CLOSE_WAIT";
     }
     // An older peer takes no data once it has closed (daemon.md §3.6): nothing will be acknowledged any more.
-    if (peer.reference && this.finOffset === undefined) this.addFin(now);
+    if (peer.reference && this.finOffset === undefined) {
+      this.#reportUndelivered();
+      this.addFin(now);
+    }
   }
 
   /** Our FIN was acknowledged. */
@@ -236,6 +239,20 @@ export class Core {
       seq: this.out.toWire(this.position),
       ack: this.ackNumber(peer),
     };
+  }
+
+  /**
+   * What has not even left is lost: the application must not take the close for a delivery. What is on its way may have
+   * arrived: older peers close without acknowledging (daemon.md §3.7).
+   */
+  #reportUndelivered(): void {
+    const { una, pending, next } = this.sender;
+    const unsent = una + pending - next;
+    if (unsent === 0) return;
+    this.error ??= new PilotError(
+      "connection_closed",
+      `Peer closed the connection before it had taken everything (${unsent} bytes were not sent)`,
+    );
   }
 
   #bothClosed(now: number): void {

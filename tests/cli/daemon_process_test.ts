@@ -223,6 +223,31 @@ Deno.test("daemon start says so when the daemon runs but is not registered", asy
   });
 });
 
+Deno.test("daemon start fails when its hostname is refused, and says that the daemon runs", async () => {
+  await withDir(async (home) => {
+    await Deno.writeTextFile(join(home, "config.json"), '{"webhook":"http://x/"}');
+    const options = world(home, {
+      node_id: 3,
+      address: "0:0000.0000.0003",
+      registration: "registered",
+      hostname_error: 'hostname "bob" already in use',
+    });
+    const { code, stdout, stderr } = await run(["daemon", "start", "--hostname", "bob"], options);
+    try {
+      assert.equal(code, 4);
+      assert.match(stdout, /^Daemon running[^]*0:0000\.0000\.0003/);
+      assert.match(
+        stderr,
+        /runs and is registered, but without a hostname: hostname "bob" already/,
+      );
+      assert.match(stderr, /set-hostname NAME/);
+      assert.match(stderr, /^warning: .*config\.json: ignored, as unknown here: webhook$/m);
+    } finally {
+      await stop(home);
+    }
+  });
+});
+
 Deno.test("daemon run passes flags, config and defaults to the role and its exit code back", async () => {
   await withDir(async (home) => {
     await Deno.writeTextFile(join(home, "config.json"), '{"email":"a@b","public":true}');

@@ -244,7 +244,7 @@ Deno.test("join refuses URIs that are broken or incomplete, and addresses beside
     await refuses([`${uri}&fingerprint=${OTHER_HEX}&token=1`], /not known: "token"/);
     await refuses([uri.replaceAll("192.0.2.1", "<HOST>")], /still says <HOST>/);
     await refuses([`${uri}&fingerprint=${OTHER_HEX}`, "--registry", "r:1"], /leave --registry out/);
-    await refuses(["5"], /pilotctl network join 5/);
+    await refuses(["5"], /pilotctl --home \S+ network join 5/);
   }));
 
 Deno.test("join makes the config file that it is given; network join does not", () =>
@@ -266,7 +266,7 @@ Deno.test("init does not put another registry beside what is pinned of the one b
       runJson(["init", "--home", home.dir, "--registry", registry, "--beacon", "b:1"]);
     const { error } = await init("other.example:9000");
     assert.equal(error?.code, "invalid_state");
-    assert.match(String(error?.hint), /pilotctl join/);
+    assert.match(String(error?.hint), /pilotctl --home \S+ join/);
     assert.deepEqual(await home.config(), config);
     assert.equal((await init("r.example:9000")).code, 0);
   }));

@@ -46,7 +46,7 @@ Deno.test("formatBytes and formatUptime are short", () => {
 
 Deno.test("payloadFields gives text, and base64 exactly when it is not UTF-8", () => {
   assert.deepEqual(payloadFields(new TextEncoder().encode("é")), { data: "é" });
-  assert.deepEqual(payloadFields(new Uint8Array([0xff])), { data: "\ufffd", data_b64: "/w==" });
+  assert.deepEqual(payloadFields(new Uint8Array([0xff])), { data_b64: "/w==" });
   fc.assert(fc.property(fc.uint8Array(), (bytes) => {
     const { data, data_b64 } = payloadFields(bytes);
     const back = data_b64 === undefined

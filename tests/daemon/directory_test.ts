@@ -146,6 +146,40 @@ Deno.test("Directory names no IPv6 address where its socket has only IPv4", () =
   assert.deepEqual(named("192.168.1.2"), []);
 });
 
+Deno.test("Directory.onRegistered goes on without a hostname that is refused, and fails while the registry is away", async () => {
+  await withHome(async (home) => {
+    const warnings: string[] = [];
+    let error = new PilotError("already_exists", 'hostname "bob" already in use');
+    let isRefused = true;
+    const registry = {
+      node: 5,
+      identity: { publicKeyBase64: "key" },
+      setHostname: () => isRefused ? Promise.reject(error) : Promise.resolve({}),
+      lookup: () => Promise.resolve({ public: false, hostname: "", networks: [0] }),
+    } as unknown as NodeRegistry;
+    const it = new Directory({
+      registry,
+      files: new StateFiles(home, join(home, "identity.json")),
+      clock: new ManualClock(),
+      local: { host: "0.0.0.0", port: 4000 },
+      isPublic: false,
+      hostname: "",
+      wanted: { hostname: "bob" },
+      warn: (message) => void warnings.push(message),
+    });
+    await it.onRegistered();
+    await it.onRegistered();
+    assert.equal(it.hostnameError, 'hostname "bob" already in use');
+    assert.deepEqual(warnings, ["registered without a hostname"], "told once");
+    error = new PilotError("unavailable", "Registry is not reachable");
+    await assert.rejects(it.onRegistered(), { code: "unavailable" });
+    isRefused = false;
+    await it.onRegistered();
+    assert.equal(it.hostnameError, undefined);
+    await it.close();
+  });
+});
+
 Deno.test("Directory does what it was asked for when node.json cannot be written, and says so in the log", async () => {
   await withHome(async (home) => {
     const clock = new ManualClock();

@@ -175,7 +175,7 @@ export class FakeConn implements Conn {
   }
 
   stats(): ReturnType<Conn["stats"]> {
-    return {} as ReturnType<Conn["stats"]>;
+    return { send_buf: this.peer.inbound.bytes } as ReturnType<Conn["stats"]>;
   }
 
   /** Tells listeners, from within the call that caused it when that is asked for: real connections do both. */
@@ -341,7 +341,12 @@ export class FakeBackend implements Backend {
     },
     approve: async (...args) => void await this.#call("approve", args),
     reject: async (...args) => void await this.#call("reject", args),
-    revoke: async (...args) => void await this.#call("revoke", args),
+    revoke: async (...args) => {
+      await this.#call("revoke", args);
+      return true;
+    },
+    outgoing: () => [],
+    refused: () => [],
     pending: () => [],
     trusted: () => this.trustedPeers,
     waitFor: (node, timeoutMs, signal) => {

@@ -102,3 +102,21 @@ Deno.test("the rendezvous goes away: running streams do not notice, and it comes
   await third.write("after");
   assert.equal(new TextDecoder().decode(await third.read()), "after");
 });
+
+Deno.test("names of trusted peers work while the rendezvous is away, also after a restart", async () => {
+  await using world = await World.create();
+  await using a = await world.daemon("alice", "--hostname", "alice");
+  await using b = await world.daemon("bob", "--hostname", "bob");
+  await befriend(a, b);
+  await eventually("alice learns what her friend is called", async () => {
+    return (await a.driver.trustedPeers())[0]?.hostname === "bob" || undefined;
+  });
+  const node = await b.node();
+  await world.stopRendezvous("SIGKILL");
+  await a.driver.sendMessage("bob", "by name");
+  assert.equal((await a.driver.resolveHostname("bob")).node_id, node);
+  await assert.rejects(a.driver.resolveHostname("eve"), { code: "unavailable" });
+  await a.kill("SIGTERM");
+  await a.start({ registered: false });
+  assert.equal((await a.driver.resolveHostname("bob")).node_id, node, "kept on disk");
+});

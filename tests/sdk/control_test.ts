@@ -95,6 +95,14 @@ const CASES: readonly Case[] = [
     result: [],
   },
   {
+    name: "openHandshakes",
+    call: (driver) => driver.openHandshakes(),
+    cmd: Cmd.Handshake,
+    payload: join(4),
+    reply: { pending: [], outgoing: [{ node_id: 2 }], refused: [{ node_id: 3, reason: "no" }] },
+    result: { pending: [], outgoing: [{ node_id: 2 }], refused: [{ node_id: 3, reason: "no" }] },
+  },
+  {
     name: "trustedPeers",
     call: (driver) => driver.trustedPeers(),
     cmd: Cmd.Handshake,
@@ -131,25 +139,11 @@ const CASES: readonly Case[] = [
     reply: { visibility: "public" },
   },
   {
-    name: "setWebhook",
-    call: (driver) => driver.setWebhook("http://localhost/x"),
-    cmd: Cmd.SetWebhook,
-    payload: bytes("http://localhost/x"),
-    reply: { webhook: "http://localhost/x" },
-  },
-  {
     name: "deregister",
     call: (driver) => driver.deregister(),
     cmd: Cmd.Deregister,
     payload: join(),
     reply: {},
-  },
-  {
-    name: "rotateKey",
-    call: (driver) => driver.rotateKey(),
-    cmd: Cmd.RotateKey,
-    payload: join(),
-    reply: { public_key: "x" },
   },
   {
     name: "networks.list",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Cmd, decodeDial } from "../../protocol/ipc.ts";
+import { PilotError } from "../../protocol/errors.ts";
 import { encodeEvent } from "../../protocol/service/mod.ts";
 import type { Subscription } from "../../sdk/mod.ts";
 import { FakeDaemon } from "./fake_daemon.ts";
@@ -115,5 +116,84 @@ Deno.test("Subscription.next loses nothing when a wait is aborted", async () => 
   stream.write(event.subarray(4));
   assert.equal(text((await subscription.next())?.payload), "x");
   stream.end();
-  assert.equal(await subscription.next(), undefined);
+  await rejectsWith(subscription.next(), "connection_closed");
+});
+
+Deno.test("Subscription ends with an error when the broker ends it, and without one when we do", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const opening = driver.subscribe(TARGET, "news");
+  const stream = await client.acceptDial(6);
+  const subscription = await opening;
+  stream.write(encodeEvent({ topic: "news", payload: bytes("last") }));
+  stream.end();
+  const got: string[] = [];
+  const reading = (async () => {
+    for await (const event of subscription) got.push(text(event.payload));
+  })();
+  await rejectsWith(reading, "connection_closed");
+  assert.deepEqual(got, ["last"]);
+
+  const again = driver.subscribe(TARGET, "news");
+  await client.acceptDial(7);
+  const left = await again;
+  const waiting = left.next();
+  await left.close();
+  assert.equal(await waiting, undefined);
+});
+
+Deno.test("Subscription with resubscribe goes on where the broker is back, and tells of the gap", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const told: string[] = [];
+  const opening = driver.subscribe(TARGET, "news", {
+    resubscribe: true,
+    onInterrupted: ({ code }) => void told.push(code),
+    onResumed: () => void told.push("resumed"),
+  });
+  const first = await client.acceptDial(6);
+  const subscription = await opening;
+  first.write(encodeEvent({ topic: "news", payload: bytes("one") }).subarray(0, 5)); // half an event
+  first.end();
+  const next = subscription.next();
+  const refused = await client.expect(Cmd.Dial);
+  client.fail(refused, new PilotError("connection_refused", "not yet"));
+  const second = await client.acceptDial(7);
+  second.write(encodeEvent({ topic: "news", payload: bytes("two") }));
+  assert.equal(text((await next)?.payload), "two");
+  assert.deepEqual(told, ["connection_closed", "resumed"]);
+
+  second.end();
+  const waiting = subscription.next();
+  client.fail(await client.expect(Cmd.Dial), new PilotError("untrusted", "no more"));
+  await rejectsWith(waiting, "untrusted");
+  await subscription.close();
+});
+
+Deno.test("Subscription with resubscribe ends when it is closed while it tries again", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const opening = driver.subscribe(TARGET, "news", { resubscribe: true });
+  const stream = await client.acceptDial(6);
+  const subscription = await opening;
+  stream.end();
+  const waiting = subscription.next();
+  await client.expect(Cmd.Dial);
+  await subscription.close();
+  assert.equal(await waiting, undefined);
+});
+
+Deno.test("Subscription with resubscribe goes on when our own daemon was restarted", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const opening = driver.subscribe(TARGET, "news", { resubscribe: true });
+  await client.acceptDial(6);
+  const subscription = await opening;
+  const next = subscription.next();
+  const reconnected = daemon.nextClient();
+  client.close();
+  const stream = await (await reconnected).acceptDial(1);
+  stream.write(encodeEvent({ topic: "news", payload: bytes("after") }));
+  assert.equal(text((await next)?.payload), "after");
+  await subscription.close();
 });

@@ -333,11 +333,16 @@ export class FakeDaemon implements AsyncDisposable {
     this.#accepting = this.#accept();
   }
 
+  /** The next program that connects. */
+  nextClient(): Promise<FakeClient> {
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
   /** Connects a driver and gives both ends. */
   async connect(
     options: ConnectOptions = {},
   ): Promise<{ driver: Driver; client: FakeClient }> {
-    const client = new Promise<FakeClient>((resolve) => this.#waiters.push(resolve));
+    const client = this.nextClient();
     const driver = await connect({ socket: this.path, ...options });
     this.#drivers.push(driver);
     return { driver, client: await client };

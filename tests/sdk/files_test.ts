@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { Cmd } from "../../protocol/ipc.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { DataType, decodeFile } from "../../protocol/service/mod.ts";
-import { streamSource } from "../../sdk/file_source_deno.ts";
+import { fileSource, streamSource } from "../../sdk/file_source_deno.ts";
 import type { FileProgress } from "../../sdk/mod.ts";
 import { FakeDaemon, type FakeStream } from "./fake_daemon.ts";
 import { isPending, MODES, pattern, rejectsWith } from "./support.ts";
@@ -361,4 +361,29 @@ Deno.test("streamSource stores a large stream privately and removes it again", a
   await rejectsWith(streamSource(wrong, signal, dir), "invalid_argument");
   assert.deepEqual([...Deno.readDirSync(dir)], []);
   await Deno.remove(dir);
+});
+
+Deno.test("streamSource takes a stream whose length only its end tells", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const { signal } = new AbortController();
+    const stream = new Blob(["one ", "two"]).stream();
+    const source = await streamSource({ stream, name: "x" }, signal, dir);
+    assert.deepEqual([source.name, source.size], ["x", 7]);
+    assert.equal(await new Response(await source.open(4) as BodyInit).text(), "two");
+    await source.release();
+    assert.deepEqual([...Deno.readDirSync(dir)], []);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("fileSource does not say that a file is missing whose name it could not be given", async () => {
+  const error = await rejectsWith(
+    fileSource("/nowhere/bad\ufffd.txt"),
+    "invalid_argument",
+    /UTF-8/,
+  );
+  assert.match(String(error.hint), /send-file TARGET - --name NAME/);
+  await rejectsWith(fileSource("/nowhere/good.txt"), "not_found");
 });

@@ -170,7 +170,11 @@ Deno.test("Info and the JSON commands answer what the backend says", async () =>
     node_id: 2,
   });
   await client.send(Cmd.Handshake, hex("04"));
-  assert.deepEqual(await client.expectJson(Cmd.HandshakeOk), { pending: [] });
+  assert.deepEqual(await client.expectJson(Cmd.HandshakeOk), {
+    pending: [],
+    outgoing: [],
+    refused: [],
+  });
   await client.send(Cmd.Network, hex("02 0005"), utf8("tok"));
   await client.expectJson(Cmd.NetworkOk);
   assert.deepEqual(rig.backend.calls.map(({ name, args }) => [name, ...args]), [
@@ -300,6 +304,20 @@ for (const isTagged of [false, true]) {
     assert.equal((await stranger.expectTagged(2)).cmd, Cmd.Error, "there is none of this number");
   });
 }
+Deno.test("what a client that has gone did not take ends in a reset, not in an orderly close", async () => {
+  await using rig = await startRig();
+  const client = await rig.connect();
+  await client.send(Cmd.Bind, hex("1000"));
+  await client.expect(Cmd.BindOk);
+  const theirs = rig.backend.connectFrom(4096)!;
+  await client.expect(Cmd.Accept);
+  client.close();
+  await until(() => rig.server.clientCount === 0, "client is gone");
+  theirs.write(new Uint8Array(10));
+  await until(() => theirs.error !== undefined, "the peer is told");
+  assert.equal(theirs.error?.code, "connection_closed");
+  await until(() => rig.server.stats.connections === 0, "nothing is left");
+});
 
 Deno.test("a client that goes has its data delivered and its connections closed with FIN", async () => {
   await using rig = await startRig();

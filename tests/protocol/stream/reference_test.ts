@@ -138,6 +138,28 @@ Deno.test("an older peer's close in the middle of its data: everything that arri
   assert.ok(clean + told >= 36, `${clean} clean, ${told} told`);
 });
 
+Deno.test("an older peer that closes before it has taken everything is no delivery", () => {
+  const { pair, old } = interop({ link: { delayMs: 20 } });
+  pair.client.stream?.write(bytes(100_000), pair.now);
+  pair.client.run(pair.now);
+  old.close(pair.now);
+  pair.drive(() => pair.client.events.includes("closed"), 120_000);
+  assert.ok(old.receivedBytes < 100_000);
+  assert.equal(pair.client.stream?.error?.code, "connection_closed");
+  assert.match(String(pair.client.stream?.error?.message), /bytes were not sent/);
+});
+
+Deno.test("an older peer that closes without acknowledging the little that it has taken is no error", () => {
+  const { pair, old } = interop({ link: { delayMs: 20 } });
+  pair.client.stream?.write(bytes(100), pair.now);
+  pair.client.run(pair.now);
+  pair.pass(21);
+  old.close(pair.now);
+  pair.drive(() => pair.client.events.includes("closed"), 120_000);
+  assert.equal(old.receivedBytes, 100);
+  assert.equal(pair.client.stream?.error, undefined);
+});
+
 Deno.test("an idle older peer stays connected for an hour", () => {
   const { pair, old } = interop();
   pair.pass(3_600_000);

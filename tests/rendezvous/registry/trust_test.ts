@@ -8,7 +8,7 @@ import {
   MAX_HANDSHAKE_MESSAGE_BYTES,
   MAX_INBOX_PER_SOURCE,
 } from "../../../rendezvous/registry/limits.ts";
-import { RawClient, registered, type Reply } from "../support/client.ts";
+import { RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { Actions } from "../support/trust_actions.ts";
 import { pass, withServer } from "../support/server.ts";
 

@@ -1,0 +1,51 @@
+/**
+ * The greeting of a daemon.
+ *
+ * @module
+ */
+
+import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
+import { Cmd, decodeHelloOk, encodeHello, type IpcHelloOk } from "../protocol/ipc.ts";
+import type { WaitOptions } from "./abort.ts";
+import type { Session } from "./session.ts";
+
+/** What to do about a daemon that does not greet. One that is full may just close, as existing ones do. */
+const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {
+  limit_exceeded: "End programs that are connected to this daemon; each Driver holds one place.",
+  connection_closed:
+    "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
+};
+
+/**
+ * Says Hello; a daemon that does not know the word is used without tags.
+ *
+ * @param session The conversation; takes tags from now on where the daemon does.
+ * @param options What the program calls itself, signal, limit.
+ * @returns What the daemon can do; undefined for one that does not greet.
+ * @throws {PilotError} `timeout`, `aborted`, `limit_exceeded`, `connection_closed`.
+ */
+export async function greet(
+  session: Session,
+  { name, signal, timeoutMs }: WaitOptions & { name: string | undefined },
+): Promise<IpcHelloOk | undefined> {
+  try {
+    return await session.request({
+      signal,
+      timeoutMs,
+      what: "Greeting the daemon",
+      cmd: Cmd.Hello,
+      expect: Cmd.HelloOk,
+      payload: encodeHello(name === undefined ? {} : { name }),
+      decode: (payload) => {
+        const hello = decodeHelloOk(payload);
+        if (!(hello instanceof DecodeError)) session.enableTags();
+        return hello;
+      },
+    });
+  } catch (error) {
+    const { code, message } = PilotError.from(error, "internal");
+    if (code === "unavailable") return undefined;
+    const hint = GREETING_HINTS[code];
+    throw hint === undefined ? error : new PilotError(code, message, { cause: error, hint });
+  }
+}

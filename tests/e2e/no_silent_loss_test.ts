@@ -1,0 +1,168 @@
+/** Streams and subscriptions with real processes: whatever is lost is told. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { connect, type PilotError } from "../../mod.ts";
+import { befriend, cliArgs, eventually, type Node, World } from "./processes.ts";
+
+/** A broker that was killed and is back must be noticed within this time; its streams alone would take 40 s. */
+const NOTICED_MS = 20_000;
+
+/** A CLI process with pipes. */
+function start(world: World, name: string, args: readonly string[], stdin: "piped" | "null") {
+  return new Deno.Command(Deno.execPath(), {
+    args: cliArgs(...args),
+    env: world.env(name),
+    stdin,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function listening(node: Node, port: number): Promise<void> {
+  await eventually(`${node.name} listens on ${port}`, async () => {
+    try {
+      await (await node.driver.listen(port)).close();
+      return undefined;
+    } catch (error) {
+      return (error as PilotError).code === "already_exists" || undefined;
+    }
+  });
+}
+
+function sha256(data: Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
+}
+
+Deno.test("what is piped into send comes out of recv, whole or with an error on both sides", async (t) => {
+  await using world = await World.create();
+  await using alice = await world.daemon("alice", "--hostname", "alice");
+  await using bob = await world.daemon("bob", "--hostname", "bob");
+  await befriend(alice, bob);
+
+  await t.step("20 MB of bytes in pieces", async () => {
+    const receiving = start(world, "bob", ["recv", "6000"], "null").output();
+    await listening(bob, 6000);
+    const sending = start(world, "alice", ["send", "bob", "6000", "--file", "-"], "piped");
+    const bytes = new Uint8Array(20_000_000);
+    for (let i = 0; i < bytes.length; i += 65_536) {
+      crypto.getRandomValues(bytes.subarray(i, i + 65_536));
+    }
+    const input = sending.stdin.getWriter();
+    for (let i = 0; i < bytes.length; i += 3_000_000) {
+      await input.write(bytes.subarray(i, i + 3_000_000));
+    }
+    await input.close();
+    const [sent, received] = await Promise.all([sending.output(), receiving]);
+    const told = new TextDecoder().decode(sent.stderr) + new TextDecoder().decode(received.stderr);
+    assert.deepEqual([sent.code, received.code], [0, 0], told);
+    assert.equal(sha256(received.stdout), sha256(bytes));
+  });
+
+  await t.step("a sender that is interrupted", async () => {
+    const receiving = start(world, "bob", ["recv", "6001"], "null");
+    await listening(bob, 6001);
+    const sending = start(world, "alice", ["send", "bob", "6001", "--file", "-"], "piped");
+    const input = sending.stdin.getWriter();
+    await input.write(new Uint8Array(100_000));
+    const output = receiving.stdout.getReader();
+    assert.ok((await output.read()).value!.length > 0);
+    sending.kill("SIGINT");
+    output.releaseLock();
+    const [sent, received] = await Promise.all([sending.output(), receiving.output()]);
+    await input.abort().catch(() => {}); // it has gone already
+    assert.deepEqual([sent.code, received.code], [130, 8]);
+  });
+
+  await t.step("a receiver that is interrupted", async () => {
+    const receiving = start(world, "bob", ["recv", "6002"], "null");
+    await listening(bob, 6002);
+    const sending = start(world, "alice", ["send", "bob", "6002", "--file", "-"], "piped");
+    const input = sending.stdin.getWriter();
+    await input.write(new Uint8Array(100_000));
+    const output = receiving.stdout.getReader();
+    assert.ok((await output.read()).value!.length > 0);
+    receiving.kill("SIGINT");
+    output.releaseLock();
+    const [received, sent] = await Promise.all([receiving.output(), sending.output()]);
+    await input.abort().catch(() => {}); // it has gone already
+    assert.deepEqual([sent.code, received.code], [8, 130]);
+  });
+});
+
+/** Takes events until there are no more. */
+async function last(events: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of events);
+}
+
+/** Publishes until a subscriber has got it: nobody confirms a subscription. */
+async function untilArrived(broker: Node, text: string, got: readonly string[]): Promise<void> {
+  await eventually(`"${text}" arrives`, async () => {
+    await broker.driver.publish(await broker.node(), "t", text);
+    return got.includes(text) || undefined;
+  });
+}
+
+Deno.test("a subscription tells when its broker or its own daemon ended, or goes on when asked to", async () => {
+  await using world = await World.create();
+  await using alice = await world.daemon("alice", "--hostname", "alice");
+  await using bob = await world.daemon("bob", "--hostname", "bob");
+  await befriend(alice, bob);
+  const plain = await alice.driver.subscribe("bob", "t");
+  await using program = await connect({ socket: join(alice.home, "pilot.sock") });
+  const again = await program.subscribe("bob", "t", {
+    resubscribe: true,
+    onInterrupted: ({ code }) => void told.push(code),
+    onResumed: () => void told.push("resumed"),
+  });
+  const told: string[] = [];
+  const got: string[] = [];
+  const kept: string[] = [];
+  const reading = (async () => {
+    for await (const { payload } of plain) got.push(new TextDecoder().decode(payload));
+  })();
+  const failed = assert.rejects(reading, { name: "PilotError" });
+  const keeping = (async () => {
+    for await (const { payload } of again) kept.push(new TextDecoder().decode(payload));
+  })();
+  await untilArrived(bob, "before", got);
+  await untilArrived(bob, "before too", kept);
+
+  await bob.kill("SIGKILL");
+  await bob.start();
+  const back = performance.now();
+  await failed;
+  assert.ok(performance.now() - back < NOTICED_MS, "the killed broker is noticed");
+  await untilArrived(bob, "after a kill", kept);
+  assert.equal(told.at(-1), "resumed");
+
+  const ending = alice.driver.subscribe("bob", "t");
+  const ended = assert.rejects(last(await ending), { code: "connection_closed" });
+  const cli = start(world, "alice", ["subscribe", "bob", "t"], "null");
+  const output = cli.stdout.getReader();
+  let isSubscribed = false;
+  const first = output.read().then(() => isSubscribed = true);
+  await eventually("the command has subscribed", async () => {
+    await bob.driver.publish(await bob.node(), "t", "for the command");
+    return isSubscribed || undefined;
+  });
+  await first;
+  output.releaseLock();
+  await bob.kill("SIGTERM");
+  await ended;
+  const { code, stderr } = await cli.output();
+  assert.equal(code, 8);
+  assert.match(
+    new TextDecoder().decode(stderr),
+    /ended the subscription .*\nhint: .*--resubscribe/,
+  );
+  await bob.start();
+  await untilArrived(bob, "after a stop", kept);
+
+  await alice.kill("SIGKILL");
+  await alice.start();
+  await untilArrived(bob, "after our own restart", kept);
+  await again.close();
+  await keeping;
+});
