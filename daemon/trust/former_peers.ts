@@ -1,6 +1,7 @@
 /**
- * Tunnels of peers whose trust has ended. They stay for some time, and let nothing in: existing peers go on with their
- * side, and would wait for 18 s at each attempt if what they seal were met by silence.
+ * Tunnels of peers whose trust has ended. They stay for some time, and their key exchanges are answered, but nothing is
+ * let in: existing peers go on with their side, and would wait for 18 s at each attempt, and leave the direct path, if
+ * they were met by silence.
  *
  * @module
  */
@@ -39,6 +40,11 @@ export class FormerPeers {
         this.#drop(node);
       }),
     );
+  }
+
+  /** Whether trust in a node has ended not long ago. */
+  has(node: number): boolean {
+    return this.#waiting.has(node);
   }
 
   /** Waits for none any more. */

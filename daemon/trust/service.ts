@@ -181,6 +181,11 @@ export class TrustService implements TrustBackend {
     return this.#state.pending().length;
   }
 
+  /** Trust in a node has ended not long ago: it is told that it is refused instead of being met by silence. */
+  isFormer(node: number): boolean {
+    return this.#former.has(node);
+  }
+
   // ---- TrustBackend
 
   async request(

@@ -79,6 +79,8 @@ export class TestNode {
   readonly control: Control;
   readonly datagrams: Datagrams;
   readonly gate: Gate;
+  /** Whether trust in a peer has ended not long ago. */
+  isFormer: (peer: number) => boolean = () => false;
   /** Keys of trusted peers. */
   readonly pinned = new Map<number, Uint8Array>();
   /** Trusted nodes. */
@@ -132,8 +134,8 @@ export class TestNode {
       resolve: (peer) => directory.resolve(peer, node),
       isWanted: (peer) =>
         this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
-      mayKnow: (peer) => this.gate.mayKnow(peer),
-      askMayKnow: (peer) => this.gate.askMayKnow(peer),
+      mayKnow: (peer) => this.isFormer(peer) || this.gate.mayKnow(peer),
+      askMayKnow: async (peer) => this.isFormer(peer) || await this.gate.askMayKnow(peer),
       hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _peer, via) => this.#onPacket(packet, via),
       onPathChanged: (peer, isRepaired) => this.streams.onPathChanged(peer, isRepaired),

@@ -240,6 +240,7 @@ export class TrustNode {
       emit: (event, data) => void net.events.push({ event, data }),
       log: (_level, event, data) => void this.logs.push({ event, data }),
     });
+    net.isFormer = (node) => this.service.isFormer(node);
     net.consent = {
       isTrusted: (node) => this.state.hasConsent(node),
       isRevoked: (node) => this.state.isRevoked(node),

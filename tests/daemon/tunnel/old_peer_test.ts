@@ -1,6 +1,8 @@
 /** Paths to daemons of the existing kind, which answer by the way they last heard us and probe nothing. */
 
 import assert from "node:assert/strict";
+import { KeyPair } from "../../../protocol/crypto/mod.ts";
+import { encodePilk } from "../../../protocol/frame.ts";
 import { OldPeer } from "../harness/old_peer.ts";
 import type { TestNode } from "../harness/node.ts";
 import { Nat, type Sent } from "../harness/udp.ts";
@@ -132,5 +134,24 @@ for (
       assert.ok(old.heard > heard, `silent in minute ${minute}`);
       assert.equal(old.route?.via, via);
     }
+  });
+}
+
+for (const isFormer of [true, false]) {
+  Deno.test(`a key request of a peer that trust ${isFormer ? "ended with lately is answered" : "never was with meets silence"}`, async () => {
+    await using world = new World();
+    const a = await world.node(5, { isPublic: false });
+    a.isFormer = () => isFormer;
+    using old = await OldPeer.start(world, 7, { endpoint: { host: "10.0.0.7", port: 4000 } });
+    await world.run(100);
+    world.net.clearLog();
+    const { publicKey } = await KeyPair.generate();
+    const from = { host: "10.0.0.7", port: 4000 };
+    world.net.inject(encodePilk(old.node, publicKey), from, a.endpoint);
+    await world.run(1_000);
+    const answers = world.net.log.filter(({ from, data }) =>
+      from.port === a.endpoint.port && from.host === a.endpoint.host && data[3] === 0x41
+    );
+    assert.equal(answers.length > 0, isFormer);
   });
 }

@@ -19,8 +19,8 @@ export const LIFECYCLE: readonly Operation[] = [
       await from.run("ping", nodeOf(to), "--count", "1");
       await to.agent.kill("SIGKILL");
       await to.agent.start();
-      await retried(from, "ping", nodeOf(to), "--count", "1", "--timeout", "5s");
-      await retried(to, "ping", nodeOf(from), "--count", "1", "--timeout", "5s");
+      await retried(from, ["ping", nodeOf(to), "--count", "1", "--timeout", "5s"]);
+      await retried(to, ["ping", nodeOf(from), "--count", "1", "--timeout", "5s"]);
       assert.ok(await from.trusts(to) && await to.trusts(from));
     },
   },
@@ -29,8 +29,8 @@ export const LIFECYCLE: readonly Operation[] = [
     run: async (from, to) => {
       await from.agent.kill("SIGTERM");
       await from.agent.start();
-      await retried(from, "ping", nodeOf(to), "--count", "1", "--timeout", "5s");
-      await retried(to, "ping", nodeOf(from), "--count", "1", "--timeout", "5s");
+      await retried(from, ["ping", nodeOf(to), "--count", "1", "--timeout", "5s"]);
+      await retried(to, ["ping", nodeOf(from), "--count", "1", "--timeout", "5s"]);
     },
   },
   {
@@ -44,7 +44,8 @@ export const LIFECYCLE: readonly Operation[] = [
       } finally {
         await world.startRendezvous();
       }
-      const { node_id } = await retried(from, "find", to.agent.name);
+      // v1.18 shows who it is on a new connection with its heartbeat only, once a minute.
+      const { node_id } = await retried(from, ["find", to.agent.name], 90_000);
       assert.deepEqual([from.agent.node, node_id], before);
     },
   },
@@ -54,14 +55,16 @@ export const LIFECYCLE: readonly Operation[] = [
       const { agent } = from;
       const [kind, node] = [agent.kind, agent.node];
       for (const next of [OTHER[kind], kind]) {
+        // Ours signs more than v1.18 can, and the registry holds a node to it until the node says otherwise.
+        if (agent.kind === "ours") await new Side(agent, "ours").run("network", "release-hold");
         await agent.kill("SIGTERM");
         agent.kind = next;
         await agent.start();
         const side = new Side(agent, next);
         assert.equal(agent.node, node);
         assert.ok(await side.trusts(to), `${next} has lost the trusted peer`);
-        await retried(side, "ping", nodeOf(to), "--count", "1", "--timeout", "5s");
-        await retried(to, "ping", `${node}`, "--count", "1", "--timeout", "5s");
+        await retried(side, ["ping", nodeOf(to), "--count", "1", "--timeout", "5s"]);
+        await retried(to, ["ping", `${node}`, "--count", "1", "--timeout", "5s"]);
       }
     },
   },

@@ -109,15 +109,19 @@ export async function befriend(a: Side, b: Side): Promise<void> {
 }
 
 /** Tries a command until it succeeds: what it needs at the other end is being started. */
-// deno-lint-ignore no-explicit-any -- as Side.run
-export async function retried(side: Side, ...args: string[]): Promise<any> {
+export async function retried(
+  side: Side,
+  args: readonly string[],
+  timeoutMs?: number,
+  // deno-lint-ignore no-explicit-any -- as Side.run
+): Promise<any> {
   let last: unknown;
   try {
     return await eventually(`${args.join(" ")} succeeds`, async () => {
       const ended = await side.agent.cli(side.cli, ...args);
       last = ended.stderr || ended.stdout;
       return ended.code === 0 ? ended.data ?? ended.stdout : undefined;
-    });
+    }, timeoutMs);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}; last: ${last}`);
   }

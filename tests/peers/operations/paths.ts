@@ -47,8 +47,8 @@ export const RELAYED: readonly Operation[] = [
     run: async (from, to, world) => {
       await using _blocked = await world.blocked(from.agent, to.agent);
       await befriend(from, to);
-      await retried(from, "ping", nodeOf(to), "--count", "1", "--timeout", "20s");
-      await retried(to, "ping", nodeOf(from), "--count", "1", "--timeout", "20s");
+      await retried(from, ["ping", nodeOf(to), "--count", "1", "--timeout", "20s"]);
+      await retried(to, ["ping", nodeOf(from), "--count", "1", "--timeout", "20s"]);
       await from.run("send-message", nodeOf(to), "--data", "over the relay");
       const path = world.path("relayed.bin");
       await Deno.writeFile(path, crypto.getRandomValues(new Uint8Array(60_000)));

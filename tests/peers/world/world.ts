@@ -144,7 +144,8 @@ export class PeersWorld implements AsyncDisposable {
       `table inet ${table} { chain output { type filter hook output priority 0;
         ${drop(a, b)}
         ${drop(b, a)}
-      } }`,
+      }
+      }`,
     );
     const lift = () => this.#namespaces.nft(this.namespace, `delete table inet ${table}`);
     return { [Symbol.asyncDispose]: lift };
