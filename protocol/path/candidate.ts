@@ -46,10 +46,6 @@ export function isEndpointOfOne({ host, port }: Endpoint): boolean {
 
 /** A way to a peer. */
 export class Candidate {
-  /** Where its frames go. */
-  readonly route: Route;
-  /** The route as the list of one that senders take. */
-  readonly routes: readonly Route[];
   /** Where it comes from. */
   kind: CandidateKind;
   /** The last authentic frame by it, ms; -Infinity before the first. */
@@ -68,6 +64,7 @@ export class Candidate {
   unansweredMs: number = Infinity;
   /** Bursts in a row without any answer. */
   vainBursts: number = 0;
+  #routes: readonly [Route];
   readonly #outstanding: { readonly id: number; readonly sentMs: number }[] = [];
   readonly #rtts: number[] = [];
   #answerMs: number | undefined;
@@ -85,8 +82,32 @@ export class Candidate {
    */
   constructor(kind: CandidateKind, route: Route) {
     this.kind = kind;
-    this.route = route;
-    this.routes = [route];
+    this.#routes = [route];
+  }
+
+  /** Where its frames go, and the address of ours which they leave from if the peer was heard at it. */
+  get route(): Route {
+    return this.#routes[0];
+  }
+
+  /** The route as the list of one that senders take. */
+  get routes(): readonly Route[] {
+    return this.#routes;
+  }
+
+  /**
+   * Notes at which address of ours the peer was heard: it, and NATs before it, expect what we send from that one.
+   * Probes do not change it, as a peer tries all of ours.
+   *
+   * @param route As a frame came.
+   * @param isTraffic The frame is no control packet.
+   */
+  arrived(route: Route, isTraffic: boolean): void {
+    const known = this.route;
+    if (known.via === "relay" || route.via === "relay" || route.endpoint === known.endpoint) return;
+    const { local } = route.endpoint;
+    if (local === undefined || local === known.endpoint.local) return;
+    if (isTraffic || known.endpoint.local === undefined) this.#routes = [route];
   }
 
   /** It goes through the beacon. */
@@ -196,12 +217,14 @@ export class Candidate {
 
   /** It broke while it was in use. */
   broke(): void {
+    this.#forgetLocal();
     this.failures++;
     this.#streak = 0;
   }
 
   /** Forgets what probes have shown: the network is another one. */
   reset(): void {
+    this.#forgetLocal();
     this.forget();
     this.#rtts.length = 0;
     this.#answerMs = undefined;
@@ -210,5 +233,13 @@ export class Candidate {
     this.answeredMs = -Infinity;
     this.failures = 0;
     this.vainBursts = 0;
+  }
+
+  /** The system chooses the address of ours, as it does when there is nothing to answer: the network has changed. */
+  #forgetLocal(): void {
+    const { route } = this;
+    if (route.via === "relay" || route.endpoint.local === undefined) return;
+    const { host, port } = route.endpoint;
+    this.#routes = [{ via: "direct", endpoint: { host, port } }];
   }
 }

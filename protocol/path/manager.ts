@@ -203,6 +203,7 @@ export class PathManager {
     const current = this.#current;
     if (current !== undefined && sameRoute(current.route, route)) {
       current.heardMs = now;
+      current.arrived(route, isTraffic);
       if (this.#unansweredMs !== Infinity) {
         current.noteAnswer(now - this.#unansweredMs);
         this.#unansweredMs = Infinity;
@@ -211,7 +212,7 @@ export class PathManager {
       if (current.unansweredMs !== Infinity) this.#askAgain(current, now);
       return false;
     }
-    return this.#heardElsewhere(route, now);
+    return this.#heardElsewhere(route, now, isTraffic);
   }
 
   /**
@@ -296,6 +297,7 @@ export class PathManager {
     const candidate = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
     if (candidate === undefined) return false;
     candidate.heardMs = now;
+    candidate.arrived(route, true);
     this.#use(candidate, now);
     return true;
   }
@@ -330,11 +332,12 @@ export class PathManager {
     if (this.#searches.onTraffic(now)) this.isStirred = true;
   }
 
-  #heardElsewhere(route: Route, now: number): boolean {
+  #heardElsewhere(route: Route, now: number, isTraffic: boolean): boolean {
     if (!this.admits(route)) return false;
     const candidate = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
     if (candidate === undefined) return false;
     candidate.heardMs = now;
+    candidate.arrived(route, isTraffic);
     const current = this.#current;
     if (current === undefined) {
       this.#use(candidate, now);
