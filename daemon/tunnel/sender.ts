@@ -109,7 +109,10 @@ export class TunnelSender {
     this.#socket.send(buffer, offset + data.length, to);
   }
 
-  /** Sends what waited for a session; true when a living peer answers some of it at once. */
+  /**
+   * Sends what waited for a session; true when a living peer answers some of it at once. What may arrive twice is kept
+   * for another way until the peer has proven its key by this one.
+   */
   flush(peer: PeerTunnel): boolean {
     const session = peer.session;
     if (session === undefined) return false;
@@ -121,6 +124,8 @@ export class TunnelSender {
       if (packet instanceof DecodeError) continue;
       this.sealed(peer, session, packet);
       isAnswered ||= expectsAnswer(packet);
+      const isKept = peer.live === undefined && !session.isOriginDoubtful;
+      if (isKept && packet.protocol !== PROTO_DATAGRAM) peer.queue(bytes);
     }
     return isAnswered;
   }

@@ -376,7 +376,8 @@ export class Tunnels {
   #onProven(peer: PeerTunnel, session: Session, rekeyed: boolean): void {
     session.separatePrefix(this.#deps.random);
     this.#driver.stop(peer);
-    this.#sender.flush(peer);
+    peer.pending = [];
+    if (session.isOriginDoubtful) peer.paths.distrust(this.#clock.now());
     this.#deps.emit("tunnel.established", {
       peer_node_id: peer.node,
       authenticated: true,
