@@ -32,6 +32,8 @@ const DEAF_PROBES = 3;
 const DEAF_MS = 1_000;
 /** What the longest wait for an answer is multiplied with at each shorter one. */
 const ANSWER_DECAY = 0.95;
+/** Pause between two tries of another address of ours. */
+const TURN_PAUSE_MS = 1_000;
 /** Answers in a row that a path must give after it broke in use, at most. */
 const MAX_NEEDED = 4;
 
@@ -65,6 +67,9 @@ export class Candidate {
   /** Bursts in a row without any answer. */
   vainBursts: number = 0;
   #routes: readonly [Route];
+  /** The route with the address of ours at which the peer was heard; undefined while that is not known. */
+  #heard: Route | undefined;
+  #turnedMs = -Infinity;
   readonly #outstanding: { readonly id: number; readonly sentMs: number }[] = [];
   readonly #rtts: number[] = [];
   #answerMs: number | undefined;
@@ -83,6 +88,7 @@ export class Candidate {
   constructor(kind: CandidateKind, route: Route) {
     this.kind = kind;
     this.#routes = [route];
+    if (route.via === "direct" && route.endpoint.local !== undefined) this.#heard = route;
   }
 
   /** Where its frames go, and the address of ours which they leave from if the peer was heard at it. */
@@ -103,11 +109,26 @@ export class Candidate {
    * @param isTraffic The frame is no control packet.
    */
   arrived(route: Route, isTraffic: boolean): void {
-    const known = this.route;
-    if (known.via === "relay" || route.via === "relay" || route.endpoint === known.endpoint) return;
-    const { local } = route.endpoint;
-    if (local === undefined || local === known.endpoint.local) return;
-    if (isTraffic || known.endpoint.local === undefined) this.#routes = [route];
+    const known = this.#heard;
+    if (route.via === "relay" || route.endpoint.local === undefined) return;
+    if (known?.via === "direct") {
+      if (route.endpoint === known.endpoint || !isTraffic) return;
+      if (route.endpoint.local === known.endpoint.local) return;
+    }
+    const isFree = known !== undefined && this.route !== known;
+    this.#heard = route;
+    if (!isFree) this.#routes = [route];
+  }
+
+  /**
+   * Nothing is answered: tries the address of ours that the system chooses, or if that was tried the one at which the peer
+   * was heard. Routes change without a word, and an address with the wrong one leads nowhere.
+   */
+  turn(now: number): void {
+    const heard = this.#heard;
+    if (heard === undefined || now - this.#turnedMs < TURN_PAUSE_MS) return;
+    this.#turnedMs = now;
+    this.#routes = [this.route === heard ? withoutLocal(heard) : heard];
   }
 
   /** It goes through the beacon. */
@@ -164,7 +185,10 @@ export class Candidate {
 
   /** Sends probes at these times after `now`, ms; the first usually 0. Replaces what was still to be sent. */
   probe(times: readonly number[], now: number): void {
-    if (this.#burst.length > 0 && this.unansweredMs !== Infinity) this.vainBursts++;
+    if (this.#burst.length > 0 && this.unansweredMs !== Infinity) {
+      this.vainBursts++;
+      this.turn(now);
+    }
     this.#burst = times;
     this.#burstMs = now;
     this.#burstAt = 0;
@@ -237,9 +261,13 @@ export class Candidate {
 
   /** The system chooses the address of ours, as it does when there is nothing to answer: the network has changed. */
   #forgetLocal(): void {
-    const { route } = this;
-    if (route.via === "relay" || route.endpoint.local === undefined) return;
-    const { host, port } = route.endpoint;
-    this.#routes = [{ via: "direct", endpoint: { host, port } }];
+    this.#heard = undefined;
+    this.#routes = [withoutLocal(this.route)];
   }
+}
+
+function withoutLocal(route: Route): Route {
+  if (route.via === "relay" || route.endpoint.local === undefined) return route;
+  const { host, port } = route.endpoint;
+  return { via: "direct", endpoint: { host, port } };
 }

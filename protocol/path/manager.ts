@@ -412,6 +412,7 @@ export class PathManager {
     }
     if (current.isFailing(now, this.#hasAnswers)) {
       this.#announce = true;
+      current.turn(now);
       const other = best ?? this.#proofOfRelay(current);
       if (other === undefined) {
         if (this.#relay !== undefined) this.#ask(this.#relay, CHECK_PROBES_MS, now);

@@ -310,3 +310,29 @@ Deno.test("PathManager doubts a way that was heard after frames had gone several
   assert.ok(paths.isDoubtful(30 + PROBE_ANSWER_MS - 1));
   assert.ok(!paths.isDoubtful(30 + PROBE_ANSWER_MS), "some peers answer no probes");
 });
+
+Deno.test("PathManager tries the system's choice and the address of ours in turn while nothing is answered", () => {
+  const paths = new PathManager({ mode: "no-relay", random: (out) => void out.fill(7) });
+  const needs = { isWanted: true, hasConns: true };
+  paths.heard(from("10.0.0.1"), 0, true);
+  const tried: (string | undefined)[] = [];
+  for (let now = 1; now < 5_000; now += 50) {
+    if (now % 500 === 1) paths.sent(now, true, true);
+    for (const { route } of paths.poll(now, needs).probes) {
+      if (route.via === "direct") tried.push(route.endpoint.local);
+    }
+  }
+  assert.equal(tried[0], "10.0.0.1");
+  const free = tried.indexOf(undefined);
+  assert.ok(free > 0, JSON.stringify(tried));
+  assert.ok(tried.indexOf("10.0.0.1", free) > free, "and back again");
+  // What is heard meanwhile does not undo the try, and is remembered for the next one.
+  const candidate = new Candidate("observed", from("10.0.0.1"));
+  candidate.turn(0);
+  candidate.arrived(from("10.0.0.2"), true);
+  assert.equal(localOf(candidate), undefined);
+  candidate.turn(500);
+  assert.equal(localOf(candidate), undefined, "not at once");
+  candidate.turn(1_000);
+  assert.equal(localOf(candidate), "10.0.0.2");
+});
