@@ -77,20 +77,16 @@ for (const udp of ["linux", "portable"]) {
       }
       `,
       );
-      const [alice, bob] = await Promise.all([
+      const flags = ["--listen", `:${PORT}`, "--endpoint", `${SECOND}:${PORT}`, "--udp", udp];
+      const before = await Promise.all([
         processes.daemon("alice", a),
-        processes.daemon(
-          "bob",
-          b,
-          "--listen",
-          `:${PORT}`,
-          "--endpoint",
-          `${SECOND}:${PORT}`,
-          "--udp",
-          udp,
-        ),
+        processes.daemon("bob", b, ...flags),
       ]);
-      await befriend(alice, bob);
+      await befriend(...before);
+      // What both learned of each other's paths meanwhile is gone.
+      await Promise.all(before.map((daemon) => daemon.stop()));
+      const bob = await processes.daemon("bob", b, ...flags);
+      const alice = await processes.daemon("alice", a);
       await echo(alice, bob);
       await eventually("alice goes there directly", async () => {
         const { route, endpoint } = await alice.driver.path(bob.node);
