@@ -155,10 +155,12 @@ export class SendBatch {
         this.#isBlocked = true;
         return;
       }
-      if (
-        this.#sourceBytes[this.#next]! > 0 && isSourceRefusal(errno) && this.#sendUnsourced()
-      ) {
-        continue;
+      if (this.#sourceBytes[this.#next]! > 0 && isSourceRefusal(errno)) {
+        if (this.#sendUnsourced()) continue;
+        if (this.#libc.errno() === EAGAIN) {
+          this.#isBlocked = true;
+          return;
+        }
       }
       countError(this.#stats, errnoName(errno));
       // An ICMP error of an earlier datagram is reported once and says nothing about this one.
