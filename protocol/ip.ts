@@ -147,12 +147,22 @@ export function isUnicastIp(ip: Uint8Array): boolean {
   return bytes.length === 16 && first !== 0xff && bytes.some((byte) => byte !== 0);
 }
 
+/** Is it an address that means "all interfaces"? */
+export function isUnspecified(host: string): boolean {
+  return host === "" || host === "0.0.0.0" || host === "::";
+}
+
 /** A host, by name or address text, and a port. */
 export interface Endpoint {
   /** Host name or IP address, IPv6 without brackets. */
   readonly host: string;
   /** Port, 0..65535. */
   readonly port: number;
+  /**
+   * Address of ours at which it was heard, where a socket has all addresses of the machine: what is sent there leaves
+   * from that one, as neither the peer nor a NAT before it would take it from another. Not part of the place.
+   */
+  readonly local?: string;
 }
 
 /**

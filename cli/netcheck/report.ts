@@ -142,7 +142,7 @@ export function beaconFault(
       advice:
         "The server has several addresses and answers from another one than was asked, which is not believed and " +
         `which NATs drop. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
-        "server).",
+        "server), or give it the batch socket (--udp linux), which answers from the one that is asked.",
     };
   }
   return {

@@ -7,7 +7,7 @@
 
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Clock, TimerSet } from "../clock.ts";
-import { RELAY_ROUTE, type Route } from "../../protocol/path/mod.ts";
+import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { BeaconLink } from "./beacon_link.ts";
 import type { KeyExchange, Lane } from "./key_exchange.ts";
 import type { PeerTunnel } from "./peer.ts";
@@ -120,11 +120,28 @@ export class ExchangeDriver {
     else this.#sender.control(peer, session, PROBE_PAYLOAD, route);
   }
 
-  /** Makes the holder of a first key prove itself, if we are the ones who want something. */
+  /** Makes the holder of a first key prove itself, if we are the ones who want something, where the key came from. */
   prove(peer: PeerTunnel): void {
     const session = peer.session;
     if (session === undefined || peer.cancelTimer === undefined) return;
     this.#sender.control(peer, session, PROBE_PAYLOAD, session.origin);
+  }
+
+  /**
+   * The same over every way to the peer, as often as our key goes there: where a frame comes from need not be where its
+   * sender is reached. What waits goes another way, too.
+   */
+  #proveEverywhere(peer: PeerTunnel): void {
+    this.prove(peer);
+    const { session } = peer;
+    if (session === undefined || peer.attempts === 0) return;
+    session.isOriginDoubtful = true;
+    for (const { route } of peer.paths.candidates) {
+      if (!sameRoute(route, session.origin)) {
+        this.#sender.control(peer, session, PROBE_PAYLOAD, route);
+      }
+    }
+    this.#sender.flush(peer);
   }
 
   /**
@@ -181,7 +198,7 @@ export class ExchangeDriver {
       return;
     }
     const isFirst = peer.attempts === 0;
-    this.prove(peer);
+    this.#proveEverywhere(peer);
     let isDirect = false;
     for (const { route } of peer.paths.candidates) {
       if (route.via === "relay") continue;

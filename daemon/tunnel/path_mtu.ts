@@ -37,8 +37,6 @@ export interface PeerPath {
   /** Where the path leads; another host is another path. */
   readonly host: string;
   readonly machine: PathMtu;
-  /** Fragments cannot be had on it, so segments cut too large need another path. */
-  readonly isDetourNeeded: boolean;
   /** Sizes and times of probes by their ids. */
   readonly probes: Map<number, { readonly bytes: number; readonly sentMs: number }>;
   cancelTimer: (() => void) | undefined;
@@ -143,7 +141,6 @@ export class PathMtuDriver {
         ipVersion: isV6 ? 6 : 4,
         maxBytes: isWhole ? this.#maxDatagramBytes : Math.min(ethernet, this.#maxDatagramBytes),
       }),
-      isDetourNeeded: !isWhole,
       probes: new Map(),
       cancelTimer: undefined,
     };

@@ -16,6 +16,7 @@ import {
   type PathMode,
   RELAY_ROUTE,
   type Route,
+  sameRoute,
 } from "../../protocol/path/mod.ts";
 import type { PeerPath } from "./path_mtu.ts";
 import type { OpenResult, Session } from "./session.ts";
@@ -128,7 +129,9 @@ export class PeerTunnel {
   routes(now: number, hasBeacon: boolean, isOnce: boolean = false): readonly Route[] {
     const canRelay = hasBeacon && this.paths.admits(RELAY_ROUTE);
     const { current } = this.paths;
-    if (this.live === undefined || current === undefined) return this.#firstRoutes(canRelay);
+    if (this.live === undefined || current === undefined) {
+      return this.#firstRoutes(canRelay, isOnce);
+    }
     if (!this.paths.isDoubtful(now)) {
       if (canRelay || !current.isRelay) return current.routes;
     } else if (canRelay) {
@@ -230,10 +233,18 @@ export class PeerTunnel {
   }
 
   /** Before the peer has proven its key: where its key came from, or where it is said to be. */
-  #firstRoutes(canRelay: boolean): readonly Route[] {
-    const origin = this.live === undefined ? this.candidates[0]?.origin : undefined;
-    if (origin?.via === "direct") return [origin];
+  #firstRoutes(canRelay: boolean, isOnce: boolean): readonly Route[] {
+    const session = this.live === undefined ? this.candidates[0] : undefined;
+    const origin = session?.origin;
     const { direct } = this;
+    if (origin?.via === "direct") {
+      if (session?.isOriginDoubtful !== true) return [origin];
+      const other: Route | undefined = canRelay
+        ? RELAY_ROUTE
+        : direct && { via: "direct", endpoint: direct };
+      if (other === undefined || sameRoute(other, origin)) return [origin];
+      return isOnce ? [other] : [origin, other];
+    }
     if (canRelay && (origin !== undefined || direct === undefined)) return RELAY_ONLY;
     return direct === undefined ? [] : [{ via: "direct", endpoint: direct }];
   }

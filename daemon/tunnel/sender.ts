@@ -21,7 +21,7 @@ import {
   PROTO_STREAM,
   SYN,
 } from "../../protocol/packet.ts";
-import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
+import { type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { Clock } from "../clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { PeerTunnel } from "./peer.ts";
@@ -62,8 +62,7 @@ export class TunnelSender {
    * Seals a packet and sends it by `only`, or by the peer's routes. False when there is none.
    *
    * What is larger than the path is known to carry may become fragments on the way, unless `isProbe`. These are
-   * datagrams of an application, and segments cut before the path became narrower: those keep their boundaries
-   * (daemon.md §3.6 RULE) and must arrive nevertheless.
+   * datagrams of an application, which nobody repeats in pieces, and segments that take the relay beside a wider path.
    */
   sealed(
     peer: PeerTunnel,
@@ -75,7 +74,7 @@ export class TunnelSender {
     const now = this.#clock.now();
     const beacon = this.#beacon();
     const routes = only === undefined
-      ? this.#routes(peer, packet, now, beacon !== undefined)
+      ? peer.routes(now, beacon !== undefined, packet.protocol === PROTO_DATAGRAM)
       : [only];
     if (routes.length === 0) return false;
     // A probe of another path says nothing about the one in use when it is not answered.
@@ -110,7 +109,10 @@ export class TunnelSender {
     this.#socket.send(buffer, offset + data.length, to);
   }
 
-  /** Sends what waited for a session; true when a living peer answers some of it at once. */
+  /**
+   * Sends what waited for a session; true when a living peer answers some of it at once. What may arrive twice is kept
+   * for another way until the peer has proven its key by this one.
+   */
   flush(peer: PeerTunnel): boolean {
     const session = peer.session;
     if (session === undefined) return false;
@@ -122,6 +124,8 @@ export class TunnelSender {
       if (packet instanceof DecodeError) continue;
       this.sealed(peer, session, packet);
       isAnswered ||= expectsAnswer(packet);
+      const isKept = peer.live === undefined && !session.isOriginDoubtful;
+      if (isKept && packet.protocol !== PROTO_DATAGRAM) peer.queue(bytes);
     }
     return isAnswered;
   }
@@ -134,20 +138,6 @@ export class TunnelSender {
   /** Sends a probe of the path MTU, which must arrive in one piece or not at all. */
   probe(peer: PeerTunnel, session: Session, payload: Uint8Array, only: Route): void {
     this.sealed(peer, session, this.#controlPacket(peer, payload), only, true);
-  }
-
-  /**
-   * Where the system decides about fragments, a segment that was found too large for the direct path goes through the
-   * beacon too, and the peers stay with that path until the direct one is probed next.
-   */
-  #routes(peer: PeerTunnel, packet: Packet, now: number, canRelay: boolean): readonly Route[] {
-    const routes = peer.routes(now, canRelay, packet.protocol === PROTO_DATAGRAM);
-    const bytes = packet.payload.length + FRAME_OVERHEAD_BYTES;
-    const isTooLarge = bytes > peer.directBytes && packet.protocol === PROTO_STREAM &&
-      peer.path?.isDetourNeeded === true && peer.path.machine.isTooLarge(bytes);
-    return isTooLarge && canRelay && routes.length === 1 && routes[0]!.via === "direct"
-      ? [...routes, RELAY_ROUTE]
-      : routes;
   }
 
   #controlPacket(peer: PeerTunnel, payload: Uint8Array): Packet {

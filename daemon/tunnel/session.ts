@@ -32,6 +32,8 @@ export class Session {
   readonly origin: Route;
   /** The peer takes a path for dead on which it hears nothing for a minute, as existing daemons do (newest-peer.md §3). */
   readonly expectsKeepalives: boolean;
+  /** What went there was not answered in time: the peer may answer from an address at which it is not reached. */
+  isOriginDoubtful = false;
   /** Challenges sent while this is a candidate beside a live session. */
   probes = 0;
   /** Answers to its PILAs from places where the peer was never seen. */

@@ -30,6 +30,7 @@ import {
   type PathReport,
   RELAY_ROUTE,
   type Route,
+  samePath,
   sameRoute,
 } from "../../protocol/path/mod.ts";
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
@@ -357,7 +358,7 @@ export class Tunnels {
       return;
     }
     const { current } = peer.paths;
-    const isDetour = current !== undefined && !sameRoute(current.route, route);
+    const isDetour = current !== undefined && !samePath(current.route, route);
     this.#detour = isDetour ? { node: peer.node, route } : undefined;
     this.#deps.onPacket(packet, peer.node, route.via);
     this.#detour = undefined;
@@ -375,7 +376,8 @@ export class Tunnels {
   #onProven(peer: PeerTunnel, session: Session, rekeyed: boolean): void {
     session.separatePrefix(this.#deps.random);
     this.#driver.stop(peer);
-    this.#sender.flush(peer);
+    peer.pending = [];
+    if (session.isOriginDoubtful) peer.paths.distrust(this.#clock.now());
     this.#deps.emit("tunnel.established", {
       peer_node_id: peer.node,
       authenticated: true,

@@ -32,6 +32,8 @@ const DEAF_PROBES = 3;
 const DEAF_MS = 1_000;
 /** What the longest wait for an answer is multiplied with at each shorter one. */
 const ANSWER_DECAY = 0.95;
+/** Pause between two tries of another address of ours. */
+const TURN_PAUSE_MS = 1_000;
 /** Answers in a row that a path must give after it broke in use, at most. */
 const MAX_NEEDED = 4;
 
@@ -46,10 +48,6 @@ export function isEndpointOfOne({ host, port }: Endpoint): boolean {
 
 /** A way to a peer. */
 export class Candidate {
-  /** Where its frames go. */
-  readonly route: Route;
-  /** The route as the list of one that senders take. */
-  readonly routes: readonly Route[];
   /** Where it comes from. */
   kind: CandidateKind;
   /** The last authentic frame by it, ms; -Infinity before the first. */
@@ -68,6 +66,10 @@ export class Candidate {
   unansweredMs: number = Infinity;
   /** Bursts in a row without any answer. */
   vainBursts: number = 0;
+  #routes: readonly [Route];
+  /** The route with the address of ours at which the peer was heard; undefined while that is not known. */
+  #heard: Route | undefined;
+  #turnedMs = -Infinity;
   readonly #outstanding: { readonly id: number; readonly sentMs: number }[] = [];
   readonly #rtts: number[] = [];
   #answerMs: number | undefined;
@@ -85,8 +87,48 @@ export class Candidate {
    */
   constructor(kind: CandidateKind, route: Route) {
     this.kind = kind;
-    this.route = route;
-    this.routes = [route];
+    this.#routes = [route];
+    if (route.via === "direct" && route.endpoint.local !== undefined) this.#heard = route;
+  }
+
+  /** Where its frames go, and the address of ours which they leave from if the peer was heard at it. */
+  get route(): Route {
+    return this.#routes[0];
+  }
+
+  /** The route as the list of one that senders take. */
+  get routes(): readonly Route[] {
+    return this.#routes;
+  }
+
+  /**
+   * Notes at which address of ours the peer was heard: it, and NATs before it, expect what we send from that one.
+   * Probes do not change it, as a peer tries all of ours.
+   *
+   * @param route As a frame came.
+   * @param isTraffic The frame is no control packet.
+   */
+  arrived(route: Route, isTraffic: boolean): void {
+    const known = this.#heard;
+    if (route.via === "relay" || route.endpoint.local === undefined) return;
+    if (known?.via === "direct") {
+      if (route.endpoint === known.endpoint || !isTraffic) return;
+      if (route.endpoint.local === known.endpoint.local) return;
+    }
+    const isFree = known !== undefined && this.route !== known;
+    this.#heard = route;
+    if (!isFree) this.#routes = [route];
+  }
+
+  /**
+   * Nothing is answered: tries the address of ours that the system chooses, or if that was tried the one at which the peer
+   * was heard. Routes change without a word, and an address with the wrong one leads nowhere.
+   */
+  turn(now: number): void {
+    const heard = this.#heard;
+    if (heard === undefined || now - this.#turnedMs < TURN_PAUSE_MS) return;
+    this.#turnedMs = now;
+    this.#routes = [this.route === heard ? withoutLocal(heard) : heard];
   }
 
   /** It goes through the beacon. */
@@ -143,7 +185,10 @@ export class Candidate {
 
   /** Sends probes at these times after `now`, ms; the first usually 0. Replaces what was still to be sent. */
   probe(times: readonly number[], now: number): void {
-    if (this.#burst.length > 0 && this.unansweredMs !== Infinity) this.vainBursts++;
+    if (this.#burst.length > 0 && this.unansweredMs !== Infinity) {
+      this.vainBursts++;
+      this.turn(now);
+    }
     this.#burst = times;
     this.#burstMs = now;
     this.#burstAt = 0;
@@ -196,12 +241,14 @@ export class Candidate {
 
   /** It broke while it was in use. */
   broke(): void {
+    this.#forgetLocal();
     this.failures++;
     this.#streak = 0;
   }
 
   /** Forgets what probes have shown: the network is another one. */
   reset(): void {
+    this.#forgetLocal();
     this.forget();
     this.#rtts.length = 0;
     this.#answerMs = undefined;
@@ -211,4 +258,16 @@ export class Candidate {
     this.failures = 0;
     this.vainBursts = 0;
   }
+
+  /** The system chooses the address of ours, as it does when there is nothing to answer: the network has changed. */
+  #forgetLocal(): void {
+    this.#heard = undefined;
+    this.#routes = [withoutLocal(this.route)];
+  }
+}
+
+function withoutLocal(route: Route): Route {
+  if (route.via === "relay" || route.endpoint.local === undefined) return route;
+  const { host, port } = route.endpoint;
+  return { via: "direct", endpoint: { host, port } };
 }

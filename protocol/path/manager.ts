@@ -10,7 +10,8 @@
  */
 
 import type { Endpoint } from "../ip.ts";
-import { Candidate, type CandidateKind, isEndpointOfOne } from "./candidate.ts";
+import { Candidate, type CandidateKind, isEndpointOfOne, PROBE_ANSWER_MS } from "./candidate.ts";
+import { cost, isFaster, isLikelier, worth } from "./ranking.ts";
 import { SearchSchedule } from "./search.ts";
 import { encodePathProbe, PATH_ANSWER_BYTES, pathProbeId } from "./probe.ts";
 import { type PathMode, RELAY_ROUTE, type Route, sameRoute } from "./route.ts";
@@ -35,8 +36,6 @@ export const OBSERVED_PAUSE_MS = 250;
 export const MAX_OBSERVED_PAUSE_MS = 30_000;
 /** Pause between two questions to the path in use because the peer comes another way. */
 export const CURRENT_PAUSE_MS = 1_000;
-/** A direct path is left for another that works as well only when it is this much faster: share, and ms. */
-export const FASTER = { share: 0.75, ms: 1 } as const;
 /** Pause between two such changes: round trips that vary must not make a pair go to and fro. */
 export const FASTER_PAUSE_MS = 30_000;
 /** Pause before a direct way is looked for after one has just broken. */
@@ -101,6 +100,8 @@ export class PathManager {
   #isSuspect = false;
   /** The peer comes by the relay, and the path in use has not answered since: it may know better. */
   #isDisputed = false;
+  /** The peer came by the path in use, but perhaps not in answer to what went there: doubtful until then, ms. */
+  #untestedMs = -Infinity;
   /** The peer has answered a probe; some of the oldest never do. */
   #hasAnswers = false;
   /** When a way was last left for a faster one. */
@@ -203,6 +204,7 @@ export class PathManager {
     const current = this.#current;
     if (current !== undefined && sameRoute(current.route, route)) {
       current.heardMs = now;
+      current.arrived(route, isTraffic);
       if (this.#unansweredMs !== Infinity) {
         current.noteAnswer(now - this.#unansweredMs);
         this.#unansweredMs = Infinity;
@@ -211,7 +213,7 @@ export class PathManager {
       if (current.unansweredMs !== Infinity) this.#askAgain(current, now);
       return false;
     }
-    return this.#heardElsewhere(route, now);
+    return this.#heardElsewhere(route, now, isTraffic);
   }
 
   /**
@@ -228,6 +230,7 @@ export class PathManager {
       if (isInUse) {
         this.#unansweredMs = Infinity;
         this.#isDisputed = false;
+        this.#untestedMs = -Infinity;
       }
       if (candidate.isConfirmed(now)) candidate.rest();
       this.isStirred = true;
@@ -288,6 +291,13 @@ export class PathManager {
     this.isStirred = true;
   }
 
+  /** The peer was first heard by the path in use after frames had gone other ways, too: does it lead there? */
+  distrust(now: number): void {
+    if (this.#current?.isRelay !== false) return;
+    this.#untestedMs = now + PROBE_ANSWER_MS;
+    this.check(now);
+  }
+
   /** The peer's process is a new one, and came this way first. True when frames take another way now. */
   restarted(route: Route, now: number): boolean {
     const before = this.#current;
@@ -296,6 +306,7 @@ export class PathManager {
     const candidate = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
     if (candidate === undefined) return false;
     candidate.heardMs = now;
+    candidate.arrived(route, true);
     this.#use(candidate, now);
     return true;
   }
@@ -314,7 +325,8 @@ export class PathManager {
    * comes by the relay and the path in use does not answer.
    */
   isDoubtful(now: number): boolean {
-    return this.#isDisputed || now - this.#unansweredMs > PATH_DOUBT_MS;
+    return this.#isDisputed || now < this.#untestedMs ||
+      now - this.#unansweredMs > PATH_DOUBT_MS;
   }
 
   /** When the next search for a direct way is, ms; Infinity when none is planned. */
@@ -330,11 +342,12 @@ export class PathManager {
     if (this.#searches.onTraffic(now)) this.isStirred = true;
   }
 
-  #heardElsewhere(route: Route, now: number): boolean {
+  #heardElsewhere(route: Route, now: number, isTraffic: boolean): boolean {
     if (!this.admits(route)) return false;
     const candidate = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
     if (candidate === undefined) return false;
     candidate.heardMs = now;
+    candidate.arrived(route, isTraffic);
     const current = this.#current;
     if (current === undefined) {
       this.#use(candidate, now);
@@ -399,6 +412,7 @@ export class PathManager {
     }
     if (current.isFailing(now, this.#hasAnswers)) {
       this.#announce = true;
+      current.turn(now);
       const other = best ?? this.#proofOfRelay(current);
       if (other === undefined) {
         if (this.#relay !== undefined) this.#ask(this.#relay, CHECK_PROBES_MS, now);
@@ -410,7 +424,12 @@ export class PathManager {
       this.isRepaired = true;
       return true;
     }
-    if (best === undefined || best === current || !isFaster(best, current)) return false;
+    if (best === undefined || best === current) return false;
+    if (now < this.#untestedMs) {
+      this.#use(best, now);
+      return true;
+    }
+    if (!isFaster(best, current)) return false;
     if (now - this.#fasterMs < FASTER_PAUSE_MS) return false;
     this.#fasterMs = now;
     this.#use(best, now);
@@ -440,6 +459,7 @@ export class PathManager {
     this.isRepaired = false;
     this.#unansweredMs = Infinity;
     this.#isSuspect = this.#isDisputed = false;
+    this.#untestedMs = -Infinity;
     this.isStirred = true;
     if (candidate.isRelay) {
       if (!this.#canSearch) return;
@@ -465,27 +485,4 @@ export class PathManager {
     }
     if (worst !== undefined) this.#candidates.splice(this.#candidates.indexOf(worst), 1);
   }
-}
-
-/** An answer is worth more than the registry's word, and that more than a frame; among equals the latest sign counts. */
-function worth(candidate: Candidate): number {
-  const rank = candidate.answered > 0 ? 2 : candidate.kind === "observed" ? 0 : 1;
-  return rank * 1e15 + Math.max(0, candidate.heardMs, candidate.answeredMs);
-}
-
-function isLikelier(a: Candidate, b: Candidate): boolean {
-  if (a.answeredMs !== b.answeredMs) return a.answeredMs > b.answeredMs;
-  return a.kind === "public" && b.kind !== "public";
-}
-
-/** Round trip, less what the local network may be slower and is preferred nevertheless. */
-function cost({ rttMs, kind }: Candidate): number {
-  return (rttMs ?? Infinity) - (kind === "lan" ? FASTER.ms : 0);
-}
-
-function isFaster(other: Candidate, current: Candidate): boolean {
-  const { rttMs } = other;
-  if (rttMs === undefined || current.rttMs === undefined) return false;
-  if (rttMs < current.rttMs * FASTER.share - FASTER.ms) return true;
-  return other.kind === "lan" && current.kind !== "lan" && rttMs <= current.rttMs + FASTER.ms;
 }

@@ -109,11 +109,6 @@ export class PathMtu {
     return this.#state;
   }
 
-  /** Whether datagrams of a size were found not to pass. */
-  isTooLarge(bytes: number): boolean {
-    return bytes >= this.#bad;
-  }
-
   /** When to call {@linkcode PathMtu.poll} next, milliseconds; Infinity while there is nothing to do. */
   get deadline(): number {
     return this.#dueAt;

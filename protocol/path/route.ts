@@ -17,10 +17,16 @@ export type PathMode = "auto" | "relay-only" | "no-relay";
 /** The way through the beacon. */
 export const RELAY_ROUTE: Route = { via: "relay" };
 
-/** Whether two routes are one. */
+/** Whether two routes lead to one place, from whichever address of ours. */
 export function sameRoute(a: Route, b: Route): boolean {
   if (a === b) return true;
   return a.via === "relay" || b.via === "relay"
     ? a.via === b.via
     : a.endpoint.port === b.endpoint.port && a.endpoint.host === b.endpoint.host;
+}
+
+/** Whether two routes are one, the address of ours included. */
+export function samePath(a: Route, b: Route): boolean {
+  return sameRoute(a, b) &&
+    (a.via === "relay" || b.via === "relay" || a.endpoint.local === b.endpoint.local);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** One sent segment. Its boundaries never change: older receivers match exactly (daemon.md §3.6 RULE). */
+/** One sent segment. It may be cut into smaller ones and never grows: older receivers match its start (daemon.md §3.6). */
 export interface SentSegment {
   /** Offset of the first byte. */
   offset: number;
@@ -18,6 +18,8 @@ export interface SentSegment {
   sacked: boolean;
   /** Deemed lost and not yet sent again. */
   lost: boolean;
+  /** Cut from a longer one: nothing that was sent before it was cut began here. */
+  isPiece: boolean;
   /** Neighbour in the list it is in. */
   prev: SentSegment | undefined;
   /** Neighbour in the list it is in. */
@@ -32,6 +34,7 @@ function segment(): SentSegment {
     transmissions: 0,
     sacked: false,
     lost: false,
+    isPiece: false,
     prev: undefined,
     next: undefined,
   };
@@ -56,6 +59,14 @@ class SegmentList {
     if (this.first === undefined) this.last = s;
     else this.first.prev = s;
     this.first = s;
+  }
+
+  insertAfter(s: SentSegment, added: SentSegment): void {
+    added.prev = s;
+    added.next = s.next;
+    if (s.next === undefined) this.last = added;
+    else s.next.prev = added;
+    s.next = added;
   }
 
   remove(s: SentSegment): void {
@@ -150,9 +161,40 @@ export class InFlight {
     s.transmissions = 1;
     s.sacked = false;
     s.lost = false;
+    s.isPiece = false;
     this.#way.append(s);
     this.#bytes += end - offset;
     return s;
+  }
+
+  /**
+   * Cuts a segment that is not sacked in two; the second one is in the same condition and next in line.
+   *
+   * @param s The segment; it keeps the first part.
+   * @param at Offset where the second part begins, inside the segment.
+   * @returns The second part.
+   */
+  split(s: SentSegment, at: number): SentSegment {
+    const rest = this.#insert(this.lowerBound(s.offset) + 1);
+    rest.offset = at;
+    rest.end = s.end;
+    s.end = at;
+    rest.sentAt = s.sentAt;
+    rest.transmissions = s.transmissions;
+    rest.sacked = false;
+    rest.lost = s.lost;
+    rest.isPiece = true;
+    (s.lost ? this.#lost : this.#way).insertAfter(s, rest);
+    return rest;
+  }
+
+  /** @param bytes Segments on the way that are longer are deemed lost. */
+  markLongerLost(bytes: number): void {
+    for (let s = this.#way.first; s !== undefined;) {
+      const { next } = s;
+      if (s.end - s.offset > bytes) this.markLost(s);
+      s = next;
+    }
   }
 
   /**
@@ -276,6 +318,27 @@ export class InFlight {
       this.#way.remove(s);
       this.#bytes -= s.end - s.offset;
     }
+  }
+
+  /** Makes room for a record at a position, 1..count, by moving those before or after it, whichever are fewer. */
+  #insert(index: number): SentSegment {
+    if (this.#count === this.#ring.length) this.#grow();
+    const ring = this.#ring;
+    const mask = ring.length - 1;
+    const isNearHead = index <= this.#count >> 1;
+    // The place of a free record, which moves step by step to the position.
+    let place = (this.#head + (isNearHead ? -1 : this.#count)) & mask;
+    const free = ring[place]!;
+    const step = isNearHead ? 1 : -1;
+    for (let left = isNearHead ? index : this.#count - index; left > 0; left--) {
+      const from = (place + step) & mask;
+      ring[place] = ring[from]!;
+      place = from;
+    }
+    ring[place] = free;
+    if (isNearHead) this.#head = (this.#head - 1) & mask;
+    this.#count++;
+    return free;
   }
 
   #grow(): void {

@@ -89,6 +89,11 @@ export class Recovery {
     return this.#phase !== "none";
   }
 
+  /** Whether a retransmission timeout is being repaired. */
+  get isTimedOut(): boolean {
+    return this.#phase === "timeout";
+  }
+
   /** Whether the peer stayed silent through every retransmission. */
   get failed(): boolean {
     return this.#rtoCount > MAX_RETRANSMISSIONS;

@@ -120,7 +120,7 @@ export class Scoreboard {
         const s = flight.at(i);
         if (s === undefined || s.end > to) break;
         if (s.sacked) continue;
-        delivered += this.#delivered(s, now);
+        delivered += this.#delivered(s, now, true);
         flight.markSacked(s);
       }
     };
@@ -199,11 +199,15 @@ export class Scoreboard {
     this.#loss.stop();
   }
 
-  #delivered(s: SentSegment, now: number): number {
+  #delivered(s: SentSegment, now: number, isReported = false): number {
     if (s.lost && s.transmissions === 1) this.#originals++;
     const needless = this.#loss.onDelivered(s, now, this.rtt.min);
-    if (s.transmissions === 1) this.#sampleAt = Math.max(this.#sampleAt, s.sentAt);
-    else if (needless) this.#needless++;
+    // A peer with many gaps reports few of them: what was deemed lost, or was cut from a longer one, may have been there
+    // since long ago.
+    const isLate = s.isPiece || (isReported && s.lost);
+    if (s.transmissions === 1) {
+      if (!isLate) this.#sampleAt = Math.max(this.#sampleAt, s.sentAt);
+    } else if (needless) this.#needless++;
     return s.end - s.offset;
   }
 }

@@ -45,6 +45,8 @@ export class Sender {
   #window = 0;
   #maxInFlight = MAX_IN_FLIGHT_SEGMENTS;
   #slotBytes = OWN_SLOT_BYTES;
+  /** The peer knows segments by where they begin, and passes over one that overlaps what it has (daemon.md §3.6). */
+  #matchesStarts = false;
   #flush = false;
   /** End of the latest segment shorter than the segment size. */
   #smallEnd = 0;
@@ -140,10 +142,13 @@ export class Sender {
   limitToReferencePeer(): void {
     this.#maxInFlight = REFERENCE_IN_FLIGHT_SEGMENTS;
     this.#slotBytes = SLOT_BYTES;
+    this.#matchesStarts = true;
   }
 
-  /** @param mss Segment size for bytes not sent yet. */
+  /** @param mss Segment size for whatever is sent from now on, repeats included (RFC 8899 §4.6.2). */
   setMss(mss: number): void {
+    // After a timeout nothing longer is worth waiting for: the path that lost it carries less than that.
+    if (mss < this.#mss && this.#recovery.isTimedOut) this.#board.flight.markLongerLost(mss);
     this.#mss = mss;
     this.congestion.setMss(mss);
     this.#recovery.setMss(mss);
@@ -182,9 +187,11 @@ export class Sender {
       const probe = this.#takeProbe(now);
       if (probe !== undefined) return probe;
     }
-    const lost = this.#board.flight.nextLost;
+    let lost = this.#board.flight.nextLost;
+    while (lost !== undefined && !this.#mayRepeat(lost)) lost = lost.next;
     if (lost === undefined) return this.#takeNew(now, false);
-    const allowed = this.#recovery.takeUrgent() || this.#allowed(lost.end - lost.offset, now);
+    const bytes = Math.min(lost.end - lost.offset, this.#mss);
+    const allowed = this.#recovery.takeUrgent() || this.#allowed(bytes, now);
     return allowed ? this.#resend(lost, now) : undefined;
   }
 
@@ -294,15 +301,34 @@ export class Sender {
     return false;
   }
 
-  /** Sends a segment again, with the boundaries it had (daemon.md §3.6 RULE). */
+  /**
+   * Sends a segment again, as much of it as the path carries now; the rest is next. It begins where it began, so that
+   * what a receiver holds of the first copy still fits.
+   */
   #resend(s: SentSegment, now: number): Outgoing {
-    this.#board.flight.resent(s, now);
-    this.#recovery.onResent(s.end - s.offset, now);
+    const { flight } = this.#board;
+    const payload = this.#cut(s.offset, Math.min(s.end - s.offset, this.#mss));
+    const end = s.offset + payload.length;
+    if (end < s.end) flight.split(s, end);
+    flight.resent(s, now);
+    this.#recovery.onResent(payload.length, now);
     this.#lastSentAt = now;
-    return {
-      offset: s.offset,
-      payload: this.#buffer.view(s.offset, s.end - s.offset),
-    };
+    return { offset: s.offset, payload };
+  }
+
+  /**
+   * Whether a segment may leave again. An older peer would keep a piece that comes before its turn beside the first copy,
+   * which it may hold unseen, and nothing would take it away: it gets pieces one by one, each when it is what is
+   * missing next.
+   */
+  #mayRepeat(s: SentSegment): boolean {
+    return !this.#matchesStarts || !s.isPiece || s.offset <= this.una;
+  }
+
+  /** Bytes of the stream, fewer where they begin like a selective acknowledgement. */
+  #cut(offset: number, length: number): Uint8Array {
+    const payload = this.#buffer.view(offset, length);
+    return collidesWithSack(payload) ? payload.subarray(0, COLLISION_CUT_BYTES) : payload;
   }
 
   /** Cuts the next new segment. `force` passes over every window and Nagle's rule. */
@@ -312,9 +338,9 @@ export class Sender {
     if (available === 0) return undefined;
     const { flight } = this.#board;
     const small = available < this.#mss;
-    let length = Math.min(available, this.#mss);
+    const most = Math.min(available, this.#mss);
     if (!force) {
-      if (flight.count > 0 && !this.#fitsPeer(length)) return undefined;
+      if (flight.count > 0 && !this.#fitsPeer(most)) return undefined;
       // One small segment in flight (Minshall's form of Nagle's rule), and never a timer.
       if (
         small && this.#smallEnd > this.una && !this.#flush && !this.#noDelay
@@ -324,11 +350,8 @@ export class Sender {
       // An old window says nothing about the path after a pause (RFC 5681 §4.1).
       this.congestion.onIdle();
     }
-    let payload = this.#buffer.view(offset, length);
-    if (collidesWithSack(payload)) {
-      length = COLLISION_CUT_BYTES;
-      payload = payload.subarray(0, length);
-    }
+    const payload = this.#cut(offset, most);
+    const { length } = payload;
     if (!force && !this.#allowed(length, now)) return undefined;
     this.#board.sent(length, now);
     if (small && this.next === this.#buffer.end) this.#smallEnd = this.next;
@@ -353,7 +376,7 @@ export class Sender {
     this.#recovery.onProbeSent();
     if (fresh !== undefined) return fresh;
     const { newest } = flight;
-    return newest === undefined ? undefined : this.#resend(newest, now);
+    return newest === undefined || !this.#mayRepeat(newest) ? undefined : this.#resend(newest, now);
   }
 
   /** One real segment against a closed window, now and then (daemon.md §3.2 RULE). */

@@ -196,7 +196,7 @@ export class Stream {
   /**
    * The path's segment size changed.
    *
-   * @param mss New segment size in bytes, clamped to 64..65535; segments already cut keep their size.
+   * @param mss New segment size in bytes, clamped to 64..65535; segments sent before are repeated in pieces of it.
    */
   setMss(mss: number): void {
     const clamped = Math.min(Math.max(mss, MIN_MSS_BYTES), MAX_MSS_BYTES);

@@ -6,13 +6,13 @@
 
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
+import { formatEndpoint, isUnspecified, parseEndpoint } from "../../protocol/ip.ts";
 import { parseFingerprint } from "../../platform/fingerprint.ts";
 import { registryWarning } from "../../platform/registry_exposure.ts";
 import { type UdpKind, udpKind } from "../../platform/settings.ts";
 import type { RegistryCore } from "../registry/core.ts";
 import { isLetIn, maySee } from "../registry/sight.ts";
-import { type BeaconListing, isUnspecified, RemoteBeaconListing } from "./listing.ts";
+import { type BeaconListing, RemoteBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { BeaconServer } from "./server.ts";
 import { type BeaconSocket, openBeaconSocket } from "./socket.ts";

@@ -9,7 +9,7 @@
 
 import { isIP } from "node:net";
 import { DecodeError, PilotError } from "../../protocol/errors.ts";
-import { type Endpoint, formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
+import { type Endpoint, formatEndpoint, isUnspecified, parseEndpoint } from "../../protocol/ip.ts";
 import {
   encodeJsonFrame,
   JsonFrameReader,
@@ -54,11 +54,6 @@ export interface BeaconListing {
    * @returns All beacons, the announced one included.
    */
   exchange(id: number, addr: Endpoint, signal: AbortSignal): Promise<readonly ListedBeacon[]>;
-}
-
-/** Is it an address that means "all interfaces"? */
-export function isUnspecified(host: string): boolean {
-  return host === "" || host === "0.0.0.0" || host === "::";
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { verifySignature } from "../../protocol/crypto/verify.ts";
-import { type Endpoint, formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
+import { type Endpoint, formatEndpoint, isUnspecified, parseEndpoint } from "../../protocol/ip.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import {
   canonicalHost,
@@ -18,7 +18,7 @@ import type { InboxWatch } from "../registry/inbox_watch.ts";
 import { Beacon, type Outgoing, type Proof } from "./beacon.ts";
 import type { BeaconHealth } from "./health.ts";
 import { LISTING_INTERVAL_MS, MAPPING_SWEEP_MS, SYNC_INTERVAL_MS } from "./limits.ts";
-import { type BeaconListing, isUnspecified, otherBeacons } from "./listing.ts";
+import { type BeaconListing, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { ProbePort } from "./probe_port.ts";
 import type { BeaconSocket } from "./socket.ts";

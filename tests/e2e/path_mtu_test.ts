@@ -9,8 +9,8 @@ import { cliArgs, eventually } from "./processes.ts";
 
 const SKIP_REASON = !isRoot()
   ? "not root on Linux, so no network namespaces"
-  : !await isInstalled("ip") || !await isInstalled("sysctl")
-  ? "iproute2 or procps is not installed"
+  : !await isInstalled("ip") || !await isInstalled("sysctl") || !await isInstalled("nft")
+  ? "iproute2, procps or nftables is not installed"
   : "";
 const HEADERS_BYTES = 28 + 70;
 
@@ -49,6 +49,15 @@ class Net implements AsyncDisposable {
     await run("ip", ["-n", this.#router, "link", "set", "tob", "mtu", `${mtu}`]);
   }
 
+  /** What the router lets through from now on, without a word about the rest: neither larger packets nor fragments. */
+  async swallow(mtu: number): Promise<void> {
+    await run("ip", [
+      ...["netns", "exec", this.#router, "nft"],
+      `table ip narrow { chain pass { type filter hook prerouting priority -450; ` +
+      `ip frag-off & 0x3fff != 0 drop; meta length > ${mtu} drop; }; }`,
+    ]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of [this.a, this.#router, this.b]) {
       // One that was not made yet is not there to be removed.
@@ -66,6 +75,8 @@ class Net implements AsyncDisposable {
       await run("ip", ["-n", name, "link", "set", dev, "up"]);
     }
     await run("ip", ["-n", end, "route", "add", "default", "via", `${subnet}.1`]);
+    // The router must see datagrams as a wire has them, not many in one.
+    await run("ip", ["-n", end, "link", "set", "eth0", "gso_max_segs", "1"]);
   }
 }
 
@@ -222,12 +233,25 @@ for (const udp of ["linux", "portable"]) {
     const { a, b, node } = await pair.start(net, udp);
     const { send, close } = await stream(a, b, node);
     await settles(a, node, send, (mss) => mss === 1500 - HEADERS_BYTES);
-    // Segments that are cut already keep their size and must arrive all the same.
+    // Segments that are under way must arrive all the same.
     await send(8, () => net.narrow(1300));
     if (udp === "linux") {
       await settles(a, node, send, (mss) => mss <= 1300 - HEADERS_BYTES && mss >= 1152);
     }
     await close();
+  });
+}
+
+for (const udp of ["linux", "portable"]) {
+  test(`${udp} socket goes on when the path swallows larger packets and fragments`, async () => {
+    await using net = await Net.create(1500);
+    await using pair = new Pair();
+    const { a, b, node } = await pair.start(net, udp);
+    const there = await stream(a, b, node);
+    await settles(a, node, there.send, (mss) => mss === 1500 - HEADERS_BYTES);
+    await there.send(8, () => net.swallow(1300));
+    await settles(a, node, there.send, (mss) => mss <= 1300 - HEADERS_BYTES && mss >= 1152);
+    await there.close();
   });
 }
 

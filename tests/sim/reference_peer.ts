@@ -75,6 +75,11 @@ export class ReferencePeer implements Peer {
     this.#cwnd = 10 * this.#mss;
   }
 
+  /** Numbers of segments held out of order that lie behind what was delivered: nothing takes them out any more. */
+  get stale(): number[] {
+    return [...this.#early.keys()].filter((seq) => seqDiff(seq, this.#expected) < 0);
+  }
+
   /** Dials. */
   connect(now: number): void {
     this.state = "SYN_SENT";

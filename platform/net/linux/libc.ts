@@ -27,6 +27,12 @@ export const IP_MTU_DISCOVER = 10;
 export const IPV6_MTU_DISCOVER = 23;
 /** Option of IPv6: largest fragment, bytes; 0 for what the interface carries. */
 export const IPV6_MTU = 24;
+/** Option and control message of IPv4: which address of ours a datagram came to, or leaves from. */
+export const IP_PKTINFO = 8;
+/** Option of IPv6: datagrams come with {@linkcode IPV6_PKTINFO}. */
+export const IPV6_RECVPKTINFO = 49;
+/** Control message of IPv6 sockets, for mapped IPv4 as well: which address of ours it came to, or leaves from. */
+export const IPV6_PKTINFO = 50;
 /** Fragments where needed, and on the way too (IPv4). */
 export const PMTUDISC_DONT = 0;
 /** Never fragments, and what the kernel believes of the path does not matter: for probing (RFC 8899 §4.1). */
@@ -49,6 +55,8 @@ export const IPV6_V6ONLY = 26;
 export const UDP_SEGMENT = 103;
 /** Option and control message: segments of one size from one source arrive as one buffer (Linux 5.0). */
 export const UDP_GRO = 104;
+/** Bytes of a control message's header. */
+export const CONTROL_HEADER_BYTES = 16;
 /** Do not block. */
 export const MSG_DONTWAIT = 0x40;
 /** Readable. */
@@ -62,7 +70,7 @@ export const EINTR = 4;
 export const EIO = 5;
 /** Nothing there, or no room. */
 export const EAGAIN = 11;
-/** Invalid argument; of a GSO send also: segments larger than the path carries. */
+/** Invalid argument; also: GSO segments larger than the path carries, a source address that is not ours. */
 export const EINVAL = 22;
 /** The datagram is too big. */
 export const EMSGSIZE = 90;
@@ -70,6 +78,8 @@ export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 /** The address is in use. */
 export const EADDRINUSE = 98;
+/** No way there; also: from a source address that is not ours (any more). */
+export const ENETUNREACH = 101;
 /** Out of buffers. */
 export const ENOBUFS = 105;
 /** An earlier datagram met a closed port. */
@@ -91,7 +101,7 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   [EADDRINUSE]: "EADDRINUSE",
   99: "EADDRNOTAVAIL",
   100: "ENETDOWN",
-  101: "ENETUNREACH",
+  [ENETUNREACH]: "ENETUNREACH",
   [ENOBUFS]: "ENOBUFS",
   110: "ETIMEDOUT",
   [ECONNREFUSED]: "ECONNREFUSED",

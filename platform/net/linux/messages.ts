@@ -19,21 +19,22 @@ export const NAME_LENGTH = 2;
 export const IOV = 4;
 /** Word offset of the number of iovecs. */
 export const IOV_COUNT = 6;
-const CONTROL = 8;
+/** Word offset of the pointer to the control messages. */
+export const CONTROL = 8;
 /** Word offset of the bytes of control messages. */
 export const CONTROL_LENGTH = 10;
 /** Word offset of the bytes received. */
 export const RESULT_LENGTH = 14;
 /** Words of an iovec: base 0-1, length 2-3. */
 export const IOV_WORDS = 4;
-/** Words kept for control messages of an entry: one with an integer takes 24 bytes. */
-export const CONTROL_WORDS = 8;
+/** Words kept for control messages of an entry: an address of ours (40 bytes at most), and one with an integer. */
+export const CONTROL_WORDS = 16;
+/** Word at which an entry's control message with an integer begins when we write it; the address ends there. */
+export const INTEGER_CONTROL = 10;
 /** Words kept for the name of an entry. */
 export const NAME_WORDS: number = SOCKADDR_BYTES / 4;
 /** Bytes of a control message with an integer of 2 or 4 bytes, padded. */
 export const CONTROL_BYTES = 24;
-/** Bytes of a control message's header. */
-export const CONTROL_HEADER_BYTES = 16;
 
 /** Writes an address as two words. */
 export function writePointer(out: Uint32Array, at: number, address: bigint): void {
@@ -52,6 +53,7 @@ export class Messages {
   readonly address: bigint;
   /** Address of the first iovec. */
   readonly iovAddress: bigint;
+  readonly #controlAddress: bigint;
 
   constructor(count: number) {
     this.headers = new Uint32Array(count * HEADER_WORDS);
@@ -62,12 +64,18 @@ export class Messages {
     this.address = addressOf(this.headers);
     this.iovAddress = addressOf(this.iovs);
     const names = addressOf(this.names);
-    const controls = addressOf(this.controls);
+    this.#controlAddress = addressOf(this.controls);
     for (let i = 0; i < count; i++) {
       const at = i * HEADER_WORDS;
       writePointer(this.headers, at, names + BigInt(i * SOCKADDR_BYTES));
-      writePointer(this.headers, at + CONTROL, controls + BigInt(i * CONTROL_WORDS * 4));
+      this.setControl(i, 0);
     }
+  }
+
+  /** Has the control messages of entry `i` begin at word `at` of its memory. */
+  setControl(i: number, at: number): void {
+    const address = this.#controlAddress + BigInt((i * CONTROL_WORDS + at) * 4);
+    writePointer(this.headers, i * HEADER_WORDS + CONTROL, address);
   }
 
   /** Has entry `i` use `count` iovecs from `first` on. */

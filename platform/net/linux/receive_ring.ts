@@ -11,10 +11,19 @@ import {
   SEND_BUFFER_BYTES,
   type UdpStats,
 } from "../udp.ts";
-import { addressOf, type Libc, MSG_DONTWAIT, SOL_UDP, UDP_GRO } from "./libc.ts";
 import {
-  CONTROL_BYTES,
+  addressOf,
   CONTROL_HEADER_BYTES,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_PKTINFO,
+  type Libc,
+  MSG_DONTWAIT,
+  SOL_UDP,
+  UDP_GRO,
+} from "./libc.ts";
+import {
   CONTROL_LENGTH,
   CONTROL_WORDS,
   HEADER_WORDS,
@@ -43,6 +52,10 @@ export class ReceiveRing {
   readonly #data = new Uint8Array(RECEIVE_MESSAGES * SEND_BUFFER_BYTES);
   /** Entries the kernel has written since they were set up. */
   #used = RECEIVE_MESSAGES;
+  /** Of the message looked at last: size of the segments that GRO has put together, 0 for a single datagram. */
+  #segment = 0;
+  /** And the word where the address of ours begins to which it came; 0 when the kernel does not tell. */
+  #localAt = 0;
 
   constructor(options: { libc: Libc; fd: number; stats: UdpStats; book: AddressBook }) {
     this.#libc = options.libc;
@@ -95,8 +108,9 @@ export class ReceiveRing {
     for (let i = 0; i < this.#used; i++) {
       const start = i * SEND_BUFFER_BYTES;
       const end = start + headers[i * HEADER_WORDS + RESULT_LENGTH]!;
-      const segment = this.#segmentSize(i) || SEND_BUFFER_BYTES;
-      const from = this.#book.source(names, i * NAME_WORDS);
+      this.#readControls(i);
+      const segment = this.#segment || SEND_BUFFER_BYTES;
+      const from = this.#book.source(names, i * NAME_WORDS, this.#messages.controls, this.#localAt);
       let at = start;
       do {
         if (isEnded()) return datagrams;
@@ -113,13 +127,24 @@ export class ReceiveRing {
     return datagrams;
   }
 
-  /** Size of the segments that GRO has put together; 0 for a single datagram. */
-  #segmentSize(i: number): number {
-    const length = this.#messages.headers[i * HEADER_WORDS + CONTROL_LENGTH]!;
-    if (length < CONTROL_HEADER_BYTES + 4 || length > CONTROL_BYTES) return 0;
-    const { controls } = this.#messages;
-    const at = i * CONTROL_WORDS;
-    if (controls[at + 2] !== SOL_UDP || controls[at + 3] !== UDP_GRO) return 0;
-    return controls[at + 4]!;
+  #readControls(i: number): void {
+    this.#segment = this.#localAt = 0;
+    const { controls, headers } = this.#messages;
+    let at = i * CONTROL_WORDS;
+    let left = Math.min(headers[i * HEADER_WORDS + CONTROL_LENGTH]!, CONTROL_WORDS * 4);
+    while (left > CONTROL_HEADER_BYTES) {
+      const length = controls[at]!;
+      if (length <= CONTROL_HEADER_BYTES || length > left) return;
+      const level = controls[at + 2]!;
+      const type = controls[at + 3]!;
+      const value = at + CONTROL_HEADER_BYTES / 4;
+      if (level === SOL_UDP && type === UDP_GRO) this.#segment = controls[value]!;
+      else if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO) this.#localAt = value;
+      // Before it the index of the interface.
+      else if (level === IPPROTO_IP && type === IP_PKTINFO) this.#localAt = value + 1;
+      const padded = (length + 7) & ~7;
+      at += padded / 4;
+      left -= padded;
+    }
   }
 }

@@ -7,12 +7,14 @@
 
 import { countError, type UdpStats } from "../udp.ts";
 import {
+  CONTROL_HEADER_BYTES,
   EAGAIN,
   ECONNREFUSED,
   EINTR,
   EINVAL,
   EIO,
   EMSGSIZE,
+  ENETUNREACH,
   EOPNOTSUPP,
   errnoName,
   type Libc,
@@ -22,10 +24,10 @@ import {
 } from "./libc.ts";
 import {
   CONTROL_BYTES,
-  CONTROL_HEADER_BYTES,
   CONTROL_LENGTH,
   CONTROL_WORDS,
   HEADER_WORDS,
+  INTEGER_CONTROL,
   IOV_COUNT,
   IOV_WORDS,
   Messages,
@@ -50,6 +52,7 @@ export class SendBatch {
   readonly #stats: UdpStats;
   readonly #slots: SendSlots;
   readonly #hasGso: boolean;
+  readonly #onSourceRefused: () => void;
   /** One entry more than a batch has, for sending the parts of a refused GSO message. */
   readonly #messages = new Messages(BATCH_DATAGRAMS + 1);
   readonly #buffers: Uint8Array<ArrayBuffer>[] = [];
@@ -59,6 +62,8 @@ export class SendBatch {
   readonly #first = new Int32Array(BATCH_DATAGRAMS);
   readonly #segments = new Int32Array(BATCH_DATAGRAMS);
   readonly #bytes = new Int32Array(BATCH_DATAGRAMS);
+  /** Bytes of the control message with the source of each entry; 0 for the kernel's choice. */
+  readonly #sourceBytes = new Int32Array(BATCH_DATAGRAMS + 1);
   #count = 0;
   #next = 0;
   #segmentSize = 0;
@@ -66,16 +71,25 @@ export class SendBatch {
   #isBlocked = false;
 
   constructor(
-    options: { libc: Libc; fd: number; stats: UdpStats; slots: SendSlots; hasGso: boolean },
+    options: {
+      libc: Libc;
+      fd: number;
+      stats: UdpStats;
+      slots: SendSlots;
+      hasGso: boolean;
+      /** An address of ours that datagrams were to leave from is not ours any more. */
+      onSourceRefused: () => void;
+    },
   ) {
     this.#libc = options.libc;
     this.#fd = options.fd;
     this.#stats = options.stats;
     this.#slots = options.slots;
     this.#hasGso = options.hasGso;
+    this.#onSourceRefused = options.onSourceRefused;
     const { controls } = this.#messages;
     for (let i = 0; i <= BATCH_DATAGRAMS; i++) {
-      const at = i * CONTROL_WORDS;
+      const at = i * CONTROL_WORDS + INTEGER_CONTROL;
       controls[at] = CONTROL_HEADER_BYTES + 2;
       controls[at + 2] = SOL_UDP;
       controls[at + 3] = UDP_SEGMENT;
@@ -112,8 +126,8 @@ export class SendBatch {
     ) {
       const at = m * HEADER_WORDS;
       headers[at + IOV_COUNT] = ++this.#segments[m]!;
-      headers[at + CONTROL_LENGTH] = CONTROL_BYTES;
-      controls[m * CONTROL_WORDS + 4] = this.#segmentSize;
+      headers[at + CONTROL_LENGTH] = this.#sourceBytes[m]! + CONTROL_BYTES;
+      controls[m * CONTROL_WORDS + INTEGER_CONTROL + 4] = this.#segmentSize;
       this.#bytes[m]! += length;
       // Only the last segment may be shorter.
       this.#isOpen = length === this.#segmentSize;
@@ -140,6 +154,13 @@ export class SendBatch {
       if (errno === EAGAIN) {
         this.#isBlocked = true;
         return;
+      }
+      if (this.#sourceBytes[this.#next]! > 0 && isSourceRefusal(errno)) {
+        if (this.#sendUnsourced()) continue;
+        if (this.#libc.errno() === EAGAIN) {
+          this.#isBlocked = true;
+          return;
+        }
       }
       countError(this.#stats, errnoName(errno));
       // An ICMP error of an earlier datagram is reported once and says nothing about this one.
@@ -168,7 +189,7 @@ export class SendBatch {
     const { headers } = this.#messages;
     this.#name(m, to);
     this.#messages.setIovs(m, i, 1);
-    headers[m * HEADER_WORDS + CONTROL_LENGTH] = 0;
+    headers[m * HEADER_WORDS + CONTROL_LENGTH] = this.#sourceBytes[m]!;
     this.#to[m] = to;
     this.#first[m] = i;
     this.#segments[m] = 1;
@@ -181,7 +202,42 @@ export class SendBatch {
     if (this.#named[m] === to) return;
     this.#messages.nameBytes.set(to.bytes, m * SOCKADDR_BYTES);
     this.#messages.headers[m * HEADER_WORDS + NAME_LENGTH] = to.length;
+    this.#setSource(m, to);
     this.#named[m] = to;
+  }
+
+  #setSource(m: number, { source }: Pick<SocketAddress, "source">): void {
+    const words = source?.length ?? 0;
+    const at = INTEGER_CONTROL - words;
+    if (source !== undefined) this.#messages.controls.set(source, m * CONTROL_WORDS + at);
+    this.#messages.setControl(m, at);
+    this.#sourceBytes[m] = words * 4;
+  }
+
+  /**
+   * Sends the next message from whichever address the kernel chooses: the one it was to leave from may not be ours any
+   * more. Whether it was that; if not, it is as before.
+   */
+  #sendUnsourced(): boolean {
+    const m = this.#next;
+    const to = this.#to[m]!;
+    const length = m * HEADER_WORDS + CONTROL_LENGTH;
+    const { headers } = this.#messages;
+    const sourceBytes = this.#sourceBytes[m]!;
+    headers[length] = headers[length]! - sourceBytes;
+    this.#setSource(m, { source: undefined });
+    if (this.#call(m, 1) !== 1) {
+      this.#setSource(m, to);
+      headers[length] = headers[length]! + sourceBytes;
+      return false;
+    }
+    this.#stats.sent += this.#segments[m]!;
+    this.#stats.sentBytes += this.#bytes[m]!;
+    this.#next++;
+    to.source = undefined;
+    this.#named.fill(undefined);
+    this.#onSourceRefused();
+    return true;
   }
 
   #call(first: number, count: number): number {
@@ -200,6 +256,8 @@ export class SendBatch {
     to.gsoLimit = Math.min(to.gsoLimit, isTooBig ? size - 1 : 0);
     this.#isOpen = false;
     this.#name(BATCH_DATAGRAMS, to);
+    this.#messages.headers[BATCH_DATAGRAMS * HEADER_WORDS + CONTROL_LENGTH] = this
+      .#sourceBytes[BATCH_DATAGRAMS]!;
     for (let k = 0; k < this.#segments[m]!; k++) {
       const i = this.#first[m]! + k;
       this.#messages.setIovs(BATCH_DATAGRAMS, i, 1);
@@ -225,4 +283,9 @@ export class SendBatch {
 
 function isGsoRefusal(errno: number): boolean {
   return errno === EIO || errno === EINVAL || errno === EMSGSIZE || errno === EOPNOTSUPP;
+}
+
+/** Kernels differ in what they say of a source that is not ours. */
+function isSourceRefusal(errno: number): boolean {
+  return errno === EINVAL || errno === ENETUNREACH;
 }

@@ -5,7 +5,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { Endpoint } from "../../../protocol/ip.ts";
+import { type Endpoint, isUnspecified } from "../../../protocol/ip.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import {
   type BatchEndHandler,
@@ -27,10 +27,12 @@ import {
   errnoName,
   EVENTFD_FLAGS,
   IP_MTU_DISCOVER,
+  IP_PKTINFO,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_MTU,
   IPV6_MTU_DISCOVER,
+  IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
   type Libc,
   PMTUDISC_DONT,
@@ -109,7 +111,15 @@ export class LinuxUdpSocket implements UdpSocket {
     // Size 0 means "none by default"; what counts is whether the kernel knows the option.
     const hasGso = setOption(libc, fd, { level: SOL_UDP, name: UDP_SEGMENT, value: 0 });
     setOption(libc, fd, { level: SOL_UDP, name: UDP_GRO, value: 1 });
-    this.#batch = new SendBatch({ libc, fd, stats, slots: this.#slots, hasGso });
+    if (isUnspecified(parts.local.host)) {
+      // Without it answers leave from the address that the kernel prefers, which need not be the one that was asked.
+      const [level, name] = parts.isV6
+        ? [IPPROTO_IPV6, IPV6_RECVPKTINFO]
+        : [IPPROTO_IP, IP_PKTINFO];
+      setOption(libc, fd, { level, name, value: 1 });
+    }
+    const onSourceRefused = () => this.#book.forgetSources();
+    this.#batch = new SendBatch({ libc, fd, stats, slots: this.#slots, hasGso, onSourceRefused });
     this.#ring = new ReceiveRing({ libc, fd, stats, book: this.#book });
   }
 

@@ -25,11 +25,9 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function leftDirect(...sides: Side[]): Promise<number> {
-  const counts = await Promise.all(
-    sides.map(({ agent }) => agent.said(LEFT_DIRECT[agent.kind])),
-  );
-  return counts.reduce((sum, count) => sum + count, 0);
+async function leftDirect(...sides: Side[]): Promise<string[]> {
+  const lines = await Promise.all(sides.map(({ agent }) => agent.said(LEFT_DIRECT[agent.kind])));
+  return lines.flat();
 }
 
 async function assertDirect(...sides: [Side, Side]): Promise<void> {
@@ -71,7 +69,7 @@ export const QUIET: readonly Operation[] = [
       const before = await leftDirect(from, to);
       await pause(IDLE_MS);
       await assertDirect(from, to);
-      assert.equal(await leftDirect(from, to), before);
+      assert.deepEqual(await leftDirect(from, to), before);
       await to.run("ping", nodeOf(from), "--count", "1");
     },
   },
@@ -96,7 +94,7 @@ export const RENEWED_OFTEN: readonly Operation[] = [
         }
         await assertDirect(from, to);
       }
-      assert.equal(await leftDirect(from, to), before);
+      assert.deepEqual(await leftDirect(from, to), before);
     },
   },
 ];

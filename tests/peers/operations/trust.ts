@@ -42,12 +42,12 @@ export const ACQUAINTANCE: readonly Operation[] = [
     run: async (from, to) => {
       await from.run("handshake", nodeOf(to), "first try");
       await until("the request waits", () => to.isAskedBy(from));
-      const before = await from.agent.said(REJECTED[from.agent.kind]);
+      const before = (await from.agent.said(REJECTED[from.agent.kind])).length;
       await to.run("reject", nodeOf(from), "not today");
       // One that comes late would end the next request.
       await until(
         "the asker knows",
-        async () => await from.agent.said(REJECTED[from.agent.kind]) > before,
+        async () => (await from.agent.said(REJECTED[from.agent.kind])).length > before,
       );
       assert.ok(!await to.trusts(from));
       assert.ok(!await from.trusts(to));

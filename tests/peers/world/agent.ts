@@ -123,9 +123,9 @@ export class Agent {
     return await output(this.#world.spawn(this.home, command, { env }));
   }
 
-  /** How often the daemon has said something. */
-  async said(text: string): Promise<number> {
-    return (await Deno.readTextFile(this.log)).split(text).length - 1;
+  /** Lines in which the daemon has said something. */
+  async said(text: string): Promise<string[]> {
+    return (await Deno.readTextFile(this.log)).split("\n").filter((line) => line.includes(text));
   }
 
   /** Lets go of what is held for it. */

@@ -5,11 +5,15 @@ import {
   isEndpointOfOne,
   MAX_CANDIDATES,
   PathManager,
+  pathProbeId,
   PROBE_ANSWER_MS,
   PROBE_FIRST_WAIT_MS,
   PROBE_MAX_WAIT_MS,
   PROBE_MIN_WAIT_MS,
   RELAY_ROUTE,
+  type Route,
+  samePath,
+  sameRoute,
 } from "../../../protocol/path/mod.ts";
 import { direct, Model } from "./model.ts";
 
@@ -237,4 +241,98 @@ Deno.test("Candidate.reset forgets what probes have shown, but not where it lead
   );
   assert.ok(!candidate.isConfirmed(11));
   assert.deepEqual(candidate.route, direct("192.0.2.7"));
+});
+
+/** A direct way from an address of ours. */
+function from(local: string): Route {
+  return { via: "direct", endpoint: { host: "192.0.2.7", port: 4000, local } };
+}
+
+function localOf({ route }: Candidate): string | undefined {
+  return route.via === "direct" ? route.endpoint.local : undefined;
+}
+
+Deno.test("Candidate answers from the address of ours at which the peer's traffic comes; probes to others move nothing", () => {
+  const candidate = new Candidate("public", {
+    via: "direct",
+    endpoint: { host: "192.0.2.7", port: 4000 },
+  });
+  const isKnown: [Route, boolean, string | undefined][] = [
+    [{ via: "direct", endpoint: { host: "192.0.2.7", port: 4000 } }, true, undefined],
+    [from("10.0.0.1"), false, "10.0.0.1"],
+    [from("10.0.0.2"), false, "10.0.0.1"],
+    [from("10.0.0.2"), true, "10.0.0.2"],
+    [RELAY_ROUTE, true, "10.0.0.2"],
+  ];
+  for (const [route, isTraffic, local] of isKnown) {
+    candidate.arrived(route, isTraffic);
+    assert.equal(localOf(candidate), local);
+    assert.deepEqual(candidate.routes, [candidate.route], "one for both");
+  }
+});
+
+Deno.test("Candidate leaves the choice to the system when it broke, and when the network has changed", () => {
+  for (const lose of ["broke", "reset"] as const) {
+    const candidate = new Candidate("observed", from("10.0.0.1"));
+    candidate[lose]();
+    assert.deepEqual(candidate.route, {
+      via: "direct",
+      endpoint: { host: "192.0.2.7", port: 4000 },
+    });
+    candidate.arrived(from("10.0.0.3"), false);
+    assert.equal(localOf(candidate), "10.0.0.3");
+  }
+});
+
+Deno.test("PathManager has one way for a peer at whichever address of ours it comes, and uses the last", () => {
+  const paths = manager();
+  for (const [now, local] of ["10.0.0.1", "10.0.0.2", "10.0.0.1"].entries()) {
+    assert.equal(paths.heard(from(local), now, true), now === 0);
+    assert.equal(localOf(paths.current!), local);
+    assert.equal(paths.direct!.local, local);
+  }
+  assert.deepEqual(hosts(paths), ["192.0.2.7:4000"]);
+  assert.ok(sameRoute(from("10.0.0.1"), from("10.0.0.2")));
+  assert.ok(!samePath(from("10.0.0.1"), from("10.0.0.2")));
+});
+
+Deno.test("PathManager doubts a way that was heard after frames had gone several, until it answers or for some time", () => {
+  const paths = manager();
+  paths.heard(direct("192.0.2.7"), 0, true);
+  paths.distrust(0);
+  assert.ok(paths.isDoubtful(0));
+  const [probe] = paths.poll(0, { isWanted: true, hasConns: true }).probes;
+  paths.heard(direct("192.0.2.7"), 10, true);
+  assert.ok(paths.isDoubtful(10), "that it is heard says nothing of the way there");
+  assert.equal(paths.answered(pathProbeId(probe!.payload), direct("192.0.2.7"), 20), false);
+  assert.ok(!paths.isDoubtful(20));
+  paths.distrust(30);
+  assert.ok(paths.isDoubtful(30 + PROBE_ANSWER_MS - 1));
+  assert.ok(!paths.isDoubtful(30 + PROBE_ANSWER_MS), "some peers answer no probes");
+});
+
+Deno.test("PathManager tries the system's choice and the address of ours in turn while nothing is answered", () => {
+  const paths = new PathManager({ mode: "no-relay", random: (out) => void out.fill(7) });
+  const needs = { isWanted: true, hasConns: true };
+  paths.heard(from("10.0.0.1"), 0, true);
+  const tried: (string | undefined)[] = [];
+  for (let now = 1; now < 5_000; now += 50) {
+    if (now % 500 === 1) paths.sent(now, true, true);
+    for (const { route } of paths.poll(now, needs).probes) {
+      if (route.via === "direct") tried.push(route.endpoint.local);
+    }
+  }
+  assert.equal(tried[0], "10.0.0.1");
+  const free = tried.indexOf(undefined);
+  assert.ok(free > 0, JSON.stringify(tried));
+  assert.ok(tried.indexOf("10.0.0.1", free) > free, "and back again");
+  // What is heard meanwhile does not undo the try, and is remembered for the next one.
+  const candidate = new Candidate("observed", from("10.0.0.1"));
+  candidate.turn(0);
+  candidate.arrived(from("10.0.0.2"), true);
+  assert.equal(localOf(candidate), undefined);
+  candidate.turn(500);
+  assert.equal(localOf(candidate), undefined, "not at once");
+  candidate.turn(1_000);
+  assert.equal(localOf(candidate), "10.0.0.2");
 });

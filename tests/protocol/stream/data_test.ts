@@ -27,7 +27,7 @@ Deno.test("stream cuts full segments and keeps the rest together", () => {
   assert.ok(sent.every((s) => s.flags === ACK && s.ack === script.peer(0)));
 });
 
-Deno.test("setMss changes new segments only, sent ones keep their boundaries", () => {
+Deno.test("setMss: repeats are cut to the smaller size, begin where they began, and never grow together", () => {
   const script = Script.established();
   script.stream.write(bytes(2 * MSS), script.now);
   script.out();
@@ -35,11 +35,15 @@ Deno.test("setMss changes new segments only, sent ones keep their boundaries", (
   script.stream.write(bytes(1000), script.now);
   assert.deepEqual(data(script.out()).map((s) => s.payload.length), [500, 500]);
   const again = data(script.pass(3000));
-  assert.ok(again.length >= 2);
-  for (const s of again) {
-    const expected = new Map([[script.own(0), MSS], [script.own(MSS), MSS]]);
-    assert.equal(s.payload.length, expected.get(s.seq) ?? 500);
-  }
+  const starts = [0, 500, 1000, MSS, MSS + 500, MSS + 1000, 2 * MSS, 2 * MSS + 500];
+  const lengths = [500, 500, MSS - 1000, 500, 500, MSS - 1000, 500, 500];
+  const expected = new Map(starts.map((start, i) => [script.own(start), lengths[i]]));
+  for (const s of again) assert.equal(s.payload.length, expected.get(s.seq));
+  assert.ok(again.some((s) => s.seq === script.own(0)));
+  const next = data(script.in({ seq: script.peer(0), ack: script.own(500) }));
+  assert.deepEqual(next.map((s) => s.seq), [500, 1000].map((n) => script.own(n)));
+  script.stream.setMss(MSS);
+  for (const s of data(script.pass(3000))) assert.equal(s.payload.length, expected.get(s.seq));
 });
 
 Deno.test("stream has one small segment in flight at most, and never delays an idle sender", () => {

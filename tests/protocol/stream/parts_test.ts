@@ -208,7 +208,7 @@ Deno.test("Reassembly runs are ascending, disjoint, and never adjacent", () => {
 
 Deno.test("InFlight keeps each segment in one condition and its counts true", () => {
   fc.assert(fc.property(
-    fc.array(fc.tuple(fc.nat(6), fc.nat(1000)), { maxLength: 200 }),
+    fc.array(fc.tuple(fc.nat(8), fc.nat(1000)), { maxLength: 200 }),
     (turns) => {
       const flight = new InFlight();
       let end = 0;
@@ -221,7 +221,18 @@ Deno.test("InFlight keeps each segment in one condition and its counts true", ()
         else if (s !== undefined && kind === 3 && !s.sacked) flight.markSacked(s);
         else if (s !== undefined && kind === 4 && !s.sacked) flight.resent(s, now);
         else if (kind === 5) flight.shift();
-        else if (kind === 6 && n % 3 === 0) flight.markAllLost();
+        else if (s !== undefined && kind === 7 && !s.sacked && s.end - s.offset > 1) {
+          const { offset, end } = s;
+          const at = offset + 1 + n % (end - offset - 1);
+          const rest = flight.split(s, at);
+          assert.deepEqual([s.offset, s.end, rest.offset, rest.end], [offset, at, at, end]);
+          assert.equal(s.next, rest);
+        } else if (kind === 8) {
+          flight.markLongerLost(n % 100);
+          for (let t = flight.oldest; t !== undefined; t = t.next) {
+            assert.ok(t.end - t.offset <= n % 100);
+          }
+        } else if (kind === 6 && n % 3 === 0) flight.markAllLost();
         else if (kind === 6 && n % 3 === 1) flight.restoreLost();
         else if (kind === 6) flight.forgetSacked();
         let onTheWay = 0;
@@ -231,6 +242,7 @@ Deno.test("InFlight keeps each segment in one condition and its counts true", ()
           const t = flight.at(i);
           assert.ok(t);
           assert.ok(!(t.sacked && t.lost));
+          if (i > 0) assert.equal(flight.at(i - 1)!.end, t.offset, "no byte is in two, or in none");
           if (t.sacked) sacked++;
           else if (t.lost) lost++;
           else onTheWay += t.end - t.offset;

@@ -66,3 +66,33 @@ withBoth("garbage and unreachable receivers do not stop the beacon", async ({ se
   await a.send(Uint8Array.of(1, 0, 0, 0, 1), to);
   assert.equal((await a.receive())[0][0], 2);
 });
+
+Deno.test({
+  name: "a beacon on all addresses answers, relays and wakes from the one that each node asked",
+  ignore: linuxSocketProblem() !== "",
+  fn: () =>
+    withServer(async ({ server }) => {
+      using stack = new DisposableStack();
+      const { port } = split(server.beaconAddr);
+      const at = (hostname: string): Deno.NetAddr => ({ transport: "udp", hostname, port });
+      const [a, b] = [open(stack), open(stack)];
+      const [ofA, ofB] = [at("127.0.0.5"), at("127.0.0.9")];
+      const discover = async (socket: Deno.DatagramConn, node: number, to: Deno.NetAddr) => {
+        await socket.send(Uint8Array.of(1, 0, 0, 0, node), to);
+        assert.deepEqual({ ...(await socket.receive())[1] }, to);
+      };
+      await discover(a, 1, ofA);
+      await discover(b, 2, ofB);
+      await a.send(Uint8Array.of(5, 0, 0, 0, 1, 0, 0, 0, 2, 7, 7, 7), ofA);
+      const [relayed, from] = await b.receive();
+      assert.deepEqual([...relayed], [6, 0, 0, 0, 1, 7, 7, 7]);
+      assert.deepEqual(
+        { ...from },
+        ofB,
+        "neither from where it came in nor from where the system would",
+      );
+      await b.send(Uint8Array.of(3, 0, 0, 0, 2, 0, 0, 0, 1), ofB);
+      assert.deepEqual({ ...(await b.receive())[1] }, ofB);
+      assert.deepEqual({ ...(await a.receive())[1] }, ofA);
+    }, { beaconAddr: "0.0.0.0:0", beacon: { udp: "linux" } }),
+});
