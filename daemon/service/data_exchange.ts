@@ -22,7 +22,7 @@ import {
 } from "../../protocol/service/data_exchange.ts";
 import { decodeFileStream, encodeFileStream } from "../../protocol/service/file_stream.ts";
 import {
-  decodeTagged,
+  decodeTaggedMessage,
   decodeTrace,
   encodeTraceAnswer,
   type MessageTags,
@@ -215,7 +215,7 @@ class ExchangeConn implements ServiceConn {
 
   /** Stores a message with ids, which may be traced. */
   async #tagged(payload: Uint8Array): Promise<void> {
-    const { tags, inner } = need(decodeTagged(payload));
+    const { tags, inner } = need(decodeTaggedMessage(payload));
     if (inner.type === DataType.trace) await this.#trace(inner.payload, tags);
     else this.#answer(await this.#once(inner, tags));
   }
@@ -225,7 +225,9 @@ class ExchangeConn implements ServiceConn {
     const received = nowNs();
     const { sent, inner } = need(decodeTrace(payload));
     const isTagged = tags === undefined && inner.type === DataType.tagged;
-    const tagged = isTagged ? need(decodeTagged(inner.payload)) : { tags: tags ?? {}, inner };
+    const tagged = isTagged
+      ? need(decodeTaggedMessage(inner.payload))
+      : { tags: tags ?? {}, inner };
     const ack = await this.#once(tagged.inner, tagged.tags);
     const stored = nowNs();
     const times = { sent, received, stored, answered: nowNs() };

@@ -152,7 +152,7 @@ export class Identity {
     const own = message.slice();
     // Only now: loading it takes longer than most commands.
     const { signHedged } = await import("./hedged_signature.ts");
-    return signHedged(this.#seed, own);
+    return signHedged(this.#seed, own, crypto.getRandomValues(new Uint8Array(SEED_BYTES)));
   }
 }
 

@@ -44,7 +44,7 @@ function tagsOf(header: unknown): MessageTags | undefined {
  * @param payload Payload of a type 10 frame.
  * @returns Ids and inner frame, a view; or a {@linkcode DecodeError}.
  */
-export function decodeTagged(
+export function decodeTaggedMessage(
   payload: Uint8Array,
 ): Decoded<{ readonly tags: MessageTags; readonly inner: DataFrame }> {
   if (payload.length < 2) return MALFORMED;
@@ -71,7 +71,10 @@ export function decodeTagged(
  * @param inner The frame inside.
  * @returns The payload.
  */
-export function encodeTagged({ messageId, replyTo }: MessageTags, inner: DataFrame): Uint8Array {
+export function encodeTaggedMessage(
+  { messageId, replyTo }: MessageTags,
+  inner: DataFrame,
+): Uint8Array {
   const header = encodeJson({ message_id: messageId, reply_to: replyTo });
   const out = new Uint8Array(2 + header.length + 4);
   const view = viewOf(out);
@@ -83,9 +86,13 @@ export function encodeTagged({ messageId, replyTo }: MessageTags, inner: DataFra
 
 /** Times on the way of a message, ns since 1970 by the clock of each side. */
 export interface TraceTimes {
+  /** As the sender says. */
   readonly sent: bigint;
+  /** The frame was complete. */
   readonly received: bigint;
+  /** The message was on disk. */
   readonly stored: bigint;
+  /** The answer was written. */
   readonly answered: bigint;
 }
 

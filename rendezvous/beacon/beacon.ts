@@ -44,7 +44,6 @@ import {
 import {
   type Announcement,
   isProven,
-  type Mapping,
   type MappingLimits,
   Mappings,
   renewCredit,

@@ -92,7 +92,7 @@ export function limitsOf(files: readonly SourceFile[]): Limit[] {
   }
 
   function valueOf(expression: string, path: string): number | RateValue | undefined {
-    const rate = expression.match(/^\{\s*perSecond: ([\d_]+),\s*burst: ([\d_]+)\s*\}/);
+    const rate = expression.match(/^\{\s*perSecond: ([\d_.]+),\s*burst: ([\d_]+)\s*\}/);
     if (rate !== null) return { perSecond: toNumber(rate[1]!), burst: toNumber(rate[2]!) };
     let isKnown = true;
     const numeric = expression.replace(/\/\/[^\n]*/g, "").replace(

@@ -1,7 +1,7 @@
 /** Messages with ids, and traced ones, at the data exchange. */
 
 import assert from "node:assert/strict";
-import { DataType, encodeTagged, type MessageTags } from "../../../protocol/service/mod.ts";
+import { DataType, encodeTaggedMessage, type MessageTags } from "../../../protocol/service/mod.ts";
 import {
   DUPLICATE_WINDOW_MS,
   MAX_ID_SENDERS,
@@ -12,7 +12,7 @@ import { PEER } from "../fake_backend.ts";
 import { startExchange } from "./exchange_peer.ts";
 
 function tagged(tags: MessageTags, text: string, type: number = DataType.text): Uint8Array {
-  return encodeTagged(tags, { type, payload: new TextEncoder().encode(text) });
+  return encodeTaggedMessage(tags, { type, payload: new TextEncoder().encode(text) });
 }
 
 function traced(type: number, payload: Uint8Array, sentNs: bigint): Uint8Array {
@@ -73,13 +73,13 @@ for (const outer of ["TRACE", "TAGGED"] as const) {
     const sentNs = 1_700_000_000_123_456_789n;
     const text = new TextEncoder().encode("hey");
     if (outer === "TRACE") {
-      const inner = encodeTagged({ messageId: "t" }, { type: DataType.text, payload: text });
+      const inner = encodeTaggedMessage({ messageId: "t" }, { type: DataType.text, payload: text });
       await peer.send(DataType.trace, traced(DataType.tagged, inner, sentNs));
     } else { // as v1.18 does
       const payload = traced(DataType.text, text, sentNs);
       await peer.send(
         DataType.tagged,
-        encodeTagged({ messageId: "t" }, { type: DataType.trace, payload }),
+        encodeTaggedMessage({ messageId: "t" }, { type: DataType.trace, payload }),
       );
     }
     const frame = await peer.next();
@@ -101,7 +101,7 @@ Deno.test("what is no message cannot be traced, however it is wrapped", async ()
   const file = traced(DataType.file, new Uint8Array(4), 1n);
   await peer.send(DataType.trace, file);
   assert.match(await peer.answer(), /^ERR TRACE save failed: protocol_error: only messages can/);
-  const nested = encodeTagged({}, { type: DataType.trace, payload: file });
+  const nested = encodeTaggedMessage({}, { type: DataType.trace, payload: file });
   await peer.send(DataType.tagged, nested);
   assert.match(await peer.answer(), /^ERR TAGGED save failed: protocol_error: only messages can/);
   await peer.send(DataType.trace, traced(DataType.tagged, nested, 1n));

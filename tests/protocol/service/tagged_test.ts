@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { decodeTagged, decodeTrace, encodeTagged } from "../../../protocol/service/tagged.ts";
+import {
+  decodeTaggedMessage,
+  decodeTrace,
+  encodeTaggedMessage,
+} from "../../../protocol/service/tagged.ts";
 import { assertDecodeError, hex } from "../support.ts";
 
 const u32 = fc.integer({ min: 0, max: 0xffffffff });
 const id = fc.stringMatching(/^[A-Za-z0-9._:-]{1,128}$/);
 
-Deno.test("decodeTagged reads what v1.18 sends", () => {
+Deno.test("decodeTaggedMessage reads what v1.18 sends", () => {
   // `{"message_id":"0a"}`, TEXT, "hi".
   const payload = hex("00137b226d6573736167655f6964223a223061227d000000016869");
-  assert.deepEqual(decodeTagged(payload), {
+  assert.deepEqual(decodeTaggedMessage(payload), {
     tags: { messageId: "0a" },
     inner: { type: 1, payload: hex("6869") },
   });
 });
 
-Deno.test("decodeTagged gives back what encodeTagged was given", () => {
+Deno.test("decodeTaggedMessage gives back what encodeTaggedMessage was given", () => {
   fc.assert(fc.property(
     fc.option(id, { nil: undefined }),
     fc.option(id, { nil: undefined }),
@@ -27,35 +31,38 @@ Deno.test("decodeTagged gives back what encodeTagged was given", () => {
         ...(replyTo === undefined ? {} : { replyTo }),
       };
       const inner = { type, payload };
-      assert.deepEqual(decodeTagged(encodeTagged(tags, inner)), { tags, inner });
+      assert.deepEqual(decodeTaggedMessage(encodeTaggedMessage(tags, inner)), { tags, inner });
     },
   ));
 });
 
-Deno.test("decodeTagged refuses ids that are none, headers that are no objects, and what is cut short", () => {
+Deno.test("decodeTaggedMessage refuses ids that are none, headers that are no objects, and what is cut short", () => {
   const tagged = (header: string, rest = "000000016869") => {
     const bytes = new TextEncoder().encode(header);
     return Uint8Array.of(bytes.length >> 8, bytes.length, ...bytes, ...hex(rest));
   };
   for (const bad of ["a b", "é", "x".repeat(129), "../x", "a\\n"]) {
-    assertDecodeError(decodeTagged(tagged(JSON.stringify({ message_id: bad }))), "malformed");
-    assertDecodeError(decodeTagged(tagged(JSON.stringify({ reply_to: bad }))), "malformed");
+    assertDecodeError(
+      decodeTaggedMessage(tagged(JSON.stringify({ message_id: bad }))),
+      "malformed",
+    );
+    assertDecodeError(decodeTaggedMessage(tagged(JSON.stringify({ reply_to: bad }))), "malformed");
   }
   for (
     const header of ["", "[]", "null", "1", "{", '{"message_id":1}', `{"a":"${"x".repeat(1100)}"}`]
   ) {
-    assertDecodeError(decodeTagged(tagged(header)), "malformed");
+    assertDecodeError(decodeTaggedMessage(tagged(header)), "malformed");
   }
   const whole = tagged('{"message_id":"a"}', "00000001");
   for (let end = 0; end < whole.length; end++) {
-    assertDecodeError(decodeTagged(whole.subarray(0, end)), "malformed");
+    assertDecodeError(decodeTaggedMessage(whole.subarray(0, end)), "malformed");
   }
-  assert.ok("tags" in decodeTagged(whole));
+  assert.ok("tags" in decodeTaggedMessage(whole));
 });
 
-Deno.test("no bytes make decodeTagged or decodeTrace throw", () => {
+Deno.test("no bytes make decodeTaggedMessage or decodeTrace throw", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
-    decodeTagged(bytes);
+    decodeTaggedMessage(bytes);
     decodeTrace(bytes);
   }));
 });
