@@ -19,6 +19,8 @@ export type Release = "1.9" | "1.18" | "1.18 binary";
 
 /** Connections of newer clients (newest-peer.md §6). */
 const POOL = 4;
+/** First byte of the beacon's notice. */
+const NOTICE = 0x0a;
 /** Longest wait for a datagram that must come. */
 const DATAGRAM_MS = 10_000;
 
@@ -352,8 +354,11 @@ export class ReferenceClient implements AsyncDisposable {
     const onLate = () => this.#udp.close();
     late.addEventListener("abort", onLate);
     try {
-      const [data] = await this.#udp.receive();
-      return Buffer.from(data);
+      for (;;) {
+        const [data] = await this.#udp.receive();
+        // A notice of something in the inbox, which v1.18 knows and v1.9 passes over.
+        if (data[0] !== NOTICE) return Buffer.from(data);
+      }
     } finally {
       late.removeEventListener("abort", onLate);
     }
