@@ -103,6 +103,7 @@ class Actor {
       lookupKey: () => Promise.resolve(publicKey()),
       resolve: () => Promise.resolve({ endpoint: this.peer.socket.local, alternatives: [] }),
       isWanted: () => true,
+      isFormer: () => false,
       mayKnow: () => true,
       askMayKnow: () => Promise.resolve(true),
       hasConns: () => true,

@@ -434,7 +434,8 @@ export class Tunnels {
 
   /** Answers or asks by PILA where the node may know that we are here. */
   #reply(node: number, kind: "request" | "response" | "unopened", route: Route): void {
-    if (!this.#deps.isWanted(node) && this.#deps.mayKnow(node) !== true) return;
+    const { isWanted, isFormer, mayKnow } = this.#deps;
+    if (!isWanted(node) && !isFormer(node) && mayKnow(node) !== true) return;
     const lane = this.#lanes.of(node, route);
     if (kind === "unopened") this.#driver.ask(node, route, lane);
     else this.#driver.reply(node, kind, route, lane);
@@ -492,7 +493,8 @@ export class Tunnels {
 
   #sweep(peer: PeerTunnel, now: number): void {
     peer.expire(now);
-    if (this.#deps.isWanted(peer.node)) this.#paths.keepAlive(peer, now);
+    const isKept = peer.live?.expectsKeepalives === true && this.#deps.isFormer(peer.node);
+    if (isKept || this.#deps.isWanted(peer.node)) this.#paths.keepAlive(peer, now);
     else if (now - peer.usedMs > IDLE_PEER_MS) this.remove(peer.node);
   }
 }

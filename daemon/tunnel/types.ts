@@ -135,6 +135,8 @@ export interface TunnelDeps {
   readonly resolve: (node: number) => Promise<Resolution>;
   /** Whether the tunnel should be kept up: trusted, or connections run over it. */
   readonly isWanted: (node: number) => boolean;
+  /** Trust in the node has ended not long ago: its tunnel is kept for some time. */
+  readonly isFormer: (node: number) => boolean;
   /** Whether a node may know that we are here: all others get no answer. Undefined when the registry must be asked. */
   readonly mayKnow: (node: number) => boolean | undefined;
   /** The same, asked; no when the registry is not there. */

@@ -11,6 +11,7 @@ import { LIFECYCLE } from "./operations/lifecycle.ts";
 import { type Operation, Side } from "./operations/operation.ts";
 import { QUIET, RELAYED, RENEWED_OFTEN } from "./operations/paths.ts";
 import { REGISTRY } from "./operations/registry.ts";
+import { SDK } from "./operations/sdk.ts";
 import { ACQUAINTANCE, CONSENT, RENEWAL } from "./operations/trust.ts";
 import { Table } from "./table.ts";
 import { whyNotPublished } from "./world/published.ts";
@@ -89,6 +90,7 @@ Deno.test({
     await both(REGISTRY);
     await both(DATA);
     await both(RENEWAL);
+    await runAll(table, world, SDK, [new Side(plain[1].agent, "ours"), plain[0]], " (SDK)");
     await runAll(table, world, RELAYED, await pair("relayed"));
     await waiting;
     // The rendezvous dies in these.

@@ -134,7 +134,8 @@ export class TestNode {
       resolve: (peer) => directory.resolve(peer, node),
       isWanted: (peer) =>
         this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
-      mayKnow: (peer) => this.isFormer(peer) || this.gate.mayKnow(peer),
+      isFormer: (peer) => this.isFormer(peer),
+      mayKnow: (peer) => this.gate.mayKnow(peer),
       askMayKnow: async (peer) => this.isFormer(peer) || await this.gate.askMayKnow(peer),
       hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _peer, via) => this.#onPacket(packet, via),
