@@ -25,6 +25,7 @@ import { IpcServer } from "./ipc/server.ts";
 import { NetworkChange } from "./network_change.ts";
 import { openUdpSocket } from "../platform/net/open.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
+import { random } from "./random.ts";
 import { rehearse } from "./rehearsal.ts";
 import { RegistryClient } from "../platform/registry_client.ts";
 import { Invites } from "./registry/invites.ts";
@@ -379,6 +380,11 @@ export class Daemon implements Backend, AsyncDisposable {
     return this.#finder?.error;
   }
 
+  /** The place for programs that know no homes, when this daemon serves it. */
+  get commonSocket(): string | undefined {
+    return this.#ipc?.common;
+  }
+
   /** A TCP connection to the registry stands. */
   get isRegistryConnected(): boolean {
     return this.#client.isConnected;
@@ -416,7 +422,8 @@ export class Daemon implements Backend, AsyncDisposable {
   async #open(): Promise<void> {
     const { options } = this;
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
-    this.#ipc = await IpcServer.listen({ path: options.socket, backend: this });
+    const { socket: path, commonSocket: common } = options;
+    this.#ipc = await IpcServer.listen({ path, common, backend: this });
     this.services = await attachServices(this, options, this.#clock);
     this.trust.start();
     this.socket.start((data, from) => {
@@ -492,8 +499,4 @@ export class Daemon implements Backend, AsyncDisposable {
     if (packet.dstNode === this.node) this.#loopback.send(packet);
     else this.tunnels.send(packet);
   }
-}
-
-function random(out: Uint8Array): void {
-  crypto.getRandomValues(out as Uint8Array<ArrayBuffer>);
 }

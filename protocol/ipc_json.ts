@@ -134,6 +134,12 @@ export interface IpcInfo {
   peers_truncated?: boolean;
   /** `conn_list` was cut to fit the frame. */
   conns_truncated?: boolean;
+  /** Ours: its home directory. */
+  home?: string;
+  /** Ours: its socket. */
+  socket?: string;
+  /** Ours: the place for programs that know no homes, when it serves it. */
+  common_socket?: string | null;
   /** Ours: where registration stands, `registering`, `registered` or `retrying`. */
   registration?: string;
   /** Ours: why the last attempt to register failed. */

@@ -7,6 +7,7 @@
 import { stat } from "node:fs/promises";
 import { counted } from "../output.ts";
 import process from "node:process";
+import { checkCommonSocket } from "../../platform/common_socket.ts";
 import { exists } from "../../platform/files.ts";
 import { linuxSocketProblem } from "../../platform/net/linux/self_test.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
@@ -49,6 +50,34 @@ const socket: Check = {
     return ok(`answers on ${settings.socket}${pid}`);
   },
 };
+
+const commonSocket: Check = {
+  id: "common_socket",
+  title: "Common socket",
+  async run({ settings: { commonSocket, warnings, socket }, info }) {
+    if (commonSocket === undefined) return skip("not used, as home or socket are given");
+    const { path } = commonSocket;
+    const remedy = `Give those programs PILOT_SOCKET=${socket}`;
+    const found = await whoseSocket(path);
+    if (found !== undefined) return warn(found, remedy);
+    const [warning] = warnings;
+    if (warning !== undefined) return warn(warning, `Make that directory, or unset it. ${remedy}`);
+    if (info === undefined) return NO_DAEMON;
+    return info.common_socket === undefined || info.common_socket === path
+      ? ok(`${path} leads to this daemon`)
+      : warn(`Programs that look only at ${path} do not find this daemon`, remedy);
+  },
+};
+
+/** Why the common socket is not used; undefined when it may be. */
+async function whoseSocket(path: string): Promise<string | undefined> {
+  try {
+    await checkCommonSocket(path);
+    return undefined;
+  } catch (thrown) {
+    return PilotError.from(thrown, "io_error").message;
+  }
+}
 
 const pidFile: Check = {
   id: "pid_file",
@@ -203,6 +232,7 @@ const events: Check = {
 /** In the order of the report. */
 export const DAEMON_CHECKS: readonly Check[] = [
   socket,
+  commonSocket,
   pidFile,
   version,
   registration,

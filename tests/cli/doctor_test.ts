@@ -84,6 +84,7 @@ Deno.test("doctor finds nothing wrong with a healthy home", () =>
     assert.deepEqual(bad, []);
     assert.deepEqual(Object.entries(status).filter(([, s]) => s === "skip").map(([id]) => id), [
       "log",
+      "common_socket",
       "events",
       "key_expiry",
     ]);
