@@ -5,9 +5,10 @@
  */
 
 import { spawn } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { PilotError } from "../protocol/errors.ts";
 import { keepInheritedFds } from "../platform/inherited_fds.ts";
+import { writeAnyway } from "../platform/log.ts";
 import { PRIVATE_FILE_MODE } from "../platform/files.ts";
 
 /** How a process ended. */
@@ -53,7 +54,7 @@ export function launch(command: readonly string[], logPath: string): LaunchedPro
     log = openSync(logPath, "a", PRIVATE_FILE_MODE);
     const trouble = keepInheritedFds();
     if (trouble !== undefined) {
-      writeSync(log, `warning: descriptors of the caller stay open in the daemon: ${trouble}\n`);
+      writeAnyway(log, `warning: descriptors of the caller stay open in the daemon: ${trouble}`);
     }
     const child = spawn(command[0]!, command.slice(1), {
       argv0: ARGV0,

@@ -64,6 +64,8 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly trust: TrustService;
   /** The registry in our name. */
   readonly directory: Directory;
+  /** The same as requests and answers. */
+  readonly registry: NodeRegistry;
   /** Registration. */
   readonly registration: RegistrationLoop;
   /** The tunnel layer. */
@@ -77,7 +79,6 @@ export class Daemon implements Backend, AsyncDisposable {
   /** How it was started. */
   readonly options: DaemonOptions;
   readonly #clock: Clock;
-  readonly #registry: NodeRegistry;
   readonly #client: RegistryClient;
   readonly #aead: AeadFactory;
   readonly #closeAead: () => void;
@@ -129,7 +130,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#aead = parts.aead.factory;
     this.#closeAead = () => parts.aead.close();
     this.#closeTrust = () => parts.trust.close();
-    this.#registry = registry;
+    this.registry = registry;
     this.#client = parts.client;
     const self = () => registry.node;
     const ensure = (node: number) => this.tunnels.ensure(node);
@@ -228,10 +229,8 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#control = new Control({ clock, self, ensure, send, gate });
     const isReady = (node: number) => this.tunnels.isReady(node);
     this.#datagrams = new Datagrams({ self, gate, ensure, isReady, send, emit });
-    this.#loopback = new Loopback({
-      clock,
-      deliver: (packet) => this.#onPacket(packet, "direct"),
-    });
+    const deliver = (packet: Packet) => this.#onPacket(packet, "direct");
+    this.#loopback = new Loopback({ clock, deliver });
     this.network = {
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
       unbind: (port) => this.streams.unbind(port),
@@ -320,11 +319,9 @@ export class Daemon implements Backend, AsyncDisposable {
     const files = new StateFiles(options.home, options.identity, options);
     const identity = await files.identity();
     const known = await files.node(identity.publicKeyBase64);
-    const trust = await openTrust(
-      files,
-      Date.now(),
-      (message, fields) => getLogger([LOG_CATEGORY, "daemon"]).warn(message, fields),
-    );
+    const log = getLogger([LOG_CATEGORY, "daemon"]);
+    const warn = (message: string, fields: Json) => log.warn(message, fields);
+    const trust = await openTrust(files, Date.now(), warn);
     const client = new RegistryClient({
       address: options.registry,
       clock,
@@ -357,7 +354,7 @@ export class Daemon implements Backend, AsyncDisposable {
 
   /** Our node number; 0 before the first registration. */
   get node(): number {
-    return this.#registry.node;
+    return this.registry.node;
   }
 
   /** Our address on the backbone; undefined before the first registration. */
@@ -367,7 +364,7 @@ export class Daemon implements Backend, AsyncDisposable {
 
   /** Base64 identity key. */
   get publicKey(): string {
-    return this.#registry.identity.publicKeyBase64;
+    return this.registry.identity.publicKeyBase64;
   }
 
   /** Seconds since the start. */
@@ -433,7 +430,7 @@ export class Daemon implements Backend, AsyncDisposable {
       this.#isBatch = false;
       this.streams.endBatch();
     });
-    if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
+    if (this.node !== 0) await this.tunnels.setSelf(this.node, this.registry.identity);
     this.registration.trigger();
     this.#change.watch();
     this.#rehearsal = rehearse({ clock: this.#clock, random, aead: this.#aead });
@@ -462,7 +459,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   async #onRegistered(isFirst: boolean): Promise<void> {
-    await this.tunnels.setSelf(this.node, this.#registry.identity);
+    await this.tunnels.setSelf(this.node, this.registry.identity);
     await this.directory.onRegistered();
     await this.trust.onRegistered();
     this.#invites.look();

@@ -9,6 +9,7 @@ import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Json } from "./ipc/backend.ts";
+import { clashText } from "./registry/identity_clash.ts";
 import type { HostConn } from "./stream/host_conn.ts";
 
 /** Entries of a list in one reply: an IPC frame holds 1 MiB. */
@@ -42,6 +43,7 @@ export function daemonInfo(daemon: Daemon): Json {
     }),
     registry: options.registry,
     registry_connected: daemon.isRegistryConnected,
+    identity_clash: daemon.registry.clash ?? null,
     registry_tls: options.registryTls === true,
     registry_signed: options.registryKey !== undefined,
     registry_warning: registryWarning(options) ?? null,
@@ -84,9 +86,11 @@ export function daemonHealth(daemon: Daemon): Json {
   };
 }
 
-/** "ok" when peers can find this node, "degraded" with the reasons otherwise. */
+/** "ok" when peers can find this node, and no other in its place, "degraded" with the reasons otherwise. */
 function statusOf(daemon: Daemon): { status: "ok" | "degraded"; status_reasons: string[] } {
-  const reasons = [registrationProblem(daemon), beaconProblem(daemon)]
+  const { clash } = daemon.registry;
+  const twice = clash === undefined ? undefined : clashText(clash);
+  const reasons = [registrationProblem(daemon), twice, beaconProblem(daemon)]
     .filter((reason) => reason !== undefined);
   return { status: reasons.length === 0 ? "ok" : "degraded", status_reasons: reasons };
 }

@@ -4,6 +4,10 @@
  * @module
  */
 
+import { isatty } from "node:tty";
+
+const STANDARD_STREAMS: readonly number[] = [0, 1, 2];
+
 /** What to do. */
 export interface HangupActions {
   /** The terminal of a program in the foreground has gone. */
@@ -20,7 +24,7 @@ export interface HangupActions {
  */
 export function onHangup({ stop, reopen = () => {} }: HangupActions): () => void {
   if (Deno.build.os === "windows") return () => {};
-  const hasTerminal = [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal());
+  const hasTerminal = STANDARD_STREAMS.some((descriptor) => isatty(descriptor));
   const listener = hasTerminal ? stop : reopen;
   Deno.addSignalListener("SIGHUP", listener);
   return () => Deno.removeSignalListener("SIGHUP", listener);

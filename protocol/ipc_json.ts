@@ -134,6 +134,8 @@ export interface IpcInfo {
   peers_truncated?: boolean;
   /** `conn_list` was cut to fit the frame. */
   conns_truncated?: boolean;
+  /** Ours: another process that uses the same identity, its address and Unix seconds since which it is known. */
+  identity_clash?: { addr: string; since: number } | null;
   /** Ours: its home directory. */
   home?: string;
   /** Ours: its socket. */

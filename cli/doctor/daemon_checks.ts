@@ -107,6 +107,25 @@ const pidFile: Check = {
   },
 };
 
+const identityClash: Check = {
+  id: "identity_clash",
+  title: "One process",
+  run({ info }) {
+    if (info === undefined) return NO_DAEMON;
+    const { identity_clash: clash, status_reasons: reasons } = info;
+    if (clash === undefined) return skip("the daemon does not tell");
+    if (clash === null) return ok("no other process uses this identity");
+    const told = Array.isArray(reasons)
+      ? reasons.find((reason) => String(reason).startsWith("another process"))
+      : undefined;
+    return fail(
+      String(told ?? "another process uses this identity"),
+      "Messages reach now the one, now the other. Stop one of them; for an agent of its own, remove identity.json, " +
+        "trust.json and node.json from its home before it is started again.",
+    );
+  },
+};
+
 const version: Check = {
   id: "version",
   title: "Version",
@@ -234,6 +253,7 @@ export const DAEMON_CHECKS: readonly Check[] = [
   socket,
   commonSocket,
   pidFile,
+  identityClash,
   version,
   registration,
   udpSocket,
