@@ -103,7 +103,10 @@ export async function startDaemon(
     throw new PilotError(
       "already_exists",
       `A daemon is already running${running === undefined ? "" : ` (pid ${running})`} on ${socket}`,
-      { hint: "See: pilotctl daemon status" },
+      {
+        hint:
+          "See: pilotctl daemon status. Another agent beside it has a home of its own: --home DIR",
+      },
     );
   }
   await ensurePrivateDir(settings.home);
