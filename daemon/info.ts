@@ -9,7 +9,7 @@ import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Json } from "./ipc/backend.ts";
-import { clashText } from "./registry/identity_clash.ts";
+import { clashText } from "../platform/identity_clash.ts";
 import type { HostConn } from "./stream/host_conn.ts";
 
 /** Entries of a list in one reply: an IPC frame holds 1 MiB. */

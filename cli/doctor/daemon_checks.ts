@@ -9,6 +9,7 @@ import { counted } from "../output.ts";
 import process from "node:process";
 import { checkCommonSocket } from "../../platform/common_socket.ts";
 import { exists } from "../../platform/files.ts";
+import { CLASH_HINT, clashIn, clashText } from "../../platform/identity_clash.ts";
 import { linuxSocketProblem } from "../../platform/net/linux/self_test.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { VERSION } from "../../platform/version.ts";
@@ -112,17 +113,11 @@ const identityClash: Check = {
   title: "One process",
   run({ info }) {
     if (info === undefined) return NO_DAEMON;
-    const { identity_clash: clash, status_reasons: reasons } = info;
-    if (clash === undefined) return skip("the daemon does not tell");
-    if (clash === null) return ok("no other process uses this identity");
-    const told = Array.isArray(reasons)
-      ? reasons.find((reason) => String(reason).startsWith("another process"))
-      : undefined;
-    return fail(
-      String(told ?? "another process uses this identity"),
-      "Messages reach now the one, now the other. Stop one of them; for an agent of its own, remove identity.json, " +
-        "trust.json and node.json from its home before it is started again.",
-    );
+    if (info.identity_clash === undefined) return skip("the daemon does not tell");
+    const clash = clashIn(info.identity_clash);
+    return clash === undefined
+      ? ok("no other process uses this identity")
+      : fail(clashText(clash), CLASH_HINT);
   },
 };
 

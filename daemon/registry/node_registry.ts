@@ -18,7 +18,12 @@ import {
   textListField,
 } from "../../protocol/registry.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
-import { CLASH_HINT, clashIn, clashText, type IdentityClash } from "./identity_clash.ts";
+import {
+  CLASH_HINT,
+  clashIn,
+  clashText,
+  type IdentityClash,
+} from "../../platform/identity_clash.ts";
 import { networkRequest } from "./network_requests.ts";
 import { type RegistryClient, saysAbsent } from "../../platform/registry_client.ts";
 
@@ -306,7 +311,7 @@ export class NodeRegistry implements DirectoryBackend {
   /** Tells a clash once, and its end. */
   #noteClash(reply: JsonObject): void {
     const before = this.#clash;
-    this.#clash = clashIn(reply);
+    this.#clash = clashIn(reply.clash);
     if (this.#clash !== undefined && before === undefined) {
       log.error(clashText(this.#clash), { hint: CLASH_HINT });
     } else if (this.#clash === undefined && before !== undefined) {

@@ -180,7 +180,7 @@ Deno.test("doctor fails when another process uses the identity", () =>
     await using server = await start();
     const reason = "another process uses this identity at 192.0.2.7 since 2026-01-02T03:04:05Z";
     const clash = { addr: "192.0.2.7", since: 1_767_323_045 };
-    const options = daemon(server, { identity_clash: clash, status_reasons: ["x", reason] });
+    const options = daemon(server, { identity_clash: clash });
     const { code, status, detail } = await doctor(home, server, options);
     assert.deepEqual([code, status.identity_clash, detail.identity_clash], [1, "fail", reason]);
   }));

@@ -4,27 +4,27 @@
  * @module
  */
 
-import type { IdentityClash, JsonObject } from "../../protocol/registry.ts";
+import type { IdentityClash } from "../protocol/registry.ts";
 
-export type { IdentityClash } from "../../protocol/registry.ts";
+export type { IdentityClash } from "../protocol/registry.ts";
 
 /** Longest address that is believed: an IPv6 address with its zone. */
 const MAX_ADDR_CHARS = 64;
 
 /** What to do about it. */
 export const CLASH_HINT =
-  "Messages reach now the one, now the other. Stop one of them; for an agent of its own, remove identity.json, " +
-  "trust.json and node.json from its home before it is started again.";
+  "It is a copy of this home or of this machine, and messages reach now the one, now the other. Stop one of them; for " +
+  "an agent of its own, remove identity.json, trust.json and node.json from its home before it is started again.";
 
 /**
- * Reads it from a reply of the registry.
+ * Reads it, as the registry's replies to `register` and `heartbeat` and the daemon's `info` have it.
  *
- * @param reply To `register` or `heartbeat`.
+ * @param value What came.
  * @returns The other process; undefined when there is none.
  */
-export function clashIn({ clash }: JsonObject): IdentityClash | undefined {
-  if (typeof clash !== "object" || clash === null || Array.isArray(clash)) return undefined;
-  const { addr, since }: Record<string, unknown> = { ...clash };
+export function clashIn(value: unknown): IdentityClash | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { addr, since }: Record<string, unknown> = { ...value };
   if (typeof addr !== "string" || addr.length > MAX_ADDR_CHARS) return undefined;
   return typeof since === "number" && since >= 0 && since < 1e11 ? { addr, since } : undefined;
 }
