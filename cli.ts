@@ -24,10 +24,16 @@ function prefixByName(): readonly string[] {
   return ROLES[name] ?? [];
 }
 
+/** `pilot-gateway run alice` names its verb; `daemon start` gives all of it to what it starts under a name. */
+function withPrefix(prefix: readonly string[], args: readonly string[]): readonly string[] {
+  if (prefix.every((word, n) => args[n] === word)) return args;
+  const isVerbGiven = prefix[0] === "gateway" && args[0] === "run";
+  return [...(isVerbGiven ? prefix.slice(0, 1) : prefix), ...args];
+}
+
 if (import.meta.main) {
   const prefix = prefixByName();
-  const isVerbGiven = prefix[0] === "gateway" && Deno.args[0] === "run"; // `pilot-gateway run alice`
-  const args = [...(isVerbGiven ? prefix.slice(0, 1) : prefix), ...Deno.args];
+  const args = withPrefix(prefix, Deno.args);
   const host = denoHost({
     mainModule: import.meta.url,
     roles: {

@@ -9,7 +9,7 @@ import { open, stat } from "node:fs/promises";
 import process from "node:process";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { ensurePrivateDir, errorCode } from "../platform/files.ts";
+import { ensurePrivateDir, errorCode, exists } from "../platform/files.ts";
 import { checkPrivateDir } from "../platform/private_dir.ts";
 import { readPidFile, removePidFile } from "../platform/pidfile.ts";
 import type { Settings } from "../platform/settings.ts";
@@ -18,7 +18,7 @@ import { launch, type ProcessEnd } from "./launch.ts";
 import { lines as textLines } from "./text.ts";
 import { pause, sleepUnless } from "./wait.ts";
 import { ERROR_MEANINGS, errorCodeOfExit } from "./exit_codes.ts";
-import type { CliDriver, Invocation } from "./invocation.ts";
+import type { Invocation } from "./invocation.ts";
 
 /** Pause between looks at a daemon that comes up or goes down, milliseconds: a tenth of what starting takes. */
 const POLL_MS = 20;
@@ -36,40 +36,27 @@ const LOG_TAIL_LINES = 10;
 /** A JSON object of the daemon. */
 type Json = Record<string, unknown>;
 
-/**
- * Asks whatever serves the socket for its health.
- *
- * @param call The running command.
- * @param socket The socket.
- * @returns Its answer; undefined when nobody answers.
- */
-export async function probe(call: Invocation, socket: string): Promise<Json | undefined> {
-  return await withDriver(call, socket, async (driver) => ({ ...await driver.health() }));
-}
+/** Where a daemon is looked for. */
+export type DaemonPlace = Pick<Settings, "socket"> & Partial<Pick<Settings, "commonSocket">>;
 
 /**
- * Asks whatever serves the socket for its info.
+ * Asks the daemon for its info.
  *
  * @param call The running command.
- * @param socket The socket.
- * @returns Its answer; undefined when nobody answers.
+ * @param place Its socket, and the common one when that may be its as well.
+ * @returns Its answer; undefined when nobody answers who is meant.
  */
-export async function probeInfo(call: Invocation, socket: string): Promise<Json | undefined> {
-  return await withDriver(call, socket, async (driver) => ({ ...await driver.info() }));
-}
-
-async function withDriver(
+export async function probeInfo(
   call: Invocation,
-  socket: string,
-  ask: (driver: CliDriver) => Promise<Json>,
+  { socket, commonSocket: common }: DaemonPlace,
 ): Promise<Json | undefined> {
   const connect = call.host.connect ?? (await import("../sdk/mod.ts")).connect;
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), PROBE_TIMEOUT_MS);
   try {
-    const driver = await connect({ socket, signal: limit.signal });
+    const driver = await connect({ socket, common, signal: limit.signal });
     try {
-      return await Promise.race([ask(driver), rejectOnAbort(limit.signal)]);
+      return { ...await Promise.race([driver.info(), rejectOnAbort(limit.signal)]) };
     } finally {
       await driver.close();
     }
@@ -111,13 +98,15 @@ export async function startDaemon(
   timeoutMs: number,
 ): Promise<StartedDaemon> {
   const running = await readPidFile(settings.pidPath);
-  if (running !== undefined || await probe(call, settings.socket) !== undefined) {
+  const socket = running === undefined ? await servedSocket(call, settings) : settings.socket;
+  if (socket !== undefined) {
     throw new PilotError(
       "already_exists",
-      `A daemon is already running${
-        running === undefined ? "" : ` (pid ${running})`
-      } on ${settings.socket}`,
-      { hint: "See: pilotctl daemon status" },
+      `A daemon is already running${running === undefined ? "" : ` (pid ${running})`} on ${socket}`,
+      {
+        hint:
+          "See: pilotctl daemon status. Another agent beside it has a home of its own: --home DIR",
+      },
     );
   }
   await ensurePrivateDir(settings.home);
@@ -134,10 +123,9 @@ export async function startDaemon(
   while (performance.now() < deadline && !call.signal.aborted) {
     await sleepUnless(wake.signal, POLL_MS);
     if (end !== undefined) throw await startFailure(end, settings, logStart);
-    const info = await probeInfo(call, settings.socket);
-    // Another daemon may have taken the socket in this moment; ours will say so and end.
-    const isOther = info?.pid !== undefined && info.pid !== child.pid;
-    if (info !== undefined && child.pid !== undefined && !isOther) {
+    const info = await probeInfo(call, { socket: settings.socket });
+    // Another daemon, which may tell no pid, may have taken the socket in this moment; ours will say so and end.
+    if (info !== undefined && child.pid !== undefined && info.pid === child.pid) {
       child.unref();
       return { pid: child.pid, info };
     }
@@ -152,6 +140,14 @@ export async function startDaemon(
       : `The daemon did not answer on ${settings.socket} within ${timeoutMs / 1000} s`,
     { hint: `Look into ${settings.logPath}` },
   );
+}
+
+/** Where a daemon answers that stands in the way of this home's: at its socket, or with its key at the common one. */
+async function servedSocket(call: Invocation, settings: Settings): Promise<string | undefined> {
+  if (await probeInfo(call, { socket: settings.socket }) !== undefined) return settings.socket;
+  const { commonSocket: common } = settings;
+  if (common === undefined || !await exists(common.identity)) return undefined;
+  return await probeInfo(call, settings) === undefined ? undefined : common.path;
 }
 
 async function startFailure(
@@ -215,7 +211,7 @@ async function logTail(path: string, start: number): Promise<string[]> {
     const file = await open(path, "r");
     try {
       const { size } = await file.stat();
-      const from = Math.max(start, size - LOG_TAIL_BYTES);
+      const from = Math.max(start > size ? 0 : start, size - LOG_TAIL_BYTES); // smaller: a new one was begun
       const buffer = new Uint8Array(Math.max(0, size - from));
       const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
       return new TextDecoder().decode(buffer.subarray(0, bytesRead)).split("\n");

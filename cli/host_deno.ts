@@ -6,6 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { PilotError } from "../protocol/errors.ts";
+import { checkRuntime } from "../platform/runtime.ts";
 import { OutputClosed } from "./errors.ts";
 import type { CliHost } from "./invocation.ts";
 import type { OutStream } from "./output.ts";
@@ -34,6 +35,7 @@ const EXIT_INTERRUPTED = 130;
  */
 export function denoHost(options: DenoHostOptions): CliHost {
   return {
+    checkRuntime,
     roles: options.roles,
     stdout: outStream(Deno.stdout, "standard output"),
     stderr: outStream(Deno.stderr, "standard error"),

@@ -22,10 +22,14 @@ import { safeJson, type SafeText, show } from "./text.ts";
 export type CliDriver = Pick<Driver, keyof Driver>;
 
 /** Opens a connection to the daemon. */
-export type Connect = (options: { socket: string; signal?: AbortSignal }) => Promise<CliDriver>;
+export type Connect = (
+  options: { socket: string; common?: Settings["commonSocket"]; signal?: AbortSignal },
+) => Promise<CliDriver>;
 
 /** The world around the CLI. */
 export interface CliHost {
+  /** Throws when the runtime cannot run this. */
+  checkRuntime?: () => void;
   /** The long-running programs, loaded only when called. */
   roles: Roles;
   /** How to reach the daemon; default the SDK's `connect`. */
@@ -141,9 +145,9 @@ export class Invocation implements AsyncDisposable {
   }
 
   async #connect(): Promise<CliDriver> {
-    const { socket } = await this.settings();
+    const { socket, commonSocket: common } = await this.settings();
     const connect = this.host.connect ?? (await import("../sdk/mod.ts")).connect;
-    return await connect({ socket, signal: this.signal });
+    return await connect({ socket, common, signal: this.signal });
   }
 
   /** Forgets the connection, so that the next {@linkcode driver} opens a new one. */

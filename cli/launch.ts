@@ -7,6 +7,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { PilotError } from "../protocol/errors.ts";
+import { keepInheritedFds } from "../platform/inherited_fds.ts";
+import { writeAnyway } from "../platform/log.ts";
 import { PRIVATE_FILE_MODE } from "../platform/files.ts";
 
 /** How a process ended. */
@@ -31,11 +33,15 @@ export interface LaunchedProcess {
   unref(): void;
 }
 
+/** What its command line begins with: existing tools find a daemon by that (services-cli.md §6.4). */
+const ARGV0 = "pilot-daemon";
+
 /** Starts a process: program and arguments, file for its output. */
 export type Launch = (command: readonly string[], logPath: string) => LaunchedProcess;
 
 /**
- * Starts a process in a session of its own, so that it outlives this program and its terminal.
+ * Starts a process in a session of its own, so that it outlives this program and its terminal. It gets none of the
+ * descriptors that this program was started with.
  *
  * @param command Program and arguments.
  * @param logPath File that gets its output at the end; created with mode 0600.
@@ -46,7 +52,12 @@ export function launch(command: readonly string[], logPath: string): LaunchedPro
   let log: number | undefined;
   try {
     log = openSync(logPath, "a", PRIVATE_FILE_MODE);
+    const trouble = keepInheritedFds();
+    if (trouble !== undefined) {
+      writeAnyway(log, `warning: descriptors of the caller stay open in the daemon: ${trouble}`);
+    }
     const child = spawn(command[0]!, command.slice(1), {
+      argv0: ARGV0,
       detached: true,
       stdio: ["ignore", log, log],
       cwd: "/", // keeps no directory busy; every path it gets is absolute

@@ -33,6 +33,7 @@ export async function main(
   let json = args.includes("--json"); // best guess until the tree has looked at it
   let places: Places = {};
   try {
+    host.checkRuntime?.();
     const program = buildProgram(host);
     const argv = normalizeArgv(program.root, args);
     ({ json, places } = argv);

@@ -73,6 +73,18 @@ export function parseMss(text: string): number {
   return value;
 }
 
+/**
+ * A path.
+ *
+ * @param text As given.
+ * @returns The same; an empty one is mostly a variable that is not set, and would mean another place.
+ * @throws {PilotError} `invalid_argument`.
+ */
+export function parsePath(text: string): string {
+  if (text === "") throw usageError("The path is empty", "Leave the option out for the default.");
+  return text;
+}
+
 /** Highest node number; 0xffffffff means broadcast. */
 const MAX_NODE = 0xfffffffe;
 

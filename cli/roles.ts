@@ -6,7 +6,7 @@
  */
 
 import type { LogFormat, LogLevel } from "../platform/config.ts";
-import type { DaemonOptions } from "../platform/settings.ts";
+import type { DaemonOptions, Settings } from "../platform/settings.ts";
 
 /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate; the cluster's token), the relay's rate by source, the probe port. */
 export interface BeaconRoleOptions {
@@ -48,6 +48,8 @@ export interface RendezvousRoleOptions {
   httpAccess?: { names: readonly string[]; behindProxy: boolean } | undefined;
   /** The log of the process. */
   log: { level: LogLevel; format: LogFormat };
+  /** File for the log; default stderr. */
+  logFile?: string | undefined;
   /** Print the ready line as JSON. */
   json: boolean;
 }
@@ -56,10 +58,14 @@ export interface RendezvousRoleOptions {
 export interface GatewayRoleOptions {
   /** The daemon's socket. */
   socket: string;
+  /** Where it may be as well. */
+  common?: Settings["commonSocket"];
   /** Subnet of the local addresses, CIDR. */
   subnet: string;
   /** TCP ports forwarded for every mapping. */
   ports: readonly number[];
+  /** Leave out those that this user may not listen on. */
+  skipDenied: boolean;
   /** Peers to map at once: address, node id or hostname, optionally `=local-ip`. */
   targets: readonly string[];
   /** Print the ready line as JSON. */

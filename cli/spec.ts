@@ -10,7 +10,7 @@ import { PilotError } from "../protocol/errors.ts";
 import { usageError } from "./errors.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
-import { parseEndpointText } from "./parse.ts";
+import { parseEndpointText, parsePath } from "./parse.ts";
 
 /** One option. */
 export interface OptionSpec {
@@ -67,9 +67,17 @@ export interface CommandFamily {
 /** Options that every command takes, before or after its name. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: "--json", description: "Print one JSON object instead of text" },
-  { flags: "--home <dir>", description: "Home directory (PILOT_HOME, ~/.pilot)" },
-  { flags: "--config <file>", description: "Config file (<home>/config.json)" },
-  { flags: "--socket <path>", description: "The daemon's socket (PILOT_SOCKET)" },
+  { flags: "--home <dir>", description: "Home directory (PILOT_HOME, ~/.pilot)", parse: parsePath },
+  {
+    flags: "--config <file>",
+    description: "Config file (<home>/config.json)",
+    parse: parsePath,
+  },
+  {
+    flags: "--socket <path>",
+    description: "The daemon's socket (PILOT_SOCKET, <home>/pilot.sock)",
+    parse: parsePath,
+  },
   {
     flags: "--registry <host:port>",
     description: "Registry (PILOT_REGISTRY, 127.0.0.1:9000)",
@@ -81,6 +89,13 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
     parse: parseEndpointText,
   },
 ];
+
+/** Of all that log. */
+export const LOG_FILE_OPTION: OptionSpec = {
+  flags: "--log-file <file>",
+  description: "Log there instead of stderr; bounded, and opened anew at SIGHUP",
+  parse: parsePath,
+};
 
 /** Runs a command that has been parsed. */
 export type Invoke = (spec: CommandSpec, command: Command) => Promise<void>;

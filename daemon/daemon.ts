@@ -25,6 +25,7 @@ import { IpcServer } from "./ipc/server.ts";
 import { NetworkChange } from "./network_change.ts";
 import { openUdpSocket } from "../platform/net/open.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
+import { random } from "./random.ts";
 import { rehearse } from "./rehearsal.ts";
 import { RegistryClient } from "../platform/registry_client.ts";
 import { Invites } from "./registry/invites.ts";
@@ -63,6 +64,8 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly trust: TrustService;
   /** The registry in our name. */
   readonly directory: Directory;
+  /** The same as requests and answers. */
+  readonly registry: NodeRegistry;
   /** Registration. */
   readonly registration: RegistrationLoop;
   /** The tunnel layer. */
@@ -76,7 +79,6 @@ export class Daemon implements Backend, AsyncDisposable {
   /** How it was started. */
   readonly options: DaemonOptions;
   readonly #clock: Clock;
-  readonly #registry: NodeRegistry;
   readonly #client: RegistryClient;
   readonly #aead: AeadFactory;
   readonly #closeAead: () => void;
@@ -128,7 +130,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#aead = parts.aead.factory;
     this.#closeAead = () => parts.aead.close();
     this.#closeTrust = () => parts.trust.close();
-    this.#registry = registry;
+    this.registry = registry;
     this.#client = parts.client;
     const self = () => registry.node;
     const ensure = (node: number) => this.tunnels.ensure(node);
@@ -228,10 +230,8 @@ export class Daemon implements Backend, AsyncDisposable {
     this.#control = new Control({ clock, self, ensure, send, gate });
     const isReady = (node: number) => this.tunnels.isReady(node);
     this.#datagrams = new Datagrams({ self, gate, ensure, isReady, send, emit });
-    this.#loopback = new Loopback({
-      clock,
-      deliver: (packet) => this.#onPacket(packet, "direct"),
-    });
+    const deliver = (packet: Packet) => this.#onPacket(packet, "direct");
+    this.#loopback = new Loopback({ clock, deliver });
     this.network = {
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
       unbind: (port) => this.streams.unbind(port),
@@ -320,11 +320,9 @@ export class Daemon implements Backend, AsyncDisposable {
     const files = new StateFiles(options.home, options.identity, options);
     const identity = await files.identity();
     const known = await files.node(identity.publicKeyBase64);
-    const trust = await openTrust(
-      files,
-      Date.now(),
-      (message, fields) => getLogger([LOG_CATEGORY, "daemon"]).warn(message, fields),
-    );
+    const log = getLogger([LOG_CATEGORY, "daemon"]);
+    const warn = (message: string, fields: Json) => log.warn(message, fields);
+    const trust = await openTrust(files, Date.now(), warn);
     const client = new RegistryClient({
       address: options.registry,
       clock,
@@ -357,7 +355,7 @@ export class Daemon implements Backend, AsyncDisposable {
 
   /** Our node number; 0 before the first registration. */
   get node(): number {
-    return this.#registry.node;
+    return this.registry.node;
   }
 
   /** Our address on the backbone; undefined before the first registration. */
@@ -367,7 +365,7 @@ export class Daemon implements Backend, AsyncDisposable {
 
   /** Base64 identity key. */
   get publicKey(): string {
-    return this.#registry.identity.publicKeyBase64;
+    return this.registry.identity.publicKeyBase64;
   }
 
   /** Seconds since the start. */
@@ -378,6 +376,11 @@ export class Daemon implements Backend, AsyncDisposable {
   /** Why the beacon's name could not be looked up last. */
   get beaconError(): string | undefined {
     return this.#finder?.error;
+  }
+
+  /** The place for programs that know no homes, when this daemon serves it. */
+  get commonSocket(): string | undefined {
+    return this.#ipc?.common;
   }
 
   /** A TCP connection to the registry stands. */
@@ -417,7 +420,8 @@ export class Daemon implements Backend, AsyncDisposable {
   async #open(): Promise<void> {
     const { options } = this;
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
-    this.#ipc = await IpcServer.listen({ path: options.socket, backend: this });
+    const { socket: path, commonSocket: common } = options;
+    this.#ipc = await IpcServer.listen({ path, common, backend: this });
     this.services = await attachServices(this, options, this.#clock);
     this.trust.start();
     this.socket.start((data, from) => {
@@ -427,7 +431,7 @@ export class Daemon implements Backend, AsyncDisposable {
       this.#isBatch = false;
       this.streams.endBatch();
     });
-    if (this.node !== 0) await this.tunnels.setSelf(this.node, this.#registry.identity);
+    if (this.node !== 0) await this.tunnels.setSelf(this.node, this.registry.identity);
     this.registration.trigger();
     this.#change.watch();
     this.#rehearsal = rehearse({ clock: this.#clock, random, aead: this.#aead });
@@ -456,7 +460,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   async #onRegistered(isFirst: boolean): Promise<void> {
-    await this.tunnels.setSelf(this.node, this.#registry.identity);
+    await this.tunnels.setSelf(this.node, this.registry.identity);
     await this.directory.onRegistered();
     await this.trust.onRegistered();
     this.#invites.look();
@@ -493,8 +497,4 @@ export class Daemon implements Backend, AsyncDisposable {
     if (packet.dstNode === this.node) this.#loopback.send(packet);
     else this.tunnels.send(packet);
   }
-}
-
-function random(out: Uint8Array): void {
-  crypto.getRandomValues(out as Uint8Array<ArrayBuffer>);
 }

@@ -9,6 +9,7 @@ import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Json } from "./ipc/backend.ts";
+import { clashText } from "../platform/identity_clash.ts";
 import type { HostConn } from "./stream/host_conn.ts";
 
 /** Entries of a list in one reply: an IPC frame holds 1 MiB. */
@@ -30,6 +31,9 @@ export function daemonInfo(daemon: Daemon): Json {
     uptime_secs: daemon.uptimeSeconds,
     version: daemon.version,
     pid: Deno.pid,
+    home: options.home,
+    socket: options.socket,
+    common_socket: daemon.commonSocket ?? null,
     email: options.email ?? "",
     identity: true,
     public_key: daemon.publicKey,
@@ -39,6 +43,7 @@ export function daemonInfo(daemon: Daemon): Json {
     }),
     registry: options.registry,
     registry_connected: daemon.isRegistryConnected,
+    identity_clash: daemon.registry.clash ?? null,
     registry_tls: options.registryTls === true,
     registry_signed: options.registryKey !== undefined,
     registry_warning: registryWarning(options) ?? null,
@@ -81,9 +86,11 @@ export function daemonHealth(daemon: Daemon): Json {
   };
 }
 
-/** "ok" when peers can find this node, "degraded" with the reasons otherwise. */
+/** "ok" when peers can find this node, and no other in its place, "degraded" with the reasons otherwise. */
 function statusOf(daemon: Daemon): { status: "ok" | "degraded"; status_reasons: string[] } {
-  const reasons = [registrationProblem(daemon), beaconProblem(daemon)]
+  const { clash } = daemon.registry;
+  const twice = clash === undefined ? undefined : clashText(clash);
+  const reasons = [registrationProblem(daemon), twice, beaconProblem(daemon)]
     .filter((reason) => reason !== undefined);
   return { status: reasons.length === 0 ? "ok" : "degraded", status_reasons: reasons };
 }

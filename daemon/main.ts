@@ -5,6 +5,8 @@
  */
 
 import { join } from "node:path";
+import { onHangup } from "../platform/hangup.ts";
+import { LogFile } from "../platform/log_file.ts";
 import { acquirePidFile } from "../platform/pidfile.ts";
 import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import { REGISTRY_WARNING_HINT, registryWarning } from "../platform/registry_exposure.ts";
@@ -49,16 +51,24 @@ async function start(options: DaemonOptions): Promise<Daemon> {
 }
 
 /**
- * Runs a daemon in the foreground until it is told to stop by SIGINT or SIGTERM.
+ * Runs a daemon in the foreground until it is told to stop by SIGINT, SIGTERM or the end of its terminal. SIGHUP makes
+ * one without terminal open its log file anew.
  *
  * @param options See {@linkcode DaemonOptions}.
  * @returns The exit code, 0 after an orderly stop.
  * @throws {PilotError} When it cannot start, as {@linkcode startDaemon}.
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  configureLog({ level: options.logLevel, format: options.logFormat });
+  const { foreignOwner } = await openHome(options); // before anything is written there, the log and the pid file too
+  const logFile = options.logFile === undefined
+    ? undefined
+    : new LogFile({ path: options.logFile });
+  configureLog({
+    level: options.logLevel,
+    format: options.logFormat,
+    write: logFile && ((line) => logFile.write(line.slice(0, -1))),
+  });
   const log = getLogger([LOG_CATEGORY, "daemon"]);
-  const { foreignOwner } = await openHome(options); // before anything is written there, the pid file too
   if (foreignOwner !== undefined) {
     log.warn("the home belongs to another user, who can change what this process does as root", {
       home: options.home,
@@ -72,6 +82,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     Deno.addSignalListener(signal, listener);
     return () => Deno.removeSignalListener(signal, listener);
   });
+  listeners.push(onHangup({
+    stop: () => stop.resolve("SIGHUP"),
+    reopen: logFile && (() => {
+      logFile.reopen();
+      log.info("log opened anew", { signal: "SIGHUP" });
+    }),
+  }));
   try {
     await using daemon = await start(options);
     log.info("daemon running", { socket: options.socket, udp: daemon.socket.local.port });

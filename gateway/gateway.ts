@@ -43,6 +43,14 @@ export interface Mapping {
   readonly address: Address;
   /** Local TCP ports; each leads to the same port of the agent. Given as 0, the number the system chose. */
   readonly ports: readonly number[];
+  /** Ports left out, as this user may not listen on them; empty unless {@linkcode GatewayOptions.skipDenied}. */
+  readonly skipped: readonly number[];
+}
+
+/** A port of the agent, and what listens for it here. */
+interface Listening {
+  readonly port: number;
+  readonly listener: Deno.TcpListener;
 }
 
 /** Limits that tests make smaller. */
@@ -65,6 +73,10 @@ export interface GatewayOptions {
   subnet: string;
   /** TCP ports forwarded for every mapping. */
   ports: readonly number[];
+  /** Leave out ports that this user may not listen on, as long as one remains: nobody asked for them. */
+  skipDenied?: boolean | undefined;
+  /** How to listen; default TCP of the runtime. */
+  listen?: (where: { hostname: string; port: number }) => Deno.TcpListener;
   /** Told why a connection could not be carried; the same trouble at most once a second. */
   onError?: (error: PilotError) => void;
   /** Limits other than the defaults. */
@@ -130,19 +142,20 @@ export class Gateway implements AsyncDisposable {
     const known = this.#mappings.get(key);
     if (known !== undefined) return known.mapping;
     const ip = this.#subnet.take(localIp);
-    const listeners: Deno.TcpListener[] = [];
+    let open: { listeners: Listening[]; skipped: number[] };
     try {
-      for (const port of this.#options.ports) listeners.push(listen(ip, port));
+      open = this.#listen(ip);
     } catch (error) {
-      for (const listener of listeners) listener.close();
       this.#subnet.release(ip);
       throw error;
     }
-    const mapping = { localIp: ip, address, ports: listeners.map(({ addr }) => addr.port) };
-    const acceptors = listeners.map((listener, index) =>
+    const { listeners, skipped } = open;
+    const ports = listeners.map(({ listener }) => listener.addr.port);
+    const mapping = { localIp: ip, address, ports, skipped };
+    const acceptors = listeners.map(({ listener, port }) =>
       new Acceptor({
         ...{ role: "gateway", listener, log },
-        admit: (tcp) => this.#admit(tcp, address, this.#options.ports[index]!),
+        admit: (tcp) => this.#admit(tcp, address, port),
         onShortage: (error) => this.#report(shortageError(error)),
       })
     );
@@ -173,6 +186,28 @@ export class Gateway implements AsyncDisposable {
   /** Ends everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #listen(hostname: string): { listeners: Listening[]; skipped: number[] } {
+    const { ports, skipDenied, listen = Deno.listen } = this.#options;
+    const listeners: Listening[] = [];
+    const denied: { port: number; error: PilotError }[] = [];
+    try {
+      for (const port of ports) {
+        try {
+          listeners.push({ port, listener: listen({ hostname, port }) });
+        } catch (cause) {
+          const error = listenError(hostname, port, cause);
+          if (error.code !== "denied" || !skipDenied) throw error;
+          denied.push({ port, error });
+        }
+      }
+      if (listeners.length === 0 && denied.length > 0) throw denied[0]!.error;
+    } catch (error) {
+      for (const { listener } of listeners) listener.close();
+      throw error;
+    }
+    return { listeners, skipped: denied.map(({ port }) => port) };
   }
 
   #admit(tcp: Deno.TcpConn, address: Address, port: number): void {
@@ -252,27 +287,23 @@ function shortageError(cause: unknown): PilotError {
   });
 }
 
-function listen(hostname: string, port: number): Deno.TcpListener {
-  try {
-    return Deno.listen({ hostname, port });
-  } catch (error) {
-    const where = `${hostname}:${port}`;
-    if (error instanceof Deno.errors.AddrInUse) {
-      throw new PilotError("already_exists", `TCP ${where} is in use`, {
-        cause: error,
-        hint: "Choose other --ports.",
-      });
-    }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new PilotError("denied", `No right to listen on TCP ${where}`, {
-        cause: error,
-        hint: "Ports below 1024 need root; choose others with --ports.",
-      });
-    }
-    throw new PilotError("io_error", `Cannot listen on TCP ${where}`, {
-      cause: error,
-      hint:
-        `This machine must own ${hostname}: on Linux addresses within 127.0.0.0/8 always work, others need \`ip addr add ${hostname}/32 dev lo\`.`,
+function listenError(hostname: string, port: number, cause: unknown): PilotError {
+  const where = `${hostname}:${port}`;
+  if (cause instanceof Deno.errors.AddrInUse) {
+    return new PilotError("already_exists", `TCP ${where} is in use`, {
+      cause,
+      hint: "Choose other --ports.",
     });
   }
+  if (cause instanceof Deno.errors.PermissionDenied) {
+    return new PilotError("denied", `No right to listen on TCP ${where}`, {
+      cause,
+      hint: "Ports below 1024 need root; choose others with --ports.",
+    });
+  }
+  return new PilotError("io_error", `Cannot listen on TCP ${where}`, {
+    cause,
+    hint:
+      `This machine must own ${hostname}: on Linux addresses within 127.0.0.0/8 always work, others need \`ip addr add ${hostname}/32 dev lo\`.`,
+  });
 }

@@ -6,18 +6,23 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
+import { onHangup } from "../platform/hangup.ts";
 import { announce, announceTrouble } from "../platform/log.ts";
-import { connect } from "../sdk/mod.ts";
+import { connect, type ConnectOptions } from "../sdk/mod.ts";
 import { Gateway } from "./gateway.ts";
 
 /** How the gateway process is started. */
 export interface RunGatewayOptions {
   /** The daemon's socket. */
   socket: string;
+  /** Where it may be as well. */
+  common?: ConnectOptions["common"];
   /** Subnet of the local addresses, CIDR. */
   subnet: string;
   /** TCP ports forwarded for every mapping. */
   ports: readonly number[];
+  /** Leave out those that this user may not listen on. */
+  skipDenied?: boolean;
   /** Agents to map: address, node number or hostname, optionally `=local-ip`. */
   targets: readonly string[];
   /** Print the ready line as JSON. */
@@ -25,7 +30,7 @@ export interface RunGatewayOptions {
 }
 
 /**
- * Runs a gateway in the foreground until SIGINT, SIGTERM or the end of the daemon.
+ * Runs a gateway in the foreground until SIGINT, SIGTERM or the end of the terminal or the daemon.
  *
  * @param options See {@linkcode RunGatewayOptions}.
  * @returns The exit code: 0, when stopped by a signal.
@@ -36,30 +41,35 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
   const onSignal = () => stop.resolve(0);
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  const ignoreHangup = onHangup({ stop: onSignal });
   try {
-    await using driver = await connect({ socket: options.socket });
+    await using driver = await connect({ socket: options.socket, common: options.common });
     await using gateway = new Gateway({
       driver,
       subnet: options.subnet,
       ports: options.ports,
+      skipDenied: options.skipDenied,
       onError: (error) => announceTrouble(`gateway: ${error.message}`),
     });
     for (const text of options.targets) {
       const [target = "", localIp] = text.split("=");
       gateway.map(await driver.resolveTarget(target), localIp);
     }
-    const mappings = gateway.mappings.map(({ localIp, address, ports }) => ({
+    const mappings = gateway.mappings.map(({ localIp, address, ports, skipped }) => ({
       local_ip: localIp,
       pilot_addr: formatAddress(address),
       ports,
+      skipped,
     }));
     if (options.json) {
       const data = { pid: Deno.pid, subnet: gateway.subnet, mappings };
       announce(JSON.stringify({ status: "ok", data }));
     } else {
       announce(`gateway ready: ${gateway.subnet}`);
-      for (const { local_ip, pilot_addr, ports } of mappings) {
+      for (const { local_ip, pilot_addr, ports, skipped } of mappings) {
         announce(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
+        if (skipped.length === 0) continue;
+        announce(`  without ports ${skipped.join(", ")}, which need rights: see --ports`);
       }
     }
     void driver.closed.then(() =>
@@ -72,5 +82,6 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
     return await stop.promise;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+    ignoreHangup();
   }
 }

@@ -28,7 +28,7 @@ export interface LogOptions {
   /** Shape of a line; default `text`. */
   format?: LogFormat;
   /** Receives each finished line with its line end; default stderr. */
-  write?: (line: string) => void;
+  write?: ((line: string) => void) | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -39,10 +39,13 @@ const STDERR = 2;
 const torn = new Set<number>();
 
 /**
- * Nobody may read the output any more, or its disk may be full: neither may end a server. A line that was cut off is
- * ended before the next one, so that it spoils no other.
+ * Writes a line and goes on whatever happens: nobody may read the output any more, or its disk may be full, and neither
+ * may end a server. A line that was cut off is ended before the next one, so that it spoils no other.
+ *
+ * @param file The descriptor.
+ * @param line The line without its end.
  */
-function writeAnyway(file: number, line: string): void {
+export function writeAnyway(file: number, line: string): void {
   const start = torn.has(file) ? "\n" : "";
   try {
     writeSync(file, encoder.encode(`${start}${line}\n`));

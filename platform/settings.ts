@@ -8,7 +8,7 @@
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
-import { existsSync } from "node:fs";
+import { type CommonSocket, commonSocketPath, SOCKET_NAME } from "./common_socket.ts";
 import {
   type Config,
   type LogFormat,
@@ -28,8 +28,7 @@ import { PLAIN_REGISTRY, type PlainRegistry } from "./registry_exposure.ts";
 export const DEFAULT_REGISTRY = "127.0.0.1:9000";
 /** Beacon when nothing is configured. */
 export const DEFAULT_BEACON = "127.0.0.1:9001";
-/** Socket file within a home directory or run-time directory. */
-export const SOCKET_NAME = "pilot.sock";
+export { type CommonSocket, SOCKET_NAME } from "./common_socket.ts";
 
 /** Where a value came from. */
 export type SettingSource = "flag" | "environment" | "config" | "default";
@@ -59,14 +58,23 @@ export interface SettingInput {
   env?: Env;
   /** In place of the config file's content, for those who look into why that cannot be used. */
   rawConfig?: RawConfig;
+  /** The user's home directory as the system knows it, asked when `HOME` is not set; null when there is none. */
+  systemHome?: () => string | null;
 }
 
-/** Resolved places. All paths are absolute. */
+/**
+ * Resolved places. All paths are absolute. Without any home directory, but with a socket given, those within the home
+ * throw `invalid_argument` when they are read: what needs only the socket works.
+ */
 export interface Settings {
   /** Home directory, default `~/.pilot`. */
   readonly home: string;
   /** The daemon's Unix socket. */
   readonly socket: string;
+  /** Where a daemon of the default home listens too, and is looked for when none answers; undefined with a given socket or home. */
+  readonly commonSocket: CommonSocket | undefined;
+  /** What is odd about the environment, one sentence each. */
+  readonly warnings: readonly string[];
   /** Registry, `host:port`. */
   readonly registry: string;
   /** Beacon, `host:port`. */
@@ -111,6 +119,8 @@ export interface DaemonOptions {
   home: string;
   /** The Unix socket to serve. */
   socket: string;
+  /** Another place to listen at unless somebody else does, for programs that look only there. */
+  commonSocket?: string | undefined;
   /** Registry, `host:port`. */
   registry: string;
   /** Beacon, `host:port`. */
@@ -148,6 +158,8 @@ export interface DaemonOptions {
   logLevel: LogLevel;
   /** Shape of the log. */
   logFormat: LogFormat;
+  /** File for the log, bounded and opened anew at SIGHUP; default stderr. */
+  logFile?: string | undefined;
   /** Speak TLS with the registry; needs `registryFingerprint`, which alone implies it. */
   registryTls?: boolean | undefined;
   /** SHA-256 of the registry's certificate, 64 lowercase hex digits; default environment `PILOT_REGISTRY_FINGERPRINT`. */
@@ -190,19 +202,27 @@ const processEnv: Env = (name) => process.env[name];
  *
  * @param input Flags and environment.
  * @returns The places, each with its source.
- * @throws {PilotError} `invalid_argument` when the config file is not valid, `io_error` when it cannot be read.
+ * @throws {PilotError} `invalid_argument` when the config file is not valid or there is no home directory, `io_error`
+ * when the file cannot be read.
  */
 export function resolveSettings(input: SettingInput = {}): Settings {
   const flags = input.flags ?? {};
   const env = input.env ?? processEnv;
+  const userHome = () => userHomeOf(env, input.systemHome);
   const [homeText, homeSource] = pick(
     flags.home,
     env("PILOT_HOME"),
     undefined,
     "",
   );
-  const userHome = env("HOME") || homedir();
-  const home = homeSource === "default" ? join(userHome, ".pilot") : absolute(homeText, userHome);
+  const [given] = pick(flags.socket, env("PILOT_SOCKET"), undefined, "");
+  let home: string;
+  try {
+    home = homeSource === "default" ? resolve(userHome(), ".pilot") : absolute(homeText, userHome);
+  } catch (error) {
+    if (given === "") throw error;
+    return homeless(input, absolute(given, userHome), error);
+  }
   const configPath = flags.config === undefined
     ? join(home, "config.json")
     : absolute(flags.config, userHome);
@@ -212,8 +232,35 @@ export function resolveSettings(input: SettingInput = {}): Settings {
     flags.socket,
     env("PILOT_SOCKET"),
     inConfig(config.socket, configPath, userHome),
-    homeSource === "default" ? sharedSocket(env) : join(home, SOCKET_NAME),
+    join(home, SOCKET_NAME),
   );
+  const isCommon = homeSource === "default" && socketSource === "default";
+  const common = isCommon ? commonSocketPath(env) : undefined;
+  return {
+    home,
+    socket: absolute(socket, userHome),
+    commonSocket: common && {
+      path: common.path,
+      home,
+      identity: identityPath(config, configPath, home, userHome),
+    },
+    warnings: common?.warning === undefined ? [] : [common.warning],
+    configPath,
+    pidPath: join(home, "pilot.pid"),
+    logPath: join(home, "pilot.log"),
+    config,
+    rawConfig,
+    ...servers(flags, env, config, { home: homeSource, socket: socketSource }),
+  };
+}
+
+/** Registry and beacon, and where they and the other values came from. */
+function servers(
+  flags: SettingFlags,
+  env: Env,
+  config: Config,
+  others: Pick<Settings["sources"], "home" | "socket">,
+): Pick<Settings, "registry" | "beacon" | "sources"> {
   const [registry, registrySource] = pick(
     flags.registry,
     env("PILOT_REGISTRY"),
@@ -227,22 +274,60 @@ export function resolveSettings(input: SettingInput = {}): Settings {
     DEFAULT_BEACON,
   );
   return {
-    home,
-    socket: absolute(socket, userHome),
     registry,
     beacon,
-    configPath,
-    pidPath: join(home, "pilot.pid"),
-    logPath: join(home, "pilot.log"),
-    config,
-    rawConfig,
-    sources: {
-      home: homeSource,
-      socket: socketSource,
-      registry: registrySource,
-      beacon: beaconSource,
-    },
+    sources: { ...others, registry: registrySource, beacon: beaconSource },
   };
+}
+
+/** Settings of a program that has a socket and no home: whoever asks for one hears why there is none. */
+function homeless(input: SettingInput, socket: string, reason: unknown): Settings {
+  const missing = (): never => {
+    throw reason;
+  };
+  const { flags = {}, env = processEnv } = input;
+  const source = flags.socket ? "flag" : "environment";
+  return {
+    get home() {
+      return missing();
+    },
+    get configPath() {
+      return missing();
+    },
+    get pidPath() {
+      return missing();
+    },
+    get logPath() {
+      return missing();
+    },
+    socket,
+    commonSocket: undefined,
+    warnings: [],
+    config: {},
+    rawConfig: {},
+    ...servers(flags, env, {}, { home: "default", socket: source }),
+  };
+}
+
+/** The user's home directory; a user without an entry in the system's list has none. */
+function userHomeOf(env: Env, systemHome: () => string | null = homedir): string {
+  const found = env("HOME") || systemHome();
+  if (found) return found;
+  throw new PilotError("invalid_argument", "There is no home directory: HOME is not set", {
+    hint: "Give --home DIR, or set PILOT_HOME.",
+  });
+}
+
+function identityPath(
+  config: Config,
+  configPath: string,
+  home: string,
+  userHome: () => string,
+): string {
+  return absolute(
+    inConfig(config.identity, configPath, userHome) || join(home, "identity.json"),
+    userHome,
+  );
 }
 
 /**
@@ -259,7 +344,7 @@ export function resolveDaemonOptions(
   flags: DaemonFlags = {},
 ): DaemonOptions {
   const { config, home } = settings;
-  const userHome = homedir();
+  const userHome = () => userHomeOf(processEnv);
   const keepalive = config.keepalive;
   return {
     home,
@@ -267,11 +352,10 @@ export function resolveDaemonOptions(
     registry: settings.registry,
     beacon: settings.beacon,
     listen: flags.listen ?? config.listen ?? ":0",
-    identity: absolute(
-      flags.identity ?? inConfig(config.identity, settings.configPath, userHome) ??
-        join(home, "identity.json"),
-      userHome,
-    ),
+    commonSocket: commonSocketOf(settings, flags.commonSocket),
+    identity: flags.identity
+      ? absolute(flags.identity, userHome)
+      : identityPath(config, settings.configPath, home, userHome),
     hostname: flags.hostname ?? config.hostname,
     public: flags.public ?? config.public,
     email: flags.email ?? config.email,
@@ -288,11 +372,20 @@ export function resolveDaemonOptions(
     pathMode: flags.pathMode ?? configPathMode(config),
     logLevel: flags.logLevel ?? config.log_level ?? "info",
     logFormat: flags.logFormat ?? config.log_format ?? "text",
+    logFile: flags.logFile && absolute(flags.logFile, userHome),
     ...registryPins(config, flags),
     udp: udpKind(flags.udp),
     aead: flags.aead ?? envChoice("PILOT_AEAD", AEAD_KINDS, "auto"),
     mss: flags.mss,
   };
+}
+
+/** `none` switches it off; a path of one's own is for a home that is not the default. */
+function commonSocketOf(settings: Settings, flag: string | undefined): string | undefined {
+  if (flag === "none") return undefined;
+  return flag === undefined
+    ? settings.commonSocket?.path
+    : absolute(flag, () => userHomeOf(processEnv));
 }
 
 function configPathMode({ relay_only, no_relay }: Config): PathMode | undefined {
@@ -384,24 +477,17 @@ function pick(
   return [fallback, "default"];
 }
 
-/** Where existing drivers look for the daemon (daemon.md §8). */
-function sharedSocket(env: Env): string {
-  const runtimeDir = env("XDG_RUNTIME_DIR");
-  const directory = runtimeDir && existsSync(runtimeDir) ? runtimeDir : "/tmp";
-  return join(directory, SOCKET_NAME);
-}
-
 /** A path in a config file starts from there, wherever the program that reads it was started. */
 function inConfig(
   path: string | undefined,
   configPath: string,
-  userHome: string,
+  userHome: () => string,
 ): string | undefined {
   if (path === undefined || path === "") return path;
   return path.startsWith("~/") ? absolute(path, userHome) : resolve(dirname(configPath), path);
 }
 
 /** Config files are not read by a shell: `~/` is expanded here. */
-function absolute(path: string, userHome: string): string {
-  return path.startsWith("~/") ? join(userHome, path.slice(2)) : resolve(path);
+function absolute(path: string, userHome: () => string): string {
+  return path.startsWith("~/") ? join(userHome(), path.slice(2)) : resolve(path);
 }

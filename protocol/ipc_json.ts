@@ -134,6 +134,14 @@ export interface IpcInfo {
   peers_truncated?: boolean;
   /** `conn_list` was cut to fit the frame. */
   conns_truncated?: boolean;
+  /** Ours: another process that uses the same identity, its address and Unix seconds since which it is known. */
+  identity_clash?: { addr: string; since: number } | null;
+  /** Ours: its home directory. */
+  home?: string;
+  /** Ours: its socket. */
+  socket?: string;
+  /** Ours: the place for programs that know no homes, when it serves it. */
+  common_socket?: string | null;
   /** Ours: where registration stands, `registering`, `registered` or `retrying`. */
   registration?: string;
   /** Ours: why the last attempt to register failed. */

@@ -45,6 +45,8 @@ export interface RegisterRequest {
   endpoints?: RegistryEndpoint[];
   /** Hide the real address from peers. */
   relay_only?: boolean;
+  /** Ours: the run of the process, 16 random hex digits. */
+  instance?: string;
   /** Base64 Ed25519 by the registering key. */
   signature?: string;
 }
@@ -71,6 +73,16 @@ export interface RegisterReply {
   hostname_error?: string;
   /** Id of an external identity. */
   external_id?: string;
+  /** Ours: another process uses the same key. */
+  clash?: IdentityClash;
+}
+
+/** Ours: a process that uses the same key as the one that asks. */
+export interface IdentityClash {
+  /** Its address, as the registry sees it. */
+  addr: string;
+  /** Unix seconds since which it is known. */
+  since: number;
 }
 
 /** Keeps a registration alive (§4.1). */
@@ -79,6 +91,8 @@ export interface HeartbeatRequest extends SignedRequest {
   type: "heartbeat";
   /** Who. */
   node_id: number;
+  /** Ours: the run of the process, 16 random hex digits. */
+  instance?: string;
 }
 
 /** Answer to {@linkcode HeartbeatRequest}. */
@@ -89,6 +103,8 @@ export interface HeartbeatReply {
   time: number;
   /** The key expires within 24 h. */
   key_expiry_warning?: boolean;
+  /** Ours: another process uses the same key. */
+  clash?: IdentityClash;
 }
 
 /** Removes a node (§4.1). */

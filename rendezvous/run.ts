@@ -4,7 +4,9 @@
  * @module
  */
 
+import { onHangup } from "../platform/hangup.ts";
 import { announce, configureLog, type LogOptions } from "../platform/log.ts";
+import { LogFile } from "../platform/log_file.ts";
 import { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 
 /** How {@linkcode runRendezvous} runs. */
@@ -13,12 +15,14 @@ export interface RunRendezvousOptions extends RendezvousOptions {
   json: boolean;
   /** Sets the process's log up; undefined leaves it to the caller. */
   log?: LogOptions | undefined;
+  /** File for the log, bounded and opened anew at SIGHUP; default stderr. */
+  logFile?: string | undefined;
   /** Ends it, as SIGINT and SIGTERM do. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs a rendezvous until SIGINT or SIGTERM. Prints to stdout when it answers: one line, and without `json` a second one
+ * Runs a rendezvous until SIGINT, SIGTERM or the end of its terminal. Prints to stdout when it answers: one line, and without `json` a second one
  * with the command by which others join, perhaps with a hint below.
  *
  * @param options As for {@linkcode Rendezvous.start}, and the form of the ready line.
@@ -26,12 +30,19 @@ export interface RunRendezvousOptions extends RendezvousOptions {
  * @throws {PilotError} As {@linkcode Rendezvous.start} and {@linkcode Rendezvous.close}.
  */
 export async function runRendezvous(options: RunRendezvousOptions): Promise<number> {
-  if (options.log !== undefined) configureLog(options.log);
+  const logFile = options.logFile === undefined
+    ? undefined
+    : new LogFile({ path: options.logFile });
+  if (options.log !== undefined) {
+    const write = logFile && ((line: string) => logFile.write(line.slice(0, -1)));
+    configureLog({ ...options.log, write });
+  }
   const stopped = Promise.withResolvers<void>();
   const stop = () => stopped.resolve();
   // Before the start, so that a signal during it ends the server in order, too.
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, stop);
+  const ignoreHangup = onHangup({ stop, reopen: logFile && (() => logFile.reopen()) });
   options.signal?.addEventListener("abort", stop, { once: true });
   if (options.signal?.aborted === true) stop();
   try {
@@ -43,6 +54,7 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   } finally {
     options.signal?.removeEventListener("abort", stop);
     for (const signal of signals) Deno.removeSignalListener(signal, stop);
+    ignoreHangup();
   }
 }
 

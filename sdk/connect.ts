@@ -4,11 +4,14 @@
  * @module
  */
 
+import type { CommonSocket } from "../platform/common_socket.ts";
 import { resolveSettings } from "../platform/settings.ts";
-import { checkAbort, type WaitOptions } from "./abort.ts";
+import { PilotError } from "../protocol/errors.ts";
+import { checkAbort, type WaitOptions, withDeadline } from "./abort.ts";
+import { connectCommon, strangerAt } from "./common_daemon.ts";
 import { Driver } from "./driver.ts";
 import { Session } from "./session.ts";
-import type { Connector } from "./transport.ts";
+import type { Connector, Transport } from "./transport.ts";
 import { connectUnix } from "./transport_deno.ts";
 
 /** Longest wait for the daemon's greeting when the caller sets none, milliseconds. */
@@ -17,10 +20,15 @@ const HELLO_TIMEOUT_MS = 10_000;
 /** How to reach the daemon. */
 export interface ConnectOptions extends WaitOptions {
   /**
-   * Path of the daemon's socket. Default: `PILOT_SOCKET`, the config file, `$PILOT_HOME/pilot.sock`,
-   * `$XDG_RUNTIME_DIR/pilot.sock`, `/tmp/pilot.sock`, the first of them that applies.
+   * Path of the daemon's socket. Default: `PILOT_SOCKET`, the config file, `$PILOT_HOME/pilot.sock`, and without a
+   * `PILOT_HOME` `~/.pilot/pilot.sock`, then the `common` place.
    */
   socket?: string | undefined;
+  /**
+   * Where to look when nobody answers at `socket`: a daemon of this user or of root with the key of `identity` counts.
+   * Default without `socket`: `$XDG_RUNTIME_DIR/pilot.sock` or `/tmp/pilot.sock`, where other programs' daemons are.
+   */
+  common?: CommonSocket | undefined;
   /** What the program calls itself in the daemon's log. */
   name?: string | undefined;
   /** How to open the socket; default Deno's Unix sockets. */
@@ -37,14 +45,61 @@ export interface ConnectOptions extends WaitOptions {
  */
 export async function connect(options: ConnectOptions = {}): Promise<Driver> {
   const { signal, connector = connectUnix } = options;
-  const what = "Connecting to the daemon";
-  checkAbort(signal, what);
-  const path = options.socket ?? resolveSettings().socket;
-  const session = new Session(await connector(path));
-  return await Driver.open(session, {
-    signal,
+  checkAbort(signal, "Connecting to the daemon");
+  const { socket, common } = placesOf(options);
+  const known = { ...options, socket, common };
+  try {
+    return await open(await connector(socket), known);
+  } catch (error) {
+    const { code, message } = PilotError.from(error, "io_error");
+    if (code !== "not_running" || common === undefined) throw error;
+    const driver = await openCommon(common, connector, known, message);
+    if (driver === undefined) throw error;
+    return driver;
+  }
+}
+
+function placesOf(options: ConnectOptions): { socket: string; common: CommonSocket | undefined } {
+  if (options.socket !== undefined) return { socket: options.socket, common: options.common };
+  const { socket, commonSocket } = resolveSettings();
+  return { socket, common: options.common ?? commonSocket };
+}
+
+async function open(transport: Transport, options: ConnectOptions): Promise<Driver> {
+  return await Driver.open(new Session(transport), {
+    signal: options.signal,
     timeoutMs: options.timeoutMs ?? HELLO_TIMEOUT_MS,
     name: options.name,
-    reopen: ({ signal }) => connect({ ...options, socket: path, signal }),
+    reopen: ({ signal }) => connect({ ...options, signal }),
   });
+}
+
+/** The daemon at the common place; undefined when there is none. `why` tells why that of the home is none. */
+async function openCommon(
+  common: CommonSocket,
+  connector: Connector,
+  options: ConnectOptions,
+  why: string,
+): Promise<Driver | undefined> {
+  const hint = `Start it: pilotctl daemon start. To use that other one: --socket ${common.path}`;
+  let transport: Transport | undefined;
+  try {
+    transport = await connectCommon(common.path, connector);
+  } catch (cause) {
+    const { message } = PilotError.from(cause, "io_error");
+    throw new PilotError("not_running", `${why}, and ${message}`, { hint, cause });
+  }
+  if (transport === undefined) return undefined;
+  const driver = await open(transport, options);
+  try {
+    const limit = { signal: options.signal, timeoutMs: options.timeoutMs ?? HELLO_TIMEOUT_MS };
+    const ask = (signal: AbortSignal) => driver.info({ signal });
+    const info = await withDeadline(limit, "Asking the daemon who it is", ask);
+    const stranger = await strangerAt(info, common);
+    if (stranger === undefined) return driver;
+    throw new PilotError("not_running", `${why}, and ${stranger}`, { hint });
+  } catch (error) {
+    await driver.close();
+    throw error;
+  }
 }

@@ -5,6 +5,7 @@
  */
 
 export { connect, type ConnectOptions } from "./connect.ts";
+export type { CommonSocket } from "../platform/common_socket.ts";
 export { Driver, type ListenOptions } from "./driver.ts";
 export { Control, type ResolvedHostname } from "./control.ts";
 export { Networks } from "./networks.ts";

@@ -4,8 +4,21 @@
  * @module
  */
 
-import type { AeadKind, DaemonFlags, LogFormat, LogLevel, UdpKind } from "../../platform/mod.ts";
-import { probeInfo, startDaemon, STOP_TIMEOUT_MS, stopDaemon } from "../daemon_process.ts";
+import type {
+  AeadKind,
+  DaemonFlags,
+  LogFormat,
+  LogLevel,
+  Settings,
+  UdpKind,
+} from "../../platform/mod.ts";
+import {
+  type DaemonPlace,
+  probeInfo,
+  startDaemon,
+  STOP_TIMEOUT_MS,
+  stopDaemon,
+} from "../daemon_process.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
@@ -18,8 +31,9 @@ import {
   parseFingerprint,
   parseHostname,
   parseMss,
+  parsePath,
 } from "../parse.ts";
-import type { CommandGroup, OptionSpec } from "../spec.ts";
+import { type CommandGroup, LOG_FILE_OPTION, type OptionSpec } from "../spec.ts";
 import { lines, safe, type SafeText, show } from "../text.ts";
 import { pause } from "../wait.ts";
 
@@ -62,7 +76,17 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
       "warn or accept a registry elsewhere that is neither TLS nor pinned (PILOT_REGISTRY_PLAIN, warn)",
     parse: oneOf("warn", "accept"),
   },
-  { flags: "--identity <file>", description: "Identity file (<home>/identity.json)" },
+  {
+    flags: "--identity <file>",
+    description: "Identity file (<home>/identity.json)",
+    parse: parsePath,
+  },
+  {
+    flags: "--common-socket <path>",
+    description:
+      "Listen there too when nobody else does, or none ($XDG_RUNTIME_DIR/pilot.sock or /tmp/pilot.sock for the default home)",
+    parse: parsePath,
+  },
   { flags: "--hostname <name>", description: "Hostname to register", parse: parseHostname },
   { flags: "--email <address>", description: "Contact address sent with the registration" },
   { flags: "--public", description: "Be visible to strangers" },
@@ -87,6 +111,7 @@ const DAEMON_OPTIONS: readonly OptionSpec[] = [
     description: "text or json (text)",
     parse: oneOf("text", "json"),
   },
+  LOG_FILE_OPTION,
   {
     flags: "--udp <kind>",
     description: "UDP socket: auto, portable or linux (auto)",
@@ -116,6 +141,7 @@ function daemonFlags(call: Invocation): DaemonFlags {
     registryKey: options.text("registry-key"),
     registryPlain: options.text("registry-plain") as PlainRegistry | undefined,
     identity: options.text("identity"),
+    commonSocket: options.text("common-socket"),
     hostname: options.text("hostname"),
     email: options.text("email"),
     public: options.flag("public"),
@@ -127,6 +153,7 @@ function daemonFlags(call: Invocation): DaemonFlags {
     keepaliveMs: options.number("keepalive"),
     logLevel: options.text("log-level") as LogLevel | undefined,
     logFormat: options.text("log-format") as LogFormat | undefined,
+    logFile: options.text("log-file"),
     udp: options.text("udp") as UdpKind | undefined,
     aead: options.text("aead") as AeadKind | undefined,
     mss: options.number("mss"),
@@ -157,21 +184,22 @@ async function runArguments(call: Invocation): Promise<string[]> {
     settings.beacon,
   );
   const flags = daemonFlags(call);
+  // What is as seen from here: the daemon starts in another directory.
+  const { identity, commonSocket, logFile } = resolveDaemonOptions(settings, flags);
   const texts: Record<string, string | undefined> = {
     listen: flags.listen,
     endpoint: flags.endpoint,
     "registry-fingerprint": flags.registryFingerprint,
     "registry-key": flags.registryKey,
     "registry-plain": flags.registryPlain,
-    // As seen from here: the daemon starts in another directory.
-    identity: flags.identity === undefined
-      ? undefined
-      : resolveDaemonOptions(settings, flags).identity,
+    identity: flags.identity === undefined ? undefined : identity,
+    "common-socket": commonSocket ?? "none",
     hostname: flags.hostname,
     email: flags.email,
     keepalive: flags.keepaliveMs === undefined ? undefined : `${flags.keepaliveMs}ms`,
     "log-level": flags.logLevel,
     "log-format": flags.logFormat,
+    "log-file": logFile ?? settings.logPath,
     udp: flags.udp,
     aead: flags.aead,
     mss: flags.mss === undefined ? undefined : String(flags.mss),
@@ -190,21 +218,24 @@ async function runArguments(call: Invocation): Promise<string[]> {
   return args;
 }
 
-/** Says which keys of the config file do nothing: another implementation's, which may have mattered, or misspelt ones. */
-async function warnOfUnknownKeys(call: Invocation): Promise<void> {
+/**
+ * Says what is odd about the environment, and which keys of the config file do nothing: another implementation's, which
+ * may have mattered, or misspelt ones.
+ */
+async function warnOfOddities(call: Invocation): Promise<void> {
   const { SECRET_CONFIG_KEYS, unknownConfigKeys } = await import("../../platform/config.ts");
-  const { rawConfig, configPath } = await call.settings();
+  const { rawConfig, configPath, warnings } = await call.settings();
+  if (call.json) return;
   const keys = unknownConfigKeys(rawConfig).filter((key) => !SECRET_CONFIG_KEYS.includes(key));
-  if (keys.length === 0 || call.json) return;
-  show(
-    call.host.stderr,
-    safe`warning: ${configPath}: ignored, as unknown here: ${keys.join(", ")}`,
-  );
+  const unknown = `${configPath}: ignored, as unknown here: ${keys.join(", ")}`;
+  for (const text of [...warnings, ...(keys.length === 0 ? [] : [unknown])]) {
+    show(call.host.stderr, safe`warning: ${text}`);
+  }
 }
 
 async function run(call: Invocation): Promise<Outcome> {
   const { resolveDaemonOptions } = await import("../../platform/settings.ts");
-  await warnOfUnknownKeys(call);
+  await warnOfOddities(call);
   const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
   options.ready = ({ socket, pid }) => {
     const data = { socket, pid };
@@ -220,11 +251,14 @@ async function run(call: Invocation): Promise<Outcome> {
 
 async function start(call: Invocation): Promise<Outcome> {
   if (call.options.flag("foreground")) return await run(call);
-  const settings = await call.settings();
-  await warnOfUnknownKeys(call);
+  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const found = await call.settings();
+  const { logFile = found.logPath } = resolveDaemonOptions(found, daemonFlags(call));
+  const settings = { ...found, logPath: logFile };
+  await warnOfOddities(call);
   const timeoutMs = call.options.number("timeout") ?? START_TIMEOUT_MS;
   const started = await startDaemon(call, settings, await runArguments(call), timeoutMs);
-  const info = await waitForRegistration(call, settings.socket, started.info);
+  const info = await waitForRegistration(call, settings, started.info);
   const registered = isRegistered(info);
   const data = {
     pid: started.pid,
@@ -232,6 +266,7 @@ async function start(call: Invocation): Promise<Outcome> {
     address: info.address ?? null,
     hostname: info.hostname ?? "",
     socket: settings.socket,
+    ...(info.common_socket === undefined ? {} : { common_socket: info.common_socket }),
     log_file: settings.logPath,
     registered,
     ...(info.registration_error === undefined
@@ -245,6 +280,7 @@ async function start(call: Invocation): Promise<Outcome> {
     ["Address", info.address],
     ["Hostname", info.hostname],
     ["Socket", settings.socket],
+    ["Common socket", commonSocketText(settings, info)],
     ["Logs", settings.logPath],
   ]);
   const text = safe`${call.style.good("Daemon running")} (pid ${started.pid})\n${list}${state}`;
@@ -261,6 +297,17 @@ async function start(call: Invocation): Promise<Outcome> {
         "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
     },
   );
+}
+
+/** Whether programs that know no homes find the daemon; undefined where that was not to be. */
+function commonSocketText(
+  { commonSocket }: Settings,
+  info: Record<string, unknown>,
+): string | undefined {
+  if (commonSocket === undefined || info.common_socket === undefined) return undefined;
+  return info.common_socket === null
+    ? `${commonSocket.path} is another's; programs that look only there need PILOT_SOCKET`
+    : commonSocket.path;
 }
 
 /** The warning that the daemon gives about its registry, and what to do; undefined when it gives none. */
@@ -282,7 +329,7 @@ function isRegistered(info: Record<string, unknown>): boolean {
 
 async function waitForRegistration(
   call: Invocation,
-  socket: string,
+  { socket }: DaemonPlace,
   first: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
   let info = first;
@@ -291,7 +338,7 @@ async function waitForRegistration(
   const isOpen = () => !isRegistered(info) && info.registration !== "retrying";
   while (isOpen() && performance.now() < deadline && !call.signal.aborted) {
     await pause(REGISTER_POLL_MS);
-    info = await probeInfo(call, socket) ?? info;
+    info = await probeInfo(call, { socket }) ?? info;
   }
   return info;
 }
@@ -304,7 +351,7 @@ async function findPid(
   const settings = await call.settings();
   const [held, info] = await Promise.all([
     readPidFile(settings.pidPath),
-    probeInfo(call, settings.socket),
+    probeInfo(call, settings),
   ]);
   const told = typeof info?.pid === "number" ? info.pid : undefined;
   return { pid: held ?? told, info };
@@ -416,7 +463,7 @@ export const daemonGroup: CommandGroup = {
         notes:
           "Ends with an error when the hostname is refused, although the daemon then runs without one.",
         returns:
-          "pid, node_id, address, hostname, socket, log_file, registered, hostname_error, registration_error, registry_warning",
+          "pid, node_id, address, hostname, socket, common_socket, log_file, registered, hostname_error, registration_error, registry_warning",
         run: start,
       },
       {

@@ -69,7 +69,7 @@ async function examine(call: Invocation): Promise<Patient> {
   const { netcheck } = await import("../netcheck/netcheck.ts");
   const { settings, options, configError } = await readSettings(call);
   const [info, network] = await Promise.all([
-    probeInfo(call, settings.socket),
+    probeInfo(call, settings),
     options && netcheck({ ...options, signal: call.signal }),
   ]);
   return {

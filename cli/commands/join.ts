@@ -162,7 +162,7 @@ async function report(
   call: Invocation,
   { settings, patch, changed }: { settings: Settings; patch: Patch; changed: boolean },
 ): Promise<Outcome> {
-  const info = await probeInfo(call, settings.socket);
+  const info = await probeInfo(call, settings);
   const restart = info !== undefined && changed;
   const overridden = OVERRIDES.filter(([name, key]) => {
     const value = call.host.env(name);

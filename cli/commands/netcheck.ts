@@ -68,7 +68,7 @@ async function gather(call: Invocation): Promise<NetcheckReport> {
   const options = resolveDaemonOptions(settings, { udp: call.options.text("udp") as UdpKind });
   const [report, info] = await Promise.all([
     netcheck({ ...options, signal: call.signal }),
-    probeInfo(call, settings.socket),
+    probeInfo(call, settings),
   ]);
   if (call.signal.aborted) throw new PilotError("aborted", "Interrupted");
   return { ...report, daemon: info === undefined ? null : daemonReport(info) };

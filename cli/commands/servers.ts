@@ -21,7 +21,7 @@ import {
 import type { UdpKind } from "../../platform/settings.ts";
 import { parseJoinUri } from "../../platform/join_uri.ts";
 import type { BeaconRoleOptions, RendezvousRoleOptions } from "../roles.ts";
-import type { CommandGroup, CommandSpec } from "../spec.ts";
+import { type CommandGroup, type CommandSpec, LOG_FILE_OPTION } from "../spec.ts";
 import { rendezvousStatusCommand } from "./rendezvous_status.ts";
 import { rendezvousStoreCommands } from "./rendezvous_store.ts";
 
@@ -59,6 +59,7 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
       level: (options.text("log-level") ?? "info") as LogLevel,
       format: (options.text("log-format") ?? "text") as LogFormat,
     },
+    logFile: options.text("log-file"),
     json: call.json,
   });
   return { data: {}, silent: true, exitCode };
@@ -150,8 +151,10 @@ async function gateway(call: Invocation): Promise<Outcome> {
   const ports = call.options.text("ports")?.split(",").map((text) => parsePort(text.trim()));
   const exitCode = await runGateway({
     socket: settings.socket,
+    common: settings.commonSocket,
     subnet: call.options.text("subnet") ?? DEFAULT_SUBNET,
     ports: ports ?? DEFAULT_GATEWAY_PORTS,
+    skipDenied: ports === undefined,
     targets: call.args,
     json: call.json,
   });
@@ -270,6 +273,7 @@ const RENDEZVOUS: Omit<CommandSpec, "name"> = {
       description: "text or json (text)",
       parse: oneOf("text", "json"),
     },
+    LOG_FILE_OPTION,
   ],
   examples: [
     "rendezvous --registry-addr 127.0.0.1:9000 --beacon-addr 127.0.0.1:9001 --store /var/lib/pilot",
@@ -309,7 +313,9 @@ export const serversGroup: CommandGroup = {
           { flags: "--subnet <cidr>", description: `Local addresses (${DEFAULT_SUBNET})` },
           {
             flags: "--ports <list>",
-            description: `TCP ports, comma separated (${DEFAULT_GATEWAY_PORTS.join(",")})`,
+            description: `TCP ports, comma separated (those of ${
+              DEFAULT_GATEWAY_PORTS.join(",")
+            } that this user may listen on)`,
           },
         ],
         examples: ["gateway run alice bob --ports 80,8080"],

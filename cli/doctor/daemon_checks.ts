@@ -7,7 +7,9 @@
 import { stat } from "node:fs/promises";
 import { counted } from "../output.ts";
 import process from "node:process";
+import { checkCommonSocket } from "../../platform/common_socket.ts";
 import { exists } from "../../platform/files.ts";
+import { CLASH_HINT, clashIn, clashText } from "../../platform/identity_clash.ts";
 import { linuxSocketProblem } from "../../platform/net/linux/self_test.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { VERSION } from "../../platform/version.ts";
@@ -50,6 +52,34 @@ const socket: Check = {
   },
 };
 
+const commonSocket: Check = {
+  id: "common_socket",
+  title: "Common socket",
+  async run({ settings: { commonSocket, warnings, socket }, info }) {
+    if (commonSocket === undefined) return skip("not used, as home or socket are given");
+    const { path } = commonSocket;
+    const remedy = `Give those programs PILOT_SOCKET=${socket}`;
+    const found = await whoseSocket(path);
+    if (found !== undefined) return warn(found, remedy);
+    const [warning] = warnings;
+    if (warning !== undefined) return warn(warning, `Make that directory, or unset it. ${remedy}`);
+    if (info === undefined) return NO_DAEMON;
+    return info.common_socket === undefined || info.common_socket === path
+      ? ok(`${path} leads to this daemon`)
+      : warn(`Programs that look only at ${path} do not find this daemon`, remedy);
+  },
+};
+
+/** Why the common socket is not used; undefined when it may be. */
+async function whoseSocket(path: string): Promise<string | undefined> {
+  try {
+    await checkCommonSocket(path);
+    return undefined;
+  } catch (thrown) {
+    return PilotError.from(thrown, "io_error").message;
+  }
+}
+
 const pidFile: Check = {
   id: "pid_file",
   title: "Pid file",
@@ -75,6 +105,19 @@ const pidFile: Check = {
       );
     }
     return ok(`held by process ${pid}`);
+  },
+};
+
+const identityClash: Check = {
+  id: "identity_clash",
+  title: "One process",
+  run({ info }) {
+    if (info === undefined) return NO_DAEMON;
+    if (info.identity_clash === undefined) return skip("the daemon does not tell");
+    const clash = clashIn(info.identity_clash);
+    return clash === undefined
+      ? ok("no other process uses this identity")
+      : fail(clashText(clash), CLASH_HINT);
   },
 };
 
@@ -203,7 +246,9 @@ const events: Check = {
 /** In the order of the report. */
 export const DAEMON_CHECKS: readonly Check[] = [
   socket,
+  commonSocket,
   pidFile,
+  identityClash,
   version,
   registration,
   udpSocket,

@@ -27,6 +27,8 @@ import { SendQueues } from "./send_queues.ts";
 export interface IpcServerOptions {
   /** Path of the socket; its directory must exist. */
   path: string;
+  /** Another place to listen at, unless somebody else does; that it cannot be had is logged. */
+  common?: string | undefined;
   /** The daemon. */
   backend: Backend;
   /** Clients at once; default 1024, or what the descriptors of this process allow. */
@@ -58,13 +60,13 @@ export class IpcServer {
   /** Where clients connect. */
   readonly path: string;
   readonly #options: IpcServerOptions;
-  readonly #socket: ListeningSocket;
+  readonly #sockets: readonly ListeningSocket[];
   readonly #sessions = new Map<ClientSession, Promise<void>>();
   /** Sessions whose client has gone while data was still to be delivered. */
   readonly #lingering = new Set<ClientSession>();
   readonly #ports = new Map<number, ClientSession>();
   readonly #host: SessionHost;
-  readonly #acceptor: Acceptor<Deno.UnixConn>;
+  readonly #acceptors: readonly Acceptor<Deno.UnixConn>[];
   readonly #refusals = new Set<Promise<void>>();
   readonly #maxClients: number;
   readonly #maxRefusals: number;
@@ -78,10 +80,10 @@ export class IpcServer {
    *
    * @ignore
    */
-  constructor(options: IpcServerOptions, socket: ListeningSocket) {
+  constructor(options: IpcServerOptions, sockets: readonly ListeningSocket[]) {
     this.path = options.path;
     this.#options = options;
-    this.#socket = socket;
+    this.#sockets = sockets;
     const descriptors = descriptorLimit();
     this.#maxClients = options.maxClients ?? maxClients(descriptors);
     this.#maxRefusals = maxRefusals(descriptors);
@@ -95,10 +97,12 @@ export class IpcServer {
       dropped: (reason) => log.warn("IPC client disconnected: {reason}", { reason }),
     };
     options.backend.network.onDatagram((datagram) => this.#deliver(datagram));
-    this.#acceptor = new Acceptor({
-      ...{ role: "local socket", listener: socket.listener, log },
-      admit: (conn) => this.#admit(conn),
-    });
+    this.#acceptors = sockets.map(({ listener }) =>
+      new Acceptor({
+        ...{ role: "local socket", listener, log },
+        admit: (conn) => this.#admit(conn),
+      })
+    );
   }
 
   /**
@@ -110,7 +114,14 @@ export class IpcServer {
    * else `io_error`.
    */
   static async listen(options: IpcServerOptions): Promise<IpcServer> {
-    return new IpcServer(options, await listenSocket(options.path));
+    const own = await listenSocket(options.path);
+    const common = await listenCommon(options);
+    return new IpcServer(options, common === undefined ? [own] : [own, common]);
+  }
+
+  /** The common place, when this server listens there too. */
+  get common(): string | undefined {
+    return this.#sockets.length > 1 ? this.#options.common : undefined;
   }
 
   /** Clients connected. */
@@ -142,8 +153,8 @@ export class IpcServer {
   }
 
   async #close(): Promise<void> {
-    this.#socket.remove();
-    const accepting = this.#acceptor.close();
+    for (const socket of this.#sockets) socket.remove();
+    const accepting = Promise.all(this.#acceptors.map((acceptor) => acceptor.close()));
     this.#options.backend.network.onDatagram(() => {});
     const running = [...this.#sessions.values()];
     for (const session of this.#sessions.keys()) session.release();
@@ -224,5 +235,22 @@ export class IpcServer {
     for (const session of this.#sessions.keys()) {
       session.out.pushDatagram(frame);
     }
+  }
+}
+
+/** Whoever looks only there finds another agent or none: no reason not to serve our own. */
+async function listenCommon(
+  { path, common }: IpcServerOptions,
+): Promise<ListeningSocket | undefined> {
+  if (common === undefined || common === path) return undefined;
+  try {
+    return await listenSocket(common);
+  } catch (thrown) {
+    const { message } = PilotError.from(thrown, "io_error");
+    log.warn("programs that look only at {common} do not find this daemon: {message}", {
+      common,
+      message,
+    });
+    return undefined;
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
 import type { Identity } from "../../protocol/crypto/identity.ts";
@@ -17,8 +18,16 @@ import {
   textListField,
 } from "../../protocol/registry.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
+import {
+  CLASH_HINT,
+  clashIn,
+  clashText,
+  type IdentityClash,
+} from "../../platform/identity_clash.ts";
 import { networkRequest } from "./network_requests.ts";
 import { type RegistryClient, saysAbsent } from "../../platform/registry_client.ts";
+
+const log = getLogger([LOG_CATEGORY, "registry"]);
 
 /** What a node tells the registry about itself. */
 export interface Registration {
@@ -41,6 +50,9 @@ export class NodeRegistry implements DirectoryBackend {
   #node = 0;
   /** The wire's signatures are to count for this node again: no whole request is signed until the next start. */
   #isReleased = false;
+  /** Tells this run from that of another process with our key, which would be a copy of us. */
+  readonly #instance = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
+  #clash: IdentityClash | undefined;
 
   constructor(options: {
     client: RegistryClient;
@@ -48,6 +60,11 @@ export class NodeRegistry implements DirectoryBackend {
   }) {
     this.#client = options.client;
     this.#identity = options.identity;
+  }
+
+  /** Another process that uses our key, as the registry's last answer has it. */
+  get clash(): IdentityClash | undefined {
+    return this.#clash;
   }
 
   /** Our node number; 0 before the first registration. */
@@ -77,6 +94,7 @@ export class NodeRegistry implements DirectoryBackend {
       version,
       protocol_version: 1,
       lan_addrs: [...lanAddrs],
+      instance: this.#instance,
       ...(isHidden === true ? { relay_only: true } : {}),
     });
     const node = numberField(reply, "node_id");
@@ -87,13 +105,20 @@ export class NodeRegistry implements DirectoryBackend {
       );
     }
     this.#node = node;
+    this.#noteClash(reply);
     return reply;
   }
 
   /** Keeps the registration alive. */
-  heartbeat(): Promise<JsonObject> {
+  async heartbeat(): Promise<JsonObject> {
     const node = this.#node;
-    return this.#signed(challenges.heartbeat(node), { type: "heartbeat", node_id: node });
+    const reply = await this.#signed(challenges.heartbeat(node), {
+      type: "heartbeat",
+      node_id: node,
+      instance: this.#instance,
+    });
+    this.#noteClash(reply);
+    return reply;
   }
 
   /** The key registered for a node; undefined when the registry does not know the node. */
@@ -281,6 +306,17 @@ export class NodeRegistry implements DirectoryBackend {
       requester_id: requester,
       ...extra,
     });
+  }
+
+  /** Tells a clash once, and its end. */
+  #noteClash(reply: JsonObject): void {
+    const before = this.#clash;
+    this.#clash = clashIn(reply.clash);
+    if (this.#clash !== undefined && before === undefined) {
+      log.error(clashText(this.#clash), { hint: CLASH_HINT });
+    } else if (this.#clash === undefined && before !== undefined) {
+      log.info("no other process uses this identity any more");
+    }
   }
 
   /** Signs whole requests, while we do that. */

@@ -90,6 +90,10 @@ export class Metrics {
     this.#counters("invites_accepted", "Invitations accepted.", [], () => [[{}, invites.accepted]]);
     this.#counters("invites_rejected", "Invitations declined.", [], () => [[{}, invites.rejected]]);
     const { tokens } = this.#view.core;
+    const { instances } = this.#view.core;
+    this.#counters("identity_clashes", "Nodes found to be run by two processes.", [], () => [
+      [{}, instances.clashes],
+    ]);
     this.#counters(
       "wrong_tokens",
       "Wrong tokens, and attempts refused after too many of them.",

@@ -199,7 +199,7 @@ async function nativeHeartbeat(
   const node = core.directory.live(request.node);
   const challenge = challenges.heartbeat(request.node);
   await checkNodeSignature(core, node, challenge, native(request.signature, peer));
-  return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node)));
+  return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node, peer)));
 }
 
 function nativeLookup(core: RegistryCore, payload: Uint8Array, peer: Peer): Uint8Array {

@@ -18,6 +18,7 @@ import { RequestCounters } from "./counters.ts";
 import { Directory } from "./directory.ts";
 import { RegistryFailure } from "./failure.ts";
 import { type InboxWatch, NO_WATCH } from "./inbox_watch.ts";
+import { Instances } from "./instances.ts";
 import {
   FRESH_CONSENT_MS,
   INBOX_TTL_SECONDS,
@@ -82,6 +83,8 @@ export class RegistryCore {
   /** What was asked, and how it went. */
   readonly counters: RequestCounters = new RequestCounters();
   readonly directory: Directory;
+  /** Which processes speak for the nodes. */
+  readonly instances: Instances;
   /** What nodes have said about each other. */
   readonly trust: TrustTable;
   /** Consent by deed: who signs that it wants to reach another node means to talk to it, for a while. */
@@ -139,6 +142,7 @@ export class RegistryCore {
     this.#store = options.store;
     const changes = this.#changes;
     this.directory = new Directory(this.clock, changes);
+    this.instances = new Instances(this.log);
     this.trust = new TrustTable(changes, (id) => this.directory.known(id));
     this.relay = new HandshakeRelay(changes, (id) => sourceOfNode(this.directory.known(id)));
     this.networks = new NetworkTable(changes, (node) => this.tellViewers(node));

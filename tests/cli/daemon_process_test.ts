@@ -23,9 +23,10 @@ const ends: Promise<unknown>[] = [];
 /** A world in which the socket answers as long as its file exists. */
 function world(home: string, info: Record<string, unknown> = {}): RunOptions {
   const driver = {
-    health: () => Promise.resolve({ status: "ok" }),
-    info: () =>
-      Promise.resolve({ node_id: 5, address: "0:0000.0000.0005", hostname: "h", ...info }),
+    info: async () => {
+      const pid = await readPidFile(join(home, "pilot.pid"));
+      return { node_id: 5, address: "0:0000.0000.0005", hostname: "h", pid, ...info };
+    },
     close: () => Promise.resolve(),
   } as unknown as CliDriver;
   return {
@@ -131,6 +132,31 @@ Deno.test("daemon start, daemon status and info show what the daemon warns of, a
     const quiet = world(home, { registry_warning: null });
     assert.ok(!(await run(["daemon", "status"], quiet)).stdout.includes("warning"));
     assert.equal((await stop(home)).code, 0);
+  });
+});
+
+Deno.test("daemon start is no success when another daemon answers, one that tells no process id too", async () => {
+  await withDir(async (home) => {
+    for (const [hostname, code] of [["refuse", "already_exists"], ["mute", "timeout"]] as const) {
+      const own = join(home, hostname);
+      const options = world(own, { pid: undefined });
+      let asked = 0;
+      const { connect, ...host } = options.host!;
+      const answering = (...given: Parameters<NonNullable<typeof connect>>) => {
+        if (asked++ > 0) return Promise.resolve(driver); // it came in between
+        return connect!(...given);
+      };
+      await Deno.writeTextFile(join(home, "socket"), "");
+      const driver = await connect!({ socket: join(home, "socket") });
+      const args = ["daemon", "start", "--hostname", hostname, "--timeout", "1s"];
+      const result = await runJson(args, { ...options, host: { ...host, connect: answering } });
+      assert.equal(result.code, EXIT_CODES[code], JSON.stringify(result));
+      await allEnded();
+    }
+    await Deno.writeTextFile(join(home, "pilot.sock"), "");
+    const beside = await runJson(["daemon", "start"], world(home, { pid: undefined }));
+    assert.equal(beside.code, EXIT_CODES.already_exists);
+    assert.match(String(beside.error?.message), /already running on .*pilot\.sock/);
   });
 });
 

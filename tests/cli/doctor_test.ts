@@ -52,6 +52,7 @@ function daemon(server: Rendezvous, extra: Record<string, unknown> = {}): RunOpt
       registration: "registered",
       registry: server.registryAddr,
       endpoint_proven: true,
+      identity_clash: null,
       socket_kind: "linux",
       peer_list: [],
       ...extra,
@@ -84,6 +85,7 @@ Deno.test("doctor finds nothing wrong with a healthy home", () =>
     assert.deepEqual(bad, []);
     assert.deepEqual(Object.entries(status).filter(([, s]) => s === "skip").map(([id]) => id), [
       "log",
+      "common_socket",
       "events",
       "key_expiry",
     ]);
@@ -171,6 +173,16 @@ Deno.test("doctor tells what is wrong with a running daemon", () =>
     assert.equal(status.peers, "warn");
     assert.match(detail.peers!, /^2 of 3 .*No direct address answers \(1\); direct by now \(1\)/);
     if (Deno.build.os === "linux") assert.equal(status.udp_socket, "warn");
+  }));
+
+Deno.test("doctor fails when another process uses the identity", () =>
+  withHome(async (home) => {
+    await using server = await start();
+    const reason = "another process uses this identity at 192.0.2.7 since 2026-01-02T03:04:05Z";
+    const clash = { addr: "192.0.2.7", since: 1_767_323_045 };
+    const options = daemon(server, { identity_clash: clash });
+    const { code, status, detail } = await doctor(home, server, options);
+    assert.deepEqual([code, status.identity_clash, detail.identity_clash], [1, "fail", reason]);
   }));
 
 Deno.test("doctor compares the clock with the registry's", () =>

@@ -23,7 +23,14 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
     { host, env },
   );
   await run(["rendezvous"], { host, env });
-  const flags = ["--http", "127.0.0.1:9100", "--log-level", "debug", "--log-format=json"];
+  const flags = [
+    "--http",
+    "127.0.0.1:9100",
+    "--log-level",
+    "debug",
+    "--log-format=json",
+    "--log-file=/l",
+  ];
   await run(["rendezvous", "run", "--tls", ...flags], { host, env });
   const files = ["--tls-cert", "c", "--tls-key", "k"];
   await run([
@@ -48,6 +55,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...{ tls: "auto", tlsOnly: false, advertise: undefined },
       http: undefined,
       log,
+      logFile: undefined,
       json: true,
     },
     {
@@ -58,6 +66,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...{ tls: "auto", tlsOnly: false, advertise: undefined },
       http: undefined,
       log,
+      logFile: undefined,
       json: false,
     },
     {
@@ -68,6 +77,7 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...{ tls: "auto", tlsOnly: true, advertise: undefined },
       http: "127.0.0.1:9100",
       log: { level: "debug", format: "json" },
+      logFile: "/l",
       json: false,
     },
     {
@@ -79,12 +89,15 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ...{ tls: { certFile: "c", keyFile: "k" }, tlsOnly: true, advertise: "r.example" },
       http: undefined,
       log,
+      logFile: undefined,
       json: false,
     },
     {
       socket: "/h/pilot.sock",
+      common: undefined,
       subnet: "127.77.0.0/16",
       ports: [80, 8080],
+      skipDenied: false,
       targets: ["alice", "5"],
       json: false,
     },

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd } from "../../protocol/ipc.ts";
 import { HONEST_WAIT_MS, waitsBehindResets } from "../platform/net/resets.ts";
-import { type FakeStream, until } from "../sdk/fake_daemon.ts";
+import { Gateway } from "../../gateway/mod.ts";
+import { FakeDaemon, type FakeStream, until } from "../sdk/fake_daemon.ts";
 import { ALICE, BOB, echoEverybody, readText, withGateway } from "./support.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -215,3 +216,29 @@ gatewayTest(
       assert.deepEqual(streams.map(({ closed }) => closed), [true, true, false, false]);
     }),
 );
+
+Deno.test("default ports that need rights are left out, and others go on", async () => {
+  await using daemon = new FakeDaemon();
+  const { driver, client } = await daemon.connect();
+  const listen = ({ hostname, port }: { hostname: string; port: number }) => {
+    if (port === 80 || port === 443) throw new Deno.errors.PermissionDenied();
+    return Deno.listen({ hostname, port });
+  };
+  const options = { driver, subnet: "127.77.0.0/16", listen };
+  await using asked = new Gateway({ ...options, ports: [0, 80] });
+  assert.throws(() => asked.map(ALICE), (error: PilotError) => error.code === "denied");
+  await using none = new Gateway({ ...options, ports: [80, 443], skipDenied: true });
+  assert.throws(() => none.map(ALICE), (error: PilotError) => error.code === "denied");
+  if (!ignore) {
+    await using gateway = new Gateway({ ...options, ports: [80, 0, 443], skipDenied: true });
+    const { localIp, ports, skipped } = gateway.map(ALICE);
+    assert.deepEqual([ports.length, skipped], [1, [80, 443]]);
+    const echoing = echoEverybody(client);
+    using tcp = await Deno.connect({ hostname: localIp, port: ports[0]! });
+    await tcp.write(bytes("x"));
+    assert.equal(await readText(tcp), "x");
+    await gateway.close();
+    client.close();
+    await echoing;
+  }
+});

@@ -46,20 +46,67 @@ Deno.test("resolveSettings takes flag, environment, config, default in this orde
   });
 });
 
-Deno.test("resolveSettings puts the socket into an explicit home, else where existing drivers look", async () => {
+Deno.test("resolveSettings puts the socket into the home, whichever it is", async () => {
   await withHome(undefined, (home) => {
     const inHome = join(home, "pilot.sock");
-    assert.equal(resolveSettings({ flags: { home }, env: env({}) }).socket, inHome);
-    assert.equal(resolveSettings({ env: env({ PILOT_HOME: home }) }).socket, inHome);
-    const shared = env({ HOME: home, XDG_RUNTIME_DIR: home });
-    assert.equal(resolveSettings({ env: shared }).socket, inHome);
-    assert.equal(resolveSettings({ env: shared }).home, join(home, ".pilot"));
-    assert.equal(resolveSettings({ env: env({ HOME: home }) }).socket, "/tmp/pilot.sock");
-    const gone = env({ HOME: home, XDG_RUNTIME_DIR: join(home, "missing") });
-    assert.equal(resolveSettings({ env: gone }).socket, "/tmp/pilot.sock");
+    for (
+      const given of [
+        resolveSettings({ flags: { home }, env: env({}) }),
+        resolveSettings({ env: env({ PILOT_HOME: home }) }),
+      ]
+    ) {
+      assert.deepEqual([given.socket, given.commonSocket], [inHome, undefined]);
+    }
+    const byDefault = resolveSettings({ env: env({ HOME: home }) });
+    assert.equal(byDefault.home, join(home, ".pilot"));
+    assert.equal(byDefault.socket, join(home, ".pilot", "pilot.sock"));
     const variable = env({ PILOT_HOME: home, PILOT_SOCKET: "/run/x.sock" });
     assert.equal(resolveSettings({ env: variable }).socket, "/run/x.sock");
   });
+});
+
+Deno.test("resolveSettings names the place where existing drivers look, for the default home alone", async () => {
+  await withHome(undefined, (home) => {
+    const common = (values: Record<string, string>) => {
+      const { commonSocket, warnings } = resolveSettings({ env: env({ HOME: home, ...values }) });
+      return { commonSocket, warnings };
+    };
+    const meant = { home: join(home, ".pilot"), identity: join(home, ".pilot", "identity.json") };
+    assert.deepEqual(common({}), {
+      commonSocket: { path: "/tmp/pilot.sock", ...meant },
+      warnings: [],
+    });
+    assert.deepEqual(common({ XDG_RUNTIME_DIR: home }), {
+      commonSocket: { path: join(home, "pilot.sock"), ...meant },
+      warnings: [],
+    });
+    const missing = join(home, "missing");
+    const { commonSocket, warnings } = common({ XDG_RUNTIME_DIR: missing });
+    assert.equal(commonSocket?.path, "/tmp/pilot.sock");
+    assert.deepEqual(warnings, [
+      `XDG_RUNTIME_DIR is ${missing}, which does not exist: the common socket is /tmp/pilot.sock`,
+    ]);
+    assert.equal(common({ PILOT_SOCKET: "/run/x.sock" }).commonSocket, undefined);
+    const settings = resolveSettings({ env: env({ HOME: home }) });
+    const listens = (flag?: string) => resolveDaemonOptions(settings, { commonSocket: flag });
+    assert.equal(listens().commonSocket, "/tmp/pilot.sock");
+    assert.equal(listens("none").commonSocket, undefined);
+    assert.equal(listens("/run/y.sock").commonSocket, "/run/y.sock");
+  });
+});
+
+Deno.test("a user without a home directory hears what to give, and a socket alone suffices", () => {
+  const nobody = { systemHome: () => null };
+  const isClear = (error: unknown) =>
+    error instanceof PilotError && error.code === "invalid_argument" &&
+    /no home directory/.test(error.message) && /--home.*PILOT_HOME/.test(error.hint ?? "");
+  assert.throws(() => resolveSettings({ env: env({}), ...nobody }), isClear);
+  assert.equal(resolveSettings({ env: env({ PILOT_HOME: "/h" }), ...nobody }).home, "/h");
+  assert.equal(resolveSettings({ flags: { home: "/h" }, env: env({}), ...nobody }).home, "/h");
+  const alone = resolveSettings({ flags: { socket: "/s" }, env: env({}), ...nobody });
+  assert.deepEqual([alone.socket, alone.registry], ["/s", "127.0.0.1:9000"]);
+  assert.throws(() => alone.home, isClear);
+  assert.throws(() => alone.pidPath, isClear);
 });
 
 Deno.test("resolveSettings gives absolute paths and expands ~/ from the config", async () => {

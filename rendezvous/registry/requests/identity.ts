@@ -9,6 +9,7 @@ import {
   challenges,
   flagField,
   type HeartbeatReply,
+  type JsonObject,
   numberField,
   type RegisterReply,
   textField,
@@ -20,6 +21,7 @@ import type { RegistryCore } from "../core.ts";
 import { endpointTexts, notePlace, realAddress } from "../endpoint.ts";
 import { RegistryFailure } from "../failure.ts";
 import type { Handler, Peer } from "../handler.ts";
+import type { Clash } from "../instances.ts";
 import { MAX_TEXT } from "../limits.ts";
 import { canonicalKey, hostnameProblem } from "../names.ts";
 import { backboneAddress, type NodeRecord, refuseExpiredKey, warnsOfExpiry } from "../node.ts";
@@ -91,9 +93,26 @@ export const register: Handler = async (core, request, peer) => {
     if (node.hostname !== "") reply.hostname = node.hostname;
     if (node.externalId !== "") reply.external_id = node.externalId;
     if (hostnameError !== undefined) reply.hostname_error = hostnameError;
+    const clash = signed ? noteInstance(core, node, request, peer.ip) : undefined;
+    if (clash !== undefined) reply.clash = { ...clash };
     return { ...reply };
   });
 };
+
+/** Random numbers of 64 bits, in hex. */
+const INSTANCE = /^[0-9a-f]{16}$/;
+
+/** Notes which process has signed a request, and finds another one with the same key. */
+function noteInstance(
+  core: RegistryCore,
+  { id }: NodeRecord,
+  request: JsonObject,
+  ip: string,
+): Clash | undefined {
+  const told = textField(request, "instance");
+  const now = { monotonicMs: core.clock.monotonicMs(), seconds: unixSeconds(core.clock) };
+  return core.instances.note(id, INSTANCE.test(told) ? told : "", ip, now);
+}
 
 function create(core: RegistryCore, key: string, peer: Peer): NodeRecord {
   const now = core.clock.monotonicMs();
@@ -124,22 +143,29 @@ function takeHostname(
  *
  * @param core The registry.
  * @param node Whose it is.
+ * @param from Where it came from, and its fields as far as it has any.
  * @returns What the node is told.
  * @throws {RegistryFailure} When its key has expired: the node goes silent like one that stopped.
  */
-export function beat(core: RegistryCore, node: NodeRecord): BinaryHeartbeatOk {
+export function beat(
+  core: RegistryCore,
+  node: NodeRecord,
+  from: { ip: string; request?: JsonObject },
+): BinaryHeartbeatOk & { clash: Clash | undefined } {
   const time = unixSeconds(core.clock);
   refuseExpiredKey(node, time);
   core.directory.touch(node);
-  return { time, keyExpiryWarning: warnsOfExpiry(node, time) };
+  const clash = noteInstance(core, node, from.request ?? {}, from.ip);
+  return { time, keyExpiryWarning: warnsOfExpiry(node, time), clash };
 }
 
 /** `heartbeat`. The signature is checked every time, unlike in existing servers (§15.4). */
-export const heartbeat: Handler = async (core, request) => {
+export const heartbeat: Handler = async (core, request, { ip }) => {
   const id = numberField(request, "node_id");
   const node = await authenticate(core, id, request, challenges.heartbeat(id));
-  const { time, keyExpiryWarning } = beat(core, node);
+  const { time, keyExpiryWarning, clash } = beat(core, node, { ip, request });
   const reply: Omit<HeartbeatReply, "type"> = { time };
+  if (clash !== undefined) reply.clash = { ...clash };
   if (keyExpiryWarning) reply.key_expiry_warning = true;
   return { ...reply };
 };

@@ -52,6 +52,34 @@ Deno.test("IpcServer replaces a stale socket but no other file", async () => {
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("IpcServer serves the common place too, and removes it when closed", async () => {
+  const dir = await Deno.makeTempDir();
+  const [path, common] = [`${dir}/own`, `${dir}/common`];
+  const server = await IpcServer.listen({ path, common, backend: new FakeBackend() });
+  assert.equal(server.common, common);
+  assert.equal((await Deno.stat(common)).mode! & 0o777, 0o600);
+  for (const place of [path, common]) {
+    using client = await RawClient.connect(place);
+    await client.send(Cmd.Health);
+    await client.expect(Cmd.HealthOk);
+  }
+  // Somebody else's daemon stays where it is, and is no reason not to serve the own place.
+  const second = { path: `${dir}/second`, common, backend: new FakeBackend() };
+  const other = await IpcServer.listen(second);
+  assert.equal(other.common, undefined);
+  await other.close();
+  using client = await RawClient.connect(common);
+  await client.send(Cmd.Health);
+  await client.expect(Cmd.HealthOk);
+  await server.close();
+  assert.deepEqual([...Deno.readDirSync(dir)], []);
+  const nowhere = { path, common: `${dir}/missing/s`, backend: new FakeBackend() };
+  const alone = await IpcServer.listen(nowhere);
+  assert.equal(alone.common, undefined);
+  await alone.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("IpcServer names the path when it is too long or has no directory", async () => {
   const dir = await Deno.makeTempDir();
   const backend = new FakeBackend();

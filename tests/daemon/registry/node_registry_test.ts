@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { configureLog, resetLog } from "../../../platform/log.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import {
@@ -146,4 +147,40 @@ Deno.test("NodeRegistry takes what is so already for done", () =>
     assert.equal(await registry.checkTrust(7), true);
     server.auto = () => ({ trusted: "yes" });
     assert.equal(await registry.checkTrust(7), false);
+  }));
+
+Deno.test("NodeRegistry names its run, and tells once of another process with its key", () =>
+  withRegistry(async ({ registry, server, seen }) => {
+    const lines: string[] = [];
+    configureLog({ write: (line) => lines.push(line) });
+    try {
+      registry.assume(5);
+      let clash: unknown;
+      server.auto = (request) => {
+        seen.push(request);
+        return { node_id: 5, clash } as JsonObject;
+      };
+      await registry.register({ listenAddr: ":1", owner: "", version: "v", lanAddrs: [] });
+      for (const bad of [7, [], {}, { addr: 1, since: 2 }, { addr: "a", since: -1 }, null]) {
+        clash = bad;
+        await registry.heartbeat();
+        assert.equal(registry.clash, undefined);
+      }
+      clash = { addr: "192.0.2.7", since: 1_767_323_045 };
+      await registry.heartbeat();
+      await registry.heartbeat();
+      assert.deepEqual(registry.clash, clash);
+      const told =
+        /level=error .*another process uses this identity at 192\.0\.2\.7 since 2026-01-02T03:04:05Z/;
+      assert.equal(lines.filter((line) => told.test(line)).length, 1, lines.join(""));
+      clash = undefined;
+      await registry.heartbeat();
+      assert.equal(registry.clash, undefined);
+      assert.match(lines.at(-1)!, /no other process uses this identity any more/);
+      const runs = new Set(seen.map(({ instance }) => instance));
+      assert.equal(runs.size, 1);
+      assert.match(String([...runs][0]), /^[0-9a-f]{16}$/);
+    } finally {
+      resetLog();
+    }
   }));

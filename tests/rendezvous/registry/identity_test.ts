@@ -131,6 +131,31 @@ Deno.test("register goes on without a hostname that is bad or taken", () =>
     assert.equal((await node.register(client, { hostname: "free" }))["hostname"], "free");
   }));
 
+Deno.test("two processes with one key are told of each other; connections and restarts of one are not", () =>
+  withServer(async ({ server, client, clock }) => {
+    const node = await registered(client);
+    const signature = await node.sign(challenges.heartbeat(node.id));
+    using second = await RawClient.open(server.registryAddr);
+    const beat = async (instance: string | undefined, over = client) => {
+      clock.advance(30_000);
+      const run = instance === undefined ? {} : { instance: instance.repeat(16) };
+      return (await over.ok({ type: "heartbeat", node_id: node.id, signature, ...run }))["clash"];
+    };
+    for (const connection of [client, second, client, second, client]) {
+      assert.equal(await beat(undefined, connection), undefined); // existing daemons
+    }
+    for (const run of ["a", "a", "b", "b", "c"]) assert.equal(await beat(run), undefined);
+    for (const run of ["d", "c", "d"]) assert.equal(await beat(run, second), undefined);
+    const since = clock.unixMs() / 1000 - 30;
+    const clash = { addr: "127.0.0.1", since };
+    assert.deepEqual(await beat("c"), clash);
+    const again = await node.register(client, { instance: "d".repeat(16) });
+    assert.deepEqual(again["clash"], clash);
+    clock.advance(300_000);
+    await node.register(client, { instance: "d".repeat(16) });
+    assert.equal(await beat("d"), undefined);
+  }));
+
 Deno.test("heartbeat tells the server's time", () =>
   withServer(async ({ client, clock }) => {
     const node = await registered(client);
