@@ -118,21 +118,25 @@ def files(d):
 @check
 def events(d):
     heard = threading.Event()
+    failures = []
 
     def subscribe():
-        with Driver(SOCKET) as other:
-            try:
-                other.subscribe_event(PEER, "python", lambda topic, data: heard.set(), 10)
-            except PilotError:
-                pass  # it ends by its time limit
+        try:
+            # A generator, with a callback, too.
+            for _ in d.subscribe_event(PEER, "python", lambda topic, data: heard.set(), 5):
+                pass
+        except Exception as error:
+            failures.append(error)
 
     thread = threading.Thread(target=subscribe, daemon=True)
     thread.start()
-    for _ in range(40):
-        d.publish_event(PEER, "python", b"news")
-        if heard.wait(0.25):
-            return
-    raise AssertionError("no event arrived")
+    with Driver(SOCKET) as other:
+        for _ in range(40):
+            if heard.wait(0.25) or failures:
+                break
+            other.publish_event(PEER, "python", b"news")
+    thread.join(12)
+    assert heard.is_set(), f"no event arrived: {failures}"
 
 
 @check
