@@ -105,11 +105,8 @@ function beaconProblem(daemon: Daemon): string | undefined {
   const { beacon } = daemon.tunnels;
   const name = daemon.options.beacon;
   if (name === "" || daemon.node === 0) return undefined; // nobody is announced before the registration
-  if (beacon.isAnswering) {
-    return beacon.isProven
-      ? undefined
-      : "this node's endpoint is not proven to the beacon: wake-ups do not arrive, so requests of others are polled for";
-  }
+  // Existing beacons take no proof: `endpoint_proven` says so, and only the polling is slower.
+  if (beacon.isAnswering) return undefined;
   const asked = beacon.candidates.map(formatEndpoint).join(", ");
   if (asked === "") {
     return `the beacon ${name} has no address: ${daemon.beaconError ?? "not known yet"}`;

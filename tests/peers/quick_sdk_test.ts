@@ -71,7 +71,11 @@ Deno.test({
       const ours = await world.agent("ours", `ours-${name}`);
       return [new Side(theirs, "v1.18"), new Side(ours, "ours")] as const;
     };
-const plain = await pair("main"); const w = runAll(table, world, RENEWED_OFTEN, await pair("often"));await runAll(table, world, CONSENT, plain);  await runAll(table, world, SDK, [plain[1], plain[0]]); await w;
+    const plain = await pair("main");
+    const w = runAll(table, world, RENEWED_OFTEN, await pair("often"));
+    await runAll(table, world, CONSENT, plain);
+    await runAll(table, world, SDK, [plain[1], plain[0]]);
+    await w;
     console.log(table.toString());
     assert.deepEqual(table.failures, []);
   },

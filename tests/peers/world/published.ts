@@ -8,6 +8,8 @@
 import { join } from "node:path";
 import { run } from "../../../scripts/bench/host/run.ts";
 
+/** Its name at the package index. */
+const PACKAGE = "pilotprotocol";
 /** The release that is compared with. */
 export const PUBLISHED_VERSION = "1.18.0";
 /** SHA-256 of its wheel for Linux on x86-64. */
@@ -30,9 +32,15 @@ export async function whyNotPublished(): Promise<string> {
   }
   try {
     await run("python3", ["-m", "pip", "--version"]);
-    return "";
   } catch {
     return "no python3 with pip here (Debian packages python3, python3-pip)";
+  }
+  if (Deno.env.get(CACHE_VARIABLE) !== undefined) return "";
+  try {
+    await run("python3", ["-m", "pip", "index", "versions", "--quiet", PACKAGE]);
+    return "";
+  } catch {
+    return "pip does not reach its package index";
   }
 }
 
@@ -48,7 +56,7 @@ export async function fetchPublished(dir: string): Promise<Published> {
   const requirements = join(dir, "requirements.txt");
   await Deno.writeTextFile(
     requirements,
-    `pilotprotocol==${PUBLISHED_VERSION} --hash=sha256:${WHEEL_SHA256}\n`,
+    `${PACKAGE}==${PUBLISHED_VERSION} --hash=sha256:${WHEEL_SHA256}\n`,
   );
   // pip takes a file that is there already only after it has checked its hash.
   await run("python3", [
@@ -56,9 +64,9 @@ export async function fetchPublished(dir: string): Promise<Published> {
     ...["--only-binary", ":all:", "--require-hashes", "--dest", wheels, "-r", requirements],
   ]);
   const wheel = [...Deno.readDirSync(wheels)].find(({ name }) =>
-    name.startsWith(`pilotprotocol-${PUBLISHED_VERSION}-`) && name.endsWith(".whl")
+    name.startsWith(`${PACKAGE}-${PUBLISHED_VERSION}-`) && name.endsWith(".whl")
   );
-  if (wheel === undefined) throw new Error(`pip left no wheel of pilotprotocol in ${wheels}`);
+  if (wheel === undefined) throw new Error(`pip left no wheel of ${PACKAGE} in ${wheels}`);
   const python = join(dir, "published");
   await run("python3", ["-m", "zipfile", "-e", join(wheels, wheel.name), python]);
   const bin = join(python, "pilotprotocol", "bin");
