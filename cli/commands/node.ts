@@ -5,6 +5,7 @@
  * @module
  */
 
+import { PilotError } from "../../protocol/errors.ts";
 import { usageError } from "../errors.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import {
@@ -28,6 +29,9 @@ const MAX_ROWS = 50;
 const MAX_TAGS = 10;
 
 type Info = Awaited<ReturnType<CliDriver["info"]>>;
+
+/** Longest wait for a registry that is asked past an existing daemon, milliseconds. */
+const LOOKUP_TIMEOUT_MS = 10_000;
 
 async function info(call: Invocation): Promise<Outcome> {
   const state = await (await call.driver()).info({ signal: call.signal });
@@ -226,7 +230,9 @@ async function lookup(call: Invocation): Promise<Outcome> {
   const node = /^\d+$/.test(target)
     ? parseNode(target)
     : (await driver.resolveTarget(target, { signal: call.signal })).node;
-  const found = await driver.lookup(node, { signal: call.signal });
+  const found = await driver.lookup(node, { signal: call.signal }).catch((error) =>
+    lookupWithoutDaemon(call, node, error)
+  );
   const text = fields(
     Object.entries(found).filter(([key]) => key !== "type").map(([key, value]) => [
       key,
@@ -234,6 +240,19 @@ async function lookup(call: Invocation): Promise<Outcome> {
     ]),
   );
   return { data: found, text };
+}
+
+/** Existing daemons have no such command; their registry answers it to everybody. */
+async function lookupWithoutDaemon(call: Invocation, node: number, error: unknown) {
+  const isMissing = error instanceof PilotError && error.code === "unavailable" &&
+    (await call.driver()).daemonVersion === "";
+  const place = await call.settings();
+  if (!isMissing || place.registry === "") throw error;
+  const [{ lookupNode }, { TimeLeft }] = await Promise.all([
+    import("../netcheck/registry.ts"),
+    import("../netcheck/time_left.ts"),
+  ]);
+  return await lookupNode(place, node, new TimeLeft(LOOKUP_TIMEOUT_MS, call.signal));
 }
 
 /** Keeps the config file in step with the registry, so that the next start of the daemon does not undo it. */

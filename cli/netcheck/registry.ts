@@ -106,11 +106,36 @@ export async function keyExpiry(
   node: number,
   time: TimeLeft,
 ): Promise<string | undefined> {
+  const { expires_at } = await askOnce(place, { type: "get_key_info", node_id: node }, time);
+  return typeof expires_at === "string" && expires_at !== "" ? expires_at : undefined;
+}
+
+/**
+ * Asks what everybody may know of a node, without a daemon.
+ *
+ * @param place The registry.
+ * @param node The node.
+ * @param time Longest time.
+ * @returns The registry's answer.
+ * @throws {PilotError} As `RegistryClient.request`.
+ */
+export function lookupNode(
+  place: RegistryPlace,
+  node: number,
+  time: TimeLeft,
+): Promise<JsonObject> {
+  return askOnce(place, { type: "lookup", node_id: node }, time);
+}
+
+async function askOnce(
+  place: RegistryPlace,
+  request: JsonObject,
+  time: TimeLeft,
+): Promise<JsonObject> {
   const client = openClient(place);
   const deadline = setTimeout(() => void client.close(), time.ms());
   try {
-    const { expires_at } = await client.request({ type: "get_key_info", node_id: node });
-    return typeof expires_at === "string" && expires_at !== "" ? expires_at : undefined;
+    return await client.request(request);
   } finally {
     clearTimeout(deadline);
     await client.close();

@@ -82,7 +82,11 @@ export class ClientConns implements ClientConnOwner {
     const send = decodeSend(payload);
     if (send instanceof DecodeError) return this.#malformed(send, tag);
     const conn = this.#conns.get(send.conn);
-    if (conn === undefined) return this.#unknown(send.conn, tag);
+    if (conn === undefined) {
+      // The peer may have ended it while this was on its way.
+      const error = new PilotError("connection_closed", `Connection ${send.conn} is closed`);
+      return this.#unknown(send.conn, tag, error);
+    }
     conn.send(send.data, tag);
   }
 
@@ -243,14 +247,15 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /** Untagged clients do not wait for an answer to Send or Close: an error would be taken for another request's. */
-  #unknown(id: number, tag: number | undefined): void {
+  #unknown(
+    id: number,
+    tag: number | undefined,
+    error: PilotError = new PilotError("not_found", `Connection ${id} not found`),
+  ): void {
     if (tag === undefined) {
       this.out.push(encodeIpcFrame(Cmd.CloseOk, encodeConn(id)));
     } else {
-      this.failed(
-        tag,
-        new PilotError("not_found", `Connection ${id} not found`),
-      );
+      this.failed(tag, error);
     }
   }
 

@@ -206,7 +206,7 @@ Deno.test("a full send window of one connection does not stop the client's other
     "connection_closed",
   );
   await client.sendTagged(9, Cmd.Send, encodeSend({ conn: id, data }));
-  assert.equal(errorOf(await client.expectTagged(9)).code, "not_found");
+  assert.equal(errorOf(await client.expectTagged(9)).code, "connection_closed");
 });
 
 Deno.test("at most the receive window is pushed without credit", async () => {

@@ -27,10 +27,6 @@ export const REGISTRY: readonly Operation[] = [
   },
   {
     name: "lookup",
-    cannot: (from) =>
-      from.cli === "ours" && from.agent.kind === "v1.18"
-        ? "its daemon has no such command"
-        : undefined,
     run: async (from, to) => {
       assert.equal((await from.run("lookup", nodeOf(to))).node_id, to.agent.node);
     },
