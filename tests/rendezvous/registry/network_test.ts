@@ -1,6 +1,7 @@
 /** The backbone, the beacon directory, punch, and what is not served yet (rendezvous.md §4.5, §4.6). */
 
 import assert from "node:assert/strict";
+import { formatRfc3339 } from "../../../rendezvous/registry/rfc3339.ts";
 import { challenges } from "../../../protocol/registry.ts";
 import { ANNOUNCEMENT_WINDOW_MS, ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { MAX_BEACONS_PER_SOURCE } from "../../../rendezvous/registry/limits.ts";
@@ -41,7 +42,7 @@ Deno.test("list_nodes gives the backbone only to the holder of the admin token",
       public: false,
       polo_score: 0,
       hostname: "a",
-      last_seen: clock.unixMs() / 1000 - 2,
+      last_seen: formatRfc3339(clock.unixMs() / 1000 - 2),
     }]);
   }, { adminToken: "s3cret of the tests" }));
 

@@ -19,6 +19,7 @@ import {
 } from "../../networks/network.ts";
 import { checkReader, networkField } from "../../networks/roles.ts";
 import type { NodeRecord } from "../../node.ts";
+import { formatRfc3339 } from "../../rfc3339.ts";
 import { describe } from "../directory.ts";
 
 /** `list_networks`: the backbone, which every node is on, and all others. */
@@ -94,6 +95,6 @@ function listed(core: RegistryCore, node: NodeRecord): JsonObject {
   const silentMs = core.clock.monotonicMs() - node.lastSeen;
   return {
     ...facts,
-    last_seen: Math.floor((core.clock.unixMs() - silentMs) / 1000),
+    last_seen: formatRfc3339(Math.floor((core.clock.unixMs() - silentMs) / 1000)),
   };
 }

@@ -1,6 +1,7 @@
 /** list_nodes of a network, and lists that do not fit a frame (rendezvous.md §4.5). */
 
 import assert from "node:assert/strict";
+import { formatRfc3339 } from "../../../../rendezvous/registry/rfc3339.ts";
 import { challenges, REGISTRY_MAX_FRAME_BYTES } from "../../../../protocol/registry.ts";
 import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerBinaryFrame, answerJsonFrame } from "../../../../rendezvous/registry/answer.ts";
@@ -30,7 +31,7 @@ Deno.test("list_nodes shows members, the silent ones too, and endpoints of publi
     const signature = await open.sign(challenges.setVisibility(open.id));
     const visible = { type: "set_visibility", node_id: open.id, public: true, signature };
     await client.ok(visible);
-    const last_seen = clock.unixMs() / 1000;
+    const last_seen = formatRfc3339(clock.unixMs() / 1000);
     assert.deepEqual((await client.ok({ type: "list_nodes", network_id: network }))["nodes"], [
       {
         node_id: owner.id,
