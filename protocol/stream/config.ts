@@ -117,7 +117,10 @@ export interface StreamOptions {
   dialTimeoutMs?: number;
   /** Time a passively opened stream waits for the third segment. Default 10 000. */
   halfOpenTimeoutMs?: number;
-  /** Time a closing stream may go without progress before it is reset. Default 10 000. */
+  /**
+   * Time a closing stream may go without progress before it is reset; longer while what is in flight is repeated, whose
+   * limit is {@linkcode MAX_RETRANSMISSIONS}. Default 10 000.
+   */
   lingerMs?: number;
   /** Time a closed stream still answers a repeated FIN. Default 10 000. */
   timeWaitMs?: number;

@@ -38,7 +38,7 @@ export function deadline(core: Core): number {
 export function onTimer(core: Core, now: number): void {
   if (core.state === "CLOSED") return;
   if (now >= core.stateUntil) {
-    onStateTimeout(core);
+    onStateTimeout(core, now);
     return;
   }
   const { peer } = core;
@@ -77,7 +77,7 @@ export function onTimer(core: Core, now: number): void {
   if (!core.over) onLiveness(core, now);
 }
 
-function onStateTimeout(core: Core): void {
+function onStateTimeout(core: Core, now: number): void {
   switch (core.state) {
     case "SYN_SENT":
       core.fail("timeout", "Dial timed out: the peer did not answer");
@@ -93,6 +93,11 @@ function onStateTimeout(core: Core): void {
         // Ours is delivered and confirmed; the peer merely never closed its side.
         core.resetPeer();
         core.finish();
+        break;
+      }
+      // What is repeated at ever longer intervals has a limit of its own, and the next repeat may be the one that arrives.
+      if (core.sender.inFlight > 0 && core.sender.window > 0) {
+        core.linger(now);
         break;
       }
       core.fail(

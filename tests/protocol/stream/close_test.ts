@@ -85,6 +85,26 @@ Deno.test("a close without progress is reset after 10 s", () => {
   assert.equal(sent.filter((s) => s.flags & RST).length, 1);
 });
 
+Deno.test("a close waits for data that is lost several times in a row, and for one that never arrives no longer than repeats do", () => {
+  for (const isLost of [false, true]) {
+    const pair = new Pair().established();
+    pair.pass(1000);
+    pair.client.stream?.write(bytes(100), pair.now);
+    pair.network.links[0].filter = (packet) => packet.length > 100;
+    pair.client.stream?.close(pair.now);
+    pair.client.run(pair.now);
+    // The sixth repeat comes after 12.6 s.
+    pair.pass(12_000);
+    const codeOf = () => pair.client.stream?.error?.code;
+    assert.equal(codeOf(), undefined);
+    if (!isLost) pair.network.links[0].filter = () => false;
+    pair.pass(60_000);
+    assert.equal(pair.client.stream?.state, "CLOSED");
+    assert.equal(codeOf(), isLost ? "timeout" : undefined);
+    assert.equal(pair.server.data.length, isLost ? 0 : 100);
+  }
+});
+
 for (const [name, from, nth] of [["FIN", 0, 1], ["FIN|ACK", 1, 1], ["last ACK", 0, 2]] as const) {
   Deno.test(`a lost ${name} is repeated`, () => {
     const pair = new Pair().established();
