@@ -31,7 +31,7 @@ export interface BenchOptions {
   readonly idlePeers: number;
   /** Nodes of `registry`. */
   readonly nodes: number;
-  /** Packages may be installed. */
+  /** Packages may be installed, Go modules built. */
   readonly install: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface BenchOptions {
 export class UsageError extends Error {}
 
 /** Peers a run can be limited to. */
-export const PEER_NAMES: readonly string[] = ["quic", "wireguard-go", "tcp"];
+export const PEER_NAMES: readonly string[] = ["quic", "wireguard-go", "nebula", "tcp"];
 /** Rounds when none are given: an odd number has a middle one. */
 const DEFAULT_ROUNDS = 3;
 /** Peers of `idle` when none are given. */
@@ -67,7 +67,7 @@ Options:
   --idle-peers N          Peers of idle (${DEFAULT_IDLE_PEERS})
   --nodes N               Nodes of registry (${DEFAULT_NODES})
   --loopback              No network namespaces, even as root
-  --no-install            Never install Debian packages
+  --no-install            Never install Debian packages, never build Go modules
   --help                  This text
 `;
 

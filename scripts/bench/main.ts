@@ -11,8 +11,8 @@ import { type BenchReport, table } from "./report.ts";
 import { SCENARIOS } from "./scenarios/mod.ts";
 import { Bench } from "./scenarios/scenario.ts";
 
-/** A scenario that takes this long will not end by itself, milliseconds. */
-const SCENARIO_LIMIT_MS = 180_000;
+/** A scenario that takes this long, building its peers included, will not end by itself, milliseconds. */
+const SCENARIO_LIMIT_MS = 720_000;
 /** The same for scenarios that are long, or as long as the user says. */
 const LONG_LIMIT_MS = 1_800_000;
 const EXIT_USAGE = 2;
@@ -51,8 +51,9 @@ async function runScenario(
 
 async function runAll(options: BenchOptions, interrupt: AbortSignal): Promise<BenchReport> {
   const report: BenchReport = { machine: await machine(), scenarios: {} };
-  const { cpu, cores, deno, kernel, load_before } = report.machine;
-  console.log(`${cpu}, ${cores} cores, Linux ${kernel}, Deno ${deno}, load ${load_before}`);
+  const { cpu, cores, deno, node, kernel, load_before } = report.machine;
+  const runtime = `Deno ${deno} (node: modules of ${node})`;
+  console.log(`${cpu}, ${cores} cores, Linux ${kernel}, ${runtime}, load ${load_before}`);
   const names = options.scenarios.length > 0
     ? options.scenarios
     : Object.keys(SCENARIOS).filter((name) => SCENARIOS[name]!.byDefault);

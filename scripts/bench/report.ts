@@ -69,6 +69,12 @@ export interface Figures {
   db_mb?: number;
 }
 
+/** What a peer did. */
+export interface PeerFigures extends Figures {
+  /** Which version of the program, library or system was measured. */
+  version: string;
+}
+
 /** One scenario. */
 export interface ScenarioResult {
   /** Where the traffic went. */
@@ -78,7 +84,7 @@ export interface ScenarioResult {
   /** The others of our variants. */
   variants?: Record<string, Figures>;
   /** The peers' figures. */
-  peers: Record<string, Figures>;
+  peers: Record<string, PeerFigures>;
   /** Peers that could not be measured, and why. */
   skipped?: Record<string, string>;
   /** What one has to know to read the figures. */
@@ -181,7 +187,7 @@ export function table(name: string, result: ScenarioResult): string[] {
       ratioText(result.ours, figures),
     ]),
     ...peers.map(([name, figures]): [string, Figures, string] => [
-      name,
+      `${name} ${figures.version}`,
       figures,
       ratioText(result.ours, figures),
     ]),

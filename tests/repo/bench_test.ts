@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import fc from "fast-check";
 import { parseArgs, UsageError } from "../../scripts/bench/args.ts";
 import { selfSigned } from "../../scripts/bench/host/certificate.ts";
@@ -34,13 +35,16 @@ Deno.test("the scenarios of the issue are there", () => {
 
 Deno.test("parseArgs reads scenarios and options in any order", () => {
   const options = parseArgs(
-    ["--json", "out.json", "bulk", "--variant=linux,portable", "ping", "--peers", "quic", "bulk"],
+    [
+      ...["--json", "out.json", "bulk", "--variant=linux,portable", "ping"],
+      ...["--peers", "quic,nebula", "bulk"],
+    ],
     NAMES,
   )!;
   assert.deepEqual(options.scenarios, ["bulk", "ping"]);
   assert.equal(options.json, "out.json");
   assert.deepEqual(options.variants, ["linux", "portable"]);
-  assert.deepEqual(options.peers, ["quic"]);
+  assert.deepEqual(options.peers, ["quic", "nebula"]);
   assert.equal(options.rounds, 3);
   assert.equal(options.loopback, false);
   assert.deepEqual(parseArgs(["--peers", "none"], NAMES)!.peers, []);
@@ -103,22 +107,22 @@ Deno.test("medianFigures takes the median of speeds and the peak of memory", () 
   assert.deepEqual(medianFigures(rounds), { mb_s: 20, rss_mb: 90 });
 });
 
-Deno.test("the table shows every contender and how ours compares", () => {
+Deno.test("the table shows every contender with its version and how ours compares", () => {
   assert.equal(ratioText({ mb_s: 50 }, { mb_s: 100 }), "ours 0.5 x (MB/s)");
   assert.equal(ratioText({ p50_ms: 2 }, { p50_ms: 1 }), "ours 2 x (p50 ms, less is better)");
   const lines = table("bulk", {
     topology: "loopback",
     ours: { mb_s: 50 },
     variants: { portable: { mb_s: 10 } },
-    peers: { quic: { mb_s: 100 } },
+    peers: { quic: { version: "quinn 0.11.8", mb_s: 100 } },
     skipped: { "wireguard-go": "needs root" },
   });
   assert.deepEqual(lines, [
     "bulk: loopback",
-    "                 MB/s",
-    "  ours             50",
-    "  ours portable    10  ours 5 x (MB/s)",
-    "  quic            100  ours 0.5 x (MB/s)",
+    "                     MB/s",
+    "  ours                 50",
+    "  ours portable        10  ours 5 x (MB/s)",
+    "  quic quinn 0.11.8   100  ours 0.5 x (MB/s)",
     "  wireguard-go: skipped, needs root",
   ]);
 });
@@ -194,9 +198,13 @@ Deno.test("bench writes the report of a tiny run", async () => {
     const report: BenchReport = JSON.parse(await readFile(file, "utf8"));
     assert.deepEqual(Object.keys(report.scenarios), ["ping"]);
     assert.equal(report.machine.deno, Deno.version.deno);
+    assert.equal(report.machine.node, process.versions.node);
     const { topology, ours, peers } = report.scenarios.ping!;
     assert.equal(topology, "loopback");
     assert.deepEqual(Object.keys(peers), ["tcp"]);
+    const { version } = peers.tcp!;
+    assert.ok(version.endsWith(` ${Deno.osRelease()}`), version);
+    assert.ok(text.includes(`tcp ${version}`), text);
     for (const { p50_ms, p99_ms, ops_s } of [ours, peers.tcp!]) {
       assert.ok(p50_ms! > 0 && p99_ms! >= p50_ms! && ops_s! > 0);
     }

@@ -22,7 +22,7 @@ export interface Setting {
   readonly directory: string;
   /** Gives up. */
   readonly signal: AbortSignal;
-  /** Packages may be installed. */
+  /** Packages may be installed, Go modules built. */
   readonly install: boolean;
 }
 
@@ -55,6 +55,12 @@ export interface Ends extends AsyncDisposable {
   readonly detail?: string;
   /** Where bulk is measured by iperf3. */
   readonly iperf?: (options: IperfOptions) => Promise<Figures>;
+}
+
+/** Those of a peer. */
+export interface PeerEnds extends Ends {
+  /** Version of what is measured. */
+  readonly version: string;
 }
 
 const AGENT = fileURLToPath(new URL("../programs/agent.ts", import.meta.url));

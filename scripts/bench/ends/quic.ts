@@ -8,11 +8,12 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { selfSigned } from "../host/certificate.ts";
 import { freeUdpPort } from "../host/ports.ts";
+import { quicVersion } from "../host/version.ts";
 import { SERVER_NAME } from "../programs/quic_transport.ts";
-import { type Ends, type Setting, startAgent, startUdpRelay } from "./ends.ts";
+import { type PeerEnds, type Setting, startAgent, startUdpRelay } from "./ends.ts";
 
 /** Starts both ends, with a relay between them if that is needed. */
-export async function quicEnds(setting: Setting): Promise<Ends> {
+export async function quicEnds(setting: Setting): Promise<PeerEnds> {
   const { topology, directory, signal } = setting;
   const name = "quic";
   await using stack = new AsyncDisposableStack();
@@ -42,6 +43,7 @@ export async function quicEnds(setting: Setting): Promise<Ends> {
   const owned = stack.move();
   return {
     name,
+    ...await quicVersion(),
     client,
     server,
     pids,

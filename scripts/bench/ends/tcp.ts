@@ -4,13 +4,16 @@
  * @module
  */
 
-import { type Ends, type Setting, startAgent } from "./ends.ts";
+import { type PeerEnds, type Setting, startAgent } from "./ends.ts";
+
+/** TCP is the system's. */
+const SYSTEM = `${Deno.build.os === "linux" ? "Linux" : Deno.build.os} ${Deno.osRelease()}`;
 
 /** Starts both ends; `hosts` other than the topology's make it TCP over somebody's tunnel. */
 export async function tcpEnds(
   { topology, signal }: Setting,
   { name = "tcp", host = topology.b.host } = {},
-): Promise<Ends> {
+): Promise<PeerEnds> {
   await using stack = new AsyncDisposableStack();
   const transport = "tcp";
   const server = stack.use(
@@ -24,6 +27,7 @@ export async function tcpEnds(
   const owned = stack.move();
   return {
     name,
+    version: SYSTEM,
     client,
     server,
     pids,

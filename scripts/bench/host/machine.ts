@@ -5,6 +5,7 @@
  */
 
 import { readFile } from "node:fs/promises";
+import process from "node:process";
 
 /** A machine, as far as it says. */
 export interface Machine {
@@ -20,6 +21,8 @@ export interface Machine {
   readonly memory_mb: number;
   /** Runtime. */
   readonly deno: string;
+  /** The Node.js that Deno's `node:` modules follow; Node itself runs nothing here. */
+  readonly node: string;
   /** Load average over one minute before the run: on a busy machine the figures are too low. */
   readonly load_before: number;
   /** The same after the run. */
@@ -52,6 +55,7 @@ export async function machine(): Promise<Machine> {
     cores: navigator.hardwareConcurrency,
     memory_mb: Math.round(Deno.systemMemoryInfo().total / 1e6),
     deno: Deno.version.deno,
+    node: process.versions.node,
     load_before: await load(),
     date: new Date().toISOString(),
   };

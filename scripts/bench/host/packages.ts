@@ -31,7 +31,7 @@ export async function missing(
   try {
     await run("apt-get", ["update", "-qq"], { signal });
     const install = ["install", "-y", "-qq", "--no-install-recommends", ...absent];
-    await run("env", ["DEBIAN_FRONTEND=noninteractive", "apt-get", ...install], { signal });
+    await run("apt-get", install, { env: { DEBIAN_FRONTEND: "noninteractive" }, signal });
     return undefined;
   } catch (error) {
     options.signal.throwIfAborted();

@@ -102,12 +102,18 @@ export class Program implements AsyncDisposable {
   get obituary(): string | undefined {
     return this.#ended === undefined || this.#stopping !== undefined
       ? undefined
-      : this.#failure(this.#ended).message;
+      : this.failure(this.#ended).message;
   }
 
-  /** The last lines it printed. */
-  get log(): string {
-    return this.#log.join("\n");
+  /**
+   * What is wrong with it, as an error.
+   *
+   * @param what What.
+   * @returns With its name and the last lines it printed.
+   */
+  failure(what: string): Error {
+    const log = this.#log.length === 0 ? "" : `\n  ${this.#log.join("\n  ")}`;
+    return new Error(`${this.#name}: ${what}${log}`);
   }
 
   /**
@@ -155,11 +161,11 @@ export class Program implements AsyncDisposable {
 
   async #answer(timeoutMs: number): Promise<Data> {
     const waiting = Promise.withResolvers<Data>();
-    if (this.#ended !== undefined) throw this.#failure(this.#ended);
+    if (this.#ended !== undefined) throw this.failure(this.#ended);
     this.#waiting.push(waiting);
     const onAbort = () => waiting.reject(this.#signal.reason);
     const timer = setTimeout(
-      () => waiting.reject(this.#failure(`no answer within ${timeoutMs} ms`)),
+      () => waiting.reject(this.failure(`no answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
     this.#signal.addEventListener("abort", onAbort);
@@ -182,17 +188,12 @@ export class Program implements AsyncDisposable {
 
   #onEnd(how: string): void {
     this.#ended = `ended with ${how}`;
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#failure(this.#ended));
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.failure(this.#ended));
   }
 
   #keep(text: string): void {
     this.#log.push(text);
     if (this.#log.length > LOG_LINES) this.#log.shift();
-  }
-
-  #failure(what: string): Error {
-    const log = this.#log.length === 0 ? "" : `\n  ${this.#log.join("\n  ")}`;
-    return new Error(`${this.#name}: ${what}${log}`);
   }
 }
 

@@ -9,20 +9,25 @@
  *
  * @param command The program.
  * @param args Its arguments.
- * @param options Standard input, and a signal that kills it.
+ * @param options Standard input, more environment, and a signal that kills it.
  * @returns What it printed.
  * @throws {Error} When it fails, with what it printed to stderr.
  */
 export async function run(
   command: string,
   args: readonly string[],
-  options: { readonly input?: string; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly input?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<string> {
   const child = new Deno.Command(command, {
     args: [...args],
     stdin: options.input === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
+    env: { ...options.env },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   }).spawn();
   if (options.input !== undefined) {

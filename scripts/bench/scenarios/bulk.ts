@@ -16,8 +16,8 @@ import { chosenPeers, compare } from "./compare.ts";
 import { bulk } from "./measures.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 
-const PEERS = ["quic", "wireguard-go", "tcp"];
-/** With three rounds of five contenders, setting up included, `bulk` stays below 60 s. */
+const PEERS = ["quic", "wireguard-go", "nebula", "tcp"];
+/** With three rounds of six contenders, setting up included, `bulk` stays about a minute. */
 const ROUND_SECONDS = 1.5;
 const WARM_UP_SECONDS = 0.6;
 /** Over a link with a delay it takes several round trips to find its speed. */

@@ -4,20 +4,22 @@
  * @module
  */
 
-import type { Ends, Setting } from "../ends/ends.ts";
+import type { Ends, PeerEnds, Setting } from "../ends/ends.ts";
+import { nebulaEnds } from "../ends/nebula.ts";
 import { oursEnds, type PairOptions, type Rendezvous, startRendezvous } from "../ends/ours.ts";
 import { quicEnds } from "../ends/quic.ts";
 import { tcpEnds } from "../ends/tcp.ts";
-import { wireguardEnds, wireguardMissing } from "../ends/wireguard.ts";
-import { type Figures, medianFigures, type ScenarioResult } from "../report.ts";
+import { wireguardEnds } from "../ends/wireguard.ts";
+import { type Figures, medianFigures, type PeerFigures, type ScenarioResult } from "../report.ts";
 import { variantFlags } from "../variants.ts";
 import type { Bench } from "./scenario.ts";
 
 /** Peers by name. */
-const PEERS: Readonly<Record<string, (setting: Setting) => Promise<Ends>>> = {
+const PEERS: Readonly<Record<string, (setting: Setting) => Promise<PeerEnds>>> = {
   quic: quicEnds,
   tcp: (setting) => tcpEnds(setting),
   "wireguard-go": wireguardEnds,
+  nebula: nebulaEnds,
 };
 
 /** What to compare. */
@@ -71,14 +73,13 @@ export async function compare(bench: Bench, comparison: Comparison): Promise<Sce
     ours.push(stack.use(ends));
     await comparison.check?.(ends);
   }
-  const peers: Ends[] = [];
+  const peers: PeerEnds[] = [];
   for (const name of comparison.peers) {
     if (skipped[name] !== undefined) continue;
     const peerSetting = comparison.peerSetting ?? setting;
     try {
-      const missing = name === "wireguard-go" ? await wireguardMissing(peerSetting) : undefined;
-      if (missing === undefined) peers.push(stack.use(await PEERS[name]!(peerSetting)));
-      else skipped[name] = missing;
+      bench.say(`setting up ${name}`);
+      peers.push(stack.use(await PEERS[name]!(peerSetting)));
     } catch (error) {
       failed(name, error);
     }
@@ -96,19 +97,30 @@ export async function compare(bench: Bench, comparison: Comparison): Promise<Sce
       }
     }
   }
-  const of = (list: Ends[]) =>
-    list.filter((ends) => figures.has(ends))
-      .map((ends): [string, Figures] => [ends.name, medianFigures(figures.get(ends)!)]);
-  const [first, ...others] = of(ours);
-  const notes = ours.map(({ name, detail }) => `ours ${name}: ${detail}`);
+  const [first, ...others] = ours.map((ends) =>
+    [ends.name, medianFigures(figures.get(ends)!)] as const
+  );
+  const measured = peers.filter((ends) => figures.has(ends));
+  const notes = [
+    ...ours.map(({ name, detail }) => `ours ${name}: ${detail}`),
+    ...measured.filter(({ detail }) => detail !== undefined)
+      .map(({ name, detail }) => `${name}: ${detail}`),
+  ];
   return {
     topology: comparison.topology,
     ours: first![1],
     ...(others.length === 0 ? {} : { variants: Object.fromEntries(others) }),
-    peers: Object.fromEntries(of(peers)),
+    peers: Object.fromEntries(
+      measured.map((ends) => [ends.name, ofPeer(ends, medianFigures(figures.get(ends)!))]),
+    ),
     ...(Object.keys(skipped).length === 0 ? {} : { skipped }),
     notes,
   };
+}
+
+/** Figures of a peer, with what it is. */
+export function ofPeer({ version }: PeerEnds, figures: Figures): PeerFigures {
+  return { version, ...figures };
 }
 
 /** A process that has ended says more than what came of that. */

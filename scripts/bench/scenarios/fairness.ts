@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Ends } from "../ends/ends.ts";
+import type { Ends, PeerEnds } from "../ends/ends.ts";
 import { checkPath, oursEnds, startRendezvous } from "../ends/ours.ts";
 import { quicEnds } from "../ends/quic.ts";
 import { tcpEnds } from "../ends/tcp.ts";
@@ -12,10 +12,10 @@ import { EmulatedLink } from "../host/link.ts";
 import { describeLink, type LinkSpec } from "../host/link_spec.ts";
 import { tcpNote } from "../host/topology.ts";
 import { Mode } from "../programs/modes.ts";
-import type { Figures } from "../report.ts";
+import type { Figures, ScenarioResult } from "../report.ts";
 import { rounded } from "../stats.ts";
 import { DEFAULT_VARIANT, variantFlags } from "../variants.ts";
-import { chosenPeers } from "./compare.ts";
+import { chosenPeers, ofPeer } from "./compare.ts";
 import { stop, window } from "./measures.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 
@@ -45,16 +45,20 @@ export const fairnessScenario: Scenario = {
     const ours = stack.use(await oursEnds(setting, pair));
     await checkPath(ours, "direct");
     const peers = chosenPeers(bench, ["quic", "tcp"]);
-    const contenders: Ends[] = [ours];
+    const contenders: PeerEnds[] = [];
     if (peers.includes("quic")) contenders.push(stack.use(await quicEnds(setting)));
     if (peers.includes("tcp")) contenders.push(stack.use(await tcpEnds(setting)));
     const rival = stack.use(await tcpEnds(setting, { name: "tcp rival" }));
-    const figures = new Map<string, Figures>();
-    for (const ends of contenders) figures.set(ends.name, await measure(bench, ends, rival));
+    const result: Pick<ScenarioResult, "ours" | "peers"> = {
+      ours: await measure(bench, ours, rival),
+      peers: {},
+    };
+    for (const ends of contenders) {
+      result.peers[ends.name] = ofPeer(ends, await measure(bench, ends, rival));
+    }
     return {
       topology: `${topology.description}; ${describeLink(LINK)}, queue of ${QUEUE_MS} ms`,
-      ours: figures.get("ours")!,
-      peers: Object.fromEntries([...figures].filter(([name]) => name !== "ours")),
+      ...result,
       notes: [
         "MB/s and larger of 2: two streams that begin together; the shares: one stream beside one TCP stream that begins " +
         "right after it, and right before it",

@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { Ends, Setting } from "../ends/ends.ts";
+import type { PeerEnds, Setting } from "../ends/ends.ts";
 import { type Pair, startPair, startRendezvous } from "../ends/ours.ts";
 import { quicEnds } from "../ends/quic.ts";
 import { tcpEnds } from "../ends/tcp.ts";
 import { PORT_ECHO } from "../../../protocol/ports.ts";
-import type { Figures, ScenarioResult } from "../report.ts";
+import type { Figures, PeerFigures, ScenarioResult } from "../report.ts";
 import { percentile, rounded } from "../stats.ts";
 import { DEFAULT_VARIANT, variantFlags } from "../variants.ts";
-import { chosenPeers } from "./compare.ts";
+import { chosenPeers, ofPeer } from "./compare.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** Contacts in a round. */
@@ -70,16 +70,16 @@ async function firstContact({ a, b }: Pair): Promise<{ ms: number; hadTunnel: bo
 }
 
 async function peerContacts(
-  start: (setting: Setting) => Promise<Ends>,
+  start: (setting: Setting) => Promise<PeerEnds>,
   setting: Setting,
   count: number,
-): Promise<Figures> {
+): Promise<PeerFigures> {
   await using ends = await start(setting);
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     times.push(...(await ends.client.call("first")).times as number[]);
   }
-  return summary(times);
+  return ofPeer(ends, summary(times));
 }
 
 function summary(times: readonly number[]): Figures {

@@ -13,9 +13,9 @@ import { quicEnds } from "../ends/quic.ts";
 import { Program } from "../host/program.ts";
 import { residentMb } from "../host/usage.ts";
 import type { IdlePeersConfig } from "../programs/idle_peers.ts";
-import { type Figures, medianFigures } from "../report.ts";
+import { type Figures, medianFigures, type ScenarioResult } from "../report.ts";
 import { DEFAULT_VARIANT, variantFlags } from "../variants.ts";
-import { chosenPeers } from "./compare.ts";
+import { chosenPeers, ofPeer } from "./compare.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 
 const PEERS_PROGRAM = fileURLToPath(new URL("../programs/idle_peers.ts", import.meta.url));
@@ -34,11 +34,11 @@ export const idleScenario: Scenario = {
     const { idlePeers } = bench.options;
     const topology = bench.loopback();
     const ours = await oursIdle(bench);
-    const peers: Record<string, Figures> = {};
+    const peers: ScenarioResult["peers"] = {};
     if (chosenPeers(bench, ["quic"]).length > 0) {
       await using ends = await quicEnds(bench.setting(topology));
       await ends.client.call("hold", { count: idlePeers });
-      peers.quic = await idle(bench, ends.server.pid);
+      peers.quic = ofPeer(ends, await idle(bench, ends.server.pid));
     }
     return {
       topology: topology.description,
