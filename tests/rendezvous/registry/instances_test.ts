@@ -65,6 +65,21 @@ Deno.test("nodes that were silent for longest are forgotten beyond the bound", (
   beats(instances, "ABABA");
   const now = { monotonicMs: 5 * 60_000, seconds: 0 };
   assert.ok(instances.note(1, "B", "x", now) !== undefined);
-  for (let node = 2; node <= MAX_INSTANCE_NODES + 1; node++) instances.note(node, "", "x", now);
+  for (let node = 2; node <= MAX_INSTANCE_NODES + 1; node++) instances.note(node, "A", "x", now);
   assert.equal(instances.note(1, "A", "x", now), undefined);
+});
+
+Deno.test("nodes whose software names no runs push nobody out, and are noticed beside a run that is named", () => {
+  const instances = new Instances(log);
+  beats(instances, "ABABA");
+  const now = { monotonicMs: 5 * 60_000, seconds: 0 };
+  for (let node = 2; node <= MAX_INSTANCE_NODES + 1; node++) instances.note(node, "", "x", now);
+  assert.ok(instances.note(1, "A", "x", now) !== undefined, "still known");
+  const mixed = new Instances(log);
+  mixed.note(2, "", "x", now);
+  let clash;
+  for (let i = 0; i < 4; i++) {
+    clash = [mixed.note(2, "A", "y", now), mixed.note(2, "", "x", now)][1];
+  }
+  assert.equal(clash?.addr, "y");
 });
