@@ -7,7 +7,6 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { type AeadFactory, KeyPair } from "../protocol/crypto/mod.ts";
-import { PilotError } from "../protocol/errors.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
 import { type Packet, PROTO_CONTROL, PROTO_DATAGRAM, PROTO_STREAM } from "../protocol/packet.ts";
 import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
@@ -19,7 +18,7 @@ import { chooseAead, type ChosenAead } from "./crypto/choose.ts";
 import { openHome } from "./home.ts";
 import { Directory } from "./directory.ts";
 import { EventLog } from "./event_log.ts";
-import { daemonHealth, daemonInfo } from "./info.ts";
+import { daemonHealth, daemonInfo, pathTo } from "./info.ts";
 import type { Backend, Json, NetworkBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/server.ts";
 import { NetworkChange } from "./network_change.ts";
@@ -191,7 +190,7 @@ export class Daemon implements Backend, AsyncDisposable {
       resolve: (node) => this.directory.resolve(node),
       isWanted: (node) => trustState.hasConsent(node) || this.streams.hasConns(node),
       isFormer: (node) => this.trust.isFormer(node),
-      mayKnow: (node) => gate.mayKnow(node),
+      mayKnow: (node) => this.trust.isFormer(node) || gate.mayKnow(node),
       askMayKnow: async (node) => this.trust.isFormer(node) || await gate.askMayKnow(node),
       hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _node, via) => this.#onPacket(packet, via),
@@ -257,6 +256,7 @@ export class Daemon implements Backend, AsyncDisposable {
         this.streams.cut(node);
       },
       dropTunnel: (node) => this.tunnels.remove(node),
+      isExistingPeer: (node) => this.tunnels.isExisting(node),
       dial: (address, port, dialOptions) => this.streams.dial(address, port, dialOptions),
       bind: (port, onAccept) => this.streams.bind(port, onAccept),
       unbind: (port) => this.streams.unbind(port),
@@ -397,11 +397,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   path(node: number): Json {
-    const report = this.tunnels.describe(node);
-    if (report !== undefined) return { ...report };
-    throw new PilotError("not_found", `There is no tunnel to node ${node}`, {
-      hint: `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
-    });
+    return pathTo(this, node);
   }
 
   emit(event: string, data: Json): void {
@@ -473,6 +469,7 @@ export class Daemon implements Backend, AsyncDisposable {
   #onNetworkChanged(reason: string): void {
     this.#log.info("network changed", { reason });
     this.#client.reconnect("the network changed");
+    this.trust.networkChanged();
     this.tunnels.networkChanged();
     this.registration.trigger();
   }

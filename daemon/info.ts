@@ -5,6 +5,7 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
+import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
 import type { Daemon } from "./daemon.ts";
@@ -84,6 +85,19 @@ export function daemonHealth(daemon: Daemon): Json {
     endpoint_proven: daemon.tunnels.beacon.isProven,
     ...trafficCounters(daemon),
   };
+}
+
+/**
+ * The ways to a peer.
+ *
+ * @throws {PilotError} `not_found` when there is no tunnel to it.
+ */
+export function pathTo(daemon: Daemon, node: number): Json {
+  const report = daemon.tunnels.describe(node);
+  if (report !== undefined) return { ...report };
+  throw new PilotError("not_found", `There is no tunnel to node ${node}`, {
+    hint: `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
+  });
 }
 
 /** "ok" when peers can find this node, and no other in its place, "degraded" with the reasons otherwise. */

@@ -411,6 +411,8 @@ export class Driver extends Control implements AsyncDisposable {
   }
 
   async #flushAndClose(): Promise<void> {
+    // Those that end without a word are taken for broken by the daemon.
+    for (const id of this.#session.openConns) this.#session.send(Cmd.Close, encodeConn(id));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_FLUSH_MS);

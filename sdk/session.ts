@@ -92,6 +92,11 @@ export class Session implements CallHost {
     return this.#tagged;
   }
 
+  /** Numbers of the connections that have not ended. */
+  get openConns(): readonly number[] {
+    return [...this.#conns.keys()];
+  }
+
   /** Why the conversation ended, once it has. */
   get lost(): PilotError | undefined {
     return this.#lost;

@@ -126,7 +126,7 @@ async function take(
     shown?.end();
   } catch (error) {
     conn.abort(); // the sender learns that it did not arrive
-    if (outputError !== undefined) throw outputError;
+    if (outputError !== undefined) throw outputError; // not a matter of the connection
     shown?.end();
     const failure = PilotError.from(error, "connection_failed");
     if (failure.code === "aborted" && call.signal.aborted) throw failure;

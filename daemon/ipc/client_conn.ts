@@ -69,6 +69,8 @@ export class ClientConn implements FrameSource, ConnListener {
   #error: PilotError | undefined;
   #closeTags: number[] = [];
   #orphaned = false;
+  /** Its client has gone without a Close. */
+  #abandoned = false;
   #dropped = 0;
   #flushing = false;
   #closeCalled = false;
@@ -201,11 +203,13 @@ export class ClientConn implements FrameSource, ConnListener {
   }
 
   /**
-   * The client has gone: deliver what it sent, then close with FIN; or with RST when something is left that it has not
-   * taken, so that the peer does not take that for delivered (RFC 1122 §4.2.2.13).
+   * The client has gone: deliver what it sent, then close with FIN. With RST when it speaks our extensions, which end
+   * connections by a Close, and has not closed this one: the peer must not take for whole what was cut short. Likewise
+   * when something is left that it has not taken (RFC 1122 §4.2.2.13).
    */
   orphan(): void {
     this.#orphaned = true;
+    this.#abandoned = this.#owner.extended && !this.#closeWanted;
     this.#closeTags = [];
     this.#drop();
     if (this.#gone) return;
@@ -219,7 +223,9 @@ export class ClientConn implements FrameSource, ConnListener {
   release(): void {
     clearTimeout(this.#lingerTimer);
     this.#gone = true;
-    if (!this.#closeCalled) this.#conn.close();
+    if (this.#closeCalled) return;
+    if (this.#abandoned || (this.#owner.extended && !this.#closeWanted)) this.#conn.abandon();
+    else this.#conn.close();
   }
 
   pull(out: Uint8Array, offset: number): number {
@@ -308,7 +314,8 @@ export class ClientConn implements FrameSource, ConnListener {
       this.#closeWanted && this.#sendQueue.length === 0 && !this.#closeCalled
     ) {
       this.#closeCalled = true;
-      this.#conn.close();
+      if (this.#abandoned) this.#conn.abandon();
+      else this.#conn.close();
     }
   }
 

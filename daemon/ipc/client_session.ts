@@ -70,6 +70,8 @@ export interface SessionHost {
   portUnbound(port: number): void;
   /** A client holds so many more bytes of a begun frame, or fewer. May end sessions, this one as well. */
   partialChanged(delta: number): void;
+  /** So many more bytes of replies wait for a client, or fewer. May end sessions, this one as well. */
+  repliesChanged(delta: number): void;
   /** For the log: why a client was cut off. */
   dropped(reason: string): void;
 }
@@ -101,11 +103,12 @@ export class ClientSession {
     this.#host = host;
     this.out = new Outgoing({
       write: (bytes) => socket.write(bytes),
-      onDead: (reason, alive) => {
+      onDead: (reason, alive, wasCongested) => {
         if (alive) host.dropped(reason);
-        // What a client sent before it went is still read, unless its peers do not take it.
-        if (alive || this.#paused) this.end();
+        // What a client sent before it went is still read, unless its peers, or it, did not take what came of it.
+        if (alive || wasCongested || this.#paused) this.end();
       },
+      onReplies: (delta) => host.repliesChanged(delta),
       onRoom: () => this.#wake(),
     });
     this.#conns = new ClientConns(this.out, host.sendQueues, () => this.#wake());

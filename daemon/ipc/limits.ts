@@ -50,6 +50,8 @@ export const MAX_SEND_QUEUED_BYTES = 128 * 1024 * 1024;
 export const REPLY_HIGH_BYTES = 1024 * 1024;
 /** Replies and notices queued for a client above which it is disconnected: replies to requests in flight still come. */
 export const REPLY_MAX_BYTES = 16 * 1024 * 1024;
+/** Replies and notices of all clients that wait to be read; above it the client with the most is disconnected. */
+export const MAX_REPLY_BYTES = 128 * 1024 * 1024;
 /** Datagrams queued for a client above which further ones are dropped for it: datagrams are allowed to get lost. */
 export const DATAGRAM_QUEUE_BYTES = 1024 * 1024;
 /** Answered Sends that wait for each other while more of the client's Sends are queued: half of its window. */

@@ -37,8 +37,13 @@ export interface FrameSource {
 export interface OutgoingOptions {
   /** Writes some of the bytes; resolves with their number. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Told once when nothing can be written any more; `alive` when the client is there but does not read. */
-  onDead(reason: string, alive: boolean): void;
+  /**
+   * Told once when nothing can be written any more; `alive` when the client is there but does not read. `wasCongested`
+   * when so many replies waited that no further requests were read.
+   */
+  onDead(reason: string, alive: boolean, wasCongested: boolean): void;
+  /** Told by how many bytes the waiting replies have grown. */
+  onReplies?(delta: number): void;
   /** Told when the reply queue has fallen below its high mark. */
   onRoom(): void;
 }
@@ -52,9 +57,15 @@ const pool: Uint8Array[] = [];
 
 /** A first-in-first-out list of frames with its size in bytes. */
 class FrameQueue {
+  readonly #changed: (delta: number) => void;
   #frames: Uint8Array[] = [];
   #head = 0;
   bytes = 0;
+
+  /** @param changed Told by how many bytes it has grown. */
+  constructor(changed: (delta: number) => void = () => {}) {
+    this.#changed = changed;
+  }
 
   get empty(): boolean {
     return this.#head === this.#frames.length;
@@ -62,7 +73,7 @@ class FrameQueue {
 
   push(frame: Uint8Array): void {
     this.#frames.push(frame);
-    this.bytes += frame.length;
+    this.#add(frame.length);
   }
 
   peek(): Uint8Array | undefined {
@@ -72,7 +83,7 @@ class FrameQueue {
   shift(): void {
     const frame = this.#frames[this.#head];
     if (frame === undefined) return;
-    this.bytes -= frame.length;
+    this.#add(-frame.length);
     this.#frames[this.#head++] = EMPTY;
     if (this.empty || this.#head >= 1024) {
       this.#frames = this.#frames.slice(this.#head);
@@ -83,7 +94,12 @@ class FrameQueue {
   clear(): void {
     this.#frames = [];
     this.#head = 0;
-    this.bytes = 0;
+    this.#add(-this.bytes);
+  }
+
+  #add(bytes: number): void {
+    this.bytes += bytes;
+    this.#changed(bytes);
   }
 }
 
@@ -92,7 +108,7 @@ const EMPTY = new Uint8Array(0);
 /** The outgoing side of one client. */
 export class Outgoing {
   readonly #options: OutgoingOptions;
-  readonly #replies = new FrameQueue();
+  readonly #replies: FrameQueue;
   readonly #datagrams = new FrameQueue();
   #sources: FrameSource[] = [];
   #pumping = false;
@@ -109,6 +125,12 @@ export class Outgoing {
    */
   constructor(options: OutgoingOptions) {
     this.#options = options;
+    this.#replies = new FrameQueue(options.onReplies);
+  }
+
+  /** Bytes of replies and notices that wait. */
+  get replyBytes(): number {
+    return this.#replies.bytes;
   }
 
   /** So many replies wait that no further requests should be read. */
@@ -210,8 +232,9 @@ export class Outgoing {
 
   #die(reason: string, alive: boolean): void {
     if (this.#dead) return;
+    const wasCongested = this.#congested;
     this.stop();
-    this.#options.onDead(reason, alive);
+    this.#options.onDead(reason, alive, wasCongested);
   }
 
   get #waiting(): boolean {

@@ -14,6 +14,7 @@ import type { Backend } from "./backend.ts";
 import { ClientSession, type SessionHost } from "./client_session.ts";
 import {
   MAX_PARTIAL_BYTES,
+  MAX_REPLY_BYTES,
   maxClients,
   maxRefusals,
   REFUSAL_LOG_INTERVAL_MS,
@@ -71,6 +72,7 @@ export class IpcServer {
   readonly #maxClients: number;
   readonly #maxRefusals: number;
   #partialBytes = 0;
+  #replyBytes = 0;
   #refusalToldMs = -Infinity;
   #droppedBefore = 0;
   #closed: Promise<void> | undefined;
@@ -94,6 +96,7 @@ export class IpcServer {
       portBound: (port, session) => void this.#ports.set(port, session),
       portUnbound: (port) => void this.#ports.delete(port),
       partialChanged: (delta) => this.#boundPartials(delta),
+      repliesChanged: (delta) => this.#boundReplies(delta),
       dropped: (reason) => log.warn("IPC client disconnected: {reason}", { reason }),
     };
     options.backend.network.onDatagram((datagram) => this.#deliver(datagram));
@@ -201,6 +204,17 @@ export class IpcServer {
     const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
     const refusal = refuse(conn, error).finally(() => this.#refusals.delete(refusal));
     this.#refusals.add(refusal);
+  }
+
+  /** Clients that do not read may wait as long as they like, but not with more than this in all. */
+  #boundReplies(delta: number): void {
+    this.#replyBytes += delta;
+    while (delta > 0 && this.#replyBytes > MAX_REPLY_BYTES) {
+      const [largest] = [...this.#sessions.keys()]
+        .sort((a, b) => b.out.replyBytes - a.out.replyBytes);
+      if (largest === undefined || largest.out.replyBytes === 0) return;
+      largest.cut("all clients leave too many replies unread, this one most");
+    }
   }
 
   /** Ends those who hold most for longest while all together hold too much. */

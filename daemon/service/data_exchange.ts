@@ -5,6 +5,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
@@ -243,7 +244,13 @@ class ExchangeConn implements ServiceConn {
     const { messageId } = tags;
     if (messageId === undefined) return await store();
     const sender = peerKey(this.#io.conn);
-    const isNew = await this.#shared.recent.once(sender, messageId, store);
+    // One with other content is another message, whatever it calls itself.
+    const hash = createHash("sha256").update(inner.payload).digest("base64");
+    const isNew = await this.#shared.recent.once(
+      sender,
+      `${messageId} ${inner.type} ${hash}`,
+      store,
+    );
     const answer = ackText(inner.type, inner.payload.length);
     return isNew ? answer : `${answer} (duplicate)`;
   }

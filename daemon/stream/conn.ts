@@ -56,6 +56,8 @@ export interface Conn {
   write(data: Uint8Array): number;
   /** Orderly close: everything written is delivered first. Reading goes on until the peer ends. */
   close(): void;
+  /** As {@linkcode close}, but the peer is told at the end that nobody has closed: the program has gone. */
+  abandon(): void;
   /** Reset: the peer is told, what is buffered is dropped. */
   abort(): void;
   /** Counters and congestion state (daemon.md §7.7 `conn_list`). */

@@ -96,7 +96,7 @@ export class StreamHost implements ConnHost {
   };
   /** Connections that got segments in this batch. */
   #due: HostConn[] = [];
-  #count = 0;
+  readonly #byId = new Map<number, HostConn>();
   #nextId = 1;
   #closed = false;
 
@@ -109,7 +109,7 @@ export class StreamHost implements ConnHost {
 
   /** Connections in any state but CLOSED. */
   get size(): number {
-    return this.#count;
+    return this.#byId.size;
   }
 
   /** Ports listened on. */
@@ -140,9 +140,10 @@ export class StreamHost implements ConnHost {
 
   /** Resets the connection of this number, whoever uses it; false when there is none. */
   disconnect(id: number): boolean {
-    const conn = [...this.conns()].find((one) => one.id === id && !one.closed);
-    conn?.disconnect();
-    return conn !== undefined;
+    const conn = this.#byId.get(id);
+    if (conn === undefined || conn.closed) return false;
+    conn.disconnect();
+    return true;
   }
 
   /** Connections run with this node. */
@@ -172,7 +173,7 @@ export class StreamHost implements ConnHost {
       throwIfAborted(signal);
     }
     if (this.#closed) throw new PilotError("not_running", "The daemon is stopping");
-    if (this.#count >= MAX_CONNECTIONS) {
+    if (this.#byId.size >= MAX_CONNECTIONS) {
       throw new PilotError("limit_exceeded", `All ${MAX_CONNECTIONS} connections are in use`);
     }
     const dialTimeoutMs = Math.max(1, timeoutMs - (this.now() - startMs));
@@ -356,7 +357,7 @@ export class StreamHost implements ConnHost {
     const ofNode = this.#byNode.get(conn.remoteAddress.node);
     if (ofNode?.delete(conn) !== true) return;
     if (ofNode.size === 0) this.#byNode.delete(conn.remoteAddress.node);
-    this.#count--;
+    this.#byId.delete(conn.id);
     this.#timers.delete(conn);
     this.#taken.get(conn)?.release(this.now());
     this.#taken.delete(conn);
@@ -391,7 +392,7 @@ export class StreamHost implements ConnHost {
       return;
     }
     const ofPort = this.#perPort.get(packet.dstPort) ?? 0;
-    const isFull = this.#count >= MAX_CONNECTIONS || ofPort >= MAX_CONNECTIONS_PER_PORT;
+    const isFull = this.#byId.size >= MAX_CONNECTIONS || ofPort >= MAX_CONNECTIONS_PER_PORT;
     if (this.#closed || isFull || this.#ports.listener(packet.dstPort) === undefined) {
       this.#reset(packet);
       return;
@@ -460,7 +461,7 @@ export class StreamHost implements ConnHost {
     let ofNode = this.#byNode.get(remoteAddress.node);
     if (ofNode === undefined) this.#byNode.set(remoteAddress.node, ofNode = new Set());
     ofNode.add(conn);
-    this.#count++;
+    this.#byId.set(id, conn);
     return conn;
   }
 

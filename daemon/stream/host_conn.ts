@@ -142,6 +142,11 @@ export class HostConn implements Conn, Timed {
     this.drive();
   }
 
+  abandon(): void {
+    this.#stream.abandon(this.#host.now());
+    this.drive();
+  }
+
   abort(): void {
     this.#stream.abort(this.#host.now());
     this.drive();

@@ -1,7 +1,7 @@
 /**
- * Tunnels of peers whose trust has ended. They stay for some time, and their key exchanges are answered, but nothing is
- * let in: existing peers go on with their side, and would wait for 18 s at each attempt, and leave the direct path, if
- * they were met by silence.
+ * Tunnels of existing peers whose trust has ended. They stay for some time, and their key exchanges are answered, but
+ * nothing is let in: these peers go on with their side, and would wait for 18 s at each attempt, and leave the direct
+ * path, if they were met by silence. The tunnels of our own kind end with trust on both sides.
  *
  * @module
  */
@@ -18,13 +18,20 @@ export class FormerPeers {
   readonly #timers: TimerSet;
   readonly #waiting = new Map<number, () => void>();
   readonly #drop: (node: number) => void;
+  readonly #isExisting: (node: number) => boolean;
 
   /**
    * @param clock The clock.
+   * @param isExisting Whether a node has a tunnel and is of the existing kind.
    * @param drop Drops the tunnel of a node, unless it is trusted again.
    */
-  constructor(clock: Clock, drop: (node: number) => void) {
+  constructor(
+    clock: Clock,
+    isExisting: (node: number) => boolean,
+    drop: (node: number) => void,
+  ) {
     this.#timers = new TimerSet(clock);
+    this.#isExisting = isExisting;
     this.#drop = drop;
   }
 
@@ -32,7 +39,8 @@ export class FormerPeers {
   ended(node: number): void {
     this.#waiting.get(node)?.();
     this.#waiting.delete(node);
-    if (this.#waiting.size >= MAX_FORMER_PEERS) return this.#drop(node);
+    const hasRoom = this.#waiting.size < MAX_FORMER_PEERS;
+    if (!hasRoom || !this.#isExisting(node)) return this.#drop(node);
     this.#waiting.set(
       node,
       this.#timers.after(FORMER_PEER_MS, () => {
@@ -45,6 +53,14 @@ export class FormerPeers {
   /** Whether trust in a node has ended not long ago. */
   has(node: number): boolean {
     return this.#waiting.has(node);
+  }
+
+  /** We are somewhere else now, which is no business of theirs. */
+  endAll(): void {
+    const nodes = [...this.#waiting.keys()];
+    this.#timers.clear();
+    this.#waiting.clear();
+    for (const node of nodes) this.#drop(node);
   }
 
   /** Waits for none any more. */

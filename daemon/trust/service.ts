@@ -18,9 +18,11 @@ import { FormerPeers } from "./former_peers.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
 import { InboxPoller } from "./inbox_poller.ts";
 import { Incoming } from "./incoming.ts";
+import { LateRejections } from "./late_rejections.ts";
 import { readRelayed } from "./relayed.ts";
 import { Refusals } from "./refusals.ts";
 import { StateSaver, type Tombstones } from "./saver.ts";
+import { Underway } from "./underway.ts";
 import { TrustWaiters } from "./waiters.ts";
 
 export { DIRECT_TIMEOUT_MS } from "./delivery.ts";
@@ -58,6 +60,8 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly cut: (node: number) => void;
   /** Forgets the tunnel, after the last message was sent. */
   readonly dropTunnel: (node: number) => void;
+  /** Whether there is a tunnel to a node, and it is of the existing kind. */
+  readonly isExistingPeer: (node: number) => boolean;
   readonly emit: (event: string, data: Json) => void;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string, fields: Json) => void;
 }
@@ -70,8 +74,8 @@ export class TrustService implements TrustBackend {
   readonly #port: HandshakePort;
   readonly #waiters: TrustWaiters;
   readonly #former: FormerPeers;
-  /** Nodes asked for trust since the registry was asked last. */
-  readonly #askedSincePoll = new Set<number>();
+  readonly #lateRejections = new LateRejections();
+  readonly #underway = new Underway();
   readonly #refusals = new Refusals();
   readonly #saver: StateSaver;
   readonly #delivery: StatementDelivery;
@@ -91,7 +95,7 @@ export class TrustService implements TrustBackend {
       intervalMs: () => deps.pollMs ?? this.#pollIntervalMs(),
     });
     this.#waiters = new TrustWaiters(clock);
-    this.#former = new FormerPeers(clock, (node) => {
+    this.#former = new FormerPeers(clock, deps.isExistingPeer, (node) => {
       if (!state.isTrusted(node)) deps.dropTunnel(node);
     });
     this.#saver = new StateSaver({ ...deps, write: deps.save });
@@ -183,7 +187,12 @@ export class TrustService implements TrustBackend {
 
   /** Trust in a node has ended not long ago: it is told that it is refused instead of being met by silence. */
   isFormer(node: number): boolean {
-    return this.#former.has(node);
+    return this.#former.has(node) && !this.#state.isTrusted(node);
+  }
+
+  /** Our network is another one. */
+  networkChanged(): void {
+    this.#former.endAll();
   }
 
   // ---- TrustBackend
@@ -196,18 +205,18 @@ export class TrustService implements TrustBackend {
     if (node === registry.node) {
       throw new PilotError("invalid_argument", "A node needs no handshake with itself");
     }
-    const wasRevoked = this.#state.isRevoked(node);
+    using decision = this.#underway.begin(node);
     const again = await this.#seemsOneSided(node);
     if (this.#state.hasConsent(node) && !again) return "already_trusted";
     // It may have asked already, a moment ago: then this is consent, and nothing needs to be sent.
     if (!this.#state.isTrusted(node) && !this.#state.isExpected(node)) await this.#pollOnce();
     const facts = await registry.lookup(node);
     // The later decision counts, though this one has waited for the registry.
-    if (!wasRevoked && this.#state.isRevoked(node)) {
-      throw new PilotError("aborted", `Trust in node ${node} was ended meanwhile`);
+    if (decision.isOvertaken) {
+      throw new PilotError("aborted", `Trust in node ${node} was refused or ended meanwhile`);
     }
     const outcome = this.#state.request(node, unixNow(), { justification, again });
-    this.#askedSincePoll.add(node);
+    this.#lateRejections.asked(node);
     this.#refusals.forget(node);
     await this.#saver.save().catch(async (error) => {
       // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
@@ -239,6 +248,7 @@ export class TrustService implements TrustBackend {
 
   async reject(node: number, reason: string): Promise<void> {
     this.#state.reject(node, this.#deps.unixNow(), reason);
+    this.#underway.overtake(node);
     await this.#saver.save();
     this.#deps.emit("handshake.rejected", { peer_node_id: node, reason });
     // Not directly: a stranger would learn from our frames where we are, and the registry take our asking for consent.
@@ -248,6 +258,7 @@ export class TrustService implements TrustBackend {
   async revoke(node: number): Promise<boolean> {
     const now = this.#deps.unixNow();
     const wasTrusted = this.#state.revoke(node, now);
+    this.#underway.overtake(node);
     // What trust allowed ends at once, whatever becomes of disk and registry.
     if (wasTrusted) {
       this.#deps.emit("trust.revoked", { peer_node_id: node });
@@ -437,14 +448,11 @@ export class TrustService implements TrustBackend {
     const { registry, log, clock } = this.#deps;
     if (registry.node === 0) return false;
     await this.#delivery.flush();
+    const look = this.#lateRejections.begin();
     try {
-      this.#askedSincePoll.clear();
       const inbox = await registry.pollHandshakes(this.#ack);
       const waiting = readRelayed(inbox);
-      // What the registry said before it had our request is hardly an answer to it; it says so again if it is.
-      const all = waiting.filter(({ type, message, from }) =>
-        type !== "handshake_reject" || message !== undefined || !this.#askedSincePoll.has(from)
-      );
+      const all = look.answers(waiting);
       for (const relayed of all) {
         if (relayed.type === "handshake_request") this.#openSinceMs = clock.now();
         await this.#incoming.onRelayed(relayed);
@@ -457,6 +465,8 @@ export class TrustService implements TrustBackend {
       // Registration reports an outage; here the next poll is the remedy.
       log("debug", "polling handshakes failed", { error: String(error) });
       return false;
+    } finally {
+      look.end();
     }
     return true;
   }

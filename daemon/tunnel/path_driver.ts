@@ -33,6 +33,8 @@ export interface PathDriverDeps {
   readonly beacon: BeaconLink;
   readonly resolve: (node: number) => Promise<Resolution>;
   readonly needs: (node: number) => PathNeeds;
+  /** Trust in the node has ended: it is not told where we are. */
+  readonly isFormer: (node: number) => boolean;
   /** Frames to the peer take another way now. */
   readonly changed: (peer: PeerTunnel) => void;
   readonly log: TunnelDeps["log"];
@@ -90,18 +92,27 @@ export class PathDriver {
     }
   }
 
-  /** Holds the mappings on the way open, by a probe, so that a dead path is found before somebody needs it. */
-  keepAlive(peer: PeerTunnel, now: number): void {
-    if (now - peer.sentMs < KEEPALIVE_MS - SWEEP_MS || !needsKeepalive(peer)) return;
-    peer.paths.check(now);
-    this.stir(peer);
+  /**
+   * Holds the mappings on the way open, by a probe, so that a dead path is found before somebody needs it.
+   *
+   * @returns False when nobody needs the tunnel.
+   */
+  keepAlive(peer: PeerTunnel, now: number): boolean {
+    const { needs, isFormer } = this.#deps;
+    const isAwaited = peer.isExisting && isFormer(peer.node);
+    if (!isAwaited && !needs(peer.node).isWanted) return false;
+    if (now - peer.sentMs >= KEEPALIVE_MS - SWEEP_MS && needsKeepalive(peer)) {
+      peer.paths.check(now);
+      this.stir(peer);
+    }
+    return true;
   }
 
   /** Our network is another one. */
   networkChanged(peers: Iterable<PeerTunnel>): void {
     const now = this.#deps.clock.now();
     for (const peer of peers) {
-      if (peer.live === undefined) continue;
+      if (peer.live === undefined || this.#deps.isFormer(peer.node)) continue;
       peer.paths.networkChanged(now);
       this.stir(peer);
     }
@@ -111,7 +122,7 @@ export class PathDriver {
   checkAll(peers: Iterable<PeerTunnel>): void {
     const now = this.#deps.clock.now();
     for (const peer of peers) {
-      if (peer.live === undefined) continue;
+      if (peer.live === undefined || this.#deps.isFormer(peer.node)) continue;
       peer.paths.check(now);
       this.stir(peer);
     }

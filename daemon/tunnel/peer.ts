@@ -20,6 +20,7 @@ import {
 } from "../../protocol/path/mod.ts";
 import type { PeerPath } from "./path_mtu.ts";
 import type { OpenResult, Session } from "./session.ts";
+import { IDLE_PEER_MS } from "./types.ts";
 
 /** Packets kept while there is no session; the oldest is dropped (daemon.md §2.7). */
 export const MAX_PENDING_PACKETS = 64;
@@ -86,6 +87,11 @@ export class PeerTunnel {
   /** The session to send under: the proven one, else the newest unproven. */
   get session(): Session | undefined {
     return this.live ?? this.candidates[0];
+  }
+
+  /** It is a daemon of the existing kind, as far as that is proven. */
+  get isExisting(): boolean {
+    return this.live?.expectsKeepalives === true;
   }
 
   /** The path in use goes through the beacon. */
@@ -214,11 +220,17 @@ export class PeerTunnel {
     return { result };
   }
 
-  /** Drops what has outlived its grace. */
-  expire(now: number): void {
-    if (this.#previous === undefined || now < this.#previous.untilMs) return;
-    this.#previous.session.destroy();
-    this.#previous = undefined;
+  /**
+   * Drops what has outlived its grace.
+   *
+   * @returns Whether there has been no sign of life or interest for {@linkcode IDLE_PEER_MS}.
+   */
+  expire(now: number): boolean {
+    if (this.#previous !== undefined && now >= this.#previous.untilMs) {
+      this.#previous.session.destroy();
+      this.#previous = undefined;
+    }
+    return now - this.usedMs > IDLE_PEER_MS;
   }
 
   /** Wipes every key and stops the timer. */

@@ -155,6 +155,7 @@ export class Tunnels {
       beacon: this.beacon,
       resolve: deps.resolve,
       needs: (node) => ({ isWanted: deps.isWanted(node), hasConns: deps.hasConns(node) }),
+      isFormer: deps.isFormer,
       changed: (peer) => this.#onPathChanged(peer),
       log: deps.log,
     });
@@ -205,9 +206,9 @@ export class Tunnels {
     if (session !== undefined) {
       // An unproven session may come from a replay, so the exchange goes on beside it.
       if (peer.live === undefined) this.#driver.want(peer);
-      const detour = this.#detour?.node === packet.dstNode ? this.#detour.route : undefined;
-      const only = packet.protocol === PROTO_CONTROL ? detour : undefined;
-      const isSent = this.#sender.sealed(peer, session, packet, only);
+      const { node, route } = this.#detour ?? {};
+      const isDetour = packet.protocol === PROTO_CONTROL && node === packet.dstNode;
+      const isSent = this.#sender.sealed(peer, session, packet, isDetour ? route : undefined);
       this.#paths.stir(peer);
       if (packet.payload.length >= DEFAULT_MSS_BYTES && packet.protocol === PROTO_STREAM) {
         this.#mtu.demand(peer);
@@ -225,6 +226,9 @@ export class Tunnels {
   isRelayed(node: number): boolean {
     return this.#peers.get(node)?.viaRelay ?? false;
   }
+
+  /** There is a tunnel to the node, and it is of the existing kind. */
+  readonly isExisting = (node: number): boolean => this.#peers.get(node)?.isExisting === true;
 
   /** Our network is another one: the beacon and every peer learn where we are now. */
   networkChanged(): void {
@@ -434,8 +438,7 @@ export class Tunnels {
 
   /** Answers or asks by PILA where the node may know that we are here. */
   #reply(node: number, kind: "request" | "response" | "unopened", route: Route): void {
-    const { isWanted, isFormer, mayKnow } = this.#deps;
-    if (!isWanted(node) && !isFormer(node) && mayKnow(node) !== true) return;
+    if (!this.#deps.isWanted(node) && this.#deps.mayKnow(node) !== true) return;
     const lane = this.#lanes.of(node, route);
     if (kind === "unopened") this.#driver.ask(node, route, lane);
     else this.#driver.reply(node, kind, route, lane);
@@ -487,14 +490,11 @@ export class Tunnels {
   #scheduleSweep(): void {
     this.#timers.after(SWEEP_MS, () => {
       this.#scheduleSweep(); // first: whatever goes wrong, there is a next time
-      for (const peer of [...this.#peers.values()]) this.#sweep(peer, this.#clock.now());
+      const now = this.#clock.now();
+      for (const peer of [...this.#peers.values()]) {
+        const isUnused = peer.expire(now);
+        if (!this.#paths.keepAlive(peer, now) && isUnused) this.remove(peer.node);
+      }
     });
-  }
-
-  #sweep(peer: PeerTunnel, now: number): void {
-    peer.expire(now);
-    const isKept = peer.live?.expectsKeepalives === true && this.#deps.isFormer(peer.node);
-    if (isKept || this.#deps.isWanted(peer.node)) this.#paths.keepAlive(peer, now);
-    else if (now - peer.usedMs > IDLE_PEER_MS) this.remove(peer.node);
   }
 }

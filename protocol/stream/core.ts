@@ -67,6 +67,8 @@ export class Core {
   activeAt: number;
   /** No more writes: `close` was called, or the peer closed. */
   closing = false;
+  /** Nobody has closed: the program has gone, and the peer is to know. */
+  abandoned = false;
   /** The application reads no more. */
   discardReads = false;
   /** A `write` came short. */

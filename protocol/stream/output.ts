@@ -46,7 +46,10 @@ export class Output {
         return this.#segment(peer, ACK, out.offset, out.payload, now);
       }
       // FIN only after everything is acknowledged (daemon.md §3.7 RULE).
-      if (core.closing && core.sender.pending === 0) core.addFin(now);
+      if (core.closing && core.sender.pending === 0) {
+        if (core.abandoned && !peer.reference) core.fail("aborted", "Connection abandoned", true);
+        else core.addFin(now);
+      }
     }
     if (core.finOffset !== undefined && now >= core.retry.deadline) {
       core.retry.sent(now);

@@ -170,6 +170,18 @@ export class Stream {
   }
 
   /**
+   * As {@linkcode close}, for a program that has gone without closing: when everything written is acknowledged the peer
+   * gets an RST instead of a FIN, so that it does not take for whole what was not ended. Existing peers get the FIN,
+   * as theirs end so.
+   *
+   * @param now Milliseconds.
+   */
+  abandon(now: number): void {
+    if (!this.#core.closing) this.#core.abandoned = true;
+    this.close(now);
+  }
+
+  /**
    * Ends the stream at once: one RST, everything dropped.
    *
    * @param _now Milliseconds.

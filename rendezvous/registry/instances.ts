@@ -52,13 +52,16 @@ export class Instances {
   readonly #log: Logger;
   /** Those not heard of for longest first. */
   readonly #nodes = new Map<number, Runs>();
+  readonly #random: () => number;
   #loggedMs = -Infinity;
 
   /**
    * @param log Where clashes are reported.
+   * @param random 0 <= x < 1; chooses which run of many is forgotten.
    */
-  constructor(log: Logger) {
+  constructor(log: Logger, random: () => number = Math.random) {
     this.#log = log;
+    this.#random = random;
   }
 
   /**
@@ -80,7 +83,10 @@ export class Instances {
     const isTurn = at > 0 && now.monotonicMs - before!.seenMs < INSTANCE_TTL_MS;
     if (at >= 0) runs.splice(at, 1);
     runs.unshift({ instance, addr, seenMs: now.monotonicMs });
-    runs.splice(MAX_INSTANCES_PER_NODE);
+    // By chance, not the oldest: copies that take turns in order would each be forgotten just before they return.
+    if (runs.length > MAX_INSTANCES_PER_NODE) {
+      runs.splice(1 + Math.floor(this.#random() * MAX_INSTANCES_PER_NODE), 1);
+    }
     if (now.monotonicMs - known.lastTurnMs >= INSTANCE_TTL_MS) known.turns = 0;
     if (isTurn) this.#turn(node, known, now);
     const [, other] = runs;

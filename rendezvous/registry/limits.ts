@@ -17,8 +17,8 @@ export const HOSTNAME_RESERVED_SECONDS = 30 * 86_400;
 
 /** Nodes of which is remembered which processes speak for them, about 200 bytes each; beyond, who was silent for longest goes. */
 export const MAX_INSTANCE_NODES = 200_000;
-/** Processes remembered of one node; the copies of one image are rarely more. */
-export const MAX_INSTANCES_PER_NODE = 4;
+/** Processes remembered of one node; of more copies of an image some return before they are forgotten. */
+export const MAX_INSTANCES_PER_NODE = 16;
 /** How long a process that is silent counts as alive, milliseconds, and how long a clash is told after its last turn. */
 export const INSTANCE_TTL_MS = STALE_SECONDS * 1000;
 

@@ -158,6 +158,13 @@ export class FakeConn implements Conn {
     });
   }
 
+  abandon(): void {
+    if (this.#closing || this.closed) return;
+    this.#closing = true;
+    this.peer.fail(new PilotError("connection_closed", "Connection reset by the peer"));
+    this.#later(() => this.#finish());
+  }
+
   abort(): void {
     if (this.closed) return;
     this.aborted = true;

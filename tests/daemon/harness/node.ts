@@ -135,7 +135,7 @@ export class TestNode {
       isWanted: (peer) =>
         this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
       isFormer: (peer) => this.isFormer(peer),
-      mayKnow: (peer) => this.gate.mayKnow(peer),
+      mayKnow: (peer) => this.isFormer(peer) || this.gate.mayKnow(peer),
       askMayKnow: async (peer) => this.isFormer(peer) || await this.gate.askMayKnow(peer),
       hasConns: (node) => this.streams.hasConns(node),
       onPacket: (packet, _peer, via) => this.#onPacket(packet, via),

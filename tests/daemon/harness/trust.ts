@@ -198,6 +198,8 @@ export class TrustNode {
   /** Revocations noted beside trust.json; undefined when there is no place for them. */
   tombstones: number[] | undefined = [];
   readonly logs: Said[] = [];
+  /** Its peers count as existing ones. */
+  isExisting = false;
   readonly #clock: World["clock"];
 
   constructor(hub: TrustHub, net: TestNode, options: { autoApprove: boolean; state: TrustState }) {
@@ -234,6 +236,7 @@ export class TrustNode {
       },
       sharedNetwork: async (node) => (await hub.world.directory.askShared(net.node, node))[0]?.id,
       dropTunnel: (node) => net.tunnels.remove(node),
+      isExistingPeer: (node) => this.isExisting || net.tunnels.isExisting(node),
       dial: (address, port, dialOptions) => net.streams.dial(address, port, dialOptions),
       bind: (port, onAccept) => net.streams.bind(port, onAccept),
       unbind: (port) => net.streams.unbind(port),

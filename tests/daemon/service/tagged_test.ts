@@ -47,7 +47,9 @@ Deno.test("a message that is sent again is stored once and acknowledged as a dup
   assert.equal(await one.answer(), "ACK TEXT 1 bytes (duplicate)");
   await other.send(DataType.tagged, message);
   assert.equal(await other.answer(), "ACK TEXT 1 bytes", "the id of another sender");
-  assert.equal((await rig.inbox()).length, 2);
+  await one.send(DataType.tagged, tagged({ messageId: "m" }, "y"));
+  assert.equal(await one.answer(), "ACK TEXT 1 bytes", "another message under the same id");
+  assert.equal((await rig.inbox()).length, 3);
 });
 
 Deno.test("files, tagged messages and unknown types cannot be tagged, and the connection goes on", async () => {

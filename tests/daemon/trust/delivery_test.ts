@@ -1,6 +1,8 @@
 /** How words to peers are put into messages. */
 
 import assert from "node:assert/strict";
+import { LateRejections } from "../../../daemon/trust/late_rejections.ts";
+import type { Relayed } from "../../../daemon/trust/relayed.ts";
 import { TrustHub, TrustNode } from "../harness/trust.ts";
 import { withPair } from "../harness/trust_pair.ts";
 import { World } from "../harness/world.ts";
@@ -44,3 +46,16 @@ Deno.test("a rejection that was on its way when trust was asked for again does n
     await world.run(10_000);
     assert.deepEqual(a.state.outgoing(), [], "the answer to the new one");
   }));
+
+Deno.test("LateRejections knows a rejection of before from an answer while several looks are under way", () => {
+  const late = new LateRejections();
+  const reject = { type: "handshake_reject", from: 7, message: undefined } as unknown as Relayed;
+  const early = late.begin();
+  late.asked(7);
+  const second = late.begin();
+  assert.deepEqual([early.answers([reject]), second.answers([reject])], [[], [reject]]);
+  second.end();
+  assert.deepEqual(early.answers([reject]), []);
+  early.end();
+  assert.deepEqual(late.begin().answers([reject]), [reject]);
+});

@@ -107,11 +107,52 @@ Deno.test("TrustService.revoke ends trust, connections and tunnel on both sides 
     await assert.rejects(
       world.clock.finish(a.net.streams.dial({ network: 0, node: 7 }, 80, { timeoutMs: 5_000 })),
     );
-    // The tunnel lets nothing in, but tells so at once where the peer asks for trust again.
-    const asking = a.net.streams.dial({ network: 0, node: 7 }, 444, { timeoutMs: 5_000 });
-    await assert.rejects(world.clock.finish(asking, 1_000), { code: "connection_refused" });
-    await world.run(FORMER_PEER_MS);
-    assert.deepEqual([...a.net.tunnels.list(), ...b.net.tunnels.list()], []);
+    // The last frames under way may have met a forgotten key and asked for another; nothing proves it.
+    const tunnels = [...a.net.tunnels.list(), ...b.net.tunnels.list()];
+    assert.ok(tunnels.every(({ authenticated }) => !authenticated));
+  }));
+
+for (const isMoving of [false, true]) {
+  Deno.test(`a former peer of the existing kind is refused at once, ${isMoving ? "until we move" : "for ten minutes"}`, () =>
+    withPair({}, async ({ world, a, b }) => {
+      a.isExisting = b.isExisting = true;
+      await befriend(world, a, b);
+      b.net.streams.bind(80, () => {});
+      await world.clock.finish(a.service.revoke(7));
+      await world.run(10_000);
+      for (const [port, code] of [[444, "connection_refused"], [80, "timeout"]] as const) {
+        const asking = a.net.streams.dial({ network: 0, node: 7 }, port, { timeoutMs: 1_000 });
+        await assert.rejects(world.clock.finish(asking, 2_000), { code });
+      }
+      const tunnels = () => [...a.net.tunnels.list(), ...b.net.tunnels.list()];
+      assert.equal(tunnels().length, 2);
+      world.net.clearLog();
+      if (isMoving) {
+        for (const node of [a, b]) {
+          node.service.networkChanged();
+          node.net.tunnels.networkChanged();
+        }
+        await world.run(1_000);
+        assert.deepEqual(
+          [...world.between("pils", a.net, b.net)],
+          [],
+          "nobody learns where we are",
+        );
+      } else await world.run(FORMER_PEER_MS);
+      assert.deepEqual(tunnels(), []);
+    }));
+}
+
+Deno.test("TrustService.request that waits for the registry does not undo a rejection made meanwhile", () =>
+  withPair({}, async ({ world, a, b }) => {
+    await world.clock.finish(b.service.request(5, "let us talk"));
+    await world.clock.until(() => a.service.pendingCount === 1);
+    const asking = assert.rejects(a.service.request(7, "yes"), { code: "aborted" });
+    await world.clock.finish(a.service.reject(7, "no"));
+    await world.clock.finish(asking);
+    await world.run(10_000);
+    assert.deepEqual([a.state.isTrusted(7), b.state.isTrusted(5)], [false, false]);
+    assert.deepEqual([a.state.outgoing(), b.state.outgoing()], [[], []]);
   }));
 
 Deno.test("TrustService.revoke needs neither the peer nor the registry; the registry is told later", () =>

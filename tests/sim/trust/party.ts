@@ -157,6 +157,7 @@ export class Party implements Reachable {
       sharedNetwork: () => Promise.resolve(undefined),
       cut: (node) => this.#gate?.forget(node),
       dropTunnel: () => {},
+      isExistingPeer: () => false,
       dial: (address, _port, options = {}) =>
         isOver() ? never : alive(this.#mail.dial(this.node, address.node, options)),
       bind: (_port, onAccept) => this.onAccept = onAccept,
