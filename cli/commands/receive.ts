@@ -8,6 +8,7 @@ import { formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Conn } from "../../sdk/mod.ts";
 import { exchange } from "../exchange.ts";
+import { OutputClosed } from "../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { errorText, makeStyle, type Outcome } from "../output.ts";
 import { EXIT_CODES } from "../exit_codes.ts";
@@ -56,6 +57,7 @@ export async function recv(call: Invocation): Promise<Outcome | undefined> {
       await take(call, conn, progress, isEndless);
     }
   } catch (error) {
+    if (error instanceof OutputClosed) throw error;
     if (isEndless && call.signal.aborted && progress.failure === undefined) {
       call.note(`${what}: ${progress.seen} received`); // the only way to end it: no failure
       return { data: {}, silent: true, exitCode: EXIT_CODES.aborted };

@@ -8,7 +8,7 @@ import { formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { PORT_ECHO, PORT_STDIO } from "../../protocol/ports.ts";
 import type { Conn } from "../../sdk/mod.ts";
-import { usageError } from "../errors.ts";
+import { OutputClosed, usageError } from "../errors.ts";
 import { exchange, type Exchanged } from "../exchange.ts";
 import { gather } from "../gather.ts";
 import type { Invocation } from "../invocation.ts";
@@ -128,6 +128,10 @@ async function converse(
     });
     await conn.close({ signal });
   } catch (error) {
+    if (error instanceof OutputClosed) {
+      conn.abort();
+      throw error;
+    }
     const failure = PilotError.from(error, "connection_failed");
     if (failure.code !== "timeout") {
       conn.abort();

@@ -38,6 +38,8 @@ export interface IpcServerOptions {
   silentClientMs?: number;
   /** Bytes of begun frames of all clients; default 32 MiB. */
   maxPartialBytes?: number;
+  /** Bytes of replies of all clients that wait to be read; default 128 MiB. */
+  maxReplyBytes?: number;
   /** How often a client is probed while it is not read from, milliseconds; default 5 s. */
   pauseProbeMs?: number;
 }
@@ -209,7 +211,8 @@ export class IpcServer {
   /** Clients that do not read may wait as long as they like, but not with more than this in all. */
   #boundReplies(delta: number): void {
     this.#replyBytes += delta;
-    while (delta > 0 && this.#replyBytes > MAX_REPLY_BYTES) {
+    const limit = this.#options.maxReplyBytes ?? MAX_REPLY_BYTES;
+    while (delta > 0 && this.#replyBytes > limit) {
       const [largest] = [...this.#sessions.keys()]
         .sort((a, b) => b.out.replyBytes - a.out.replyBytes);
       if (largest === undefined || largest.out.replyBytes === 0) return;

@@ -47,8 +47,11 @@ export class Output {
       }
       // FIN only after everything is acknowledged (daemon.md §3.7 RULE).
       if (core.closing && core.sender.pending === 0) {
-        if (core.abandoned && !peer.reference) core.fail("aborted", "Connection abandoned", true);
-        else core.addFin(now);
+        if (core.abandoned && !peer.reference) {
+          core.fail("aborted", "Connection abandoned", true);
+          return this.next(now); // the RST
+        }
+        core.addFin(now);
       }
     }
     if (core.finOffset !== undefined && now >= core.retry.deadline) {

@@ -379,7 +379,10 @@ export class FakeBackend implements Backend {
     network: (...args) => this.#call("network", args),
   };
 
+  infoCalls = 0;
+
   info(): Json {
+    this.infoCalls++;
     return this.infoReply;
   }
 

@@ -60,19 +60,56 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
     assert.equal(sha256(received.stdout), sha256(bytes));
   });
 
-  await t.step("a sender that is interrupted", async () => {
-    const receiving = start(world, "bob", ["recv", "6001"], "null");
-    await listening(bob, 6001);
-    const sending = start(world, "alice", ["send", "bob", "6001", "--file", "-"], "piped");
+  for (const [signal, code] of [["SIGINT", 130], ["SIGKILL", 137]] as const) {
+    await t.step(`a sender that is ended by ${signal}`, async () => {
+      const port = `${5_000 + code}`;
+      const receiving = start(world, "bob", ["recv", port], "null");
+      await listening(bob, Number(port));
+      const sending = start(world, "alice", ["send", "bob", port, "--file", "-"], "piped");
+      const input = sending.stdin.getWriter();
+      await input.write(new Uint8Array(100_000));
+      const output = receiving.stdout.getReader();
+      assert.ok((await output.read()).value!.length > 0);
+      sending.kill(signal);
+      output.releaseLock();
+      const [sent, received] = await Promise.all([sending.output(), receiving.output()]);
+      await input.abort().catch(() => {}); // it has gone already
+      assert.deepEqual([sent.code, received.code], [code, 8]);
+    });
+  }
+
+  await t.step("a sender whose daemon is stopped", async () => {
+    const receiving = start(world, "bob", ["recv", "6003"], "null");
+    await listening(bob, 6003);
+    const sending = start(world, "alice", ["send", "bob", "6003", "--file", "-"], "piped");
     const input = sending.stdin.getWriter();
     await input.write(new Uint8Array(100_000));
     const output = receiving.stdout.getReader();
     assert.ok((await output.read()).value!.length > 0);
-    sending.kill("SIGINT");
+    await alice.kill("SIGTERM");
     output.releaseLock();
     const [sent, received] = await Promise.all([sending.output(), receiving.output()]);
-    await input.abort().catch(() => {}); // it has gone already
-    assert.deepEqual([sent.code, received.code], [130, 8]);
+    await input.abort().catch(() => {}); // likewise
+    await alice.start();
+    assert.deepEqual([sent.code, received.code], [8, 8]);
+  });
+
+  await t.step("a reader of recv that has had enough", async () => {
+    const receiving = start(world, "bob", ["recv", "6004"], "null");
+    await listening(bob, 6004);
+    const sending = start(world, "alice", ["send", "bob", "6004", "--file", "/dev/zero"], "null");
+    const output = receiving.stdout.getReader();
+    assert.ok((await output.read()).value!.length > 0);
+    await output.cancel();
+    const [{ code, stderr }, sent] = await Promise.all([
+      receiving.status.then(async ({ code }) => ({
+        code,
+        stderr: await new Response(receiving.stderr).text(),
+      })),
+      sending.output(),
+    ]);
+    assert.deepEqual([code, stderr], [141, ""], "as every program that writes into a closed pipe");
+    assert.equal(sent.code, 8);
   });
 
   await t.step("a receiver that is interrupted", async () => {

@@ -85,6 +85,28 @@ Deno.test("a close without progress is reset after 10 s", () => {
   assert.equal(sent.filter((s) => s.flags & RST).length, 1);
 });
 
+Deno.test("an abandoned stream ends in a reset behind its data, and in a FIN towards an existing peer", () => {
+  const pair = new Pair().established();
+  pair.pass(1000);
+  pair.client.stream?.write(bytes(20_000), pair.now);
+  pair.client.stream?.abandon(pair.now);
+  pair.client.run(pair.now);
+  pair.pass(2_000);
+  assert.deepEqual(pair.server.data, bytes(20_000));
+  assert.equal(pair.server.stream?.error?.code, "connection_closed");
+  assert.equal(pair.client.stream?.state, "CLOSED");
+  const script = Script.established({}, 0);
+  script.stream.abandon(script.now);
+  assert.ok(script.out().some(({ flags }) => (flags & FIN) !== 0));
+  const closing = new Pair().established();
+  closing.pass(1000);
+  closing.client.stream?.close(closing.now);
+  closing.client.stream?.abandon(closing.now);
+  closing.client.run(closing.now);
+  closing.drive(() => bothClosed(closing), 5_000);
+  assert.equal(closing.server.stream?.error, undefined, "it was closed before");
+});
+
 Deno.test("a close waits for data that is lost several times in a row, and for one that never arrives no longer than repeats do", () => {
   for (const isLost of [false, true]) {
     const pair = new Pair().established();

@@ -121,6 +121,10 @@ class MailConn implements Conn {
     this.#listener?.onClosed(undefined);
   }
 
+  abandon(): void {
+    this.close();
+  }
+
   abort(): void {
     this.closed = true;
   }
