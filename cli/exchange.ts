@@ -162,7 +162,7 @@ class Exchange {
     clearTimeout(this.#timer);
     if (this.#end !== undefined) return;
     const { timeoutMs, endAfterMs, noAnswerMs, isEcho } = this.#options;
-    if (isEcho && this.#sent > 0 && this.#received >= this.#sent) return this.#finish("echoed");
+    if (isEcho && this.#received >= this.#sent) return this.#finish("echoed");
     if (endAfterMs !== undefined) return this.#after(endAfterMs, "silence");
     if (this.#received === 0 && noAnswerMs !== undefined) {
       return this.#after(noAnswerMs, "no answer");

@@ -196,7 +196,13 @@ export class Directory implements DirectoryBackend {
     if (isPublic !== undefined) await this.#registry.setVisibility(isPublic);
     if (hostname !== undefined) await this.#claimHostname(hostname);
     if (tags !== undefined) await this.#registry.setTags(tags);
+    const before = this.#hostname;
     await this.#refresh();
+    // A registry that came back empty has lost it, and nobody else would tell.
+    if (hostname !== undefined || before === "" || this.#hostname !== "") return;
+    await this.#claimHostname(before);
+    if (this.#hostnameError === undefined) this.#hostname = before;
+    await this.#save();
   }
 
   /** Why the registry refuses the hostname that was asked for; undefined when it does not. */

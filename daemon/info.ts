@@ -104,7 +104,9 @@ export function pathTo(daemon: Daemon, node: number): Json {
 function statusOf(daemon: Daemon): { status: "ok" | "degraded"; status_reasons: string[] } {
   const { clash } = daemon.registry;
   const twice = clash === undefined ? undefined : clashText(clash);
-  const reasons = [registrationProblem(daemon), twice, beaconProblem(daemon)]
+  const { hostnameError } = daemon.directory;
+  const unnamed = hostnameError === undefined ? undefined : `no hostname: ${hostnameError}`;
+  const reasons = [registrationProblem(daemon), twice, unnamed, beaconProblem(daemon)]
     .filter((reason) => reason !== undefined);
   return { status: reasons.length === 0 ? "ok" : "degraded", status_reasons: reasons };
 }

@@ -180,6 +180,39 @@ Deno.test("Directory.onRegistered goes on without a hostname that is refused, an
   });
 });
 
+Deno.test("Directory gives a registry that came back empty the hostname of before, and says when it is taken", async () => {
+  await withHome(async (home) => {
+    let isTaken = false;
+    let name = "";
+    const registry = {
+      node: 5,
+      identity: { publicKeyBase64: "key" },
+      setHostname: (wanted: string) => {
+        if (isTaken) return Promise.reject(new PilotError("already_exists", "in use"));
+        name = wanted;
+        return Promise.resolve({});
+      },
+      lookup: () => Promise.resolve({ public: false, hostname: name, networks: [0] }),
+    } as unknown as NodeRegistry;
+    const files = new StateFiles(home, join(home, "identity.json"));
+    const it = new Directory({
+      ...{ registry, files, clock: new ManualClock() },
+      local: { host: "0.0.0.0", port: 4000 },
+      isPublic: false,
+      hostname: "eve",
+      wanted: {},
+    });
+    await it.onRegistered();
+    assert.deepEqual([name, it.hostname, it.hostnameError], ["eve", "eve", undefined]);
+    assert.equal((await files.node("key"))?.hostname, "eve");
+    name = "";
+    isTaken = true;
+    await it.onRegistered();
+    assert.deepEqual([it.hostname, it.hostnameError], ["", "in use"]);
+    await it.close();
+  });
+});
+
 Deno.test("Directory does what it was asked for when node.json cannot be written, and says so in the log", async () => {
   await withHome(async (home) => {
     const clock = new ManualClock();
