@@ -152,7 +152,7 @@ async function checkTarget(call: Invocation, target: JoinTarget): Promise<void> 
   const code = (report.error_code ?? "unavailable") as ErrorCode;
   throw new PilotError(code, `Not joined: ${report.error}`, {
     hint: code === "untrusted"
-      ? "The URI may be of an earlier time: compare it with `pilotctl rendezvous status` on the server. If it is the " +
+      ? "The URI may be of an earlier time: compare it with what `rendezvous status` says on the server. If it is the " +
         "same, somebody else answers there. Nothing was written."
       : "Check that the rendezvous runs and that firewalls let TCP through to this port. Nothing was written.",
   });
@@ -189,9 +189,11 @@ async function report(
     list,
     ...overridden.map((name) => `${name} is set and comes before the config file`),
     restart
-      ? "The running daemon goes on as it was started: pilotctl daemon stop, pilotctl daemon start"
+      ? call.hint(
+        "The running daemon goes on as it was started: pilotctl daemon stop, pilotctl daemon start",
+      )
       : info === undefined
-      ? "Next: pilotctl daemon start"
+      ? call.hint("Next: pilotctl daemon start")
       : undefined,
   ]);
   return { data, text };

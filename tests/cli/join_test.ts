@@ -80,7 +80,7 @@ Deno.test("join checks the registry, pins it and keeps other settings; a daemon 
     assert.equal(after.ino, before.ino, "not written again");
     const { stdout } = await run(["join", server.facts.join.uri, "--home", home.dir]);
     assert.match(stdout, /Registry: +\S+ \(TLS, certificate pinned, key pinned\)/);
-    assert.match(stdout, /Next: pilotctl daemon start\n$/);
+    assert.match(stdout, /Next: pilotctl --home \S+ daemon start\n$/);
   }));
 
 Deno.test("join writes nothing when the registry is not the one of the URI, or does not answer", () =>
