@@ -4,7 +4,7 @@ import { PilotError } from "../../../protocol/errors.ts";
 import { IpcServer } from "../../../daemon/ipc/server.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
-import { hex, RawClient, startRig, text, toHex, until, utf8 } from "./raw_client.ts";
+import { hex, RawClient, type Rig, startRig, text, toHex, until, utf8 } from "./raw_client.ts";
 
 Deno.test("IpcServer makes a socket of mode 0600 and removes it when closed", async () => {
   await using rig = await startRig();
@@ -292,14 +292,20 @@ Deno.test("Bind and Unbind belong to the client, and ports are free when it goes
   await until(() => rig.server.clientCount === 1, "the client is forgotten");
 });
 
-Deno.test("Send on another client's connection is as on an unknown one", async () => {
-  await using rig = await startRig();
-  using owner = await rig.connect();
-  using stranger = await rig.connect();
+/** A connection that the owner of port 4096 has accepted, and its id. */
+async function accepted(rig: Rig, owner: RawClient) {
   await owner.send(Cmd.Bind, hex("1000"));
   await owner.expect(Cmd.BindOk);
   const theirs = rig.backend.connectFrom(4096)!;
   const id = (await owner.expect(Cmd.Accept)).subarray(2, 6);
+  return [theirs, id] as const;
+}
+
+Deno.test("Send on another client's connection is as on an unknown one", async () => {
+  await using rig = await startRig();
+  using owner = await rig.connect();
+  using stranger = await rig.connect();
+  const [theirs, id] = await accepted(rig, owner);
   await stranger.send(Cmd.Send, id, utf8("forged"));
   assert.equal(toHex(await stranger.expect(Cmd.CloseOk)), toHex(id));
   await stranger.sendTagged(1, Cmd.Send, id);
@@ -315,10 +321,7 @@ for (const isTagged of [false, true]) {
     await using rig = await startRig();
     using owner = await rig.connect();
     using stranger = await rig.connect();
-    await owner.send(Cmd.Bind, hex("1000"));
-    await owner.expect(Cmd.BindOk);
-    const theirs = rig.backend.connectFrom(4096)!;
-    const id = (await owner.expect(Cmd.Accept)).subarray(2, 6);
+    const [theirs, id] = await accepted(rig, owner);
     if (isTagged) {
       await stranger.sendTagged(1, Cmd.Close, id);
       assert.equal((await stranger.expectTagged(1)).cmd, Cmd.CloseOk);

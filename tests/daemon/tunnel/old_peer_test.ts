@@ -25,6 +25,14 @@ async function behindNats(world: World, answersControl: boolean): Promise<[TestN
   return [a, old];
 }
 
+/** Brings the two together: the first datagram of ours has arrived. */
+async function meet(world: World, a: TestNode, old: OldPeer): Promise<void> {
+  a.wanted.add(7);
+  await world.clock.finish(a.tunnels.ensure(7));
+  a.send(datagram(a, old, "hello"));
+  await world.clock.until(() => old.got.length === 1, 1_000);
+}
+
 /** Both say something every second; the counts of what did not arrive. */
 async function converse(
   world: World,
@@ -47,10 +55,7 @@ for (const answersControl of [true, false]) {
     await using world = new World();
     const [a, old] = await behindNats(world, answersControl);
     using _old = old;
-    a.wanted.add(7);
-    await world.clock.finish(a.tunnels.ensure(7));
-    a.send(datagram(a, old, "hello"));
-    await world.clock.until(() => old.got.length === 1, 1_000);
+    await meet(world, a, old);
     await world.run(20_000);
     assert.deepEqual(await converse(world, a, old, 60), [0, 0]);
     assert.equal(texts(a).at(-1), "from old 59");
@@ -65,10 +70,7 @@ Deno.test("a relayed old peer comes to the direct path when it opens, and back t
   world.net.drop = isDirect;
   const [a, old] = await behindNats(world, true);
   using _old = old;
-  a.wanted.add(7);
-  await world.clock.finish(a.tunnels.ensure(7));
-  a.send(datagram(a, old, "hello"));
-  await world.clock.until(() => old.got.length === 1, 1_000);
+  await meet(world, a, old);
   await world.clock.until(() => a.tunnels.isRelayed(7), 1_000);
   assert.deepEqual(await converse(world, a, old, 30), [0, 0]);
   world.net.drop = () => false;
@@ -89,10 +91,7 @@ for (const [first, says] of [["we speak", true], ["it speaks", false]] as const)
     await using world = new World();
     const [a, old] = await behindNats(world, true);
     using _old = old;
-    a.wanted.add(7);
-    await world.clock.finish(a.tunnels.ensure(7));
-    a.send(datagram(a, old, "hello"));
-    await world.clock.until(() => old.got.length === 1, 1_000);
+    await meet(world, a, old);
     // Trust ended and was given again: our keys of the peer are gone, and ours is nothing new to it.
     a.tunnels.remove(7);
     if (says) await world.clock.finish(a.tunnels.ensure(7));
@@ -122,10 +121,7 @@ for (
     await world.run(100);
     world.directory.endpoints.set(5, a.observed.at(-1)!);
     world.directory.endpoints.set(7, old.observed!);
-    a.wanted.add(7);
-    await world.clock.finish(a.tunnels.ensure(7));
-    a.send(datagram(a, old, "hello"));
-    await world.clock.until(() => old.got.length === 1, 1_000);
+    await meet(world, a, old);
     await world.run(5_000);
     // It takes the path for dead after 55 s (newest-peer.md §3).
     for (let minute = 0; minute < 10; minute++) {
