@@ -8,7 +8,7 @@ import { PilotError } from "../protocol/errors.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
-import { passOn, payloadText, safe } from "./text.ts";
+import { passOn, payloadText, safe } from "./terminal_text.ts";
 import { within } from "./wait.ts";
 
 /** Default of `--timeout` when a number of things is waited for, milliseconds. */

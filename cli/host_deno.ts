@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { PilotError } from "../protocol/errors.ts";
 import { checkRuntime } from "../platform/runtime.ts";
-import { OutputClosed } from "./errors.ts";
+import { OutputClosed } from "./command_failure.ts";
 import type { CliHost } from "./invocation.ts";
 import type { OutStream } from "./output.ts";
 import type { Roles } from "./roles.ts";

@@ -10,13 +10,13 @@ import { PilotError } from "../protocol/errors.ts";
 import type { Driver } from "../sdk/mod.ts";
 import type { RawConfig } from "../platform/config.ts";
 import type { Env, Settings } from "../platform/settings.ts";
-import { CommandFailure, usageError } from "./errors.ts";
+import { CommandFailure, usageError } from "./command_failure.ts";
 import { PLACE_OPTIONS, withPlaces } from "./hints.ts";
 import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
 import type { Launch } from "./launch.ts";
 import { Options } from "./spec.ts";
 import type { Roles } from "./roles.ts";
-import { safeJson, type SafeText, show } from "./text.ts";
+import { safeJson, type SafeText, show } from "./terminal_text.ts";
 
 /** What the commands use of the SDK's driver; tests put their own behind it. */
 export type CliDriver = Pick<Driver, keyof Driver>;

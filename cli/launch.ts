@@ -9,7 +9,7 @@ import { closeSync, openSync } from "node:fs";
 import { PilotError } from "../protocol/errors.ts";
 import { keepInheritedFds } from "../platform/inherited_fds.ts";
 import { writeAnyway } from "../platform/log.ts";
-import { PRIVATE_FILE_MODE } from "../platform/files.ts";
+import { PRIVATE_FILE_MODE } from "../platform/private_files.ts";
 
 /** How a process ended. */
 export interface ProcessEnd {

@@ -6,7 +6,7 @@
 
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode } from "../platform/files.ts";
+import { errorCode } from "../platform/private_files.ts";
 import { PilotError } from "../protocol/errors.ts";
 
 /** Files read at the same time: enough to hide the latency of the disk. */

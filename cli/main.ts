@@ -6,18 +6,18 @@
 
 import { CommanderError } from "commander";
 import { PilotError } from "../protocol/errors.ts";
-import { normalizeArgv } from "./argv.ts";
-import { CommandFailure, OutputClosed, usageError } from "./errors.ts";
+import { normalizeArgv } from "./go_flags.ts";
+import { CommandFailure, OutputClosed, usageError } from "./command_failure.ts";
 import { EXIT_CODES, EXIT_OK } from "./exit_codes.ts";
 import type { CliHost } from "./invocation.ts";
 import { type Places, unknownCommandHint, withPlaces } from "./hints.ts";
 import { errorEnvelope, errorText, makeStyle } from "./output.ts";
-import { buildProgram } from "./program.ts";
-import { printableLines, show } from "./text.ts";
+import { buildProgram } from "./command_tree.ts";
+import { printableLines, show } from "./terminal_text.ts";
 
 export type { CliDriver, CliHost, Connect } from "./invocation.ts";
 export type { GatewayRoleOptions, RendezvousRoleOptions, Roles } from "./roles.ts";
-export { buildProgram } from "./program.ts";
+export { buildProgram } from "./command_tree.ts";
 
 /**
  * Parses the arguments, runs the command, prints its result or its failure.

@@ -6,8 +6,8 @@
 
 import { stripVTControlCharacters, styleText } from "node:util";
 import type { PilotError } from "../protocol/errors.ts";
-import { CommandFailure } from "./errors.ts";
-import { lines, printable, safe, safeJson, SafeText } from "./text.ts";
+import { CommandFailure } from "./command_failure.ts";
+import { lines, printable, safe, safeJson, SafeText } from "./terminal_text.ts";
 
 /** One of the two output streams. */
 export interface OutStream {
@@ -33,7 +33,7 @@ export interface Outcome {
   data: Record<string, unknown>;
   /**
    * The same for people; nothing is printed when absent. A missing line end is added. A plain string is one line of
-   * text that may hold anything, see `text.ts`.
+   * text that may hold anything, see `terminal_text.ts`.
    */
   text?: SafeText | string;
   /** Exit code of a command that did its work and reports a negative result by the code alone; default 0. */

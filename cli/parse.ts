@@ -7,7 +7,7 @@
 import { parsePort } from "../protocol/address.ts";
 import { isLabel } from "../protocol/label.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { usageError } from "./errors.ts";
+import { usageError } from "./command_failure.ts";
 
 export { parsePort };
 export { parseDuration } from "../platform/duration.ts";

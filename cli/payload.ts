@@ -7,7 +7,7 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { PilotError } from "../protocol/errors.ts";
-import { usageError } from "./errors.ts";
+import { usageError } from "./command_failure.ts";
 import type { Invocation } from "./invocation.ts";
 import type { OptionSpec } from "./spec.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { formatBytes, type OutStream } from "./output.ts";
-import { printable, redraw } from "./text.ts";
+import { printable, redraw } from "./terminal_text.ts";
 
 /** At most ten redraws per second: more only costs. */
 const REDRAW_MS = 100;

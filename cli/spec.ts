@@ -7,7 +7,7 @@
 
 import { type Command, Option } from "commander";
 import { PilotError } from "../protocol/errors.ts";
-import { usageError } from "./errors.ts";
+import { usageError } from "./command_failure.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
 import { parseEndpointText, parsePath } from "./parse.ts";

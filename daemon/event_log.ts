@@ -5,7 +5,7 @@
  */
 
 import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../platform/clock.ts";
 import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
 
 /** Events that are logged as warnings; the others of a burst only at debug level. */

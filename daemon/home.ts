@@ -6,7 +6,7 @@
 
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { ensurePrivateDir } from "../platform/files.ts";
+import { ensurePrivateDir } from "../platform/private_files.ts";
 import { checkPrivateDir } from "../platform/private_dir.ts";
 import type { DaemonOptions } from "../platform/settings.ts";
 

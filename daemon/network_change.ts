@@ -7,7 +7,7 @@
  */
 
 import { localAddresses, ownAddresses, withoutZone } from "../platform/local_addresses.ts";
-import { type Clock, TimerSet } from "./clock.ts";
+import { type Clock, TimerSet } from "../platform/clock.ts";
 import { NetworkWatch } from "./network_watch.ts";
 
 /** Longest wait for the registry's answer over the connection in doubt, ms: less than a person takes to notice. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Clock, TimerSet } from "./clock.ts";
+import { type Clock, TimerSet } from "../platform/clock.ts";
 
 /** How often the addresses are looked at: asking the system costs about 50 us. */
 export const WATCH_MS = 5_000;

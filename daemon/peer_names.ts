@@ -8,7 +8,7 @@
 import { formatAddress } from "../protocol/address.ts";
 import { encodeBase64 } from "../protocol/crypto/base64.ts";
 import { type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { type JsonObject, numberField, textField } from "../protocol/registry.ts";
+import { type JsonObject, numberField, textField } from "../protocol/registry/registry_message.ts";
 
 /** Names kept; beyond, the one learned first goes. Far more than a person knows, a few hundred KiB. */
 export const MAX_PEER_NAMES = 4_096;

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { Identity } from "../protocol/crypto/identity.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { TrustState } from "../protocol/trust/mod.ts";
-import { readPrivateFile, writeFileAtomic } from "../platform/files.ts";
+import { readPrivateFile, writeFileAtomic } from "../platform/private_files.ts";
 import { PeerNames, type PinnedKeys } from "./peer_names.ts";
 import { RevocationJournal } from "./trust/revocation_journal.ts";
 

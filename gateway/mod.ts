@@ -6,4 +6,4 @@
 
 export type { SilenceLimits } from "./carried.ts";
 export * from "./gateway.ts";
-export * from "./run.ts";
+export * from "./run_gateway.ts";

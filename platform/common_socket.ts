@@ -13,7 +13,7 @@ import { lstat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { PilotError } from "../protocol/errors.ts";
-import { errorCode } from "./files.ts";
+import { errorCode } from "./private_files.ts";
 import { checkPrivateDir } from "./private_dir.ts";
 
 /** Socket file within a home directory or run-time directory. */

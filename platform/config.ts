@@ -12,7 +12,7 @@ import * as v from "valibot";
 import { PilotError } from "../protocol/errors.ts";
 import { parseDuration } from "./duration.ts";
 import { PLAIN_REGISTRY, type PlainRegistry } from "./registry_exposure.ts";
-import { ensurePrivateDir, errorCode, writeFileAtomic } from "./files.ts";
+import { ensurePrivateDir, errorCode, writeFileAtomic } from "./private_files.ts";
 
 /** Levels of the log. */
 export type LogLevel = "debug" | "info" | "warn" | "error";

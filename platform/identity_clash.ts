@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { IdentityClash } from "../protocol/registry.ts";
+import type { IdentityClash } from "../protocol/registry/registry_message.ts";
 
-export type { IdentityClash } from "../protocol/registry.ts";
+export type { IdentityClash } from "../protocol/registry/registry_message.ts";
 
 /** Longest address that is believed: an IPv6 address with its zone. */
 const MAX_ADDR_CHARS = 64;

@@ -8,7 +8,7 @@
 
 import { isIP } from "node:net";
 import { decodeBase64, encodeBase64 } from "../protocol/crypto/base64.ts";
-import { isUsablePublicKey } from "../protocol/crypto/verify.ts";
+import { isUsablePublicKey } from "../protocol/crypto/verify_signature.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import { parseFingerprint } from "./fingerprint.ts";

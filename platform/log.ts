@@ -12,7 +12,7 @@ import {
   type LogRecord,
   resetSync,
 } from "@logtape/logtape";
-import { escapeUnsafe } from "../protocol/text.ts";
+import { escapeUnsafe } from "../protocol/untrusted_text.ts";
 import type { LogFormat, LogLevel } from "./config.ts";
 
 export { getLogger, type Logger } from "@logtape/logtape";

@@ -6,7 +6,7 @@
 
 import { closeSync, fstatSync, openSync, renameSync } from "node:fs";
 import { PilotError } from "../protocol/errors.ts";
-import { errorCode, PRIVATE_FILE_MODE } from "./files.ts";
+import { errorCode, PRIVATE_FILE_MODE } from "./private_files.ts";
 import { writeAnyway } from "./log.ts";
 
 /** Bytes of a log file, after which the next one is begun: weeks at level `info`, and a file that editors still open. */

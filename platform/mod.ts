@@ -6,7 +6,7 @@
 
 export * from "./config.ts";
 export * from "./duration.ts";
-export * from "./files.ts";
+export * from "./private_files.ts";
 export * from "./fingerprint.ts";
 export * from "./log.ts";
 export * from "./pidfile.ts";

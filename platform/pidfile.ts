@@ -8,7 +8,7 @@
 import { rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { PilotError } from "../protocol/errors.ts";
-import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "./files.ts";
+import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "./private_files.ts";
 
 /** A pid file held by this process. */
 export interface PidFile extends AsyncDisposable {

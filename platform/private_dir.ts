@@ -11,7 +11,7 @@ import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
 import process from "node:process";
 import { PilotError } from "../protocol/errors.ts";
-import { errorCode } from "./files.ts";
+import { errorCode } from "./private_files.ts";
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;

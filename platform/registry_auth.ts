@@ -1,13 +1,17 @@
 /**
- * Signs a node's requests as a whole on one connection (protocol/registry_whole.ts).
+ * Signs a node's requests as a whole on one connection (protocol/registry/whole_signature.ts).
  *
  * @module
  */
 
 import { encodeBase64 } from "../protocol/crypto/base64.ts";
 import { PilotError } from "../protocol/errors.ts";
-import type { JsonObject } from "../protocol/registry.ts";
-import { WHOLE_VERSION, type WholeOffer, wholeRequestBytes } from "../protocol/registry_whole.ts";
+import type { JsonObject } from "../protocol/registry/registry_message.ts";
+import {
+  WHOLE_VERSION,
+  type WholeOffer,
+  wholeRequestBytes,
+} from "../protocol/registry/whole_signature.ts";
 
 /** In whose name requests are signed; `Identity` is one. */
 export interface RequestSigner {

@@ -6,12 +6,20 @@
  */
 
 import { decodeBase64, encodeBase64 } from "../protocol/crypto/base64.ts";
-import { isUsablePublicKey } from "../protocol/crypto/verify.ts";
+import { isUsablePublicKey } from "../protocol/crypto/verify_signature.ts";
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
-import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../protocol/registry.ts";
-import { answerProblem, SIGN_NONCE_BYTES, SIGNED_REQUESTS } from "../protocol/registry_signed.ts";
-import { type WholeOffer, wholeOfferOf } from "../protocol/registry_whole.ts";
+import {
+  encodeJsonFrame,
+  JsonFrameReader,
+  type JsonObject,
+} from "../protocol/registry/registry_message.ts";
+import {
+  answerProblem,
+  SIGN_NONCE_BYTES,
+  SIGNED_REQUESTS,
+} from "../protocol/registry/signed_answer.ts";
+import { type WholeOffer, wholeOfferOf } from "../protocol/registry/whole_signature.ts";
 import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 

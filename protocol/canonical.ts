@@ -6,7 +6,7 @@
  */
 
 import { encodeText } from "./bytes.ts";
-import { isJsonObject } from "./registry.ts";
+import { isJsonObject } from "./registry/registry_message.ts";
 
 /** Levels of lists and objects in a signed message; real ones have three, and hostile ones must not use up the stack. */
 export const MAX_SIGNED_DEPTH = 16;

@@ -6,20 +6,20 @@
  */
 
 export * from "./address.ts";
-export * from "./beacon.ts";
+export * from "./beacon/beacon_message.ts";
 export { ByteQueue } from "./bytes.ts";
 export * from "./crypto/mod.ts";
 export * from "./errors.ts";
-export * from "./frame.ts";
+export * from "./tunnel/frame.ts";
 export * from "./frame_reader.ts";
 export * from "./ip.ts";
-export * from "./ipc.ts";
-export * from "./nameserver.ts";
+export * from "./ipc/mod.ts";
+export * from "./service/nameserver_text.ts";
 export * from "./packet.ts";
 export * from "./path/mod.ts";
-export * from "./ports.ts";
-export * from "./registry.ts";
-export * from "./registry_signed.ts";
+export * from "./well_known_ports.ts";
+export * from "./registry/registry_message.ts";
+export * from "./registry/signed_answer.ts";
 export * from "./service/mod.ts";
 export * from "./stream/mod.ts";
 export * from "./trust/mod.ts";
@@ -31,4 +31,4 @@ export { decodeHandshake, encodeHandshake } from "./trust/mod.ts";
 export {
   decodeHandshake as decodeIpcHandshake,
   encodeHandshake as encodeIpcHandshake,
-} from "./ipc.ts";
+} from "./ipc/mod.ts";

@@ -12,9 +12,9 @@ import { randomBytes } from "node:crypto";
 import { open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
-import { errorCode, exists, PRIVATE_FILE_MODE, syncDirectory } from "../platform/files.ts";
+import { errorCode, exists, PRIVATE_FILE_MODE, syncDirectory } from "../platform/private_files.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { pragma, refuseForeign } from "./registry/store/open.ts";
+import { pragma, refuseForeign } from "./registry/store/open_store.ts";
 import { DATABASE_FILE } from "./registry/store/sqlite.ts";
 
 /** Pages per step: all of them. Between steps a server's commit would make the copy begin anew, without end. */

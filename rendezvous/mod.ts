@@ -5,17 +5,17 @@
  */
 
 export { type BackupOptions, type BackupResult, backupStore } from "./backup.ts";
-export { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+export { type Clock, SYSTEM_CLOCK } from "./server_clock.ts";
 export type { BeaconSettings } from "./beacon/beside_registry.ts";
-export type { BeaconCounters, BeaconHealth } from "./beacon/health.ts";
+export type { BeaconCounters, BeaconHealth } from "./beacon/beacon_counters.ts";
 export type { MappingLimits } from "./beacon/mappings.ts";
 export { type ImportOptions, type ImportResult, importSnapshot } from "./registry/import/import.ts";
-export type { ServerLimits } from "./registry/server.ts";
+export type { ServerLimits } from "./registry/registry_server.ts";
 export { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 export type { LogFormat, LogLevel, LogOptions } from "../platform/log.ts";
 export type { TlsOptions } from "./registry/tls.ts";
-export type { JoinFacts } from "./join.ts";
-export type { HttpAccess } from "./http/server.ts";
-export { runRendezvous, type RunRendezvousOptions } from "./run.ts";
+export type { JoinFacts } from "./join_line.ts";
+export type { HttpAccess } from "./http/http_server.ts";
+export { runRendezvous, type RunRendezvousOptions } from "./run_rendezvous.ts";
 export { rendezvousStatus, type StatusOptions } from "./status.ts";
 export type { RendezvousFacts } from "./view.ts";

@@ -7,12 +7,17 @@
 import { get } from "node:http";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { exists } from "../platform/files.ts";
+import { exists } from "../platform/private_files.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
-import { isJsonObject, type JsonObject, numberField, textField } from "../protocol/registry.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  numberField,
+  textField,
+} from "../protocol/registry/registry_message.ts";
 import { isLocked } from "./registry/store/lock.ts";
-import { refuseForeign } from "./registry/store/open.ts";
+import { refuseForeign } from "./registry/store/open_store.ts";
 import { STATES } from "./registry/store/rows.ts";
 import { DATABASE_FILE } from "./registry/store/sqlite.ts";
 import { readStatusFile, storeBytes } from "./status_file.ts";

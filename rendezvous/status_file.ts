@@ -7,9 +7,9 @@
 
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode, readTextFile, writeFileAtomic } from "../platform/files.ts";
+import { errorCode, readTextFile, writeFileAtomic } from "../platform/private_files.ts";
 import { VERSION } from "../platform/version.ts";
-import { isJsonObject, type JsonObject } from "../protocol/registry.ts";
+import { isJsonObject, type JsonObject } from "../protocol/registry/registry_message.ts";
 import { DATABASE_FILE } from "./registry/store/sqlite.ts";
 import type { RendezvousFacts } from "./view.ts";
 

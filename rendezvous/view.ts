@@ -5,9 +5,9 @@
  */
 
 import { VERSION } from "../platform/version.ts";
-import type { BeaconHealth } from "./beacon/health.ts";
-import type { Clock } from "./clock.ts";
-import type { JoinFacts } from "./join.ts";
+import type { BeaconHealth } from "./beacon/beacon_counters.ts";
+import type { Clock } from "./server_clock.ts";
+import type { JoinFacts } from "./join_line.ts";
 import type { RegistryCore } from "./registry/core.ts";
 
 /** The parts that are looked at. */

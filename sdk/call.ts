@@ -5,7 +5,7 @@
  */
 
 import { type Decoded, DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { Cmd, decodeIpcError } from "../protocol/ipc.ts";
+import { Cmd, decodeIpcError } from "../protocol/ipc/mod.ts";
 import { abortError, timeoutError, watchAbort } from "./abort.ts";
 import type { WaitOptions } from "./abort.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";

@@ -6,9 +6,9 @@
  */
 
 import { checkCommonSocket, type CommonSocket } from "../platform/common_socket.ts";
-import { readPrivateFile } from "../platform/files.ts";
+import { readPrivateFile } from "../platform/private_files.ts";
 import { PilotError } from "../protocol/errors.ts";
-import type { IpcInfo } from "../protocol/ipc.ts";
+import type { IpcInfo } from "../protocol/ipc/mod.ts";
 import type { Connector, Transport } from "./transport.ts";
 
 /**

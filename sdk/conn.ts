@@ -6,12 +6,12 @@
 
 import { type Address, formatSocketAddress, type SocketAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { Cmd, decodeConn, encodeConn } from "../protocol/ipc.ts";
+import { Cmd, decodeConn, encodeConn } from "../protocol/ipc/mod.ts";
 import type { AbortOptions } from "./abort.ts";
 import { abortError, checkAbort, watchAbort } from "./abort.ts";
-import { Receiver } from "./receiver.ts";
-import { Sender } from "./sender.ts";
-import type { Session } from "./session.ts";
+import { Receiver } from "./conn_receiver.ts";
+import { Sender } from "./conn_sender.ts";
+import type { Session } from "./daemon_session.ts";
 
 /** An old daemon answers a close at once or never, milliseconds. */
 const UNTAGGED_CLOSE_MS = 5_000;

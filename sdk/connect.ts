@@ -10,7 +10,7 @@ import { PilotError } from "../protocol/errors.ts";
 import { checkAbort, type WaitOptions, withDeadline } from "./abort.ts";
 import { connectCommon, strangerAt } from "./common_daemon.ts";
 import { Driver } from "./driver.ts";
-import { Session } from "./session.ts";
+import { Session } from "./daemon_session.ts";
 import type { Connector, Transport } from "./transport.ts";
 import { connectUnix } from "./transport_deno.ts";
 

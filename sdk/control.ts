@@ -24,14 +24,14 @@ import {
   type IpcPendingHandshake,
   type IpcPingReply,
   type IpcTrustedPeer,
-} from "../protocol/ipc.ts";
+} from "../protocol/ipc/mod.ts";
 import type { PathReport } from "../protocol/path/mod.ts";
 import { type AbortOptions, delay, timeoutError, type WaitOptions } from "./abort.ts";
 import type { Conn } from "./conn.ts";
 import { pingByEcho } from "./echo_ping.ts";
 import { Networks } from "./networks.ts";
 import { type JsonObject, Requester } from "./requester.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./daemon_session.ts";
 import { checkNode, readTarget, type Target } from "./target.ts";
 
 /** Answer of `resolveHostname`. */

@@ -16,7 +16,7 @@ import {
   encodeDial,
   encodePort,
   type IpcHelloOk,
-} from "../protocol/ipc.ts";
+} from "../protocol/ipc/mod.ts";
 import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
 import { Conn } from "./conn.ts";
 import { Control } from "./control.ts";
@@ -28,9 +28,9 @@ import { type FileReceipt, sendFile, type SendFileOptions } from "./files.ts";
 import { type MessageReceipt, sendMessage, type SendMessageOptions } from "./messages.ts";
 import { DEFAULT_BACKLOG, Listener } from "./listener.ts";
 import { greet } from "./greet.ts";
-import { Names } from "./names.ts";
+import { Names } from "./nameserver_client.ts";
 import { protocolError } from "./remote_error.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./daemon_session.ts";
 import { subscribe, type SubscribeOptions, type Subscription } from "./subscription.ts";
 import { checkU16, splitTargetPort, type Target } from "./target.ts";
 

@@ -6,7 +6,7 @@
 
 import type { Address } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { PORT_ECHO } from "../protocol/ports.ts";
+import { PORT_ECHO } from "../protocol/well_known_ports.ts";
 import { type WaitOptions, withDeadline } from "./abort.ts";
 import { type Dialler, using } from "./messages.ts";
 

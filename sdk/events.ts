@@ -5,7 +5,7 @@
  */
 
 import { EMPTY, encodeText } from "../protocol/bytes.ts";
-import { PORT_EVENT_STREAM } from "../protocol/ports.ts";
+import { PORT_EVENT_STREAM } from "../protocol/well_known_ports.ts";
 import { encodeEvent, encodeEventHeader } from "../protocol/service/mod.ts";
 import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
 import type { Conn } from "./conn.ts";

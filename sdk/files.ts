@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Address } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { PORT_DATA_EXCHANGE } from "../protocol/ports.ts";
+import { PORT_DATA_EXCHANGE } from "../protocol/well_known_ports.ts";
 import {
   DATA_EXCHANGE_MAX_BYTES,
   DataType,

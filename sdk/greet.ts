@@ -5,9 +5,9 @@
  */
 
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { Cmd, decodeHelloOk, encodeHello, type IpcHelloOk } from "../protocol/ipc.ts";
+import { Cmd, decodeHelloOk, encodeHello, type IpcHelloOk } from "../protocol/ipc/mod.ts";
 import type { WaitOptions } from "./abort.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./daemon_session.ts";
 
 /** What to do about a daemon that does not greet. One that is full may just close, as existing ones do. */
 const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {

@@ -6,7 +6,7 @@
 
 import { type Address, formatAddress, type SocketAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { PORT_DATA_EXCHANGE } from "../protocol/ports.ts";
+import { PORT_DATA_EXCHANGE } from "../protocol/well_known_ports.ts";
 import { DATA_EXCHANGE_MAX_BYTES, DataType } from "../protocol/service/mod.ts";
 import { encodeText } from "../protocol/bytes.ts";
 import { type WaitOptions, withDeadline } from "./abort.ts";

@@ -17,9 +17,14 @@ export type { MessageReceipt, MessageType, SendMessageOptions } from "./messages
 export type { FileProgress, FileReceipt, SendFileOptions } from "./files.ts";
 export type { FileSource, StreamFile } from "./file_source.ts";
 export { type SubscribeOptions, Subscription, type TopicEvent } from "./subscription.ts";
-export { type NamedService, Names, type NamesDriver, type RegisterNameOptions } from "./names.ts";
+export {
+  type NamedService,
+  Names,
+  type NamesDriver,
+  type RegisterNameOptions,
+} from "./nameserver_client.ts";
 export type { Dialler } from "./messages.ts";
-export type { NameProvider } from "../protocol/nameserver.ts";
+export type { NameProvider } from "../protocol/service/nameserver_text.ts";
 export type { Target } from "./target.ts";
 export type { AbortOptions, WaitOptions } from "./abort.ts";
 export type {
@@ -43,4 +48,4 @@ export type {
   IpcPingReply,
   IpcRefusedHandshake,
   IpcTrustedPeer,
-} from "../protocol/ipc.ts";
+} from "../protocol/ipc/mod.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { Cmd, encodeNetwork, type IpcNetwork } from "../protocol/ipc.ts";
-import type { NetworkAction } from "../protocol/registry.ts";
+import { Cmd, encodeNetwork, type IpcNetwork } from "../protocol/ipc/mod.ts";
+import type { NetworkAction } from "../protocol/registry/registry_message.ts";
 import type { AbortOptions } from "./abort.ts";
 import type { JsonObject, Requester } from "./requester.ts";
 import { checkNode, checkU16 } from "./target.ts";

@@ -6,7 +6,7 @@
  */
 
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { decodeTaggedError } from "../protocol/ipc.ts";
+import { decodeTaggedError } from "../protocol/ipc/mod.ts";
 
 /** Texts of daemon.md §7.3 that say what kind of failure it was; the first match decides. */
 const TEXTS: readonly (readonly [RegExp, ErrorCode])[] = [

@@ -5,9 +5,9 @@
  */
 
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { decodeJson } from "../protocol/ipc.ts";
+import { decodeJson } from "../protocol/ipc/mod.ts";
 import type { WaitOptions } from "./abort.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./daemon_session.ts";
 
 /** A JSON object as the daemon or the registry sent it, keys unchanged. */
 export type JsonObject = Record<string, unknown>;

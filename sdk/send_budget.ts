@@ -5,7 +5,7 @@
  * @module
  */
 
-import { IPC_SEND_WINDOW_BYTES } from "../protocol/ipc.ts";
+import { IPC_SEND_WINDOW_BYTES } from "../protocol/ipc/mod.ts";
 
 /**
  * Bytes that all connections of a driver together may have unanswered: eight whole windows, so that few connections

@@ -7,7 +7,7 @@
 import { formatAddress, type SocketAddress } from "../protocol/address.ts";
 import { EMPTY } from "../protocol/bytes.ts";
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { PORT_EVENT_STREAM } from "../protocol/ports.ts";
+import { PORT_EVENT_STREAM } from "../protocol/well_known_ports.ts";
 import { ALL_TOPICS, encodeEvent, EventStreamReader } from "../protocol/service/mod.ts";
 import { type AbortOptions, delay, type WaitOptions } from "./abort.ts";
 import type { Conn } from "./conn.ts";

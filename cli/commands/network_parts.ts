@@ -5,11 +5,11 @@
  */
 
 import type { JsonObject } from "../../sdk/mod.ts";
-import { usageError } from "../errors.ts";
+import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import { table } from "../output.ts";
 import { parseNetwork } from "../parse.ts";
-import type { SafeText } from "../text.ts";
+import type { SafeText } from "../terminal_text.ts";
 
 /** The network that is named first. */
 export function networkOf(call: Invocation): number {
@@ -44,7 +44,7 @@ export function listing(
 export async function tokenOf({ host, options }: Invocation): Promise<string> {
   const path = options.text("token-file");
   if (path === undefined) return host.env("PILOT_NETWORK_TOKEN") ?? "";
-  const { readPrivateFile } = await import("../../platform/files.ts");
+  const { readPrivateFile } = await import("../../platform/private_files.ts");
   const token = (await readPrivateFile(path))?.trim();
   if (token === undefined) throw usageError(`--token-file ${path}: no such file`);
   return token;

@@ -5,7 +5,7 @@
  */
 
 import type { JsonObject, Networks } from "../../sdk/mod.ts";
-import { usageError } from "../errors.ts";
+import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
 import type { CommandSpec } from "../spec.ts";

@@ -5,10 +5,10 @@
  */
 
 import { join } from "node:path";
-import { usageError } from "../errors.ts";
+import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome } from "../output.ts";
-import { lines, safe, type SafeText } from "../text.ts";
+import { lines, safe, type SafeText } from "../terminal_text.ts";
 import { parseEndpointText } from "../parse.ts";
 import type { CommandSpec } from "../spec.ts";
 

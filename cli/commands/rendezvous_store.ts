@@ -5,10 +5,10 @@
  */
 
 import { join } from "node:path";
-import { usageError } from "../errors.ts";
+import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import { counted, type Outcome } from "../output.ts";
-import { safe, show } from "../text.ts";
+import { safe, show } from "../terminal_text.ts";
 import type { CommandSpec } from "../spec.ts";
 
 const STORE_OPTION = {

@@ -8,13 +8,13 @@ import { stat } from "node:fs/promises";
 import { counted } from "../output.ts";
 import process from "node:process";
 import { checkCommonSocket } from "../../platform/common_socket.ts";
-import { exists } from "../../platform/files.ts";
+import { exists } from "../../platform/private_files.ts";
 import { CLASH_HINT, clashIn, clashText } from "../../platform/identity_clash.ts";
 import { linuxSocketProblem } from "../../platform/net/linux/self_test.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { VERSION } from "../../platform/version.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { type Check, fail, ok, skip, warn } from "./check.ts";
+import { type Check, fail, ok, skip, warn } from "./doctor_check.ts";
 
 const NO_DAEMON = skip("no daemon answers");
 const RESTART = "Restart it: pilotctl daemon stop, then pilotctl daemon start";

@@ -8,7 +8,7 @@ import { access, constants, lstat, open, readdir, stat, statfs } from "node:fs/p
 import { join } from "node:path";
 import process from "node:process";
 import { SECRET_CONFIG_KEYS, unknownConfigKeys } from "../../platform/config.ts";
-import { errorCode, readPrivateFile } from "../../platform/files.ts";
+import { errorCode, readPrivateFile } from "../../platform/private_files.ts";
 import {
   DISK_RESERVE_BYTES,
   INBOX_MAX_BYTES,
@@ -20,8 +20,8 @@ import { checkPrivateDir } from "../../platform/private_dir.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { counted, formatBytes } from "../output.ts";
-import { printable } from "../text.ts";
-import { type Check, type CheckResult, fail, ok, skip, warn } from "./check.ts";
+import { printable } from "../terminal_text.ts";
+import { type Check, type CheckResult, fail, ok, skip, warn } from "./doctor_check.ts";
 
 const OTHERS_ANY = 0o077;
 /** Part of a bound from which on it is worth a word. */

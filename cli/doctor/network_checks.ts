@@ -5,11 +5,11 @@
  */
 
 import { REGISTRY_WARNING_HINT, registryWarning } from "../../platform/registry_exposure.ts";
-import { keyExpiry } from "../netcheck/registry.ts";
-import { beaconFault, registryAdvice } from "../netcheck/report.ts";
+import { keyExpiry } from "../netcheck/registry_probe.ts";
+import { beaconFault, registryAdvice } from "../netcheck/netcheck_report.ts";
 import { TimeLeft } from "../netcheck/time_left.ts";
 import { formatMillis } from "../output.ts";
-import { type Check, fail, ok, skip, warn } from "./check.ts";
+import { type Check, fail, ok, skip, warn } from "./doctor_check.ts";
 
 /** Handshakes older than this are refused, milliseconds (daemon.md §5; `HANDSHAKE_MAX_AGE_S`). */
 const SKEW_FAIL_MS = 300_000;

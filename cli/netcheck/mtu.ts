@@ -8,7 +8,7 @@ import { isIPv6 } from "node:net";
 import { type Endpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
 import { withoutZone } from "../../platform/local_addresses.ts";
 import type { UdpProber } from "./prober.ts";
-import type { MtuReport } from "./report.ts";
+import type { MtuReport } from "./netcheck_report.ts";
 import type { TimeLeft } from "./time_left.ts";
 
 /** Less than this is not looked for: what tunnels need is 1280 (RFC 8200 §5). */

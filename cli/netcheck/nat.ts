@@ -5,7 +5,7 @@
  */
 
 import type { Endpoint } from "../../protocol/ip.ts";
-import type { NatMapping } from "./report.ts";
+import type { NatMapping } from "./netcheck_report.ts";
 
 /** Our endpoint as one server sees it. */
 export interface View {

@@ -17,13 +17,13 @@ import {
   type Resolve,
   serverAddresses,
 } from "../../platform/net/server_addresses.ts";
-import { openUdpSocket } from "../../platform/net/open.ts";
+import { openUdpSocket } from "../../platform/net/open_udp_socket.ts";
 import type { UdpKind } from "../../platform/settings.ts";
 import { round } from "../output.ts";
 import { beaconMtu } from "./mtu.ts";
 import { natMapping, type View } from "./nat.ts";
 import { type Answer, type ProbeSocket, UdpProber } from "./prober.ts";
-import { checkRegistry, notReachable, type RegistryPlace } from "./registry.ts";
+import { checkRegistry, notReachable, type RegistryPlace } from "./registry_probe.ts";
 import type {
   BeaconReport,
   FamilyReport,
@@ -31,7 +31,7 @@ import type {
   NatReport,
   NetcheckReport,
   Sighting,
-} from "./report.ts";
+} from "./netcheck_report.ts";
 import { TimeLeft } from "./time_left.ts";
 
 /** Longest time for everything, milliseconds: below the 5 s that people are promised. */

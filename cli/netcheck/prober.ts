@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BeaconType, decodeBeacon } from "../../protocol/beacon.ts";
+import { BeaconType, decodeBeacon } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, formatIp } from "../../protocol/ip.ts";
 import { withoutZone } from "../../platform/local_addresses.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { Address } from "../../protocol/address.ts";
-import type { Conn, Datagram, DialOptions } from "../stream/conn.ts";
+import type { Conn, Datagram, DialOptions } from "../stream/stream_conn.ts";
 
 /** A JSON object as passed through to clients. */
 export type Json = Record<string, unknown>;

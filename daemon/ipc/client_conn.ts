@@ -14,14 +14,14 @@ import {
   IPC_HEADER_BYTES,
   IPC_RECV_WINDOW_BYTES,
   IPC_SEND_WINDOW_BYTES,
-} from "../../protocol/ipc.ts";
-import type { Conn, ConnListener } from "../stream/conn.ts";
+} from "../../protocol/ipc/mod.ts";
+import type { Conn, ConnListener } from "../stream/stream_conn.ts";
 import {
   DISCARD_MAX_BYTES,
   LINGER_STALL_MS,
   MAX_QUEUED_SENDS,
   RECV_FRAME_BYTES,
-} from "./limits.ts";
+} from "./ipc_limits.ts";
 import type { FrameSource, Outgoing } from "./outgoing.ts";
 import { setGuardedTimeout } from "../../platform/timers.ts";
 

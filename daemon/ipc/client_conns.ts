@@ -15,11 +15,11 @@ import {
   encodeAccept,
   encodeConn,
   encodeIpcFrame,
-} from "../../protocol/ipc.ts";
-import type { Conn, DialOptions } from "../stream/conn.ts";
+} from "../../protocol/ipc/mod.ts";
+import type { Conn, DialOptions } from "../stream/stream_conn.ts";
 import type { NetworkBackend } from "./backend.ts";
 import { ClientConn, type ClientConnOwner } from "./client_conn.ts";
-import { MAX_CONNS_PER_CLIENT } from "./limits.ts";
+import { MAX_CONNS_PER_CLIENT } from "./ipc_limits.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { encodeAnswer, encodeFailure } from "./replies.ts";
 import type { SendQueues } from "./send_queues.ts";

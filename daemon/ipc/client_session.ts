@@ -15,7 +15,7 @@ import {
   encodeHelloOk,
   encodeIpcFrame,
   IpcFrameReader,
-} from "../../protocol/ipc.ts";
+} from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
 import { ClientConns } from "./client_conns.ts";
 import { type CommandContext, COMMANDS, notServed, type Reply } from "./commands.ts";
@@ -26,7 +26,7 @@ import {
   READ_BUFFER_MAX_BYTES,
   READ_BUFFER_MIN_BYTES,
   UNTAGGED_DIAL_TIMEOUT_MS,
-} from "./limits.ts";
+} from "./ipc_limits.ts";
 import { Outgoing } from "./outgoing.ts";
 import { encodeFailure } from "./replies.ts";
 import { Requests, type RequestState } from "./requests.ts";

@@ -16,12 +16,12 @@ import {
   decodeTags,
   decodeText,
   encodePort,
-} from "../../protocol/ipc.ts";
+} from "../../protocol/ipc/mod.ts";
 import type { Address } from "../../protocol/address.ts";
 import type { Backend, Json } from "./backend.ts";
 import { runHandshake } from "./handshake_commands.ts";
 import { runManaged, runNetwork } from "./network_commands.ts";
-import { MAX_HOSTNAME_BYTES, MAX_PING_TIMEOUT_MS, MAX_TAGS } from "./limits.ts";
+import { MAX_HOSTNAME_BYTES, MAX_PING_TIMEOUT_MS, MAX_TAGS } from "./ipc_limits.ts";
 import { CommandError, commandError, dialText, encodeReply, need, prefixed } from "./replies.ts";
 
 /** What a command can use. */

@@ -6,10 +6,10 @@
 
 import { EMPTY } from "../../protocol/bytes.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { Cmd, decodeSendTo } from "../../protocol/ipc.ts";
+import { Cmd, decodeSendTo } from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
 import type { Reply } from "./commands.ts";
-import { MAX_DATAGRAM_BYTES_IN_FLIGHT } from "./limits.ts";
+import { MAX_DATAGRAM_BYTES_IN_FLIGHT } from "./ipc_limits.ts";
 import { commandError, need, prefixed } from "./replies.ts";
 
 /** How to send a datagram. */

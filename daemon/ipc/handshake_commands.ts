@@ -5,10 +5,10 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import { Cmd, decodeHandshake, type IpcHandshake } from "../../protocol/ipc.ts";
+import { Cmd, decodeHandshake, type IpcHandshake } from "../../protocol/ipc/mod.ts";
 import type { Json } from "./backend.ts";
 import type { CommandContext, Reply } from "./commands.ts";
-import { MAX_REASON_BYTES } from "./limits.ts";
+import { MAX_REASON_BYTES } from "./ipc_limits.ts";
 import { commandError, encodeReply, need, prefixed } from "./replies.ts";
 
 /**

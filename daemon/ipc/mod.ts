@@ -5,4 +5,4 @@
  */
 
 export type { Backend, DirectoryBackend, Json, NetworkBackend, TrustBackend } from "./backend.ts";
-export * from "./server.ts";
+export * from "./ipc_server.ts";

@@ -5,8 +5,8 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import { Cmd, decodeNetwork, type IpcNetwork } from "../../protocol/ipc.ts";
-import { NETWORK_ACTIONS } from "../../protocol/registry.ts";
+import { Cmd, decodeNetwork, type IpcNetwork } from "../../protocol/ipc/mod.ts";
+import { NETWORK_ACTIONS } from "../../protocol/registry/registry_message.ts";
 import type { Json } from "./backend.ts";
 import type { CommandContext, Reply } from "./commands.ts";
 import { encodeReply, need, prefixed } from "./replies.ts";

@@ -14,7 +14,7 @@ import {
   REPLY_HIGH_BYTES,
   REPLY_MAX_BYTES,
   WRITE_BUFFER_BYTES,
-} from "./limits.ts";
+} from "./ipc_limits.ts";
 import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** Something that has frames when asked. */

@@ -13,7 +13,7 @@ import {
   encodeTag,
   encodeTaggedError,
   IPC_MAX_FRAME_BYTES,
-} from "../../protocol/ipc.ts";
+} from "../../protocol/ipc/mod.ts";
 import type { Json } from "./backend.ts";
 
 /** Room that a JSON reply must leave for length, command and tag. */

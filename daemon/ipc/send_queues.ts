@@ -5,9 +5,9 @@
  * @module
  */
 
-import { IPC_SEND_WINDOW_BYTES } from "../../protocol/ipc.ts";
+import { IPC_SEND_WINDOW_BYTES } from "../../protocol/ipc/mod.ts";
 import { StreamMemory } from "../../protocol/stream/mod.ts";
-import { MAX_SEND_QUEUED_BYTES } from "./limits.ts";
+import { MAX_SEND_QUEUED_BYTES } from "./ipc_limits.ts";
 
 /** Counts the bytes queued for all clients. */
 export class SendQueues {

@@ -6,8 +6,8 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import type { JsonObject } from "../../protocol/registry.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import type { JsonObject } from "../../protocol/registry/registry_message.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** How long an answer is believed. */
 export const VERDICT_TTL_MS = 4_000;

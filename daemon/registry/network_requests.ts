@@ -9,7 +9,7 @@ import {
   type JsonObject,
   NETWORK_ACTIONS,
   type NetworkAction,
-} from "../../protocol/registry.ts";
+} from "../../protocol/registry/registry_message.ts";
 
 /** A request as it goes to the registry, and the text to sign; undefined where nothing is signed. */
 export interface NetworkRequest {

@@ -16,7 +16,7 @@ import {
   numberField,
   textField,
   textListField,
-} from "../../protocol/registry.ts";
+} from "../../protocol/registry/registry_message.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
 import {
   CLASH_HINT,

@@ -6,8 +6,8 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import type { JsonObject } from "../../protocol/registry.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import type { JsonObject } from "../../protocol/registry/registry_message.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** First wait after a failure; doubles each time, plus up to half of it at random so that nodes do not come back in step. */
 export const RETRY_MIN_MS = 250;

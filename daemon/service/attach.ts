@@ -6,14 +6,14 @@
 
 import { join } from "node:path";
 import type { DaemonOptions } from "../../platform/settings.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { INBOX_DIR, RECEIVED_DIR } from "../home.ts";
 import type { Backend } from "../ipc/backend.ts";
-import { attachDataExchange } from "./data_exchange.ts";
+import { attachDataExchange } from "./data_exchange_service.ts";
 import { attachEcho } from "./echo.ts";
-import { attachEventStream } from "./event_stream.ts";
-import { attachNameserver } from "./nameserver.ts";
-import type { Service } from "./service.ts";
+import { attachEventStream } from "./event_broker.ts";
+import { attachNameserver } from "./nameserver_service.ts";
+import type { Service } from "./service_port.ts";
 
 /**
  * Attaches services to their ports.

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { PORT_ECHO } from "../../protocol/ports.ts";
+import { PORT_ECHO } from "../../protocol/well_known_ports.ts";
 import type { Backend } from "../ipc/backend.ts";
-import type { Conn, ConnListener } from "../stream/conn.ts";
-import { type Service, type ServiceConn, ServicePort } from "./service.ts";
+import type { Conn, ConnListener } from "../stream/stream_conn.ts";
+import { type Service, type ServiceConn, ServicePort } from "./service_port.ts";
 
 /** Echo connections at once: half of what one port may have in the reference, so that echo cannot use up the daemon. */
 const MAX_ECHO_CONNS = 512;

@@ -10,7 +10,7 @@ import type { FileStreamMessage } from "../../protocol/service/file_stream.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { TRANSFER_ID_BYTES } from "../../protocol/service/file_stream.ts";
 import type { PartialFile } from "./partial_file.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal } from "./store_refusal.ts";
 import type { ReceivedFile, ReceivedFiles } from "./received_files.ts";
 
 /** Files on their way on one connection (services-cli.md §11.1). */

@@ -11,7 +11,7 @@ import {
   type NameQuestion,
   type NameRecord,
   type NameReply,
-} from "../../protocol/nameserver.ts";
+} from "../../protocol/service/nameserver_text.ts";
 
 /** A record is forgotten this long after its last registration, milliseconds (rendezvous.md §11). */
 export const NAME_TTL_MS = 5 * 60_000;

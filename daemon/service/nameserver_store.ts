@@ -7,10 +7,10 @@
 
 import * as v from "valibot";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
-import { readTextFile, writeFileAtomic } from "../../platform/files.ts";
+import { readTextFile, writeFileAtomic } from "../../platform/private_files.ts";
 import { type Address, formatAddress, MAX_PORT, parseAddress } from "../../protocol/address.ts";
-import { isPlainName } from "../../protocol/nameserver.ts";
-import type { Clock } from "../clock.ts";
+import { isPlainName } from "../../protocol/service/nameserver_text.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { HeldName, NameRecords } from "./nameserver_records.ts";
 
 /** Changes within this time are written together, milliseconds: the whole file is rewritten, and strangers cause it. */

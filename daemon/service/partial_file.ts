@@ -7,10 +7,10 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { dirname } from "node:path";
-import { syncDirectory } from "../../platform/files.ts";
+import { syncDirectory } from "../../platform/private_files.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal } from "./store_refusal.ts";
 
 /** Mode of received files. */
 const FILE_MODE = 0o600;

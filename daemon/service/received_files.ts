@@ -6,7 +6,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
-import { ensurePrivateDir, writeFileAtomic } from "../../platform/files.ts";
+import { ensurePrivateDir, writeFileAtomic } from "../../platform/private_files.ts";
 import {
   DISK_RESERVE_BYTES,
   RECEIVED_MAX_BYTES,
@@ -14,9 +14,9 @@ import {
   RECEIVED_MAX_FILES,
   RECEIVED_MAX_FILES_PER_SENDER,
 } from "../../platform/mailbox_limits.ts";
-import { findFile, freeBytesOf, namesIn, removeFile } from "./directory.ts";
+import { findFile, freeBytesOf, namesIn, removeFile } from "./stored_files.ts";
 import { PartialFile, type PartialFileKey } from "./partial_file.ts";
-import { noSpace } from "./refusal.ts";
+import { noSpace } from "./store_refusal.ts";
 import { type Counted, type QuotaLimits, type Room, SenderQuota } from "./sender_quota.ts";
 import { NameStamp, sanitizeFileName, senderOfFileName, stampFileName } from "./stored_name.ts";
 

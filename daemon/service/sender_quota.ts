@@ -14,7 +14,7 @@ import {
   MAILBOX_RESERVED_SHARE,
 } from "../../platform/mailbox_limits.ts";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal } from "./store_refusal.ts";
 
 /** Files looked at together. */
 const LOOK_PARALLEL = 32;

@@ -6,7 +6,7 @@
 
 import { formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import type { Conn } from "./conn.ts";
+import type { Conn } from "./stream_conn.ts";
 
 /**
  * Why a dial did not succeed.

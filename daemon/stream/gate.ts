@@ -7,9 +7,9 @@
  * @module
  */
 
-import { PORT_DATA_EXCHANGE, PORT_HANDSHAKE } from "../../protocol/ports.ts";
+import { PORT_DATA_EXCHANGE, PORT_HANDSHAKE } from "../../protocol/well_known_ports.ts";
 import type { Packet } from "../../protocol/packet.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { SharedNetwork } from "../registry/memberships.ts";
 import { KeyedRateLimit, type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
 

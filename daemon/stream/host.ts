@@ -7,7 +7,7 @@
 
 import { type Address, addressKey, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { PORT_HANDSHAKE } from "../../protocol/ports.ts";
+import { PORT_HANDSHAKE } from "../../protocol/well_known_ports.ts";
 import { ACK, FIN, type Packet, PROTO_STREAM, RST, SYN } from "../../protocol/packet.ts";
 import {
   type Segment,
@@ -15,13 +15,13 @@ import {
   StreamMemory,
   type StreamOptions,
 } from "../../protocol/stream/mod.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
-import type { Conn, DialOptions } from "./conn.ts";
+import type { Conn, DialOptions } from "./stream_conn.ts";
 import { abortedError, dialError, throwIfAborted } from "./dial_errors.ts";
 import type { Gate } from "./gate.ts";
 import { type ConnHost, HostConn } from "./host_conn.ts";
-import { PortTable, type TakenPort } from "./ports.ts";
+import { PortTable, type TakenPort } from "./port_table.ts";
 import { TimerQueue } from "./timer_queue.ts";
 import { withLimits } from "./with_limits.ts";
 

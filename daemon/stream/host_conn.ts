@@ -7,7 +7,7 @@
 import type { Address } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Segment, Stream, StreamState, StreamStats } from "../../protocol/stream/mod.ts";
-import type { Conn, ConnListener } from "./conn.ts";
+import type { Conn, ConnListener } from "./stream_conn.ts";
 import { LargeSegments } from "./large_segments.ts";
 import type { Timed } from "./timer_queue.ts";
 

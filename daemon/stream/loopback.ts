@@ -5,7 +5,7 @@
  */
 
 import type { Packet } from "../../protocol/packet.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** Packets under way; more are lost. */
 export const MAX_LOOPBACK_PACKETS = 4_096;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 
 /** Something with a deadline that may move. */
 export interface Timed {

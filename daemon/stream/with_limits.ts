@@ -5,7 +5,7 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 
 /** How long to wait for a promise. */
 export interface WaitLimits {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** How long a tunnel outlives trust, ms: as long as one that is idle. */
 export const FORMER_PEER_MS = 10 * 60_000;

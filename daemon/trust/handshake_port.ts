@@ -6,11 +6,11 @@
 
 import type { Address } from "../../protocol/address.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import { PORT_HANDSHAKE } from "../../protocol/ports.ts";
+import { PORT_HANDSHAKE } from "../../protocol/well_known_ports.ts";
 import { type HandshakeMessage, HandshakeReader } from "../../protocol/trust/mod.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { StreamIo } from "../service/stream_io.ts";
-import type { Conn, DialOptions } from "../stream/conn.ts";
+import type { Conn, DialOptions } from "../stream/stream_conn.ts";
 
 /** Longest time for a whole message to arrive. */
 export const MESSAGE_TIMEOUT_MS = 10_000;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** Shortest time between two polls, whoever asks for them. */
 export const POLL_MIN_MS = 250;

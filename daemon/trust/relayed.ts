@@ -13,7 +13,7 @@ import {
   numberField,
   objectListField,
   textField,
-} from "../../protocol/registry.ts";
+} from "../../protocol/registry/registry_message.ts";
 import {
   decodeHandshake,
   type HandshakeMessage,

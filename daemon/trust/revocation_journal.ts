@@ -10,7 +10,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { PilotError } from "../../protocol/errors.ts";
-import { PRIVATE_FILE_MODE } from "../../platform/files.ts";
+import { PRIVATE_FILE_MODE } from "../../platform/private_files.ts";
 import type { Tombstones } from "./saver.ts";
 
 /** Revocations noted while trust.json cannot be written: more than anybody ends by hand on a full disk. */

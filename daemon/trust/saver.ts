@@ -6,7 +6,7 @@
  */
 
 import type { TrustState } from "../../protocol/trust/mod.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** When a write that failed is tried again. */
 export const SAVE_RETRY_MS = 5_000;

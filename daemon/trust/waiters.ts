@@ -5,7 +5,7 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 
 /** Callers that wait for trust at a time. */
 export const MAX_WAITERS = 4_096;

@@ -5,12 +5,16 @@
  * @module
  */
 
-import { type BeaconMessage, decodeBeacon, encodeBeacon } from "../../protocol/beacon.ts";
+import {
+  type BeaconMessage,
+  decodeBeacon,
+  encodeBeacon,
+} from "../../protocol/beacon/beacon_message.ts";
 import type { Identity } from "../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import { encodePunch } from "../../protocol/frame.ts";
+import { encodePunch } from "../../protocol/tunnel/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, isUnicastIp, parseIp } from "../../protocol/ip.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 import { withoutZone } from "../../platform/local_addresses.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
 import { BeaconChoice } from "./beacon_choice.ts";

@@ -1,5 +1,5 @@
 /**
- * Proving our endpoint to a beacon that understands it, and the wakes that it then sends (protocol/beacon_extension.ts).
+ * Proving our endpoint to a beacon that understands it, and the wakes that it then sends (protocol/beacon/announcement.ts).
  *
  * Another beacon ignores the question, which is one small datagram a minute; the plain announcements go on as ever.
  *
@@ -13,10 +13,10 @@ import {
   DISCOVER_WAKE,
   discoverChallenge,
   encodeBeacon,
-} from "../../protocol/beacon.ts";
+} from "../../protocol/beacon/beacon_message.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import type { Identity } from "../../protocol/crypto/mod.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 import { TokenBucket } from "./rate_limit.ts";
 
 /** How often the beacon is asked whether it still holds our endpoint for proven: it may have been restarted. */

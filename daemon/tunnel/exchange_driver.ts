@@ -6,14 +6,14 @@
  */
 
 import type { Endpoint } from "../../protocol/ip.ts";
-import type { Clock, TimerSet } from "../clock.ts";
+import type { Clock, TimerSet } from "../../platform/clock.ts";
 import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { BeaconLink } from "./beacon_link.ts";
 import type { KeyExchange, Lane } from "./key_exchange.ts";
-import type { PeerTunnel } from "./peer.ts";
+import type { PeerTunnel } from "./peer_tunnel.ts";
 import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
-import type { TunnelSender } from "./sender.ts";
-import type { Session } from "./session.ts";
+import type { TunnelSender } from "./tunnel_sender.ts";
+import type { Session } from "./tunnel_session.ts";
 import {
   GIVE_UP_MS,
   KEX_DELAYS_MS,

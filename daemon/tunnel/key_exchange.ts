@@ -18,12 +18,12 @@ import {
   pilaChallenge,
   type PilaFields,
   type PilaInput,
-} from "../../protocol/frame.ts";
+} from "../../protocol/tunnel/frame.ts";
 import type { Route } from "../../protocol/path/mod.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { KeyVerdict, PeerKeys } from "./peer_keys.ts";
 import { KeyedRateLimit } from "./rate_limit.ts";
-import { Session } from "./session.ts";
+import { Session } from "./tunnel_session.ts";
 
 /** Peers whose PILA is being verified; more must wait for their own retry. */
 export const MAX_VERIFYING = 256;

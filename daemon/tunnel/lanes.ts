@@ -5,10 +5,10 @@
  */
 
 import type { Route } from "../../protocol/path/mod.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { Lane } from "./key_exchange.ts";
 import { addResolution } from "./path_driver.ts";
-import type { PeerTunnel } from "./peer.ts";
+import type { PeerTunnel } from "./peer_tunnel.ts";
 import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
 import {
   LEARN_RATE,

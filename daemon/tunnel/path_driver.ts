@@ -9,11 +9,11 @@ import { isIP } from "node:net";
 import { type Endpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
 import { ACK, type Packet } from "../../protocol/packet.ts";
 import { isPathProbe, type PathNeeds, pathProbeId, type Route } from "../../protocol/path/mod.ts";
-import type { Clock, TimerSet } from "../clock.ts";
+import type { Clock, TimerSet } from "../../platform/clock.ts";
 import type { BeaconLink } from "./beacon_link.ts";
-import type { PeerTunnel } from "./peer.ts";
+import type { PeerTunnel } from "./peer_tunnel.ts";
 import { TokenBucket } from "./rate_limit.ts";
-import type { TunnelSender } from "./sender.ts";
+import type { TunnelSender } from "./tunnel_sender.ts";
 import { KEEPALIVE_MS, type Resolution, SWEEP_MS, type TunnelDeps } from "./types.ts";
 
 /** Announcements because our own mapping may be gone; the beacon answers each with a datagram. */

@@ -19,11 +19,11 @@ import {
   pathProbeId,
   type Route,
 } from "../../protocol/path/mod.ts";
-import { PORT_PING } from "../../protocol/ports.ts";
-import type { Clock, TimerSet } from "../clock.ts";
-import type { PeerTunnel } from "./peer.ts";
+import { PORT_PING } from "../../protocol/well_known_ports.ts";
+import type { Clock, TimerSet } from "../../platform/clock.ts";
+import type { PeerTunnel } from "./peer_tunnel.ts";
 import { TokenBucket } from "./rate_limit.ts";
-import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./sender.ts";
+import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./tunnel_sender.ts";
 import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./types.ts";
 
 /** Probes of a path whose answers still count; as many as several sizes have tries. */

@@ -6,7 +6,7 @@
 
 import { formatRoute, type PathReport, pathTimes, reportPath } from "../../protocol/path/mod.ts";
 import type { PathMtuDriver } from "./path_mtu.ts";
-import type { PeerTunnel } from "./peer.ts";
+import type { PeerTunnel } from "./peer_tunnel.ts";
 import type { PeerInfo } from "./types.ts";
 
 /** A peer in the list of `info`. */

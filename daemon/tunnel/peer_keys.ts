@@ -6,7 +6,7 @@
  */
 
 import { equalBytes } from "../../protocol/crypto/base64.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 
 /** What became of comparing a shown key with the expected one. */
 export type KeyVerdict =

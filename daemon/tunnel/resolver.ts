@@ -6,12 +6,12 @@
 
 import { PilotError } from "../../protocol/errors.ts";
 import type { Route } from "../../protocol/path/mod.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { BeaconLink } from "./beacon_link.ts";
 import type { ExchangeDriver } from "./exchange_driver.ts";
 import { noAddress, noRoom, tooManyExchanges } from "./failures.ts";
 import { addResolution } from "./path_driver.ts";
-import type { PeerTunnel } from "./peer.ts";
+import type { PeerTunnel } from "./peer_tunnel.ts";
 import type { Resolution, TunnelDeps } from "./types.ts";
 
 /** What the resolver needs. */

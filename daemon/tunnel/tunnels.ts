@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isBeaconMessage } from "../../protocol/beacon.ts";
+import { isBeaconMessage } from "../../protocol/beacon/beacon_message.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import type { Identity } from "../../protocol/crypto/identity.ts";
 import { DecodeError } from "../../protocol/errors.ts";
@@ -15,7 +15,7 @@ import {
   PILS_HEADER_BYTES,
   PILS_OVERHEAD_BYTES,
   pilsSender,
-} from "../../protocol/frame.ts";
+} from "../../protocol/tunnel/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import {
   decodePacket,
@@ -34,7 +34,7 @@ import {
   sameRoute,
 } from "../../protocol/path/mod.ts";
 import { DEFAULT_MSS_BYTES } from "../../protocol/stream/mod.ts";
-import { type Clock, TimerSet } from "../clock.ts";
+import { type Clock, TimerSet } from "../../platform/clock.ts";
 import { BeaconLink } from "./beacon_link.ts";
 import { noOwnAddress } from "./failures.ts";
 import { ExchangeDriver } from "./exchange_driver.ts";
@@ -42,12 +42,12 @@ import { KeyExchange } from "./key_exchange.ts";
 import { Lanes } from "./lanes.ts";
 import { PathDriver } from "./path_driver.ts";
 import { PathMtuDriver } from "./path_mtu.ts";
-import { leastWorth, PeerTunnel } from "./peer.ts";
+import { leastWorth, PeerTunnel } from "./peer_tunnel.ts";
 import { describePaths, describePeer } from "./peer_info.ts";
 import { PeerKeys } from "./peer_keys.ts";
 import { Resolver } from "./resolver.ts";
-import { FRAME_OVERHEAD_BYTES, TunnelSender } from "./sender.ts";
-import type { Session } from "./session.ts";
+import { FRAME_OVERHEAD_BYTES, TunnelSender } from "./tunnel_sender.ts";
+import type { Session } from "./tunnel_session.ts";
 import {
   IDLE_PEER_MS,
   MAX_PEERS,

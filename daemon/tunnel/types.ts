@@ -9,7 +9,7 @@ import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Packet } from "../../protocol/packet.ts";
 import type { PathMode } from "../../protocol/path/mod.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { BeaconEvents } from "./beacon_link.ts";
 

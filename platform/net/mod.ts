@@ -5,7 +5,7 @@
  */
 
 export { Acceptor, type AcceptorOptions } from "./acceptor.ts";
-export { openUdpSocket, type UdpOptions } from "./open.ts";
+export { openUdpSocket, type UdpOptions } from "./open_udp_socket.ts";
 export { MAX_QUEUED_SENDS, PortableUdpSocket } from "./portable.ts";
 export {
   type DatagramHandler,

@@ -7,7 +7,7 @@
 import { PilotError } from "../errors.ts";
 import { decodeBase64, encodeBase64, equalBytes } from "./base64.ts";
 import { ED25519_OID, privateKeyDer } from "./pkcs8.ts";
-import { PUBLIC_KEY_BYTES } from "./verify.ts";
+import { PUBLIC_KEY_BYTES } from "./verify_signature.ts";
 
 /** Bytes of an Ed25519 seed. */
 export const SEED_BYTES = 32;
@@ -181,4 +181,4 @@ function parseFile(json: string): { private_key: string; public_key: string } {
   return { private_key: file.private_key, public_key: file.public_key };
 }
 
-export { verifySignature } from "./verify.ts";
+export { verifySignature } from "./verify_signature.ts";

@@ -14,4 +14,4 @@ export * from "./identity.ts";
 export * from "./key_agreement.ts";
 export * from "./nonce.ts";
 export * from "./replay.ts";
-export * from "./verify.ts";
+export * from "./verify_signature.ts";

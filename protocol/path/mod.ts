@@ -8,6 +8,6 @@ export * from "./candidate.ts";
 export * from "./manager.ts";
 export * from "./pmtu.ts";
 export * from "./probe.ts";
-export * from "./report.ts";
+export * from "./path_report.ts";
 export * from "./route.ts";
 export * from "./search.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { QUICK_ACK_SEGMENTS } from "./config.ts";
+import { QUICK_ACK_SEGMENTS } from "./stream_config.ts";
 
 /** Segments an acknowledgement waits for when they come slowly (daemon.md §3.6 RULE a). */
 const FEW_SEGMENTS = 2;

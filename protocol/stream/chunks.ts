@@ -5,7 +5,7 @@
  * @module
  */
 
-import { CHUNK_BYTES, type StreamMemory } from "./memory.ts";
+import { CHUNK_BYTES, type StreamMemory } from "./stream_memory.ts";
 
 /** Bytes addressed by stream offset. */
 export class Chunks {

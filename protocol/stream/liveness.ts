@@ -10,7 +10,7 @@ import {
   RESTART_PROBE_MS,
   type StreamConfig,
   WINDOW_ANSWER_MS,
-} from "./config.ts";
+} from "./stream_config.ts";
 
 /** Restart probes are sent this often while the answer is awaited. */
 const RESTART_PROBE_INTERVAL_MS = RESTART_PROBE_MS / 3;

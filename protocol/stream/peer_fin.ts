@@ -4,8 +4,8 @@
  * @module
  */
 
-import { EARLY_FIN_MIN_MS } from "./config.ts";
-import type { Receiver } from "./receiver.ts";
+import { EARLY_FIN_MIN_MS } from "./stream_config.ts";
+import type { Receiver } from "./stream_receiver.ts";
 
 /** Decides when the peer's side of the stream has ended, and whether anything is missing. */
 export class PeerFin {

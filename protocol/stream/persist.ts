@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MAX_RETRANSMISSIONS, PERSIST_MAX_MS, PERSIST_MIN_MS } from "./config.ts";
+import { MAX_RETRANSMISSIONS, PERSIST_MAX_MS, PERSIST_MIN_MS } from "./stream_config.ts";
 
 /** Says when a real segment is to be pushed against a closed window. */
 export class Persist {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MAX_RETRANSMISSIONS, MIN_TAIL_PROBE_MS, PEER_DELAYED_ACK_MS } from "./config.ts";
+import { MAX_RETRANSMISSIONS, MIN_TAIL_PROBE_MS, PEER_DELAYED_ACK_MS } from "./stream_config.ts";
 import type { CongestionControl } from "./congestion.ts";
 import { RateReduction } from "./prr.ts";
 import type { SackBlock } from "./sack.ts";

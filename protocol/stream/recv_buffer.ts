@@ -5,7 +5,7 @@
  */
 
 import { Chunks } from "./chunks.ts";
-import type { StreamMemory } from "./memory.ts";
+import type { StreamMemory } from "./stream_memory.ts";
 
 /** Largest piece handed over at once. */
 export const MAX_PIECE_BYTES = 64 << 10;

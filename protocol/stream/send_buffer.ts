@@ -5,8 +5,8 @@
  */
 
 import { Chunks } from "./chunks.ts";
-import { MAX_MSS_BYTES, SEND_BUFFER_START_BYTES } from "./config.ts";
-import { CHUNK_BYTES, type StreamMemory } from "./memory.ts";
+import { MAX_MSS_BYTES, SEND_BUFFER_START_BYTES } from "./stream_config.ts";
+import { CHUNK_BYTES, type StreamMemory } from "./stream_memory.ts";
 
 /** Where a segment is put together that lies in several chunks; it has left before the next one is made. */
 const joined = new Uint8Array(MAX_MSS_BYTES);

@@ -14,14 +14,14 @@ import {
   SLOT_BYTES,
   type StreamOptions,
   SYN_WINDOW_SLOTS,
-} from "./config.ts";
-import { Core, type StreamState } from "./core.ts";
-import type { StreamEvent } from "./events.ts";
-import { Input } from "./input.ts";
-import { Output } from "./output.ts";
+} from "./stream_config.ts";
+import { Core, type StreamState } from "./stream_core.ts";
+import type { StreamEvent } from "./stream_events.ts";
+import { Input } from "./segment_input.ts";
+import { Output } from "./segment_output.ts";
 import type { Segment } from "./segment.ts";
-import type { StreamStats } from "./stats.ts";
-import { deadline, onTimer } from "./timers.ts";
+import type { StreamStats } from "./stream_stats.ts";
+import { deadline, onTimer } from "./stream_timers.ts";
 import type { PilotError } from "../errors.ts";
 
 export type { StreamState };

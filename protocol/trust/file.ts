@@ -7,7 +7,7 @@
 
 import * as v from "valibot";
 import { decodeBase64, encodeBase64 } from "../crypto/base64.ts";
-import { PUBLIC_KEY_BYTES } from "../crypto/verify.ts";
+import { PUBLIC_KEY_BYTES } from "../crypto/verify_signature.ts";
 import { PilotError } from "../errors.ts";
 import { HANDSHAKE_TYPES } from "./message.ts";
 import {
@@ -23,7 +23,7 @@ import {
   type Statement,
   TRUSTED_MAX,
   type TrustedPeer,
-} from "./peer.ts";
+} from "./trust_peer.ts";
 
 /** Longest trust.json that is read, characters: the largest possible state and room to spare. */
 export const TRUST_FILE_MAX_CHARS = 32 * 1024 * 1024;

@@ -6,12 +6,12 @@
 
 export * from "./file.ts";
 export * from "./message.ts";
-export * from "./outbox.ts";
+export * from "./trust_outbox.ts";
 export * from "./outcome.ts";
-export * from "./peer.ts";
+export * from "./trust_peer.ts";
 export * from "./pending_table.ts";
 export * from "./reader.ts";
 export * from "./replay_set.ts";
 export * from "./state.ts";
 export * from "./tables.ts";
-export * from "./verify.ts";
+export * from "./verify_message.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PENDING_MAX, PENDING_PER_SOURCE_MAX, type PendingRequest } from "./peer.ts";
+import { PENDING_MAX, PENDING_PER_SOURCE_MAX, type PendingRequest } from "./trust_peer.ts";
 
 /** Pending requests by node, the first to arrive first. */
 export class PendingTable {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ORDER_MAX_AHEAD_MS, SEEN_MAX } from "./peer.ts";
+import { ORDER_MAX_AHEAD_MS, SEEN_MAX } from "./trust_peer.ts";
 
 /** Highest `order` acted upon, by node. */
 export class SeenOrders {

@@ -8,7 +8,7 @@
  */
 
 import { equalBytes } from "../crypto/base64.ts";
-import { isUsablePublicKey } from "../crypto/verify.ts";
+import { isUsablePublicKey } from "../crypto/verify_signature.ts";
 import { PilotError } from "../errors.ts";
 import { parseTrustFile } from "./file.ts";
 import { handshakeHash, type HandshakeMessage } from "./message.ts";
@@ -29,7 +29,7 @@ import {
   type Statement,
   TRUSTED_MAX,
   type TrustedPeer,
-} from "./peer.ts";
+} from "./trust_peer.ts";
 import { ReplaySet } from "./replay_set.ts";
 import { copyKey, differs, TrustTables } from "./tables.ts";
 

@@ -5,10 +5,10 @@
  */
 
 import { equalBytes } from "../crypto/base64.ts";
-import { isUsablePublicKey } from "../crypto/verify.ts";
+import { isUsablePublicKey } from "../crypto/verify_signature.ts";
 import { formatTrustFile, type TrustFile } from "./file.ts";
 import type { HandshakeType } from "./message.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox } from "./trust_outbox.ts";
 import type { PeerContext } from "./outcome.ts";
 import {
   type OutgoingRequest,
@@ -17,7 +17,7 @@ import {
   TRUSTED_MAX,
   type TrustedPeer,
   type TrustSource,
-} from "./peer.ts";
+} from "./trust_peer.ts";
 import { PendingTable } from "./pending_table.ts";
 import { SeenOrders } from "./seen.ts";
 

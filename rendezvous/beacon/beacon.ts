@@ -17,12 +17,12 @@ import {
   discoverChallenge,
   encodeBeacon,
   relayToDelivery,
-} from "../../protocol/beacon.ts";
+} from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import { TokenBuckets } from "../token_bucket.ts";
 import { Cookies } from "./cookies.ts";
-import { type BeaconCounters, type BeaconHealth, newBeaconCounters } from "./health.ts";
+import { type BeaconCounters, type BeaconHealth, newBeaconCounters } from "./beacon_counters.ts";
 import {
   MAX_PROOFS_PENDING,
   MAX_SOURCES,
@@ -40,7 +40,7 @@ import {
   VERIFY_PER_SECOND,
   VERIFY_TOTAL_BURST,
   VERIFY_TOTAL_PER_SECOND,
-} from "./limits.ts";
+} from "./beacon_limits.ts";
 import {
   type Announcement,
   isProven,
@@ -51,12 +51,12 @@ import {
   takeCredit,
 } from "./mappings.ts";
 import { Introductions } from "./introductions.ts";
-import { type Arrival, command, observed, type Outgoing } from "./messages.ts";
+import { type Arrival, command, observed, type Outgoing } from "./location_answers.ts";
 import { type Peer, Peers } from "./peers.ts";
 import { Sources } from "./sources.ts";
 import { type Wake, Wakes } from "./wakes.ts";
 
-export type { Outgoing } from "./messages.ts";
+export type { Outgoing } from "./location_answers.ts";
 
 /** A signature to be checked; the answer goes to {@linkcode Beacon.onVerified}. */
 export interface Proof {

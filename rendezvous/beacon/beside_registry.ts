@@ -14,8 +14,8 @@ import type { RegistryCore } from "../registry/core.ts";
 import { isLetIn, maySee } from "../registry/sight.ts";
 import { type BeaconListing, RemoteBeaconListing } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
-import { BeaconServer } from "./server.ts";
-import { type BeaconSocket, openBeaconSocket } from "./socket.ts";
+import { BeaconServer } from "./beacon_server.ts";
+import { type BeaconSocket, openBeaconSocket } from "./beacon_socket.ts";
 
 /** Ports have 16 bits, and one that follows the last does not exist. */
 const MAX_PORT = 65_535;

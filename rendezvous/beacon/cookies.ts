@@ -6,9 +6,9 @@
 
 import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
-import { BEACON_COOKIE_BYTES } from "../../protocol/beacon.ts";
+import { BEACON_COOKIE_BYTES } from "../../protocol/beacon/beacon_message.ts";
 import { equalBytes } from "../../protocol/crypto/base64.ts";
-import { COOKIE_SLOT_MS } from "./limits.ts";
+import { COOKIE_SLOT_MS } from "./beacon_limits.ts";
 
 /** What a cookie is bound to besides the time. */
 export interface CookieHolder {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { INTRODUCTION_TTL_MS, MAX_INTRODUCTIONS } from "./limits.ts";
+import { INTRODUCTION_TTL_MS, MAX_INTRODUCTIONS } from "./beacon_limits.ts";
 
 /** Node numbers have 32 bits; two fit a number of JavaScript. */
 const SENDER_FACTOR = 2 ** 21;

@@ -17,7 +17,7 @@ import {
   numberField,
   objectListField,
   textField,
-} from "../../protocol/registry.ts";
+} from "../../protocol/registry/registry_message.ts";
 import {
   isTlsAlert,
   type LinkFlags,
@@ -25,7 +25,7 @@ import {
   type RegistryLink,
 } from "../../platform/registry_link.ts";
 import type { ClusterToken } from "../cluster_token.ts";
-import { LISTING_TIMEOUT_MS } from "./limits.ts";
+import { LISTING_TIMEOUT_MS } from "./beacon_limits.ts";
 
 /** Bytes of answers read at most: 256 beacons need far less. */
 const MAX_LISTING_BYTES = 1_048_576;

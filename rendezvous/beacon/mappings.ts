@@ -16,7 +16,7 @@ import {
   MAX_PROVEN_MAPPINGS,
   PROOF_TTL_MS,
   UNPROVEN_CREDIT,
-} from "./limits.ts";
+} from "./beacon_limits.ts";
 
 /** Endpoint of a node, from which it sent a Discover. */
 export interface Mapping {

@@ -5,13 +5,13 @@
  * @module
  */
 
-import { BeaconType, decodeBeacon, encodeBeacon } from "../../protocol/beacon.ts";
+import { BeaconType, decodeBeacon, encodeBeacon } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { type Endpoint, parseIp } from "../../protocol/ip.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../server_clock.ts";
 import { TokenBuckets } from "../token_bucket.ts";
-import { MAX_SOURCES, PROBE_REPLIES_BURST, PROBE_REPLIES_PER_SECOND } from "./limits.ts";
-import type { BeaconSocket } from "./socket.ts";
+import { MAX_SOURCES, PROBE_REPLIES_BURST, PROBE_REPLIES_PER_SECOND } from "./beacon_limits.ts";
+import type { BeaconSocket } from "./beacon_socket.ts";
 
 /** Answers Discover of the right length; holds nothing but the rates. */
 export class ProbePort {

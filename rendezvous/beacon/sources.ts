@@ -5,7 +5,7 @@
  */
 
 import { type Source, sourceOf } from "../source.ts";
-import { MAX_PARSED_SOURCES } from "./limits.ts";
+import { MAX_PARSED_SOURCES } from "./beacon_limits.ts";
 
 /** A bounded memory of {@linkcode sourceOf}. */
 export class Sources {

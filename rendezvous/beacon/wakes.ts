@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MAX_WAKES, WAKE_REPEAT_MS } from "./limits.ts";
+import { MAX_WAKES, WAKE_REPEAT_MS } from "./beacon_limits.ts";
 
 /** A wake to send. */
 export interface Wake {

@@ -6,7 +6,7 @@
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { type BeaconHealth, newBeaconCounters } from "../beacon/health.ts";
+import { type BeaconHealth, newBeaconCounters } from "../beacon/beacon_counters.ts";
 import { DURATION_BOUNDS, type RequestCounters, type RequestCounts } from "../registry/counters.ts";
 import type { NetworkRecord, Role } from "../registry/networks/network.ts";
 import type { View } from "../view.ts";

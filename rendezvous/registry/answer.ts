@@ -24,18 +24,18 @@ import {
   type JsonObject,
   KEY_AGE_UNKNOWN,
   registryError,
-} from "../../protocol/registry.ts";
-import { WHOLE_VERSION } from "../../protocol/registry_whole.ts";
-import { wantsSignature } from "../../protocol/registry_signed.ts";
-import { unixSeconds } from "../clock.ts";
+} from "../../protocol/registry/registry_message.ts";
+import { WHOLE_VERSION } from "../../protocol/registry/whole_signature.ts";
+import { wantsSignature } from "../../protocol/registry/signed_answer.ts";
+import { unixSeconds } from "../server_clock.ts";
 import { checkNodeSignature, type Proof } from "./authenticate.ts";
 import { attachContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { UNKNOWN_TYPE } from "./counters.ts";
 import { MASKED_TEXT, RegistryFailure } from "./failure.ts";
 import type { Handler, Peer } from "./handler.ts";
-import { describeTo, resolveNode } from "./requests/directory.ts";
-import { beat } from "./requests/identity.ts";
+import { describeTo, resolveNode } from "./requests/directory_requests.ts";
+import { beat } from "./requests/identity_requests.ts";
 import { HANDLERS } from "./requests/mod.ts";
 
 /**

@@ -10,11 +10,11 @@ import { contextOf, type RequestContext, requireWhole, WholeSignatureRequired } 
 import type { RegistryCore } from "./core.ts";
 import { confirmedPlace } from "./endpoint.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
-import { type JsonObject, textField } from "../../protocol/registry.ts";
-import type { NodeRecord } from "./node.ts";
+import { type JsonObject, textField } from "../../protocol/registry/registry_message.ts";
+import type { NodeRecord } from "./node_entry.ts";
 import { tokenMatches } from "./networks/tokens.ts";
 import type { TokenKind } from "./token_guard.ts";
-import { verifies } from "./verify.ts";
+import { verifies } from "./verify_sync.ts";
 
 /**
  * Checks a signature by a key.

@@ -5,7 +5,7 @@
  */
 
 import { RegistryFailure } from "./failure.ts";
-import { BEACON_TTL_SECONDS, MAX_BEACONS, MAX_BEACONS_PER_SOURCE } from "./limits.ts";
+import { BEACON_TTL_SECONDS, MAX_BEACONS, MAX_BEACONS_PER_SOURCE } from "./registry_limits.ts";
 
 /** One beacon's word about itself. */
 export interface BeaconEntry {

@@ -7,7 +7,7 @@
 
 import { PilotError } from "../../protocol/errors.ts";
 import { type NetworkRecord, networkRow } from "./networks/network.ts";
-import type { NodeRecord } from "./node.ts";
+import type { NodeRecord } from "./node_entry.ts";
 import type {
   BanRow,
   InviteRow,

@@ -1,13 +1,13 @@
 /**
  * What a connection has shown of who is behind it: the challenge under which its nodes sign whole requests
- * (protocol/registry_whole.ts), and whose signatures were good.
+ * (protocol/registry/whole_signature.ts), and whose signatures were good.
  *
  * @module
  */
 
 import { randomBytes } from "node:crypto";
-import { CHALLENGE_BYTES } from "../../protocol/registry_whole.ts";
-import { CHALLENGE_TTL_MS, MAX_NODES_PER_CONNECTION } from "./limits.ts";
+import { CHALLENGE_BYTES } from "../../protocol/registry/whole_signature.ts";
+import { CHALLENGE_TTL_MS, MAX_NODES_PER_CONNECTION } from "./registry_limits.ts";
 
 /** State of one connection. Makes nothing random before somebody wants to sign. */
 export class ConnectionAuth {

@@ -5,14 +5,18 @@
  * @module
  */
 
-import type { JsonObject } from "../../protocol/registry.ts";
-import { type WholeAuth, wholeAuthOf, wholeRequestBytes } from "../../protocol/registry_whole.ts";
+import type { JsonObject } from "../../protocol/registry/registry_message.ts";
+import {
+  type WholeAuth,
+  wholeAuthOf,
+  wholeRequestBytes,
+} from "../../protocol/registry/whole_signature.ts";
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import type { RegistryCore } from "./core.ts";
 import { RegistryFailure } from "./failure.ts";
 import type { Peer } from "./handler.ts";
-import { canonicalKey } from "./names.ts";
-import { verifies } from "./verify.ts";
+import { canonicalKey } from "./node_names.ts";
+import { verifies } from "./verify_sync.ts";
 
 /** See the module. */
 export interface RequestContext {

@@ -8,14 +8,14 @@
 import { createHash } from "node:crypto";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Logger } from "../../platform/log.ts";
-import { type Clock, unixSeconds } from "../clock.ts";
+import { type Clock, unixSeconds } from "../server_clock.ts";
 import type { ClusterToken } from "../cluster_token.ts";
 import { TokenBuckets } from "../token_bucket.ts";
 import { BeaconDirectory } from "./beacon_directory.ts";
 import { Changes } from "./changes.ts";
 import { Committer } from "./committer.ts";
 import { RequestCounters } from "./counters.ts";
-import { Directory } from "./directory.ts";
+import { Directory } from "./node_table.ts";
 import { RegistryFailure } from "./failure.ts";
 import { type InboxWatch, NO_WATCH } from "./inbox_watch.ts";
 import { Instances } from "./instances.ts";
@@ -32,15 +32,15 @@ import {
   REAP_BATCH,
   STALE_SECONDS,
   VIEWER_TTL_MS,
-} from "./limits.ts";
+} from "./registry_limits.ts";
 import { Bans } from "./networks/bans.ts";
-import { Invites } from "./networks/invites.ts";
+import { Invites } from "./networks/invite_table.ts";
 import { NetworkTable } from "./networks/network_table.ts";
 import { hashToken, tokenMatches } from "./networks/tokens.ts";
-import { type NodeRecord, sourceOfNode } from "./node.ts";
+import { type NodeRecord, sourceOfNode } from "./node_entry.ts";
 import type { AnswerSigner } from "./signing.ts";
 import { RecentPairs } from "./recent_pairs.ts";
-import { HandshakeRelay } from "./relay.ts";
+import { HandshakeRelay } from "./handshake_relay.ts";
 import type { RegistryStore } from "./store/store.ts";
 import { TokenGuard } from "./token_guard.ts";
 import { TrustTable } from "./trust_table.ts";

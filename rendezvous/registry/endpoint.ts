@@ -5,10 +5,10 @@
  */
 
 import { formatEndpoint, parseEndpoint, parseIp } from "../../protocol/ip.ts";
-import { type JsonObject, textListField } from "../../protocol/registry.ts";
+import { type JsonObject, textListField } from "../../protocol/registry/registry_message.ts";
 import type { Peer } from "./handler.ts";
-import type { NodePlace, NodeRecord } from "./node.ts";
-import { MAX_LAN_ADDRS, MAX_PENDING_PLACES } from "./limits.ts";
+import type { NodePlace, NodeRecord } from "./node_entry.ts";
+import { MAX_LAN_ADDRS, MAX_PENDING_PLACES } from "./registry_limits.ts";
 
 /** Longest text of an endpoint: an IPv6 address in brackets with a port. */
 const MAX_ENDPOINT_CHARS = 64;

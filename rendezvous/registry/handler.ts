@@ -6,7 +6,7 @@
 
 import type { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
-import type { JsonObject } from "../../protocol/registry.ts";
+import type { JsonObject } from "../../protocol/registry/registry_message.ts";
 
 /** Where a request came from. */
 export interface Peer {

@@ -6,7 +6,7 @@
  */
 
 import { setGuardedTimeout, type TimerHandle } from "../../platform/timers.ts";
-import { HANDSHAKES_PER_TURN } from "./limits.ts";
+import { HANDSHAKES_PER_TURN } from "./registry_limits.ts";
 
 /** See the module. As long as few come at once nobody waits. Bounded by the connections: each waits once. */
 export class HandshakeTurns {

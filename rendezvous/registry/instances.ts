@@ -8,7 +8,7 @@
  */
 
 import type { Logger } from "../../platform/log.ts";
-import { INSTANCE_TTL_MS, MAX_INSTANCE_NODES, MAX_INSTANCES_PER_NODE } from "./limits.ts";
+import { INSTANCE_TTL_MS, MAX_INSTANCE_NODES, MAX_INSTANCES_PER_NODE } from "./registry_limits.ts";
 
 /** Turns after which it is believed; two come of one request of an ended process that was long on its way. */
 const TURNS_BELIEVED = 3;

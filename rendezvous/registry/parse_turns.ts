@@ -6,7 +6,7 @@
  */
 
 import { setGuardedTimeout, type TimerHandle } from "../../platform/timers.ts";
-import { LARGE_REQUEST_BYTES, PARSE_BYTES_PER_TURN } from "./limits.ts";
+import { LARGE_REQUEST_BYTES, PARSE_BYTES_PER_TURN } from "./registry_limits.ts";
 
 interface Waiting {
   readonly bytes: number;

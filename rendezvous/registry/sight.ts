@@ -7,7 +7,7 @@
  */
 
 import type { RegistryCore } from "./core.ts";
-import type { NodeRecord } from "./node.ts";
+import type { NodeRecord } from "./node_entry.ts";
 
 /**
  * Does a node's consent to another one stand: by its word, or by what it has asked for lately?

@@ -1,16 +1,16 @@
 /**
- * The registry's own key, with which it signs answers for clients that ask for it (see protocol/registry_signed.ts).
+ * The registry's own key, with which it signs answers for clients that ask for it (see protocol/registry/signed_answer.ts).
  *
  * @module
  */
 
 import { join } from "node:path";
-import { readPrivateFile, writeFileAtomic } from "../../platform/files.ts";
+import { readPrivateFile, writeFileAtomic } from "../../platform/private_files.ts";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import type { JsonObject } from "../../protocol/registry.ts";
-import { type AnswerSignature, signedAnswerBytes } from "../../protocol/registry_signed.ts";
+import type { JsonObject } from "../../protocol/registry/registry_message.ts";
+import { type AnswerSignature, signedAnswerBytes } from "../../protocol/registry/signed_answer.ts";
 
 /** Name of the key file in the store directory, mode 0600, in the format of a node's identity.json. */
 export const REGISTRY_KEY_FILE = "registry.json";

@@ -7,11 +7,11 @@
 
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { join } from "node:path";
-import { readPrivateFile, readTextFile, writeFileAtomic } from "../../platform/files.ts";
+import { readPrivateFile, readTextFile, writeFileAtomic } from "../../platform/private_files.ts";
 import type { Logger } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { parseEndpoint } from "../../protocol/ip.ts";
-import { type Certificate, selfSigned } from "./certificate.ts";
+import { type Certificate, selfSigned } from "./self_signed_certificate.ts";
 
 /** Where certificate and key come from: files, or "auto" for a generated pair kept in the store directory. */
 export type TlsOptions = "auto" | {

@@ -13,7 +13,7 @@ import {
   TOKEN_WARNING_SECONDS,
   WRONG_TOKENS_BURST,
   WRONG_TOKENS_PER_SECOND,
-} from "./limits.ts";
+} from "./registry_limits.ts";
 
 /** Kinds of tokens: the registry's and the networks' admin tokens together, and the tokens for joining. */
 export type TokenKind = "admin" | "join";

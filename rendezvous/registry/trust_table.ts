@@ -7,8 +7,8 @@
 
 import { type Changes, pairKey } from "./changes.ts";
 import { RegistryFailure } from "./failure.ts";
-import { MAX_ONE_SIDED_PAIRS, MAX_TRUST_PAIRS, MAX_TRUST_PER_NODE } from "./limits.ts";
-import type { NodeRecord } from "./node.ts";
+import { MAX_ONE_SIDED_PAIRS, MAX_TRUST_PAIRS, MAX_TRUST_PER_NODE } from "./registry_limits.ts";
+import type { NodeRecord } from "./node_entry.ts";
 import type { TrustRow } from "./store/store.ts";
 
 /**

@@ -7,7 +7,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { type BenchOptions, parseArgs, USAGE, UsageError } from "./args.ts";
 import { load, machine } from "./host/machine.ts";
-import { type BenchReport, table } from "./report.ts";
+import { type BenchReport, table } from "./bench_report.ts";
 import { SCENARIOS } from "./scenarios/mod.ts";
 import { Bench } from "./scenarios/scenario.ts";
 

@@ -11,8 +11,8 @@ import { join } from "node:path";
 import { connect, type Driver } from "../../mod.ts";
 import { measure, round } from "./figures.ts";
 import { type Data, pilotctl, Server } from "./processes.ts";
-import { RecordingRelay } from "./relay.ts";
-import type { Printer, Report } from "./report.ts";
+import { RecordingRelay } from "./udp_tap.ts";
+import type { Printer, Report } from "./demo_report.ts";
 import { WIRE_KINDS, WireRecord } from "./wire_record.ts";
 
 const FILE_BYTES = 20_000_000;

@@ -5,7 +5,7 @@
  */
 
 import type { Driver } from "../../mod.ts";
-import { PORT_ECHO } from "../../protocol/ports.ts";
+import { PORT_ECHO } from "../../protocol/well_known_ports.ts";
 
 const PINGS = 50;
 const DIALS = 30;

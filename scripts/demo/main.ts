@@ -8,7 +8,7 @@
 import { rm } from "node:fs/promises";
 import { Demo } from "./demo.ts";
 import { reason } from "./processes.ts";
-import { Printer, type Report } from "./report.ts";
+import { Printer, type Report } from "./demo_report.ts";
 
 /** A run takes about 10 s; one that takes this long will not end by itself. */
 const LIMIT_MS = 90_000;

@@ -6,9 +6,9 @@
  */
 
 import { Buffer } from "node:buffer";
-import { decodeBeacon, isBeaconMessage } from "../../protocol/beacon.ts";
+import { decodeBeacon, isBeaconMessage } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import { decodeFrame } from "../../protocol/frame.ts";
+import { decodeFrame } from "../../protocol/tunnel/frame.ts";
 
 /** Kinds of datagrams, as they are counted. */
 export const WIRE_KINDS = ["pila", "pils", "pilp", "beacon", "other"] as const;

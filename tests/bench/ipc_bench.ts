@@ -1,7 +1,7 @@
 /** Frames of the local socket: 1 MB in the sizes that programs send and get. */
 
 import assert from "node:assert/strict";
-import { Cmd, encodeConn, encodeIpcFrame, IpcFrameReader } from "../../protocol/ipc.ts";
+import { Cmd, encodeConn, encodeIpcFrame, IpcFrameReader } from "../../protocol/ipc/mod.ts";
 
 /** Bytes of one benchmark iteration. */
 const TOTAL_BYTES = 1 << 20;

@@ -4,7 +4,7 @@
  * Run: deno bench -A tests/bench/udp_bench.ts
  */
 
-import { openUdpSocket } from "../../platform/net/open.ts";
+import { openUdpSocket } from "../../platform/net/open_udp_socket.ts";
 
 const BURST = 64;
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { CliDriver } from "../../cli/main.ts";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { launch } from "../../cli/launch.ts";
-import { exists } from "../../platform/files.ts";
+import { exists } from "../../platform/private_files.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { at, run, runJson, type RunOptions, withDir } from "./support.ts";

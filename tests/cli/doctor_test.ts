@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { Patient } from "../../cli/doctor/check.ts";
+import type { Patient } from "../../cli/doctor/doctor_check.ts";
 import { NETWORK_CHECKS } from "../../cli/doctor/network_checks.ts";
 import { acquirePidFile } from "../../platform/pidfile.ts";
 import { VERSION } from "../../platform/version.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
-import { exists } from "../../platform/files.ts";
+import { exists } from "../../platform/private_files.ts";
 import { eventually } from "../e2e/processes.ts";
 import { run, withDir } from "./support.ts";
 

@@ -9,7 +9,7 @@ import { catalog } from "../../cli/catalog.ts";
 import { buildProgram, type CliDriver, type CliHost } from "../../cli/main.ts";
 import type { Roles } from "../../cli/roles.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { replaceUnsafe } from "../../protocol/text.ts";
+import { replaceUnsafe } from "../../protocol/untrusted_text.ts";
 import { FakeConn, run, type RunOptions, withDir } from "./support.ts";
 
 /** Sets the title, clears the screen, turns the direction, hides, and forges a line. */

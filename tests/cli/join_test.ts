@@ -6,7 +6,7 @@ import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { formatJoinUri, parseJoinUri } from "../../platform/join_uri.ts";
 import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
-import { selfSigned } from "../../rendezvous/registry/certificate.ts";
+import { selfSigned } from "../../rendezvous/registry/self_signed_certificate.ts";
 import { TLS_CERT_FILE, TLS_KEY_FILE } from "../../rendezvous/registry/tls.ts";
 import { start } from "../rendezvous/support/server.ts";
 import { at, run, runJson, type RunOptions, withDir } from "./support.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { counted, fields, formatBytes, formatUptime, makeStyle, table } from "../../cli/output.ts";
-import { printable } from "../../cli/text.ts";
+import { printable } from "../../cli/terminal_text.ts";
 import { payloadFields } from "../../cli/payload.ts";
 import { ProgressBar } from "../../cli/progress.ts";
 import { Deadline, sleepUnless, within } from "../../cli/wait.ts";

@@ -8,7 +8,7 @@
 import { type Address, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Backend, Json } from "../../daemon/ipc/backend.ts";
-import type { Conn, ConnListener, Datagram, DialOptions } from "../../daemon/stream/conn.ts";
+import type { Conn, ConnListener, Datagram, DialOptions } from "../../daemon/stream/stream_conn.ts";
 
 /** Send and receive buffer of a fake connection, bytes. */
 export const FAKE_BUFFER_BYTES = 256 * 1024;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { exists } from "../../platform/files.ts";
+import { exists } from "../../platform/private_files.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { cliArgs, eventually } from "./processes.ts";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Identity } from "../../protocol/crypto/mod.ts";
 import { parseEndpoint } from "../../protocol/ip.ts";
-import type { JsonObject } from "../../protocol/registry.ts";
+import type { JsonObject } from "../../protocol/registry/registry_message.ts";
 import type { Daemon } from "../../daemon/daemon.ts";
 import { connect } from "../../mod.ts";
 import { Rendezvous, type RendezvousOptions } from "../../rendezvous/mod.ts";

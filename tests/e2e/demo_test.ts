@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { encodeBeacon } from "../../protocol/beacon.ts";
-import { encodePila, encodePunch } from "../../protocol/frame.ts";
+import { encodeBeacon } from "../../protocol/beacon/beacon_message.ts";
+import { encodePila, encodePunch } from "../../protocol/tunnel/frame.ts";
 import { kindOf, WireRecord } from "../../scripts/demo/wire_record.ts";
-import { RecordingRelay } from "../../scripts/demo/relay.ts";
+import { RecordingRelay } from "../../scripts/demo/udp_tap.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { connect, type Driver } from "../../mod.ts";
-import { isInstalled, isRoot, run } from "../../scripts/bench/host/run.ts";
+import { isInstalled, isRoot, run } from "../../scripts/bench/host/run_command.ts";
 import { cliArgs, eventually } from "./processes.ts";
 
 const SKIP_REASON = !isRoot()

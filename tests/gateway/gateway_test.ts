@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { connect as connectNode } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PilotError } from "../../protocol/errors.ts";
-import { Cmd } from "../../protocol/ipc.ts";
+import { Cmd } from "../../protocol/ipc/mod.ts";
 import { HONEST_WAIT_MS, waitsBehindResets } from "../platform/net/resets.ts";
 import { Gateway } from "../../gateway/mod.ts";
 import { FakeDaemon, type FakeStream, until } from "../sdk/fake_daemon.ts";

@@ -1,7 +1,7 @@
 /** A gateway before a daemon that does what tests tell it to. */
 
 import type { PilotError } from "../../protocol/errors.ts";
-import { Cmd, encodeConn } from "../../protocol/ipc.ts";
+import { Cmd, encodeConn } from "../../protocol/ipc/mod.ts";
 import { Gateway, type GatewayLimits } from "../../gateway/mod.ts";
 import { type FakeClient, FakeDaemon, type FakeStream } from "../sdk/fake_daemon.ts";
 import type { Where } from "../platform/net/resets.ts";

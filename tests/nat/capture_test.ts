@@ -1,9 +1,9 @@
 /** What the beacon gets to see, by tcpdump in its own namespace. Needs root. */
 
 import assert from "node:assert/strict";
-import { decodeBeacon } from "../../protocol/beacon.ts";
+import { decodeBeacon } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import { decodeFrame } from "../../protocol/frame.ts";
+import { decodeFrame } from "../../protocol/tunnel/frame.ts";
 import { Capture, contains, type Datagram, datagrams } from "./net/capture.ts";
 import { type Host, Internet, type Kind } from "./net/internet.ts";
 import { whyNot } from "./net/namespaces.ts";

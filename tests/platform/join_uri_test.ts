@@ -9,7 +9,7 @@ import {
   UNKNOWN_HOST,
 } from "../../platform/join_uri.ts";
 import { encodeBase64 } from "../../protocol/crypto/base64.ts";
-import { isUsablePublicKey } from "../../protocol/crypto/verify.ts";
+import { isUsablePublicKey } from "../../protocol/crypto/verify_signature.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { formatEndpoint } from "../../protocol/ip.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { replaceUnsafe } from "../../protocol/text.ts";
+import { replaceUnsafe } from "../../protocol/untrusted_text.ts";
 import { configureLog, getLogger, LOG_CATEGORY, resetLog } from "../../platform/log.ts";
 
 Deno.test("configureLog writes key=value lines from the chosen level up", () => {

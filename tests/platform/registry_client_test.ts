@@ -5,7 +5,7 @@ import {
   RegistryClient,
   REPLY_TIMEOUT_MS,
 } from "../../platform/registry_client.ts";
-import { encodeJsonFrame, type JsonObject } from "../../protocol/registry.ts";
+import { encodeJsonFrame, type JsonObject } from "../../protocol/registry/registry_message.ts";
 import { ManualClock } from "../daemon/harness/clock.ts";
 import { RegistryServer } from "../daemon/harness/registry_server.ts";
 

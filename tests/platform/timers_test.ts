@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { systemClock, TimerSet } from "../../daemon/clock.ts";
+import { systemClock, TimerSet } from "../../platform/clock.ts";
 import { configureLog, resetLog } from "../../platform/log.ts";
 import { setGuardedInterval, setGuardedTimeout } from "../../platform/timers.ts";
 

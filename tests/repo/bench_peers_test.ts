@@ -9,7 +9,7 @@ import {
   programVersion,
   quicVersion,
   versionIn,
-} from "../../scripts/bench/host/version.ts";
+} from "../../scripts/bench/host/program_versions.ts";
 
 const MODULE: GoModule = {
   path: "example.org/peer",

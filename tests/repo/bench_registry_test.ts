@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs, UsageError } from "../../scripts/bench/args.ts";
 import { Nodes } from "../../scripts/bench/programs/registry_nodes.ts";
-import type { BenchReport } from "../../scripts/bench/report.ts";
+import type { BenchReport } from "../../scripts/bench/bench_report.ts";
 import { SCENARIOS } from "../../scripts/bench/scenarios/mod.ts";
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { verifySignature } from "../../protocol/crypto/identity.ts";
@@ -12,7 +12,7 @@ import {
   JsonFrameReader,
   type JsonObject,
   textField,
-} from "../../protocol/registry.ts";
+} from "../../protocol/registry/registry_message.ts";
 
 const MAIN = new URL("../../scripts/bench/main.ts", import.meta.url).pathname;
 const NAMES = Object.keys(SCENARIOS);

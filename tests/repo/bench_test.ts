@@ -5,12 +5,17 @@ import { join } from "node:path";
 import process from "node:process";
 import fc from "fast-check";
 import { parseArgs, UsageError } from "../../scripts/bench/args.ts";
-import { selfSigned } from "../../scripts/bench/host/certificate.ts";
+import { selfSigned } from "../../scripts/bench/host/quic_certificate.ts";
 import { describeLink, parseLink } from "../../scripts/bench/host/link_spec.ts";
-import { Direction, seededRandom } from "../../scripts/bench/programs/link.ts";
-import { type BenchReport, medianFigures, ratioText, table } from "../../scripts/bench/report.ts";
+import { Direction, seededRandom } from "../../scripts/bench/programs/link_program.ts";
+import {
+  type BenchReport,
+  medianFigures,
+  ratioText,
+  table,
+} from "../../scripts/bench/bench_report.ts";
 import { SCENARIOS } from "../../scripts/bench/scenarios/mod.ts";
-import { median, percentile } from "../../scripts/bench/stats.ts";
+import { median, percentile } from "../../scripts/bench/percentiles.ts";
 
 const NAMES = Object.keys(SCENARIOS);
 const MAIN = new URL("../../scripts/bench/main.ts", import.meta.url).pathname;

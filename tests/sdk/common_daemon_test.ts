@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import process from "node:process";
 import { Identity } from "../../protocol/crypto/identity.ts";
-import { Cmd } from "../../protocol/ipc.ts";
+import { Cmd } from "../../protocol/ipc/mod.ts";
 import { connect } from "../../sdk/mod.ts";
 import { connectUnix } from "../../sdk/transport_deno.ts";
 import { FakeDaemon } from "./fake_daemon.ts";

@@ -6,8 +6,8 @@ import {
   decodeRecvCredit,
   IPC_RECV_WINDOW_BYTES,
   IPC_SEND_WINDOW_BYTES,
-} from "../../protocol/ipc.ts";
-import { SEND_CHUNK_BYTES } from "../../sdk/sender.ts";
+} from "../../protocol/ipc/mod.ts";
+import { SEND_CHUNK_BYTES } from "../../sdk/conn_sender.ts";
 import { FakeDaemon, until } from "./fake_daemon.ts";
 import {
   bytes,

@@ -7,7 +7,7 @@ import {
   decodePing,
   encodeConn,
   encodeIpcError,
-} from "../../protocol/ipc.ts";
+} from "../../protocol/ipc/mod.ts";
 import type { Driver } from "../../sdk/mod.ts";
 import { FakeDaemon } from "./fake_daemon.ts";
 import { bytes, isPending, MODES, rejectsWith, text } from "./support.ts";

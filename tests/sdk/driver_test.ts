@@ -11,7 +11,7 @@ import {
   encodeIpcError,
   encodePort,
   encodeRecvFrom,
-} from "../../protocol/ipc.ts";
+} from "../../protocol/ipc/mod.ts";
 import { FakeDaemon, until } from "./fake_daemon.ts";
 import { bytes, isPending, MODES, rejectsWith, text } from "./support.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Cmd, decodeDial } from "../../protocol/ipc.ts";
+import { Cmd, decodeDial } from "../../protocol/ipc/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { encodeEvent } from "../../protocol/service/mod.ts";
 import type { Subscription } from "../../sdk/mod.ts";

@@ -20,7 +20,7 @@ import {
   encodeTag,
   encodeTaggedError,
   IpcFrameReader,
-} from "../../protocol/ipc.ts";
+} from "../../protocol/ipc/mod.ts";
 import { connect, type ConnectOptions, type Driver } from "../../sdk/mod.ts";
 
 /** A command as the fake daemon got it. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import fc from "fast-check";
-import { Cmd } from "../../protocol/ipc.ts";
+import { Cmd } from "../../protocol/ipc/mod.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { DataType, decodeFile } from "../../protocol/service/mod.ts";
 import { fileSource, streamSource } from "../../sdk/file_source_deno.ts";

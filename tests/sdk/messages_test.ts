@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Cmd, decodeDial } from "../../protocol/ipc.ts";
+import { Cmd, decodeDial } from "../../protocol/ipc/mod.ts";
 import { encodeDataFrame } from "../../protocol/service/mod.ts";
 import { FakeDaemon, type FakeStream } from "./fake_daemon.ts";
 import { bytes, isPending, MODES, rejectsWith, text } from "./support.ts";

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { PilotError } from "../../protocol/errors.ts";
-import { Cmd, encodeHelloOk, encodeIpcFrame } from "../../protocol/ipc.ts";
+import { Cmd, encodeHelloOk, encodeIpcFrame } from "../../protocol/ipc/mod.ts";
 import { formatAddress, formatSocketAddress } from "../../protocol/address.ts";
 import { abortError, delay, withDeadline } from "../../sdk/abort.ts";
 import { AsyncQueue } from "../../sdk/async_queue.ts";
 import { blobSource, readPieces } from "../../sdk/file_source.ts";
 import { connect, type Transport } from "../../sdk/mod.ts";
-import { Outbox } from "../../sdk/outbox.ts";
+import { Outbox } from "../../sdk/frame_outbox.ts";
 import { readTarget, splitTargetPort } from "../../sdk/target.ts";
 import { isPending, pattern, rejectsWith, turn } from "./support.ts";
 

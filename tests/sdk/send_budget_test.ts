@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { IPC_SEND_WINDOW_BYTES } from "../../protocol/ipc.ts";
+import { IPC_SEND_WINDOW_BYTES } from "../../protocol/ipc/mod.ts";
 import {
   LEAST_SEND_WINDOW_BYTES,
   MAX_UNANSWERED_BYTES,

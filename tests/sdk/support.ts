@@ -1,7 +1,7 @@
 /** Helpers of the SDK's tests. */
 
 import assert from "node:assert/strict";
-import { Cmd, encodeConn } from "../../protocol/ipc.ts";
+import { Cmd, encodeConn } from "../../protocol/ipc/mod.ts";
 import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
 import type { Conn, Driver } from "../../sdk/mod.ts";
 import type { FakeClient, FakeDaemon, FakeStream, Mode } from "./fake_daemon.ts";

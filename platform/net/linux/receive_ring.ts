@@ -33,7 +33,7 @@ import {
   NAME_WORDS,
   RESULT_LENGTH,
   writePointer,
-} from "./messages.ts";
+} from "./message_headers.ts";
 import { type AddressBook, SOCKADDR_BYTES } from "./sockaddr.ts";
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { loadLibc } from "./libc.ts";
-import { LinuxUdpSocket } from "./socket.ts";
+import { LinuxUdpSocket } from "./batch_socket.ts";
 
 /** Two equal sizes and a shorter one: a GSO message where there is GSO. */
 const SIZES = [96, 96, 40, 300];

@@ -32,7 +32,7 @@ import {
   IOV_WORDS,
   Messages,
   NAME_LENGTH,
-} from "./messages.ts";
+} from "./message_headers.ts";
 import type { SendSlots } from "./slots.ts";
 import { SOCKADDR_BYTES, type SocketAddress } from "./sockaddr.ts";
 

@@ -5,9 +5,9 @@
  */
 
 import { readFile, stat } from "node:fs/promises";
-import { errorCode } from "../../../platform/files.ts";
+import { errorCode } from "../../../platform/private_files.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { SYSTEM_CLOCK, unixSeconds } from "../../clock.ts";
+import { SYSTEM_CLOCK, unixSeconds } from "../../server_clock.ts";
 import { SqliteStore } from "../store/sqlite.ts";
 import type { StoreBatch } from "../store/store.ts";
 import { BadRecord } from "./record.ts";

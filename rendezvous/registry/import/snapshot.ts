@@ -6,12 +6,12 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { MAX_NETWORK_ID } from "../networks/limits.ts";
+import { MAX_NETWORK_ID } from "../networks/network_limits.ts";
 import type { StoreBatch } from "../store/store.ts";
-import { NetworkImport } from "./networks.ts";
-import { MAX_NODE_ID, NodeImport } from "./nodes.ts";
+import { NetworkImport } from "./import_networks.ts";
+import { MAX_NODE_ID, NodeImport } from "./import_nodes.ts";
 import { LIST, Notes, parseRecord, TABLE, whole } from "./record.ts";
-import { leaveTrustPairs, requestRows, responseRows } from "./relations.ts";
+import { leaveTrustPairs, requestRows, responseRows } from "./import_relations.ts";
 
 /** Newest version of the format; the first one did not say which it was. */
 const SNAPSHOT_VERSION = 1;

@@ -8,7 +8,7 @@ import { PilotError } from "../../../protocol/errors.ts";
 import type { Changes } from "../changes.ts";
 import { RegistryFailure } from "../failure.ts";
 import type { BanRow } from "../store/store.ts";
-import { MAX_BANS, MAX_BANS_TOTAL } from "./limits.ts";
+import { MAX_BANS, MAX_BANS_TOTAL } from "./network_limits.ts";
 
 /** Bans by network, in the order in which they came. */
 export class Bans {

@@ -15,7 +15,7 @@ import {
   MAX_MEMBERSHIPS,
   MAX_NETWORK_ID,
   MAX_NETWORKS_PER_NODE,
-} from "./limits.ts";
+} from "./network_limits.ts";
 import {
   BACKBONE_NAME,
   heirOf,

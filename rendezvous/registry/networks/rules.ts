@@ -4,9 +4,9 @@
  * @module
  */
 
-import { isJsonObject, type JsonObject } from "../../../protocol/registry.ts";
+import { isJsonObject, type JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { RegistryFailure } from "../failure.ts";
-import { MAX_RULES_BYTES } from "./limits.ts";
+import { MAX_RULES_BYTES } from "./network_limits.ts";
 
 /** Nanoseconds per unit of a Go duration; the micro sign has two code points. */
 const UNITS: Readonly<Record<string, number>> = {

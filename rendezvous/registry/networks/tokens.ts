@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import type { Logger } from "../../../platform/log.ts";
 import { equalBytes } from "../../../protocol/crypto/base64.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { GOOD_ADMIN_TOKEN, MIN_ADMIN_TOKEN } from "../limits.ts";
+import { GOOD_ADMIN_TOKEN, MIN_ADMIN_TOKEN } from "../registry_limits.ts";
 
 /**
  * What is stored of a token.

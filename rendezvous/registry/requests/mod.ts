@@ -5,20 +5,20 @@
  */
 
 import type { Handler } from "../handler.ts";
-import * as directory from "./directory.ts";
-import { releaseHold } from "./hold.ts";
-import * as identity from "./identity.ts";
-import * as key from "./key.ts";
-import * as network from "./network.ts";
-import { createNetwork } from "./networks/create.ts";
-import * as invites from "./networks/invites.ts";
-import { joinNetwork, leaveNetwork } from "./networks/join.ts";
-import { listNetworks, listNodes } from "./networks/list.ts";
-import * as manage from "./networks/manage.ts";
-import * as members from "./networks/members.ts";
-import * as policy from "./networks/policy.ts";
+import * as directory from "./directory_requests.ts";
+import { releaseHold } from "./hold_requests.ts";
+import * as identity from "./identity_requests.ts";
+import * as key from "./key_requests.ts";
+import * as network from "./beacon_requests.ts";
+import { createNetwork } from "./networks/create_requests.ts";
+import * as invites from "./networks/invite_requests.ts";
+import { joinNetwork, leaveNetwork } from "./networks/join_requests.ts";
+import { listNetworks, listNodes } from "./networks/list_requests.ts";
+import * as manage from "./networks/manage_requests.ts";
+import * as members from "./networks/member_requests.ts";
+import * as policy from "./networks/policy_requests.ts";
 import * as polo from "./polo.ts";
-import * as trust from "./trust.ts";
+import * as trust from "./trust_requests.ts";
 
 /** Handlers by the `type` of the request. */
 export const HANDLERS: ReadonlyMap<string, Handler> = new Map([

@@ -6,13 +6,17 @@
  * @module
  */
 
-import { challenges, type JsonObject, numberField } from "../../../protocol/registry.ts";
+import {
+  challenges,
+  type JsonObject,
+  numberField,
+} from "../../../protocol/registry/registry_message.ts";
 import { authenticate } from "../authenticate.ts";
 import type { RegistryCore } from "../core.ts";
 import { RegistryFailure } from "../failure.ts";
 import type { Handler } from "../handler.ts";
-import { MAX_POLO_SCORE } from "../limits.ts";
-import { backboneAddress, type NodeRecord } from "../node.ts";
+import { MAX_POLO_SCORE } from "../registry_limits.ts";
+import { backboneAddress, type NodeRecord } from "../node_entry.ts";
 
 /** `update_polo_score`: adds `delta`; the sum stays within the bounds. */
 export const updatePoloScore: Handler = async (core, request) => {

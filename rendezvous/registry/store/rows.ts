@@ -5,9 +5,9 @@
  */
 
 import { isRole } from "../networks/network.ts";
-import { MAX_POLO_SCORE } from "../limits.ts";
-import type { NodeState } from "../node.ts";
-import { ANSWERS } from "../relay.ts";
+import { MAX_POLO_SCORE } from "../registry_limits.ts";
+import type { NodeState } from "../node_entry.ts";
+import { ANSWERS } from "../handshake_relay.ts";
 import { CONSENTS } from "../trust_table.ts";
 import type {
   BanRow,

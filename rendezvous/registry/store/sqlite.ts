@@ -13,7 +13,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { join } from "node:path";
 import { PilotError } from "../../../protocol/errors.ts";
 import { REGISTRY_KEY_FILE } from "../signing.ts";
-import { ensurePrivateDir, exists } from "../../../platform/files.ts";
+import { ensurePrivateDir, exists } from "../../../platform/private_files.ts";
 import {
   type Beginning,
   damaged,
@@ -21,9 +21,9 @@ import {
   isEmptyDatabase,
   lost,
   openDatabase,
-} from "./open.ts";
+} from "./open_store.ts";
 import { nodeRow, requestRow, responseRow, type Row, STATES, trustRow, whole } from "./rows.ts";
-import { ANSWERS } from "../relay.ts";
+import { ANSWERS } from "../handshake_relay.ts";
 import { CONSENTS } from "../trust_table.ts";
 import { NetworkStatements } from "./sqlite_networks.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";

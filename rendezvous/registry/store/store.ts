@@ -6,8 +6,8 @@
  */
 
 import type { Role } from "../networks/network.ts";
-import type { NodeState } from "../node.ts";
-import type { HandshakeAnswer } from "../relay.ts";
+import type { NodeState } from "../node_entry.ts";
+import type { HandshakeAnswer } from "../handshake_relay.ts";
 import type { Consent } from "../trust_table.ts";
 
 /** A node as stored. Times are Unix seconds. */

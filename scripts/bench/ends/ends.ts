@@ -5,12 +5,12 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { Program } from "../host/program.ts";
+import { Program } from "../host/child_program.ts";
 import type { Place, Topology } from "../host/topology.ts";
 import { cpuSeconds, machineCpuSeconds, peakMb } from "../host/usage.ts";
-import type { TransportConfig } from "../programs/transport.ts";
+import type { TransportConfig } from "../programs/measured_transport.ts";
 import type { RelayAddress, RelayRoute } from "../programs/udp_relay.ts";
-import type { Figures } from "../report.ts";
+import type { Figures } from "../bench_report.ts";
 
 /** Where and how ends are set up. */
 export interface Setting {

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, type Driver } from "../../../mod.ts";
-import { Program } from "../host/program.ts";
+import { Program } from "../host/child_program.ts";
 import type { Place } from "../host/topology.ts";
 import { type Ends, type Setting, startAgent } from "./ends.ts";
 

@@ -6,9 +6,9 @@
 
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { selfSigned } from "../host/certificate.ts";
-import { freeUdpPort } from "../host/ports.ts";
-import { quicVersion } from "../host/version.ts";
+import { selfSigned } from "../host/quic_certificate.ts";
+import { freeUdpPort } from "../host/free_ports.ts";
+import { quicVersion } from "../host/program_versions.ts";
 import { SERVER_NAME } from "../programs/quic_transport.ts";
 import { type PeerEnds, type Setting, startAgent, startUdpRelay } from "./ends.ts";
 

@@ -6,11 +6,11 @@
 
 import { existsSync } from "node:fs";
 import { missing } from "../host/packages.ts";
-import { Program } from "../host/program.ts";
-import { isRoot, run } from "../host/run.ts";
+import { Program } from "../host/child_program.ts";
+import { isRoot, run } from "../host/run_command.ts";
 import type { Place } from "../host/topology.ts";
-import { programVersion } from "../host/version.ts";
-import type { Figures } from "../report.ts";
+import { programVersion } from "../host/program_versions.ts";
+import type { Figures } from "../bench_report.ts";
 import { type Ends, type IperfOptions, metered, type PeerEnds, type Setting } from "./ends.ts";
 import { tcpEnds } from "./tcp.ts";
 

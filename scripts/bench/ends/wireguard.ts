@@ -9,11 +9,11 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GoModule, goPrograms } from "../host/go.ts";
 import { missing } from "../host/packages.ts";
-import { freeUdpPort } from "../host/ports.ts";
-import { Program } from "../host/program.ts";
-import { run } from "../host/run.ts";
+import { freeUdpPort } from "../host/free_ports.ts";
+import { Program } from "../host/child_program.ts";
+import { run } from "../host/run_command.ts";
 import type { Place } from "../host/topology.ts";
-import { programVersion } from "../host/version.ts";
+import { programVersion } from "../host/program_versions.ts";
 import type { PeerEnds, Setting } from "./ends.ts";
 import { appears, needTunnels, tunnelEnds } from "./tunnel.ts";
 

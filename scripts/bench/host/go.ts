@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
-import { isInstalled, run } from "./run.ts";
+import { isInstalled, run } from "./run_command.ts";
 
 /** Where Go is when the search path does not have it: where its own instructions put it. */
 const USUAL_GO = "/usr/local/go/bin/go";

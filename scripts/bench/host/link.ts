@@ -5,13 +5,13 @@
  */
 
 import { fileURLToPath } from "node:url";
-import type { LinkConfig, LinkCounters } from "../programs/link.ts";
+import type { LinkConfig, LinkCounters } from "../programs/link_program.ts";
 import type { LinkSpec } from "./link_spec.ts";
-import { Program } from "./program.ts";
-import { run } from "./run.ts";
+import { Program } from "./child_program.ts";
+import { run } from "./run_command.ts";
 import type { Topology } from "./topology.ts";
 
-const LINK = fileURLToPath(new URL("../programs/link.ts", import.meta.url));
+const LINK = fileURLToPath(new URL("../programs/link_program.ts", import.meta.url));
 /** The same losses in every run. */
 const LINK_SEED = 20_240_229;
 

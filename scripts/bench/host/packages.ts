@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isInstalled, isRoot, run } from "./run.ts";
+import { isInstalled, isRoot, run } from "./run_command.ts";
 
 /** Time to install, milliseconds. */
 const INSTALL_MS = 120_000;

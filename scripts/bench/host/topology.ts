@@ -4,7 +4,7 @@
  * @module
  */
 
-import { run } from "./run.ts";
+import { run } from "./run_command.ts";
 
 /** Where a program runs and which address it has there. */
 export interface Place {

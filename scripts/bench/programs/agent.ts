@@ -5,12 +5,12 @@
  * @module
  */
 
-import { Client } from "./client.ts";
+import { Client } from "./client_program.ts";
 import { openPilot } from "./pilot_transport.ts";
 import { openQuic } from "./quic_transport.ts";
-import { Server } from "./server.ts";
+import { Server } from "./server_program.ts";
 import { openTcp } from "./tcp_transport.ts";
-import type { Transport, TransportConfig } from "./transport.ts";
+import type { Transport, TransportConfig } from "./measured_transport.ts";
 
 /** What operations are told; each uses its own. */
 export interface Arguments {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ByteStream, CHUNK_BYTES } from "./transport.ts";
+import { type ByteStream, CHUNK_BYTES } from "./measured_transport.ts";
 
 /** The most bytes the system gives at once. */
 const RANDOM_MAX = 65_536;

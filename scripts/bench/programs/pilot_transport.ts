@@ -5,8 +5,8 @@
  */
 
 import { type Conn, connect, type DatagramReceiver, type Driver } from "../../../mod.ts";
-import { PORT_ECHO } from "../../../protocol/ports.ts";
-import type { ByteStream, Message, Transport, TransportConfig } from "./transport.ts";
+import { PORT_ECHO } from "../../../protocol/well_known_ports.ts";
+import type { ByteStream, Message, Transport, TransportConfig } from "./measured_transport.ts";
 
 /** Connections that may wait to be accepted: more than any scenario opens at once. */
 const BACKLOG = 1_024;

@@ -5,7 +5,7 @@
  */
 
 import { readFile } from "node:fs/promises";
-import type { ByteStream, Transport, TransportConfig } from "./transport.ts";
+import type { ByteStream, Transport, TransportConfig } from "./measured_transport.ts";
 
 /** The name the certificate is for. */
 export const SERVER_NAME = "localhost";

@@ -21,7 +21,7 @@ import {
   encodeJsonFrame,
   JsonFrameReader,
   type JsonObject,
-} from "../../../protocol/registry.ts";
+} from "../../../protocol/registry/registry_message.ts";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { eachLine } from "../../lines.ts";
 import { type LoadRequest, runLoad } from "./registry_load.ts";

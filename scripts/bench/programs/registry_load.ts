@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BINARY_PREAMBLE } from "../../../protocol/registry.ts";
+import { BINARY_PREAMBLE } from "../../../protocol/registry/registry_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 
 /** Bytes read from a connection at a time. */

@@ -6,7 +6,7 @@
 
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { decodeBase64, encodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges, encodeJsonFrame } from "../../../protocol/registry.ts";
+import { challenges, encodeJsonFrame } from "../../../protocol/registry/registry_message.ts";
 
 const KEY_BYTES = 32;
 

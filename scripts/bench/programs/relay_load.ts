@@ -5,9 +5,13 @@
  * @module
  */
 
-import { BeaconType, encodeBeacon, RELAY_HEADER_BYTES } from "../../../protocol/beacon.ts";
+import {
+  BeaconType,
+  encodeBeacon,
+  RELAY_HEADER_BYTES,
+} from "../../../protocol/beacon/beacon_message.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
-import { openUdpSocket } from "../../../platform/net/open.ts";
+import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../../../platform/net/udp.ts";
 import { eachLine } from "../../lines.ts";
 

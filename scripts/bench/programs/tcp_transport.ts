@@ -4,7 +4,12 @@
  * @module
  */
 
-import { type ByteStream, CHUNK_BYTES, type Transport, type TransportConfig } from "./transport.ts";
+import {
+  type ByteStream,
+  CHUNK_BYTES,
+  type Transport,
+  type TransportConfig,
+} from "./measured_transport.ts";
 
 /** Opens it. */
 export function openTcp(

@@ -10,7 +10,12 @@ import { oursEnds, type PairOptions, type Rendezvous, startRendezvous } from "..
 import { quicEnds } from "../ends/quic.ts";
 import { tcpEnds } from "../ends/tcp.ts";
 import { wireguardEnds } from "../ends/wireguard.ts";
-import { type Figures, medianFigures, type PeerFigures, type ScenarioResult } from "../report.ts";
+import {
+  type Figures,
+  medianFigures,
+  type PeerFigures,
+  type ScenarioResult,
+} from "../bench_report.ts";
 import { variantFlags } from "../variants.ts";
 import type { Bench } from "./scenario.ts";
 

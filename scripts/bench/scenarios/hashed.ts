@@ -7,8 +7,8 @@
 import { DEFAULT_VARIANT } from "../variants.ts";
 import { type Ends, metered } from "../ends/ends.ts";
 import { residentMb } from "../host/usage.ts";
-import type { Figures, ScenarioResult } from "../report.ts";
-import { percentile, rounded } from "../stats.ts";
+import type { Figures, ScenarioResult } from "../bench_report.ts";
+import { percentile, rounded } from "../percentiles.ts";
 import { chosenPeers, compare } from "./compare.ts";
 import type { Bench } from "./scenario.ts";
 

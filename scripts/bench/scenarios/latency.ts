@@ -5,7 +5,7 @@
  */
 
 import type { Ends } from "../ends/ends.ts";
-import type { Figures } from "../report.ts";
+import type { Figures } from "../bench_report.ts";
 import { DEFAULT_VARIANT } from "../variants.ts";
 import { chosenPeers, compare } from "./compare.ts";
 import { datagrams, echo, latency } from "./measures.ts";

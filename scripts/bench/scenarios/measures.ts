@@ -6,8 +6,8 @@
 
 import { type Ends, metered } from "../ends/ends.ts";
 import { Mode } from "../programs/modes.ts";
-import type { Figures } from "../report.ts";
-import { percentile } from "../stats.ts";
+import type { Figures } from "../bench_report.ts";
+import { percentile } from "../percentiles.ts";
 
 /** A stretch of traffic. */
 export interface Length {

@@ -9,8 +9,8 @@ import { fairnessScenario } from "./fairness.ts";
 import { firstContactScenario } from "./first_contact.ts";
 import { idleScenario } from "./idle.ts";
 import { datagramScenario, dialScenario, echoScenario, pingScenario } from "./latency.ts";
-import { relayScenario } from "./relay.ts";
-import { registryScenario } from "./registry.ts";
+import { relayScenario } from "./relay_scenario.ts";
+import { registryScenario } from "./registry_scenario.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** By name. */

@@ -5,10 +5,10 @@
  */
 
 import type { BenchOptions } from "../args.ts";
-import { isInstalled, isRoot } from "../host/run.ts";
+import { isInstalled, isRoot } from "../host/run_command.ts";
 import { loopback, namespaces, type Topology, type TopologyOptions } from "../host/topology.ts";
 import type { Setting } from "../ends/ends.ts";
-import type { ScenarioResult } from "../report.ts";
+import type { ScenarioResult } from "../bench_report.ts";
 
 /** One scenario. */
 export interface Scenario {

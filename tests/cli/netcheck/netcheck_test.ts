@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { netcheck, NETCHECK_MS } from "../../../cli/netcheck/netcheck.ts";
-import { netcheckText } from "../../../cli/commands/netcheck.ts";
-import { beaconFault } from "../../../cli/netcheck/report.ts";
+import { netcheckText } from "../../../cli/commands/netcheck_commands.ts";
+import { beaconFault } from "../../../cli/netcheck/netcheck_report.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { start, TestClock } from "../../rendezvous/support/server.ts";
 import { RawClient } from "../../rendezvous/support/client.ts";

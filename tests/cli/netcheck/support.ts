@@ -1,7 +1,7 @@
 /** A UDP socket in a network made of functions: which server answers, what it sees, and how much fits. */
 
 import type { ProbeSocket } from "../../../cli/netcheck/prober.ts";
-import { encodeBeacon } from "../../../protocol/beacon.ts";
+import { encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { type Endpoint, parseIp } from "../../../protocol/ip.ts";
 import { newUdpStats } from "../../../platform/net/udp.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
+import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import { type Endpoint, parseIp } from "../../../protocol/ip.ts";
 import type { VirtualNetwork, VirtualSocket } from "./udp.ts";

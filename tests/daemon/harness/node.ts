@@ -14,9 +14,9 @@ import {
   PROTO_STREAM,
 } from "../../../protocol/packet.ts";
 import type { PathMode } from "../../../protocol/path/mod.ts";
-import type { Datagram } from "../../../daemon/stream/conn.ts";
-import { Control } from "../../../daemon/stream/control.ts";
-import { Datagrams } from "../../../daemon/stream/datagrams.ts";
+import type { Datagram } from "../../../daemon/stream/stream_conn.ts";
+import { Control } from "../../../daemon/stream/control_packets.ts";
+import { Datagrams } from "../../../daemon/stream/datagram_host.ts";
 import { Gate } from "../../../daemon/stream/gate.ts";
 import { StreamHost } from "../../../daemon/stream/host.ts";
 import { Loopback } from "../../../daemon/stream/loopback.ts";

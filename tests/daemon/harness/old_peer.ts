@@ -6,7 +6,11 @@
  * @module
  */
 
-import { decodeBeacon, encodeBeacon, isBeaconMessage } from "../../../protocol/beacon.ts";
+import {
+  decodeBeacon,
+  encodeBeacon,
+  isBeaconMessage,
+} from "../../../protocol/beacon/beacon_message.ts";
 import { Identity, KeyPair, nodeAead, NonceSequence } from "../../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import {
@@ -16,7 +20,7 @@ import {
   pilaChallenge,
   PILS_HEADER_BYTES,
   PILS_OVERHEAD_BYTES,
-} from "../../../protocol/frame.ts";
+} from "../../../protocol/tunnel/frame.ts";
 import { type Endpoint, formatIp } from "../../../protocol/ip.ts";
 import {
   ACK,
@@ -28,7 +32,7 @@ import {
   PROTO_DATAGRAM,
 } from "../../../protocol/packet.ts";
 import { RELAY_ROUTE, type Route } from "../../../protocol/path/mod.ts";
-import { Session } from "../../../daemon/tunnel/session.ts";
+import { Session } from "../../../daemon/tunnel/tunnel_session.ts";
 import type { Uplink, VirtualSocket } from "./udp.ts";
 import { datagram, type World } from "./world.ts";
 

@@ -5,7 +5,11 @@
  */
 
 import { DecodeError } from "../../../protocol/errors.ts";
-import { encodeJsonFrame, JsonFrameReader, type JsonObject } from "../../../protocol/registry.ts";
+import {
+  encodeJsonFrame,
+  JsonFrameReader,
+  type JsonObject,
+} from "../../../protocol/registry/registry_message.ts";
 
 /** A request that has arrived. */
 export interface Arrived {

@@ -6,7 +6,7 @@
 
 import type { PilotError } from "../../../protocol/errors.ts";
 import { type Packet, PROTO_STREAM } from "../../../protocol/packet.ts";
-import type { Conn } from "../../../daemon/stream/conn.ts";
+import type { Conn } from "../../../daemon/stream/stream_conn.ts";
 import type { TestNode } from "./node.ts";
 
 /** Reads everything, notes how it ended. */

@@ -6,11 +6,11 @@
 
 import { encodeBase64, type Identity } from "../../../protocol/crypto/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import type { JsonObject } from "../../../protocol/registry.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { encodeHandshake, type HandshakeMessage, TrustState } from "../../../protocol/trust/mod.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
-import { TrustService } from "../../../daemon/trust/service.ts";
+import { TrustService } from "../../../daemon/trust/trust_service.ts";
 import { pair } from "./directory.ts";
 import type { Said, TestNode } from "./node.ts";
 import { Sink } from "./streams.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../../daemon/clock.ts";
+import type { Clock } from "../../../platform/clock.ts";
 import {
   newUdpStats,
   SEND_BUFFER_BYTES,

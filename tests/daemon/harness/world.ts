@@ -5,8 +5,8 @@
  */
 
 import { DecodeError } from "../../../protocol/errors.ts";
-import { decodeBeacon, isBeaconMessage } from "../../../protocol/beacon.ts";
-import { decodeFrame, type TunnelFrame } from "../../../protocol/frame.ts";
+import { decodeBeacon, isBeaconMessage } from "../../../protocol/beacon/beacon_message.ts";
+import { decodeFrame, type TunnelFrame } from "../../../protocol/tunnel/frame.ts";
 import { type Packet, PROTO_DATAGRAM } from "../../../protocol/packet.ts";
 import { TestBeacon } from "./beacon.ts";
 import { ManualClock } from "./clock.ts";

@@ -1,7 +1,7 @@
 /** Clients that go without a word, or do not read what they asked for. */
 
 import assert from "node:assert/strict";
-import { Cmd, encodeHello } from "../../../protocol/ipc.ts";
+import { Cmd, encodeHello } from "../../../protocol/ipc/mod.ts";
 import { type RawClient, type Rig, startRig, until } from "./raw_client.ts";
 
 /** A client that has said Hello and accepted a connection. */

@@ -6,8 +6,8 @@ import {
   encodeIpcFrame,
   IPC_MAX_FRAME_BYTES,
   IPC_SEND_WINDOW_BYTES,
-} from "../../../protocol/ipc.ts";
-import { MAX_REFUSALS } from "../../../daemon/ipc/limits.ts";
+} from "../../../protocol/ipc/mod.ts";
+import { MAX_REFUSALS } from "../../../daemon/ipc/ipc_limits.ts";
 import { connect } from "../../../sdk/mod.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { equalBytes } from "../../../protocol/crypto/base64.ts";

@@ -13,8 +13,8 @@ import {
   encodeTagged,
   type IpcFrame,
   IpcFrameReader,
-} from "../../../protocol/ipc.ts";
-import { IpcServer, type IpcServerOptions } from "../../../daemon/ipc/server.ts";
+} from "../../../protocol/ipc/mod.ts";
+import { IpcServer, type IpcServerOptions } from "../../../daemon/ipc/ipc_server.ts";
 import { FakeBackend } from "../fake_backend.ts";
 
 /** Turns `00 01 ab` into bytes. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MAX_SEND_QUEUED_BYTES } from "../../../daemon/ipc/limits.ts";
+import { MAX_SEND_QUEUED_BYTES } from "../../../daemon/ipc/ipc_limits.ts";
 import { SendQueues } from "../../../daemon/ipc/send_queues.ts";
-import { MAX_CONNS_PER_CLIENT } from "../../../daemon/ipc/limits.ts";
-import { IPC_MAX_FRAME_BYTES, IPC_SEND_WINDOW_BYTES } from "../../../protocol/ipc.ts";
+import { MAX_CONNS_PER_CLIENT } from "../../../daemon/ipc/ipc_limits.ts";
+import { IPC_MAX_FRAME_BYTES, IPC_SEND_WINDOW_BYTES } from "../../../protocol/ipc/mod.ts";
 import { LEAST_SEND_WINDOW_BYTES, MAX_UNANSWERED_BYTES } from "../../../sdk/send_budget.ts";
 
 Deno.test("SendQueues never stops a program of our SDK alone, whatever its peers do", () => {

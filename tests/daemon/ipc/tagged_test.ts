@@ -9,7 +9,7 @@ import {
   encodeSend,
   IPC_RECV_WINDOW_BYTES,
   IPC_SEND_WINDOW_BYTES,
-} from "../../../protocol/ipc.ts";
+} from "../../../protocol/ipc/mod.ts";
 import type { FakeConn } from "../fake_backend.ts";
 import { hex, type RawClient, type Rig, startRig, text, toHex, until, utf8 } from "./raw_client.ts";
 

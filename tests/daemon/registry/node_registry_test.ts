@@ -8,7 +8,7 @@ import {
   Identity,
   verifySignature,
 } from "../../../protocol/crypto/mod.ts";
-import { challenges, type JsonObject } from "../../../protocol/registry.ts";
+import { challenges, type JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { RegistryServer } from "../harness/registry_server.ts";
 

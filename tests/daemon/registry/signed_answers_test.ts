@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import { encodeBase64, Identity } from "../../../protocol/crypto/mod.ts";
-import type { JsonObject } from "../../../protocol/registry.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { RawClient, TestNode } from "../../rendezvous/support/client.ts";
 import { start } from "../../rendezvous/support/server.ts";
 import { ManualClock } from "../harness/clock.ts";

@@ -9,8 +9,8 @@ import {
   Identity,
   verifySignature,
 } from "../../../protocol/crypto/mod.ts";
-import type { JsonObject } from "../../../protocol/registry.ts";
-import { wholeAuthOf, wholeRequestBytes } from "../../../protocol/registry_whole.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
+import { wholeAuthOf, wholeRequestBytes } from "../../../protocol/registry/whole_signature.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { RegistryServer } from "../harness/registry_server.ts";
 

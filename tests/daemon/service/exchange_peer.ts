@@ -24,7 +24,7 @@ import {
 import {
   attachDataExchange,
   type DataExchangeOptions,
-} from "../../../daemon/service/data_exchange.ts";
+} from "../../../daemon/service/data_exchange_service.ts";
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
 

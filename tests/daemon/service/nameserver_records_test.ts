@@ -11,7 +11,7 @@ import {
   MAX_NAME_BYTES,
   MAX_NAME_REPLY_BYTES,
   type NameRecord,
-} from "../../../protocol/nameserver.ts";
+} from "../../../protocol/service/nameserver_text.ts";
 
 const SELF = 1;
 const by = (node: number) => ({ node, self: SELF });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MAX_PORTS_PER_PROGRAM, PORT_REUSE_MS } from "../../../daemon/stream/ports.ts";
+import { MAX_PORTS_PER_PROGRAM, PORT_REUSE_MS } from "../../../daemon/stream/port_table.ts";
 import { World } from "../harness/world.ts";
 
 const TO_7 = { network: 0, node: 7 };

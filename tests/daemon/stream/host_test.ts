@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { isBeaconMessage } from "../../../protocol/beacon.ts";
+import { isBeaconMessage } from "../../../protocol/beacon/beacon_message.ts";
 import { ACK, FIN, RST, SYN } from "../../../protocol/packet.ts";
-import type { Conn } from "../../../daemon/stream/conn.ts";
+import type { Conn } from "../../../daemon/stream/stream_conn.ts";
 import {
   DIAL_TIMEOUT_MS,
   MAX_CONNECTIONS_PER_PORT,

@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { TrustState } from "../../../protocol/trust/mod.ts";
 import { StateFiles } from "../../../daemon/state_files.ts";
-import { openTrust } from "../../../daemon/trust/open.ts";
+import { openTrust } from "../../../daemon/trust/open_trust.ts";
 import { MAX_TOMBSTONES, RevocationJournal } from "../../../daemon/trust/revocation_journal.ts";
 
 const NOW = 1_800_000_000_000;

@@ -1,7 +1,7 @@
 /** A beacon with several addresses, one that moves, and one that is away, on a virtual network. */
 
 import assert from "node:assert/strict";
-import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
+import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import { type Endpoint, parseIp } from "../../../protocol/ip.ts";
 import { MAX_SERVER_ADDRESSES } from "../../../platform/net/server_addresses.ts";

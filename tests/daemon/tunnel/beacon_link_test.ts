@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type BeaconMessage, encodeBeacon } from "../../../protocol/beacon.ts";
-import { encodePila, pilaChallenge } from "../../../protocol/frame.ts";
+import { type BeaconMessage, encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
+import { encodePila, pilaChallenge } from "../../../protocol/tunnel/frame.ts";
 import { parseIp } from "../../../protocol/ip.ts";
 import { DISCOVER_INTERVAL_MS, PUNCH_RATE } from "../../../daemon/tunnel/beacon_link.ts";
 import type { TestNode } from "../harness/node.ts";

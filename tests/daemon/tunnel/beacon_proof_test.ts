@@ -1,7 +1,7 @@
 /** A daemon and the real beacon of this project on a virtual network: proof, moving, wakes. */
 
 import assert from "node:assert/strict";
-import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
+import { decodeBeacon, encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import {
   NOTIFY_RATE,

@@ -2,7 +2,12 @@
 
 import assert from "node:assert/strict";
 import { Identity, KeyPair } from "../../../protocol/crypto/mod.ts";
-import { encodePila, encodePilk, pilaChallenge, writePilsHeader } from "../../../protocol/frame.ts";
+import {
+  encodePila,
+  encodePilk,
+  pilaChallenge,
+  writePilsHeader,
+} from "../../../protocol/tunnel/frame.ts";
 import type { TestNode } from "../harness/node.ts";
 import { World } from "../harness/world.ts";
 

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { Identity, KeyPair } from "../../../protocol/crypto/mod.ts";
-import { encodePila, encodePilk, pilaChallenge, writePilsHeader } from "../../../protocol/frame.ts";
+import {
+  encodePila,
+  encodePilk,
+  pilaChallenge,
+  writePilsHeader,
+} from "../../../protocol/tunnel/frame.ts";
 import { KEX_RATE, MAX_EARLY_FRAMES, MAX_VERIFYING } from "../../../daemon/tunnel/key_exchange.ts";
 import { KeyedRateLimit, TokenBucket } from "../../../daemon/tunnel/rate_limit.ts";
 import {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { KeyPair } from "../../../protocol/crypto/mod.ts";
-import { encodePilk } from "../../../protocol/frame.ts";
+import { encodePilk } from "../../../protocol/tunnel/frame.ts";
 import { OldPeer } from "../harness/old_peer.ts";
 import type { TestNode } from "../harness/node.ts";
 import { Nat, type Sent } from "../harness/udp.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { encodePunch } from "../../../protocol/frame.ts";
+import { encodePunch } from "../../../protocol/tunnel/frame.ts";
 import { OldPeer } from "../harness/old_peer.ts";
 import { BEACON, datagram, World } from "../harness/world.ts";
 

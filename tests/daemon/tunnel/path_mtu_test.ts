@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PATH_BASE_BYTES, PMTU_RAISE_MS } from "../../../protocol/path/mod.ts";
 import { DEFAULT_MSS_BYTES } from "../../../protocol/stream/mod.ts";
-import { FRAME_OVERHEAD_BYTES } from "../../../daemon/tunnel/sender.ts";
+import { FRAME_OVERHEAD_BYTES } from "../../../daemon/tunnel/tunnel_sender.ts";
 import { MAX_SEGMENT_BYTES } from "../../../daemon/tunnel/types.ts";
 import type { TestNode } from "../harness/node.ts";
 import type { Sent } from "../harness/udp.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Identity } from "../../../protocol/crypto/mod.ts";
-import { encodePila, pilaChallenge } from "../../../protocol/frame.ts";
+import { encodePila, pilaChallenge } from "../../../protocol/tunnel/frame.ts";
 import { PeerKeys } from "../../../daemon/tunnel/peer_keys.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { datagram, texts, World } from "../harness/world.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PILA_BYTES } from "../../../protocol/frame.ts";
+import { PILA_BYTES } from "../../../protocol/tunnel/frame.ts";
 import type { TestNode } from "../harness/node.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 

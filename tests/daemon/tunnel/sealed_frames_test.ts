@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodePilk, encodePilt } from "../../../protocol/frame.ts";
+import { encodePilk, encodePilt } from "../../../protocol/tunnel/frame.ts";
 import { encodePacket } from "../../../protocol/packet.ts";
 import { settle } from "../harness/settle.ts";
 import { datagram, texts, World } from "../harness/world.ts";

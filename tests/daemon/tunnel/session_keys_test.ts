@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { type Aead, KeyPair } from "../../../protocol/crypto/mod.ts";
 import { wasmAead } from "../../../protocol/crypto/aead_wasm.ts";
-import { encodePila, pilaChallenge } from "../../../protocol/frame.ts";
-import { PREVIOUS_KEY_GRACE_MS } from "../../../daemon/tunnel/peer.ts";
+import { encodePila, pilaChallenge } from "../../../protocol/tunnel/frame.ts";
+import { PREVIOUS_KEY_GRACE_MS } from "../../../daemon/tunnel/peer_tunnel.ts";
 import { IDLE_PEER_MS, MAX_PROBES } from "../../../daemon/tunnel/types.ts";
 import type { TestNode } from "../harness/node.ts";
 import { settle } from "../harness/settle.ts";

@@ -9,7 +9,7 @@ import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { run } from "../../../scripts/bench/host/run.ts";
+import { run } from "../../../scripts/bench/host/run_command.ts";
 
 /** Names of our namespaces and directories begin with it. */
 export const PREFIX: string = `pilotnat${Deno.pid}-`;

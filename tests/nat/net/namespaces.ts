@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isInstalled, isRoot, run } from "../../../scripts/bench/host/run.ts";
+import { isInstalled, isRoot, run } from "../../../scripts/bench/host/run_command.ts";
 import { PREFIX } from "./leftovers.ts";
 
 /** Programs without which there is nothing to test, with the Debian package of each. */

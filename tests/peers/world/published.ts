@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { run } from "../../../scripts/bench/host/run.ts";
+import { run } from "../../../scripts/bench/host/run_command.ts";
 
 /** Its name at the package index. */
 const PACKAGE = "pilotprotocol";

@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { run } from "../../../scripts/bench/host/run.ts";
+import { run } from "../../../scripts/bench/host/run_command.ts";
 import { cliArgs, eventually } from "../../e2e/processes.ts";
 import { PREFIX } from "../../nat/net/leftovers.ts";
 import { Namespaces } from "../../nat/net/namespaces.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { loadLibc } from "../../../platform/net/linux/libc.ts";
 import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
-import { LinuxUdpSocket } from "../../../platform/net/linux/socket.ts";
+import { LinuxUdpSocket } from "../../../platform/net/linux/batch_socket.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 
 const ASKED = ["127.0.0.5", "127.0.0.9"];

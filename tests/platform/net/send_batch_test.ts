@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type Libc, loadLibc } from "../../../platform/net/linux/libc.ts";
 import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
-import { LinuxUdpSocket } from "../../../platform/net/linux/socket.ts";
+import { LinuxUdpSocket } from "../../../platform/net/linux/batch_socket.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 
 const EIO = 5, EAGAIN = 11, EINVAL = 22, ENOBUFS = 105, ECONNREFUSED = 111, EINTR = 4;

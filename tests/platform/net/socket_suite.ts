@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { openUdpSocket } from "../../../platform/net/open.ts";
+import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../../../platform/net/udp.ts";
 import type { UdpKind } from "../../../platform/settings.ts";
 

@@ -7,7 +7,7 @@ import {
   isUsablePublicKey,
   KEY_CACHE_ENTRIES,
   verifySignature,
-} from "../../../protocol/crypto/verify.ts";
+} from "../../../protocol/crypto/verify_signature.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { bytes, hex, range } from "../hex.ts";
 

@@ -6,7 +6,7 @@ import { decodeBase64, encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { Identity } from "../../../protocol/crypto/identity.ts";
 import { KeyPair } from "../../../protocol/crypto/key_agreement.ts";
 import { NonceSequence } from "../../../protocol/crypto/nonce.ts";
-import { verifySignature } from "../../../protocol/crypto/verify.ts";
+import { verifySignature } from "../../../protocol/crypto/verify_signature.ts";
 import { bytes, hex, range } from "../hex.ts";
 
 const A_X25519 = "07a37cbc142093c8b755dc1b10e86cb426374ad16aa853ed0bdfc0b2b86d1c7c";

@@ -14,7 +14,7 @@ import {
   RangeSet,
 } from "../../../protocol/stream/sack.ts";
 import { SendBuffer } from "../../../protocol/stream/send_buffer.ts";
-import { CHUNK_BYTES, StreamMemory } from "../../../protocol/stream/memory.ts";
+import { CHUNK_BYTES, StreamMemory } from "../../../protocol/stream/stream_memory.ts";
 import { seqAdd, seqDiff, SeqSpace } from "../../../protocol/stream/seq.ts";
 import { bytes } from "./support.ts";
 

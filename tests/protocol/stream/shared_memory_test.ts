@@ -4,8 +4,8 @@ import { Chunks } from "../../../protocol/stream/chunks.ts";
 import {
   EARLY_SEGMENT_OVERHEAD_BYTES,
   LEAST_RECV_WINDOW_BYTES,
-} from "../../../protocol/stream/config.ts";
-import { CHUNK_BYTES, StreamMemory } from "../../../protocol/stream/memory.ts";
+} from "../../../protocol/stream/stream_config.ts";
+import { CHUNK_BYTES, StreamMemory } from "../../../protocol/stream/stream_memory.ts";
 import { Pair } from "../../sim/pair.ts";
 import { Transfer } from "../../sim/transfer.ts";
 import { bytes } from "./support.ts";

@@ -8,7 +8,7 @@ import {
   REQUEST_TTL_MS,
   REVOKED_MAX,
   TRUSTED_MAX,
-} from "../../../protocol/trust/peer.ts";
+} from "../../../protocol/trust/trust_peer.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { changes, context, hasCode, NOW, PEER } from "./support.ts";
 

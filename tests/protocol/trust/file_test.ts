@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { PilotError } from "../../../protocol/errors.ts";
 import { formatTrustFile, parseTrustFile, type TrustFile } from "../../../protocol/trust/file.ts";
 import { HANDSHAKE_TYPES } from "../../../protocol/trust/message.ts";
-import { PENDING_MAX } from "../../../protocol/trust/peer.ts";
+import { PENDING_MAX } from "../../../protocol/trust/trust_peer.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { range } from "../hex.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PENDING_MAX } from "../../../protocol/trust/peer.ts";
+import { PENDING_MAX } from "../../../protocol/trust/trust_peer.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { range } from "../hex.ts";
 

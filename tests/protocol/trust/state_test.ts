@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { HandshakeMessage } from "../../../protocol/trust/message.ts";
-import { JUSTIFICATION_MAX_CHARS } from "../../../protocol/trust/peer.ts";
+import { JUSTIFICATION_MAX_CHARS } from "../../../protocol/trust/trust_peer.ts";
 import { REPLAY_SET_TTL_MS } from "../../../protocol/trust/replay_set.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { bytes, range } from "../hex.ts";

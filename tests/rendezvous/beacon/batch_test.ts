@@ -5,13 +5,17 @@ import fc from "fast-check";
 import { getLogger } from "../../../platform/log.ts";
 import { type Libc, loadLibc } from "../../../platform/net/linux/libc.ts";
 import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
-import { LinuxUdpSocket } from "../../../platform/net/linux/socket.ts";
-import { openUdpSocket } from "../../../platform/net/open.ts";
+import { LinuxUdpSocket } from "../../../platform/net/linux/batch_socket.ts";
+import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../../../platform/net/udp.ts";
 import type { UdpKind } from "../../../platform/settings.ts";
-import { type BeaconMessage, decodeBeacon, encodeBeacon } from "../../../protocol/beacon.ts";
+import {
+  type BeaconMessage,
+  decodeBeacon,
+  encodeBeacon,
+} from "../../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
-import { BeaconServer } from "../../../rendezvous/beacon/server.ts";
+import { BeaconServer } from "../../../rendezvous/beacon/beacon_server.ts";
 import { TestClock } from "../support/server.ts";
 
 /** Longest wait for datagrams that must come; only a failing test takes as long. */

@@ -9,7 +9,7 @@ import {
   RELAY_MIN_COST,
   REPLIES_BURST,
   REPLIES_PER_SECOND,
-} from "../../../rendezvous/beacon/limits.ts";
+} from "../../../rendezvous/beacon/beacon_limits.ts";
 
 const A: Endpoint = { host: "203.0.113.5", port: 4000 };
 const B: Endpoint = { host: "203.0.113.6", port: 4001 };

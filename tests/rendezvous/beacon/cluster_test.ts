@@ -2,10 +2,14 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodeBeacon } from "../../../protocol/beacon.ts";
+import { encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { Beacon } from "../../../rendezvous/beacon/beacon.ts";
-import { MAX_PEERS, MAX_SYNCED_NODES, SYNC_TTL_MS } from "../../../rendezvous/beacon/limits.ts";
+import {
+  MAX_PEERS,
+  MAX_SYNCED_NODES,
+  SYNC_TTL_MS,
+} from "../../../rendezvous/beacon/beacon_limits.ts";
 import { otherBeacons } from "../../../rendezvous/beacon/listing.ts";
 import {
   A,

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { Introductions } from "../../../rendezvous/beacon/introductions.ts";
-import { INTRODUCTION_TTL_MS, MAX_INTRODUCTIONS } from "../../../rendezvous/beacon/limits.ts";
+import {
+  INTRODUCTION_TTL_MS,
+  MAX_INTRODUCTIONS,
+} from "../../../rendezvous/beacon/beacon_limits.ts";
 
 /** Introductions by the pairs `5>7`, and the questions asked. */
 function introductions(...pairs: string[]) {

@@ -2,8 +2,12 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { challenges } from "../../../protocol/registry.ts";
-import { DISCOVER_WAKE, discoverChallenge, encodeBeacon } from "../../../protocol/beacon.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
+import {
+  DISCOVER_WAKE,
+  discoverChallenge,
+  encodeBeacon,
+} from "../../../protocol/beacon/beacon_message.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { RemoteBeaconListing } from "../../../rendezvous/beacon/listing.ts";
 import { ClusterToken } from "../../../rendezvous/cluster_token.ts";

@@ -1,9 +1,9 @@
 /** Who may be made to meet whom: a punch tells both sides the other's endpoint. */
 
 import assert from "node:assert/strict";
-import { encodeBeacon } from "../../../protocol/beacon.ts";
+import { encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { parseEndpoint } from "../../../protocol/ip.ts";
-import { challenges } from "../../../protocol/registry.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
 import { type RawClient, registered, type TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { getLogger } from "../../../platform/log.ts";
-import { openUdpSocket } from "../../../platform/net/open.ts";
+import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import { formatEndpoint } from "../../../protocol/ip.ts";
-import { BeaconServer } from "../../../rendezvous/beacon/server.ts";
+import { BeaconServer } from "../../../rendezvous/beacon/beacon_server.ts";
 import { TestClock } from "../support/server.ts";
 
 Deno.test("another beacon is a peer by all addresses of its name that the socket can use", async () => {

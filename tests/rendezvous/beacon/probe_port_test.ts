@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { probeReply } from "../../../rendezvous/beacon/probe_port.ts";
-import { PROBE_REPLIES_BURST } from "../../../rendezvous/beacon/limits.ts";
+import { PROBE_REPLIES_BURST } from "../../../rendezvous/beacon/beacon_limits.ts";
 import fc from "fast-check";
 import { split } from "../support/client.ts";
 import { start, TestClock } from "../support/server.ts";

@@ -1,7 +1,11 @@
 /** Proven endpoints: who gets them, who cannot take them away, and what they are good for. */
 
 import assert from "node:assert/strict";
-import { DISCOVER_EX, DISCOVER_WAKE, encodeBeacon } from "../../../protocol/beacon.ts";
+import {
+  DISCOVER_EX,
+  DISCOVER_WAKE,
+  encodeBeacon,
+} from "../../../protocol/beacon/beacon_message.ts";
 import {
   COOKIE_SLOT_MS,
   PROOF_TTL_MS,
@@ -9,7 +13,7 @@ import {
   UNPROVEN_BYTES_PER_SECOND,
   UNPROVEN_CREDIT,
   VERIFY_BURST,
-} from "../../../rendezvous/beacon/limits.ts";
+} from "../../../rendezvous/beacon/beacon_limits.ts";
 import { Beacon } from "../../../rendezvous/beacon/beacon.ts";
 import {
   A,

@@ -7,7 +7,7 @@ import {
   DISCOVER_WAKE,
   discoverChallenge,
   encodeBeacon,
-} from "../../../protocol/beacon.ts";
+} from "../../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { Beacon, type BeaconOptions, type Outgoing } from "../../../rendezvous/beacon/beacon.ts";

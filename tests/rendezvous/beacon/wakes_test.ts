@@ -2,7 +2,11 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MAX_WAKES, PROOF_TTL_MS, WAKE_REPEAT_MS } from "../../../rendezvous/beacon/limits.ts";
+import {
+  MAX_WAKES,
+  PROOF_TTL_MS,
+  WAKE_REPEAT_MS,
+} from "../../../rendezvous/beacon/beacon_limits.ts";
 import type { Outgoing } from "../../../rendezvous/beacon/beacon.ts";
 import { Wakes } from "../../../rendezvous/beacon/wakes.ts";
 import { A, B, beaconWithKeys, discover, messages, nonceOf, prove } from "./support.ts";

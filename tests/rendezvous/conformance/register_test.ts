@@ -1,8 +1,8 @@
 /** Registration and the list of nodes, whose rules fit no table: rendezvous.md §4.1, §4.5, §15. */
 
 import assert from "node:assert/strict";
-import { MAX_INBOX_PER_SOURCE } from "../../../rendezvous/registry/limits.ts";
-import { challenges } from "../../../protocol/registry.ts";
+import { MAX_INBOX_PER_SOURCE } from "../../../rendezvous/registry/registry_limits.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
 import { TestNode } from "../support/client.ts";
 import { MASKED } from "./subject.ts";
 import { ADMIN, inWorld, MODES } from "./world.ts";

@@ -14,8 +14,8 @@ import {
   encodeBinaryFrame,
   encodeBinaryHeartbeat,
   encodeBinaryResolve,
-} from "../../../protocol/registry.ts";
-import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/limits.ts";
+} from "../../../protocol/registry/registry_message.ts";
+import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/registry_limits.ts";
 import { forgeries } from "./forgeries.ts";
 
 /** Whom to attack. */

@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { get } from "node:http";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { MAX_HTTP_CONNECTION_MS, MAX_HTTP_CONNECTIONS } from "../../../rendezvous/http/server.ts";
+import {
+  MAX_HTTP_CONNECTION_MS,
+  MAX_HTTP_CONNECTIONS,
+} from "../../../rendezvous/http/http_server.ts";
 import { split } from "../support/client.ts";
 import { pass, start, TestClock } from "../support/server.ts";
 

@@ -4,7 +4,7 @@ import {
   BEACON_TTL_SECONDS,
   MAX_BEACONS,
   MAX_BEACONS_PER_SOURCE,
-} from "../../../rendezvous/registry/limits.ts";
+} from "../../../rendezvous/registry/registry_limits.ts";
 
 const addr = "192.0.2.1:9001";
 const TTL_MS = BEACON_TTL_SECONDS * 1000;

@@ -7,8 +7,11 @@ import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts"
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
 import type { Peer } from "../../../rendezvous/registry/handler.ts";
-import { NEW_NODES_BURST, NEW_NODES_PER_SECOND } from "../../../rendezvous/registry/limits.ts";
-import { MemoryStore } from "../../../rendezvous/registry/store/memory.ts";
+import {
+  NEW_NODES_BURST,
+  NEW_NODES_PER_SECOND,
+} from "../../../rendezvous/registry/registry_limits.ts";
+import { MemoryStore } from "../../../rendezvous/registry/store/memory_store.ts";
 import { SqliteStore } from "../../../rendezvous/registry/store/sqlite.ts";
 import type { RegistryStore } from "../../../rendezvous/registry/store/store.ts";
 import { TestClock, withDirectory } from "../support/server.ts";

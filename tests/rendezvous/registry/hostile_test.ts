@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/limits.ts";
+import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/registry_limits.ts";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
 import { pass, start, TestClock, withServer } from "../support/server.ts";
 import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";

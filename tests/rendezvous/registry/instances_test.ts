@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { getLogger } from "../../../platform/log.ts";
 import { type Clash, Instances } from "../../../rendezvous/registry/instances.ts";
-import { INSTANCE_TTL_MS, MAX_INSTANCE_NODES } from "../../../rendezvous/registry/limits.ts";
+import {
+  INSTANCE_TTL_MS,
+  MAX_INSTANCE_NODES,
+} from "../../../rendezvous/registry/registry_limits.ts";
 
 const log = getLogger(["test"]);
 

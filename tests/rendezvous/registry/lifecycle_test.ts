@@ -1,7 +1,7 @@
 /** Silence, return and restart (rendezvous.md §5): what is kept, what is freed. */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
 import { RawClient, registered, type TestNode } from "../support/client.ts";
 import { pass, start, TestClock, withDirectory, withServer } from "../support/server.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LARGE_REQUEST_BYTES } from "../../../rendezvous/registry/limits.ts";
+import { LARGE_REQUEST_BYTES } from "../../../rendezvous/registry/registry_limits.ts";
 import { ParseTurns } from "../../../rendezvous/registry/parse_turns.ts";
 
 Deno.test("ParseTurns lets small requests through at once, however many large ones wait", () => {

@@ -1,13 +1,13 @@
 /** Unsigned registrations, as existing nodes send them, and whom they move (docs/RENDEZVOUS.md). */
 
 import assert from "node:assert/strict";
-import { challenges, type JsonObject } from "../../../protocol/registry.ts";
+import { challenges, type JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { answerBinaryFrame, answerJson } from "../../../rendezvous/registry/answer.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import type { RegistryCore } from "../../../rendezvous/registry/core.ts";
 import type { Peer } from "../../../rendezvous/registry/handler.ts";
-import { BinaryType, encodeBinaryHeartbeat } from "../../../protocol/registry.ts";
-import { MAX_PENDING_PLACES } from "../../../rendezvous/registry/limits.ts";
+import { BinaryType, encodeBinaryHeartbeat } from "../../../protocol/registry/registry_message.ts";
+import { MAX_PENDING_PLACES } from "../../../rendezvous/registry/registry_limits.ts";
 import { TestNode } from "../support/client.ts";
 import { TestClock } from "../support/server.ts";
 import { newCore } from "./networks/core_support.ts";

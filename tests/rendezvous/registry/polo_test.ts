@@ -6,7 +6,7 @@ import {
   challenges,
   decodeBinaryLookupOk,
   encodeBinaryLookup,
-} from "../../../protocol/registry.ts";
+} from "../../../protocol/registry/registry_message.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { whole, WHOLE_BY } from "../support/whole.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";

@@ -1,10 +1,10 @@
-/** Signed answers: who gets them, over what, and with which key (protocol/registry_signed.ts). */
+/** Signed answers: who gets them, over what, and with which key (protocol/registry/signed_answer.ts). */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { decodeBase64, encodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges } from "../../../protocol/registry.ts";
-import { answerProblem, SIGN_NONCE_BYTES } from "../../../protocol/registry_signed.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { answerProblem, SIGN_NONCE_BYTES } from "../../../protocol/registry/signed_answer.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";
 

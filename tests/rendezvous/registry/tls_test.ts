@@ -5,9 +5,12 @@ import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { exists } from "../../../platform/files.ts";
+import { exists } from "../../../platform/private_files.ts";
 import { openLink } from "../../../platform/registry_link.ts";
-import { encodeBinaryFrame, encodeBinaryLookup } from "../../../protocol/registry.ts";
+import {
+  encodeBinaryFrame,
+  encodeBinaryLookup,
+} from "../../../protocol/registry/registry_message.ts";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
 import { pass, start, TestClock, withDirectory } from "../support/server.ts";
 import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";

@@ -1,13 +1,13 @@
 /** Consent and relayed handshakes (rendezvous.md §4.3, §4.4). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
 import {
   FRESH_CONSENT_MS,
   INBOX_TTL_SECONDS,
   MAX_HANDSHAKE_MESSAGE_BYTES,
   MAX_INBOX_PER_SOURCE,
-} from "../../../rendezvous/registry/limits.ts";
+} from "../../../rendezvous/registry/registry_limits.ts";
 import { RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { Actions } from "../support/trust_actions.ts";
 import { pass, withServer } from "../support/server.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import { Identity } from "../../../protocol/crypto/mod.ts";
-import { CHALLENGE_TTL_MS } from "../../../rendezvous/registry/limits.ts";
+import { CHALLENGE_TTL_MS } from "../../../rendezvous/registry/registry_limits.ts";
 import { TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 

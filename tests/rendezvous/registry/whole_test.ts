@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { challenges } from "../../../protocol/registry.ts";
-import { CHALLENGE_TTL_MS } from "../../../rendezvous/registry/limits.ts";
+import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { CHALLENGE_TTL_MS } from "../../../rendezvous/registry/registry_limits.ts";
 import { MASKED_TEXT } from "../../../rendezvous/registry/failure.ts";
 import { RawClient, registered, TestNode } from "../support/client.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";

@@ -1,6 +1,6 @@
 /** A rendezvous on free ports with a clock that tests turn. */
 
-import type { Clock } from "../../../rendezvous/clock.ts";
+import type { Clock } from "../../../rendezvous/server_clock.ts";
 import { Rendezvous, type RendezvousOptions } from "../../../rendezvous/mod.ts";
 import { RawClient } from "./client.ts";
 

@@ -2,7 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
-import { selfSigned } from "../../../rendezvous/registry/certificate.ts";
+import { selfSigned } from "../../../rendezvous/registry/self_signed_certificate.ts";
 import { fingerprintOf } from "../../../rendezvous/registry/tls.ts";
 import { split } from "./client.ts";
 

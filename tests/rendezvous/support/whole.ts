@@ -6,7 +6,7 @@ import {
   type WholeOffer,
   wholeOfferOf,
   wholeRequestBytes,
-} from "../../../protocol/registry_whole.ts";
+} from "../../../protocol/registry/whole_signature.ts";
 import type { Reply, TestNode } from "./client.ts";
 
 /** Marks a request that the node is to sign as a whole when it is sent. Copies of it are marked, too. */

@@ -1,4 +1,4 @@
-/** Nothing is printed but through the places that make it harmless (`cli/text.ts`, `platform/log.ts`). */
+/** Nothing is printed but through the places that make it harmless (`cli/terminal_text.ts`, `platform/log.ts`). */
 
 import assert from "node:assert/strict";
 import { productSources, withoutStrings } from "../sources.ts";
@@ -9,9 +9,13 @@ const RULES: readonly (readonly [what: RegExp, where: readonly string[]])[] = [
   [/\bprocess\s*\.\s*(?:stdout|stderr)\b/, []],
   [/\bDeno\s*\.\s*(?:stdout|stderr)\b/, ["cli/host_deno.ts"]],
   [/\bwriteSync\s*\(/, ["cli/host_deno.ts", "platform/log.ts"]],
-  [/\b(?:stdout|stderr|out)\s*\??\.\s*write\s*\(/, ["cli/text.ts"]],
+  [/\b(?:stdout|stderr|out)\s*\??\.\s*write\s*\(/, ["cli/terminal_text.ts"]],
   // A text may say of itself that it is safe where it is put together, and where it is a script of ours.
-  [/\bnew SafeText\s*\(/, ["cli/text.ts", "cli/output.ts", "cli/commands/setup.ts"]],
+  [/\bnew SafeText\s*\(/, [
+    "cli/terminal_text.ts",
+    "cli/output.ts",
+    "cli/commands/setup_commands.ts",
+  ]],
   [/\bas\s+(?:unknown\s+as\s+)?SafeText\b/, []],
 ];
 

@@ -1,9 +1,9 @@
 /** What strangers send: it moves no path, and is no lever against third parties. */
 
 import assert from "node:assert/strict";
-import { encodeBeacon } from "../../../protocol/beacon.ts";
+import { encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
-import { decodeFrame, type TunnelFrame } from "../../../protocol/frame.ts";
+import { decodeFrame, type TunnelFrame } from "../../../protocol/tunnel/frame.ts";
 import { type Endpoint, parseIp } from "../../../protocol/ip.ts";
 import { BEACON_V4 } from "./beacon_host.ts";
 import { Couple, couple } from "./conversation.ts";

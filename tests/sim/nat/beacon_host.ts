@@ -4,12 +4,12 @@
  * @module
  */
 
-import { decodeBeacon } from "../../../protocol/beacon.ts";
+import { decodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { verifySignature } from "../../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { Beacon, type Outgoing } from "../../../rendezvous/beacon/beacon.ts";
-import { MAPPING_SWEEP_MS } from "../../../rendezvous/beacon/limits.ts";
+import { MAPPING_SWEEP_MS } from "../../../rendezvous/beacon/beacon_limits.ts";
 import type { Datagram, Internet } from "./internet.ts";
 
 const PORT = 9_001;

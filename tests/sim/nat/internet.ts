@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Clock } from "../../../daemon/clock.ts";
+import type { Clock } from "../../../platform/clock.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import { Random } from "../random.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../../daemon/clock.ts";
+import type { Clock } from "../../../platform/clock.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import type { Random } from "../random.ts";
 import { type Datagram, type Internet, type LinkOptions, name, type Segment } from "./internet.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Clock } from "../../../daemon/clock.ts";
-import type { Conn } from "../../../daemon/stream/conn.ts";
+import type { Clock } from "../../../platform/clock.ts";
+import type { Conn } from "../../../daemon/stream/stream_conn.ts";
 
 /** Byte at a position of what the side with this seed says. */
 function byteAt(seed: number, position: number): number {

@@ -29,7 +29,7 @@ const ACCESS: LinkOptions = { delayMs: 5 };
 class Registry extends FakeDirectory {
   readonly hosts = new Map<number, Host>();
 
-  /** As daemon/directory.ts: LAN addresses are worth a try only behind the same public address. */
+  /** As daemon/registry_entry.ts: LAN addresses are worth a try only behind the same public address. */
   override async resolve(node: number, requester: number = 0): Promise<Resolution> {
     const { endpoint } = await super.resolve(node, requester);
     const own = this.endpoints.get(requester);

@@ -5,7 +5,7 @@
  */
 
 import { PilotError } from "../../../protocol/errors.ts";
-import type { JsonObject } from "../../../protocol/registry.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { getLogger } from "../../../platform/log.ts";
 import { RegistryClient, registryFailure } from "../../../platform/registry_client.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";

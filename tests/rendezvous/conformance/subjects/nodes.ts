@@ -1,7 +1,7 @@
 /** Identity, lookup, names, visibility: rendezvous.md §4.1, §4.2. */
 
 import { WHOLE_BY } from "../../support/whole.ts";
-import { challenges } from "../../../../protocol/registry.ts";
+import { challenges } from "../../../../protocol/registry/registry_message.ts";
 import type { TestNode } from "../../support/client.ts";
 import { type Auth, type Fields, MASKED, NOBODY, type Refusal, type Subject } from "../subject.ts";
 import type { World } from "../world.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join as path } from "node:path";
-import { MAX_BANS } from "../../../../rendezvous/registry/networks/limits.ts";
+import { MAX_BANS } from "../../../../rendezvous/registry/networks/network_limits.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
 import { start, withDirectory, withServer } from "../../support/server.ts";
 import { newCore } from "./core_support.ts";

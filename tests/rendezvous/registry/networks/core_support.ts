@@ -2,7 +2,7 @@
 
 import { getLogger } from "../../../../platform/log.ts";
 import { RegistryCore } from "../../../../rendezvous/registry/core.ts";
-import { MemoryStore } from "../../../../rendezvous/registry/store/memory.ts";
+import { MemoryStore } from "../../../../rendezvous/registry/store/memory_store.ts";
 import type { RegistryStore } from "../../../../rendezvous/registry/store/store.ts";
 import { TestClock } from "../../support/server.ts";
 import { ADMIN } from "./support.ts";

@@ -1,7 +1,7 @@
 /** join_network and leave_network, and what members of one network may do (rendezvous.md §4.2, §4.3, §4.5). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../../protocol/registry.ts";
+import { challenges } from "../../../../protocol/registry/registry_message.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
 import { pass, withServer } from "../../support/server.ts";
 import {

@@ -2,14 +2,17 @@
 
 import assert from "node:assert/strict";
 import { formatRfc3339 } from "../../../../rendezvous/registry/rfc3339.ts";
-import { challenges, REGISTRY_MAX_FRAME_BYTES } from "../../../../protocol/registry.ts";
+import {
+  challenges,
+  REGISTRY_MAX_FRAME_BYTES,
+} from "../../../../protocol/registry/registry_message.ts";
 import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerBinaryFrame, answerJsonFrame } from "../../../../rendezvous/registry/answer.ts";
-import type { JsonObject } from "../../../../protocol/registry.ts";
+import type { JsonObject } from "../../../../protocol/registry/registry_message.ts";
 import {
   MAX_LISTED_NETWORKS,
   MAX_LISTED_NODES,
-} from "../../../../rendezvous/registry/networks/limits.ts";
+} from "../../../../rendezvous/registry/networks/network_limits.ts";
 import { RawClient, registered } from "../../support/client.ts";
 import { pass, withServer } from "../../support/server.ts";
 import { newCore, populate } from "./core_support.ts";

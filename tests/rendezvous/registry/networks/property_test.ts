@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Identity } from "../../../../protocol/crypto/identity.ts";
-import { challenges, type JsonObject, type NetworkAction } from "../../../../protocol/registry.ts";
+import {
+  challenges,
+  type JsonObject,
+  type NetworkAction,
+} from "../../../../protocol/registry/registry_message.ts";
 import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../../rendezvous/registry/answer.ts";
 import type { RegistryCore } from "../../../../rendezvous/registry/core.ts";

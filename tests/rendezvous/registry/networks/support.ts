@@ -1,6 +1,6 @@
 /** Requests about networks, as an admin, as a node, or as nobody. */
 
-import { challenges, type NetworkAction } from "../../../../protocol/registry.ts";
+import { challenges, type NetworkAction } from "../../../../protocol/registry/registry_message.ts";
 import { SIGNED_BY, WHOLE_BY } from "../../support/whole.ts";
 import type { RawClient, Reply, TestNode } from "../../support/client.ts";
 

@@ -5,7 +5,7 @@ import {
   MAX_EXPR_POLICY_TOTAL_BYTES,
   MAX_MEMBERS,
   MAX_NETWORK_ID,
-} from "../../../../rendezvous/registry/networks/limits.ts";
+} from "../../../../rendezvous/registry/networks/network_limits.ts";
 import { hashToken, tokenMatches } from "../../../../rendezvous/registry/networks/tokens.ts";
 import { newCore, populate } from "./core_support.ts";
 

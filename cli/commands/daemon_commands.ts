@@ -1,0 +1,495 @@
+/**
+ * `daemon run|start|stop|status` (services-cli.md §6.4).
+ *
+ * @module
+ */
+
+import type {
+  AeadKind,
+  DaemonFlags,
+  LogFormat,
+  LogLevel,
+  Settings,
+  UdpKind,
+} from "../../platform/mod.ts";
+import {
+  type DaemonPlace,
+  probeInfo,
+  startDaemon,
+  STOP_TIMEOUT_MS,
+  stopDaemon,
+} from "../daemon_process.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { EXIT_OK } from "../exit_codes.ts";
+import type { Invocation } from "../invocation.ts";
+import { fields, formatUptime, type Outcome, type Style } from "../output.ts";
+import { type PlainRegistry, REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
+import {
+  oneOf,
+  parseDuration,
+  parseEndpointText,
+  parseFingerprint,
+  parseHostname,
+  parseMss,
+  parsePath,
+} from "../parse.ts";
+import { type CommandGroup, LOG_FILE_OPTION, type OptionSpec } from "../spec.ts";
+import { lines, safe, type SafeText, show } from "../terminal_text.ts";
+import { pause } from "../wait.ts";
+
+/** Longest wait of `daemon start`, milliseconds. */
+const START_TIMEOUT_MS = 15_000;
+/** How long `daemon start` waits for the registration after the socket answers, milliseconds: it goes on without. */
+const REGISTER_WAIT_MS = 1000;
+/** Pause between looks at the registration, milliseconds. */
+const REGISTER_POLL_MS = 10;
+
+const DAEMON_OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: "--listen <host:port>",
+    description: "UDP address of the tunnel (:0)",
+    parse: parseEndpointText,
+  },
+  {
+    flags: "--endpoint <host:port>",
+    description: "Fixed public UDP endpoint",
+    parse: parseEndpointText,
+  },
+  {
+    flags: "--relay-only",
+    description: "Reach peers through the beacon only; no peer learns our address",
+  },
+  { flags: "--no-relay", description: "Never go through the beacon's relay" },
+  { flags: "--registry-tls", description: "Speak TLS with the registry; needs its fingerprint" },
+  {
+    flags: "--registry-fingerprint <hex>",
+    description: "SHA-256 of the registry's certificate (PILOT_REGISTRY_FINGERPRINT); implies TLS",
+    parse: parseFingerprint,
+  },
+  {
+    flags: "--registry-key <base64>",
+    description: "Refuse answers not signed with this key of the registry (PILOT_REGISTRY_KEY)",
+  },
+  {
+    flags: "--registry-plain <what>",
+    description:
+      "warn or accept a registry elsewhere that is neither TLS nor pinned (PILOT_REGISTRY_PLAIN, warn)",
+    parse: oneOf("warn", "accept"),
+  },
+  {
+    flags: "--identity <file>",
+    description: "Identity file (<home>/identity.json)",
+    parse: parsePath,
+  },
+  {
+    flags: "--common-socket <path>",
+    description:
+      "Listen there too when nobody else does, or none ($XDG_RUNTIME_DIR/pilot.sock or /tmp/pilot.sock for the default home)",
+    parse: parsePath,
+  },
+  { flags: "--hostname <name>", description: "Hostname to register", parse: parseHostname },
+  { flags: "--email <address>", description: "Contact address sent with the registration" },
+  { flags: "--public", description: "Be visible to strangers" },
+  { flags: "--no-public", description: "Be visible to trusted peers only" },
+  { flags: "--trust-auto-approve", description: "Accept every handshake request" },
+  { flags: "--no-echo", description: "Switch the echo service (port 7) off" },
+  { flags: "--no-dataexchange", description: "Switch messages and files (port 1001) off" },
+  { flags: "--no-eventstream", description: "Switch the event stream (port 1002) off" },
+  { flags: "--nameserver", description: "Serve names on port 53 (off)" },
+  {
+    flags: "--keepalive <duration>",
+    description: "Registry heartbeat interval (60s)",
+    parse: parseDuration,
+  },
+  {
+    flags: "--log-level <level>",
+    description: "debug, info, warn or error (info)",
+    parse: oneOf("debug", "info", "warn", "error"),
+  },
+  {
+    flags: "--log-format <format>",
+    description: "text or json (text)",
+    parse: oneOf("text", "json"),
+  },
+  LOG_FILE_OPTION,
+  {
+    flags: "--udp <kind>",
+    description: "UDP socket: auto, portable or linux (auto)",
+    parse: oneOf("auto", "portable", "linux"),
+  },
+  {
+    flags: "--aead <kind>",
+    description: "AES-256-GCM: auto, libcrypto, wasm, node or noble (auto)",
+    parse: oneOf("auto", "libcrypto", "wasm", "node", "noble"),
+  },
+  {
+    flags: "--mss <bytes>",
+    description: "Largest stream segment to discover, 1152 to 65437 (32400)",
+    parse: parseMss,
+  },
+];
+
+/** The options of {@linkcode DAEMON_OPTIONS} as settings of the daemon. */
+function daemonFlags(call: Invocation): DaemonFlags {
+  const { options } = call;
+  return {
+    listen: options.text("listen"),
+    endpoint: options.text("endpoint"),
+    pathMode: pathMode(options.flag("relay-only") === true, options.flag("relay") === false),
+    registryTls: options.flag("registry-tls"),
+    registryFingerprint: options.text("registry-fingerprint"),
+    registryKey: options.text("registry-key"),
+    registryPlain: options.text("registry-plain") as PlainRegistry | undefined,
+    identity: options.text("identity"),
+    commonSocket: options.text("common-socket"),
+    hostname: options.text("hostname"),
+    email: options.text("email"),
+    public: options.flag("public"),
+    trustAutoApprove: options.flag("trust-auto-approve"),
+    noEcho: options.flag("echo") === false ? true : undefined,
+    noDataExchange: options.flag("dataexchange") === false ? true : undefined,
+    noEventStream: options.flag("eventstream") === false ? true : undefined,
+    nameserver: options.flag("nameserver"),
+    keepaliveMs: options.number("keepalive"),
+    logLevel: options.text("log-level") as LogLevel | undefined,
+    logFormat: options.text("log-format") as LogFormat | undefined,
+    logFile: options.text("log-file"),
+    udp: options.text("udp") as UdpKind | undefined,
+    aead: options.text("aead") as AeadKind | undefined,
+    mss: options.number("mss"),
+  };
+}
+
+function pathMode(isRelayOnly: boolean, isNoRelay: boolean): DaemonFlags["pathMode"] {
+  if (isRelayOnly && isNoRelay) {
+    throw new PilotError("invalid_argument", "--relay-only and --no-relay exclude each other", {
+      hint: "Give one of them, or none to take whatever way works.",
+    });
+  }
+  return isRelayOnly ? "relay-only" : isNoRelay ? "no-relay" : undefined;
+}
+
+/** The command line of `daemon run` that repeats what was given to `daemon start`. */
+async function runArguments(call: Invocation): Promise<string[]> {
+  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const settings = await call.settings();
+  const args = ["daemon", "run", "--home", settings.home];
+  if (call.options.has("config")) args.push("--config", settings.configPath);
+  args.push(
+    "--socket",
+    settings.socket,
+    "--registry",
+    settings.registry,
+    "--beacon",
+    settings.beacon,
+  );
+  const flags = daemonFlags(call);
+  // What is as seen from here: the daemon starts in another directory.
+  const { identity, commonSocket, logFile } = resolveDaemonOptions(settings, flags);
+  const texts: Record<string, string | undefined> = {
+    listen: flags.listen,
+    endpoint: flags.endpoint,
+    "registry-fingerprint": flags.registryFingerprint,
+    "registry-key": flags.registryKey,
+    "registry-plain": flags.registryPlain,
+    identity: flags.identity === undefined ? undefined : identity,
+    "common-socket": commonSocket ?? "none",
+    hostname: flags.hostname,
+    email: flags.email,
+    keepalive: flags.keepaliveMs === undefined ? undefined : `${flags.keepaliveMs}ms`,
+    "log-level": flags.logLevel,
+    "log-format": flags.logFormat,
+    "log-file": logFile ?? settings.logPath,
+    udp: flags.udp,
+    aead: flags.aead,
+    mss: flags.mss === undefined ? undefined : String(flags.mss),
+  };
+  for (const [name, value] of Object.entries(texts)) {
+    if (value !== undefined) args.push(`--${name}=${value}`);
+  }
+  if (flags.public !== undefined) args.push(flags.public ? "--public" : "--no-public");
+  if (flags.pathMode !== undefined) args.push(`--${flags.pathMode}`);
+  if (flags.registryTls) args.push("--registry-tls");
+  if (flags.trustAutoApprove) args.push("--trust-auto-approve");
+  if (flags.noEcho) args.push("--no-echo");
+  if (flags.noDataExchange) args.push("--no-dataexchange");
+  if (flags.noEventStream) args.push("--no-eventstream");
+  if (flags.nameserver) args.push("--nameserver");
+  return args;
+}
+
+/**
+ * Says what is odd about the environment, and which keys of the config file do nothing: another implementation's, which
+ * may have mattered, or misspelt ones.
+ */
+async function warnOfOddities(call: Invocation): Promise<void> {
+  const { SECRET_CONFIG_KEYS, unknownConfigKeys } = await import("../../platform/config.ts");
+  const { rawConfig, configPath, warnings } = await call.settings();
+  if (call.json) return;
+  const keys = unknownConfigKeys(rawConfig).filter((key) => !SECRET_CONFIG_KEYS.includes(key));
+  const unknown = `${configPath}: ignored, as unknown here: ${keys.join(", ")}`;
+  for (const text of [...warnings, ...(keys.length === 0 ? [] : [unknown])]) {
+    show(call.host.stderr, safe`warning: ${text}`);
+  }
+}
+
+async function run(call: Invocation): Promise<Outcome> {
+  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  await warnOfOddities(call);
+  const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
+  options.ready = ({ socket, pid }) => {
+    const data = { socket, pid };
+    try {
+      call.emit({ status: "ok", data }, `daemon ready: socket ${socket}, pid ${pid}`);
+    } catch {
+      // Nobody reads it, or the disk is full: no reason to end a daemon that works.
+    }
+  };
+  const runDaemon = await call.host.roles.daemon();
+  return { data: {}, silent: true, exitCode: await runDaemon(options) };
+}
+
+async function start(call: Invocation): Promise<Outcome> {
+  if (call.options.flag("foreground")) return await run(call);
+  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const found = await call.settings();
+  const { logFile = found.logPath } = resolveDaemonOptions(found, daemonFlags(call));
+  const settings = { ...found, logPath: logFile };
+  await warnOfOddities(call);
+  const timeoutMs = call.options.number("timeout") ?? START_TIMEOUT_MS;
+  const started = await startDaemon(call, settings, await runArguments(call), timeoutMs);
+  const info = await waitForRegistration(call, settings, started.info);
+  const registered = isRegistered(info);
+  const data = {
+    pid: started.pid,
+    node_id: info.node_id ?? null,
+    address: info.address ?? null,
+    hostname: info.hostname ?? "",
+    socket: settings.socket,
+    ...(info.common_socket === undefined ? {} : { common_socket: info.common_socket }),
+    log_file: settings.logPath,
+    registered,
+    ...(info.registration_error === undefined
+      ? {}
+      : { registration_error: info.registration_error }),
+    ...(info.registry_warning === undefined ? {} : { registry_warning: info.registry_warning }),
+  };
+  const reason = info.registration_error ?? `${settings.registry} does not answer yet`;
+  const state = registered ? "" : safe`\nNot registered (${reason}); the daemon keeps trying.`;
+  const list = fields([
+    ["Address", info.address],
+    ["Hostname", info.hostname],
+    ["Socket", settings.socket],
+    ["Common socket", commonSocketText(settings, info)],
+    ["Logs", settings.logPath],
+  ]);
+  const text = safe`${call.style.good("Daemon running")} (pid ${started.pid})\n${list}${state}`;
+  const shown = lines([text, registryWarningText(info, call.style)]);
+  if (typeof info.hostname_error !== "string") return { data, text: shown };
+  const isTaken = / in use/.test(info.hostname_error);
+  throw call.failure(
+    isTaken ? "already_exists" : "invalid_argument",
+    `The daemon runs and is registered, but without a hostname: ${info.hostname_error}`,
+    {
+      data: { ...data, hostname_error: info.hostname_error },
+      text: shown,
+      hint:
+        "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
+    },
+  );
+}
+
+/** Whether programs that know no homes find the daemon; undefined where that was not to be. */
+function commonSocketText(
+  { commonSocket }: Settings,
+  info: Record<string, unknown>,
+): string | undefined {
+  if (commonSocket === undefined || info.common_socket === undefined) return undefined;
+  return info.common_socket === null
+    ? `${commonSocket.path} is another's; programs that look only there need PILOT_SOCKET`
+    : commonSocket.path;
+}
+
+/** The warning that the daemon gives about its registry, and what to do; undefined when it gives none. */
+export function registryWarningText(
+  { registry_warning }: Record<string, unknown>,
+  style: Style,
+): SafeText | undefined {
+  if (typeof registry_warning !== "string") return undefined;
+  return safe`${style.bad("warning:")} ${registry_warning}\n${
+    style.dim("hint:")
+  } ${REGISTRY_WARNING_HINT}`;
+}
+
+/** Our daemon tells the state of its registration; of others only a node id says that they have one. */
+function isRegistered(info: Record<string, unknown>): boolean {
+  if (info.registration !== undefined) return info.registration === "registered";
+  return typeof info.node_id === "number" && info.node_id !== 0;
+}
+
+async function waitForRegistration(
+  call: Invocation,
+  { socket }: DaemonPlace,
+  first: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  let info = first;
+  const deadline = performance.now() + REGISTER_WAIT_MS;
+  // "retrying" means that the first attempt has failed: there is nothing to wait for soon.
+  const isOpen = () => !isRegistered(info) && info.registration !== "retrying";
+  while (isOpen() && performance.now() < deadline && !call.signal.aborted) {
+    await pause(REGISTER_POLL_MS);
+    info = await probeInfo(call, { socket }) ?? info;
+  }
+  return info;
+}
+
+/** The running daemon's process id, by its pid file or, for one started otherwise, by what it says itself. */
+async function findPid(
+  call: Invocation,
+): Promise<{ pid: number | undefined; info: Record<string, unknown> | undefined }> {
+  const { readPidFile } = await import("../../platform/pidfile.ts");
+  const settings = await call.settings();
+  const [held, info] = await Promise.all([
+    readPidFile(settings.pidPath),
+    probeInfo(call, settings),
+  ]);
+  const told = typeof info?.pid === "number" ? info.pid : undefined;
+  return { pid: held ?? told, info };
+}
+
+async function stop(call: Invocation): Promise<Outcome> {
+  const settings = await call.settings();
+  const { pid, info } = await findPid(call);
+  if (pid === undefined) {
+    throw new PilotError("not_running", `No daemon of ${settings.home} is running`, {
+      hint: info === undefined
+        ? "Start one: pilotctl daemon start"
+        : `Something answers on ${settings.socket} without telling its process id: stop it where it was started.`,
+    });
+  }
+  const timeoutMs = call.options.number("timeout") ?? STOP_TIMEOUT_MS;
+  const { forced } = await stopDaemon(settings, pid, timeoutMs);
+  return {
+    data: { pid, ...(forced ? { forced } : {}) },
+    text: `Daemon stopped (pid ${pid})${forced ? ", killed" : ""}`,
+  };
+}
+
+/** What `daemon status --check` ends with when no daemon answers (services-cli.md §6.4). */
+const EXIT_NOT_RESPONSIVE = 1;
+
+/** Keys of `info` that `daemon status` passes on. */
+const STATUS_KEYS = [
+  "node_id",
+  "address",
+  "hostname",
+  "registration",
+  "registration_error",
+  "hostname_error",
+  "registry_warning",
+  "uptime_secs",
+  "peers",
+  "connections",
+] as const;
+
+function unregistered({ registration, registration_error }: Record<string, unknown>): string {
+  const why = registration_error === undefined ? "" : ` (${registration_error})`;
+  return `${registration ?? "none"}${why}`;
+}
+
+async function status(call: Invocation): Promise<Outcome> {
+  const settings = await call.settings();
+  const { pid, info } = await findPid(call);
+  const responsive = info !== undefined;
+  if (call.options.flag("check")) {
+    return { data: {}, silent: true, exitCode: responsive ? EXIT_OK : EXIT_NOT_RESPONSIVE };
+  }
+  const data: Record<string, unknown> = {
+    running: responsive || pid !== undefined,
+    responsive,
+    pid: pid ?? null,
+    pid_file: settings.pidPath,
+    socket: settings.socket,
+  };
+  for (const key of STATUS_KEYS) if (info?.[key] !== undefined) data[key] = info[key];
+  const state = responsive
+    ? call.style.good("running")
+    : pid === undefined
+    ? call.style.dim("stopped")
+    : call.style.bad("running, does not answer");
+  const uptime = typeof info?.uptime_secs === "number" ? formatUptime(info.uptime_secs) : undefined;
+  const list = fields([
+    ["PID", pid],
+    ["Socket", settings.socket],
+    ["Address", info?.address],
+    ["Hostname", info?.hostname],
+    ["Registration", info === undefined || isRegistered(info) ? "" : unregistered(info)],
+    ["Uptime", uptime],
+    ["Peers", info?.peers],
+    ["Connections", info?.connections],
+  ]);
+  const warning = registryWarningText(info ?? {}, call.style);
+  return { data, text: lines([safe`Daemon: ${state}`, list, warning]) };
+}
+
+/** The daemon's life. */
+export const daemonGroup: CommandGroup = {
+  title: "Daemon",
+  commands: [{
+    name: "daemon",
+    summary: "Run, start, stop or look at the local daemon",
+    commands: [
+      {
+        name: "run",
+        summary: "Run the daemon in the foreground",
+        options: DAEMON_OPTIONS,
+        examples: ["daemon run", "daemon run --home /tmp/agent-a --log-level debug"],
+        returns: "Nothing; the ready line {socket, pid} while it runs",
+        run,
+      },
+      {
+        name: "start",
+        summary: "Start the daemon in the background and wait until it is ready",
+        options: [
+          ...DAEMON_OPTIONS,
+          { flags: "--foreground", description: "Do not go to the background (daemon run)" },
+          {
+            flags: "--timeout <duration>",
+            description: "Longest wait (15s)",
+            parse: parseDuration,
+          },
+        ],
+        examples: ["daemon start", "daemon start --hostname my-agent --public"],
+        notes:
+          "Ends with an error when the hostname is refused, although the daemon then runs without one.",
+        returns:
+          "pid, node_id, address, hostname, socket, common_socket, log_file, registered, hostname_error, registration_error, registry_warning",
+        run: start,
+      },
+      {
+        name: "stop",
+        summary: "Stop the daemon",
+        options: [{
+          flags: "--timeout <duration>",
+          description: "Wait before it is killed (10s)",
+          parse: parseDuration,
+        }],
+        examples: ["daemon stop"],
+        returns: "pid; forced when it had to be killed",
+        run: stop,
+      },
+      {
+        name: "status",
+        summary: "Show whether the daemon runs and answers",
+        options: [{
+          flags: "--check",
+          description: "Print nothing; exit code 0 when it answers, 1 when it does not",
+        }],
+        examples: ["daemon status", "daemon status --check && echo up"],
+        returns:
+          "running, responsive, pid, pid_file, socket, node_id, address, hostname, registration, registration_error, registry_warning, uptime_secs, peers, connections",
+        run: status,
+      },
+    ],
+  }],
+};

@@ -1,0 +1,201 @@
+/**
+ * The registry as `netcheck` and `doctor` see it, without a daemon.
+ *
+ * @module
+ */
+
+import { isIP } from "node:net";
+import { PilotError } from "../../protocol/errors.ts";
+import { type Endpoint, parseEndpoint } from "../../protocol/ip.ts";
+import {
+  type JsonObject,
+  objectListField,
+  textField,
+} from "../../protocol/registry/registry_message.ts";
+import { RegistryClient } from "../../platform/registry_client.ts";
+import type { DaemonOptions } from "../../platform/settings.ts";
+import { round } from "../output.ts";
+import type { RegistryReport } from "./netcheck_report.ts";
+import type { TimeLeft } from "./time_left.ts";
+
+/** Longest wait for a connection, and for an answer, milliseconds. */
+const REGISTRY_TIMEOUT_MS = 1_500;
+/** A node number that nobody has to have: the answer counts, not what it says. */
+const SOME_NODE = 1;
+
+/** Where the registry is and how it is known. */
+export type RegistryPlace = Pick<
+  DaemonOptions,
+  "registry" | "registryTls" | "registryFingerprint" | "registryKey"
+>;
+
+/** The registry's state, and the beacons it lists. */
+export interface RegistryFindings {
+  readonly report: RegistryReport;
+  /** IP literals only: names that strangers may have written are not looked up. */
+  readonly beacons: readonly Endpoint[];
+}
+
+/**
+ * Connects, compares the clocks, and checks the key when one is pinned.
+ *
+ * @param place Where, and the pins.
+ * @param time Longest time for all of it.
+ * @returns What was found; failures are part of it.
+ */
+export async function checkRegistry(
+  place: RegistryPlace,
+  time: TimeLeft,
+): Promise<RegistryFindings> {
+  let client: RegistryClient | undefined;
+  const deadline = setTimeout(() => void client?.close(), time.ms());
+  try {
+    client = openClient(place);
+    const connected = await timed(client, { type: "beacon_list" });
+    const answered = await timed(client, { type: "beacon_list" });
+    if (place.registryKey !== undefined) await askSigned(client);
+    const { time } = answered.reply;
+    const report: RegistryReport = {
+      address: place.registry,
+      tls: place.registryTls === true,
+      reachable: true,
+      connect_ms: round(connected.ms, 2),
+      rtt_ms: round(answered.ms, 2),
+      skew_ms: typeof time === "number" ? round(time - answered.middle, 0) : null,
+      error_code: null,
+      error: null,
+    };
+    return { report, beacons: listed(answered.reply) };
+  } catch (thrown) {
+    return notReachable(place, PilotError.from(thrown, "unavailable"));
+  } finally {
+    clearTimeout(deadline);
+    await client?.close();
+  }
+}
+
+/**
+ * The findings about a registry that does not answer.
+ *
+ * @param place Where it should be.
+ * @param error What was tried in vain.
+ */
+export function notReachable(place: RegistryPlace, error: PilotError): RegistryFindings {
+  return {
+    report: {
+      address: place.registry,
+      tls: place.registryTls === true,
+      reachable: false,
+      connect_ms: null,
+      rtt_ms: null,
+      skew_ms: null,
+      error_code: error.code,
+      error: error.message,
+    },
+    beacons: [],
+  };
+}
+
+/**
+ * Asks when a node's key expires; anybody may.
+ *
+ * @param place The registry.
+ * @param node The node.
+ * @param time Longest time.
+ * @returns The date as the registry writes it; undefined for a key that does not expire.
+ * @throws {PilotError} As `RegistryClient.request`.
+ */
+export async function keyExpiry(
+  place: RegistryPlace,
+  node: number,
+  time: TimeLeft,
+): Promise<string | undefined> {
+  const { expires_at } = await askOnce(place, { type: "get_key_info", node_id: node }, time);
+  return typeof expires_at === "string" && expires_at !== "" ? expires_at : undefined;
+}
+
+/**
+ * Asks what everybody may know of a node, without a daemon.
+ *
+ * @param place The registry.
+ * @param node The node.
+ * @param time Longest time.
+ * @returns The registry's answer.
+ * @throws {PilotError} As `RegistryClient.request`.
+ */
+export function lookupNode(
+  place: RegistryPlace,
+  node: number,
+  time: TimeLeft,
+): Promise<JsonObject> {
+  return askOnce(place, { type: "lookup", node_id: node }, time);
+}
+
+async function askOnce(
+  place: RegistryPlace,
+  request: JsonObject,
+  time: TimeLeft,
+): Promise<JsonObject> {
+  const client = openClient(place);
+  const deadline = setTimeout(() => void client.close(), time.ms());
+  try {
+    return await client.request(request);
+  } finally {
+    clearTimeout(deadline);
+    await client.close();
+  }
+}
+
+function openClient(place: RegistryPlace): RegistryClient {
+  return new RegistryClient({
+    address: place.registry,
+    clock: {
+      after(ms, fn) {
+        const timer = setTimeout(fn, ms);
+        return () => clearTimeout(timer);
+      },
+    },
+    fingerprint: place.registryTls === true ? place.registryFingerprint : undefined,
+    pinnedKey: place.registryKey,
+    connectTimeoutMs: REGISTRY_TIMEOUT_MS,
+    replyTimeoutMs: REGISTRY_TIMEOUT_MS,
+  });
+}
+
+async function timed(client: RegistryClient, request: JsonObject) {
+  const startMs = performance.now();
+  const startUnixMs = Date.now();
+  const reply = await client.request(request).catch((error) => {
+    // A registry that serves no such request is one that answers.
+    if (error instanceof PilotError && isAnswer(error)) return {} as JsonObject;
+    throw error;
+  });
+  const ms = performance.now() - startMs;
+  return { reply, ms, middle: startUnixMs + ms / 2 };
+}
+
+function isAnswer({ code }: PilotError): boolean {
+  return code !== "unavailable" && code !== "untrusted";
+}
+
+/** The client checks the signature, that of a refusal, too. */
+async function askSigned(client: RegistryClient): Promise<void> {
+  try {
+    await client.request({ type: "lookup", node_id: SOME_NODE });
+  } catch (error) {
+    if (!(error instanceof PilotError) || !isAnswer(error)) throw error;
+  }
+}
+
+function listed(reply: JsonObject): Endpoint[] {
+  const found: Endpoint[] = [];
+  for (const entry of objectListField(reply, "beacons")) {
+    try {
+      const endpoint = parseEndpoint(textField(entry, "addr"));
+      if (isIP(endpoint.host) !== 0 && endpoint.port !== 0) found.push(endpoint);
+    } catch (error) {
+      if (!(error instanceof PilotError)) throw error; // anybody may have written it there
+    }
+  }
+  return found;
+}

@@ -1,0 +1,78 @@
+/**
+ * Time as the daemon's parts see it: injected, so that tests can turn it by hand.
+ *
+ * @module
+ */
+
+import { setGuardedTimeout } from "./timers.ts";
+
+/** Monotonic time and one-shot timers. */
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never goes back. */
+  now(): number;
+  /** Calls `fn` once after `ms`; the returned function cancels it. */
+  after(ms: number, fn: () => void): () => void;
+}
+
+let turnMs = 0;
+let isTurn = false;
+
+function endTurn(): void {
+  isTurn = false;
+}
+
+/**
+ * The process's own clock. It is read once a turn of the event loop: a batch of packets asks for the time several
+ * times each, and asking costs as much as decoding a header.
+ */
+export const systemClock: Clock = {
+  now() {
+    if (!isTurn) {
+      turnMs = performance.now();
+      isTurn = true;
+      queueMicrotask(endTurn);
+    }
+    return turnMs;
+  },
+  after(ms, fn) {
+    const timer = setGuardedTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Timers that end together, so that closing something leaves none behind. */
+export class TimerSet {
+  readonly #clock: Clock;
+  readonly #cancels = new Set<() => void>();
+  #closed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls `fn` once after `ms`, unless cancelled or the set is closed before. */
+  after(ms: number, fn: () => void): () => void {
+    if (this.#closed) return () => {};
+    const stop = this.#clock.after(ms, () => {
+      this.#cancels.delete(cancel);
+      fn();
+    });
+    const cancel = () => {
+      this.#cancels.delete(cancel);
+      stop();
+    };
+    this.#cancels.add(cancel);
+    return cancel;
+  }
+
+  /** Cancels every timer. */
+  clear(): void {
+    for (const cancel of [...this.#cancels]) cancel();
+  }
+
+  /** Cancels every timer and starts no other. */
+  close(): void {
+    this.#closed = true;
+    this.clear();
+  }
+}

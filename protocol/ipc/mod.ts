@@ -1,0 +1,13 @@
+/**
+ * The protocol of the daemon's local socket (daemon.md §7): framing, command numbers, payload codecs, our
+ * extensions and the JSON replies.
+ *
+ * @module
+ */
+
+export * from "./ipc_frame.ts";
+export * from "./ipc_payload.ts";
+export * from "./subcommands.ts";
+export * from "./ipc_extension.ts";
+export type * from "./ipc_replies.ts";
+export { decodeJson, decodeText, encodeJson, encodeText } from "../bytes.ts";

@@ -1,0 +1,40 @@
+/**
+ * The answers of a beacon that say where somebody is.
+ *
+ * @module
+ */
+
+import { encodeBeacon } from "../../protocol/beacon/beacon_message.ts";
+import type { Endpoint } from "../../protocol/ip.ts";
+import type { Source } from "../source.ts";
+import type { Mapping } from "./mappings.ts";
+
+/** A datagram to send. */
+export interface Outgoing {
+  /** Valid until the next datagram is received: it may be a view of the one before. */
+  readonly bytes: Uint8Array;
+  readonly to: Endpoint;
+}
+
+/** Where and when a datagram came from. */
+export interface Arrival {
+  readonly from: Endpoint;
+  readonly source: Source;
+  /** Monotonic milliseconds. */
+  readonly now: number;
+}
+
+/** Tells a node its endpoint. */
+export function observed({ from, source }: Arrival): Outgoing {
+  const bytes = encodeBeacon({ type: "discover_reply", ip: source.bytes, port: from.port });
+  return { bytes, to: from };
+}
+
+/** Tells `to` where `about` is. */
+export function command(to: Mapping, about: Mapping): Outgoing {
+  const { bytes: ip } = about.source;
+  return {
+    bytes: encodeBeacon({ type: "punch_command", ip, port: about.addr.port }),
+    to: to.addr,
+  };
+}
