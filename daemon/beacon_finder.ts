@@ -13,6 +13,7 @@ import {
   serverAddresses,
 } from "../platform/net/server_addresses.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
+import type { Log } from "../platform/log.ts";
 
 /** Searches in vain before it is told in the log: the first may have met a busy machine. */
 const TELL_AFTER = 2;
@@ -27,11 +28,7 @@ export interface BeaconFinderOptions {
   readonly isDual: boolean;
   /** Where to ask, whenever that is known anew; the preferred address first. */
   readonly found: (candidates: readonly Endpoint[]) => void;
-  readonly log: (
-    level: "info" | "warn",
-    message: string,
-    fields: Record<string, unknown>,
-  ) => void;
+  readonly log: Log;
   /** Default: the system's. */
   readonly resolve?: Resolve;
 }

@@ -1,43 +1,24 @@
 /**
- * Lifecycle events (daemon.md §9.4) in the log, each at the level it deserves.
+ * Lifecycle events in the log, each at its level.
  *
  * @module
  */
 
-import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import { LIFECYCLE_EVENTS } from "../protocol/lifecycle_events.ts";
+import type { EventListener } from "./event_bus.ts";
 import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
 
-/** Events that are logged as warnings; the others of a burst only at debug level. */
+/** Events that are logged as warnings; the others of a burst only at debug level: strangers must not fill the disk. */
 const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };
 
-/** Writes events. */
-export class EventLog {
-  readonly #log = getLogger([LOG_CATEGORY, "daemon"]);
-  readonly #clock: Clock;
-  readonly #warnings: TokenBucket;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#warnings = new TokenBucket(WARNING_RATE, clock.now());
-  }
-
-  /** Writes what is not an event: level, message, fields. */
-  readonly logger = (
-    level: "debug" | "info" | "warn" | "error",
-    message: string,
-    fields: Record<string, unknown> = {},
-  ): void => this.#log[level](message, fields);
-
-  /** Writes one event. */
-  write(event: string, data: Record<string, unknown>): void {
-    const isNews = /^(node|handshake|trust|tunnel|network)\./.test(event);
-    if (isNews) this.#log.info(event, data);
-    // What an attacker causes must be seen, but must not fill the disk.
-    else if (
-      /^(security\.|pubsub\.overrun$)/.test(event) && this.#warnings.take(this.#clock.now())
-    ) {
-      this.#log.warn(event, data);
-    } else this.#log.debug(event, data);
-  }
+/** A subscriber that writes every event to the log. */
+export function logEvents(clock: Clock, log: Log): EventListener {
+  const warnings = new TokenBucket(WARNING_RATE, clock.now());
+  return ({ name, data }) => {
+    const { level } = LIFECYCLE_EVENTS[name];
+    const isTold = level !== "warn" || warnings.take(clock.now());
+    log(isTold ? level : "debug", name, { ...data });
+  };
 }

@@ -8,43 +8,69 @@ import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
-import type { Daemon } from "./daemon.ts";
+import { VERSION } from "../platform/version.ts";
+import type { Parts } from "./assemble.ts";
 import type { Json } from "./ipc/backend.ts";
+import type { NetworkStack } from "./network_stack.ts";
+import type { Service } from "./service/service_port.ts";
 import { clashText } from "../platform/identity_clash.ts";
 import type { HostConn } from "./stream/host_conn.ts";
 
 /** Entries of a list in one reply: an IPC frame holds 1 MiB. */
 export const MAX_LISTED = 1_000;
 
+/** What `info` and `health` look at. */
+export interface InfoParts extends
+  Pick<
+    Parts,
+    | "options"
+    | "socket"
+    | "aead"
+    | "stack"
+    | "trust"
+    | "directory"
+    | "registry"
+    | "registration"
+    | "client"
+    | "finder"
+  > {
+  /** Milliseconds since the start. */
+  readonly uptimeMs: number;
+  /** The place for programs that know no homes, when this daemon serves it. */
+  readonly commonSocket: string | undefined;
+  readonly services: readonly Service[];
+}
+
 /** Everything about a daemon. */
-export function daemonInfo(daemon: Daemon): Json {
-  const { tunnels, streams, directory, registration, options, socket } = daemon;
+export function daemonInfo(daemon: InfoParts): Json {
+  const { directory, registration, registry, options, socket } = daemon;
+  const { tunnels, streams } = daemon.stack;
   const peers = tunnels.list();
   const conns = [...streams.conns()];
   return {
     ...statusOf(daemon),
-    node_id: daemon.node,
-    address: daemon.address ?? "",
+    node_id: daemon.registry.node,
+    address: addressOf(daemon),
     hostname: directory.hostname,
     ...(directory.hostnameError === undefined ? {} : { hostname_error: directory.hostnameError }),
     tags: directory.tags,
     public: directory.isPublic,
-    uptime_secs: daemon.uptimeSeconds,
-    version: daemon.version,
+    uptime_secs: daemon.uptimeMs / 1000,
+    version: VERSION,
     pid: Deno.pid,
     home: options.home,
     socket: options.socket,
     common_socket: daemon.commonSocket ?? null,
     email: options.email ?? "",
     identity: true,
-    public_key: daemon.publicKey,
+    public_key: registry.identity.publicKeyBase64,
     registration: registration.state,
     ...(registration.error === undefined ? {} : {
       registration_error: registration.error.message,
     }),
     registry: options.registry,
-    registry_connected: daemon.isRegistryConnected,
-    identity_clash: daemon.registry.clash ?? null,
+    registry_connected: daemon.client.isConnected,
+    identity_clash: registry.clash ?? null,
     registry_tls: options.registryTls === true,
     registry_signed: options.registryKey !== undefined,
     registry_warning: registryWarning(options) ?? null,
@@ -56,7 +82,7 @@ export function daemonInfo(daemon: Daemon): Json {
     endpoint_proven: tunnels.beacon.isProven,
     socket_kind: socket.kind,
     udp: { ...socket.stats },
-    aead: daemon.aead,
+    aead: daemon.aead.name,
     encrypt: true,
     connections: streams.size,
     ports: streams.boundPorts,
@@ -72,17 +98,17 @@ export function daemonInfo(daemon: Daemon): Json {
 }
 
 /** The short form. */
-export function daemonHealth(daemon: Daemon): Json {
+export function daemonHealth(daemon: InfoParts): Json {
   return {
     ...statusOf(daemon),
-    uptime_seconds: Math.floor(daemon.uptimeSeconds),
-    node_id: daemon.node,
-    address: daemon.address ?? "",
+    uptime_seconds: Math.floor(daemon.uptimeMs / 1000),
+    node_id: daemon.registry.node,
+    address: addressOf(daemon),
     registration: daemon.registration.state,
-    connections: daemon.streams.size,
+    connections: daemon.stack.streams.size,
     beacon_addr: daemon.options.beacon,
-    beacon_answers: daemon.tunnels.beacon.isAnswering,
-    endpoint_proven: daemon.tunnels.beacon.isProven,
+    beacon_answers: daemon.stack.tunnels.beacon.isAnswering,
+    endpoint_proven: daemon.stack.tunnels.beacon.isProven,
     ...trafficCounters(daemon),
   };
 }
@@ -92,8 +118,8 @@ export function daemonHealth(daemon: Daemon): Json {
  *
  * @throws {PilotError} `not_found` when there is no tunnel to it.
  */
-export function pathTo(daemon: Daemon, node: number): Json {
-  const report = daemon.tunnels.describe(node);
+export function pathTo(stack: Pick<NetworkStack, "tunnels">, node: number): Json {
+  const report = stack.tunnels.describe(node);
   if (report !== undefined) return { ...report };
   throw new PilotError("not_found", `There is no tunnel to node ${node}`, {
     hint: `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
@@ -101,7 +127,7 @@ export function pathTo(daemon: Daemon, node: number): Json {
 }
 
 /** "ok" when peers can find this node, and no other in its place, "degraded" with the reasons otherwise. */
-function statusOf(daemon: Daemon): { status: "ok" | "degraded"; status_reasons: string[] } {
+function statusOf(daemon: InfoParts): { status: "ok" | "degraded"; status_reasons: string[] } {
   const { clash } = daemon.registry;
   const twice = clash === undefined ? undefined : clashText(clash);
   const { hostnameError } = daemon.directory;
@@ -111,21 +137,21 @@ function statusOf(daemon: Daemon): { status: "ok" | "degraded"; status_reasons: 
   return { status: reasons.length === 0 ? "ok" : "degraded", status_reasons: reasons };
 }
 
-function registrationProblem({ registration: { state, error } }: Daemon): string | undefined {
+function registrationProblem({ registration: { state, error } }: InfoParts): string | undefined {
   if (state === "registered") return undefined;
   const why = error === undefined ? "" : `: ${error.message}`;
   return state === "deregistered" ? "taken out of the registry" : `not registered yet${why}`;
 }
 
-function beaconProblem(daemon: Daemon): string | undefined {
-  const { beacon } = daemon.tunnels;
+function beaconProblem(daemon: InfoParts): string | undefined {
+  const { beacon } = daemon.stack.tunnels;
   const name = daemon.options.beacon;
-  if (name === "" || daemon.node === 0) return undefined; // nobody is announced before the registration
+  if (name === "" || daemon.registry.node === 0) return undefined; // nobody is announced before the registration
   // Existing beacons take no proof: `endpoint_proven` says so, and only the polling is slower.
   if (beacon.isAnswering) return undefined;
   const asked = beacon.candidates.map(formatEndpoint).join(", ");
   if (asked === "") {
-    return `the beacon ${name} has no address: ${daemon.beaconError ?? "not known yet"}`;
+    return `the beacon ${name} has no address: ${daemon.finder?.error ?? "not known yet"}`;
   }
   const { stray } = beacon;
   return stray === undefined
@@ -135,12 +161,17 @@ function beaconProblem(daemon: Daemon): string | undefined {
     }, which is not believed`;
 }
 
+function addressOf({ registry: { node } }: InfoParts): string {
+  return node === 0 ? "" : formatAddress({ network: 0, node });
+}
+
 function endpointText(endpoint: Endpoint | undefined): string {
   return endpoint === undefined ? "" : formatEndpoint(endpoint);
 }
 
-function trafficCounters(daemon: Daemon): Json {
-  const { tunnels, trust, socket } = daemon;
+function trafficCounters(daemon: InfoParts): Json {
+  const { trust, socket } = daemon;
+  const { tunnels } = daemon.stack;
   const peers = tunnels.list();
   return {
     peers: peers.length,

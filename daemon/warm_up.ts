@@ -9,7 +9,6 @@
 import type { AeadFactory } from "../protocol/crypto/aead.ts";
 import { Identity, KeyPair } from "../protocol/crypto/mod.ts";
 import type { Endpoint } from "../protocol/ip.ts";
-import { type Packet, PROTO_STREAM } from "../protocol/packet.ts";
 import type { Clock } from "../platform/clock.ts";
 import {
   type DatagramHandler,
@@ -17,10 +16,8 @@ import {
   SEND_BUFFER_BYTES,
   type UdpSocket,
 } from "../platform/net/udp.ts";
+import { NetworkStack } from "./network_stack.ts";
 import type { Conn } from "./stream/stream_conn.ts";
-import { Gate } from "./stream/gate.ts";
-import { StreamHost } from "./stream/host.ts";
-import { Tunnels } from "./tunnel/tunnels.ts";
 
 /** Connections opened one after the other: enough for the runtime to compile what they have in common. */
 export const DIALS = 8;
@@ -82,8 +79,7 @@ class Actor {
   readonly node: number;
   readonly identity: Identity;
   readonly socket: PipeSocket;
-  readonly tunnels: Tunnels;
-  readonly streams: StreamHost;
+  readonly stack: NetworkStack;
   /** The other one. */
   peer!: Actor;
 
@@ -93,61 +89,38 @@ class Actor {
     this.identity = identity;
     this.socket = new PipeSocket(node);
     const publicKey = () => this.peer.identity.publicKey;
-    this.tunnels = new Tunnels({
+    this.stack = new NetworkStack({
       clock,
       random,
       aead,
       keyPair,
       socket: this.socket,
-      pinnedKey: publicKey,
+      self: () => node,
+      consent: {
+        pinnedKey: publicKey,
+        hasConsent: () => true,
+        isFormer: () => false,
+        isRevoked: () => false,
+        isAsked: () => false,
+      },
+      isPublic: () => false,
+      memberships: { known: () => [], ask: () => Promise.resolve([]) },
       lookupKey: () => Promise.resolve(publicKey()),
       resolve: () => Promise.resolve({ endpoint: this.peer.socket.local, alternatives: [] }),
-      isWanted: () => true,
-      isFormer: () => false,
-      mayKnow: () => true,
-      askMayKnow: () => Promise.resolve(true),
-      hasConns: () => true,
-      onPacket: (packet) => {
-        if (packet.protocol === PROTO_STREAM) this.streams.onPacket(packet, true);
-      },
-      onPathChanged: (peer) => this.streams.onPathChanged(peer),
-      onPeerRestarted: () => {},
-      beacon: { observed: () => {}, proven: () => {}, wake: () => {} },
       emit: () => {},
       log: () => {},
-    });
-    this.streams = new StreamHost({
-      clock,
-      random,
-      gate: new Gate({
-        clock,
-        isPublic: () => false,
-        isTrusted: () => true,
-        isRevoked: () => false,
-        isExpected: () => false,
-        memberships: { known: () => [], ask: () => Promise.resolve([]) },
-      }),
-      self: () => node,
-      ensure: (peer) => this.tunnels.ensure(peer),
-      send: (packet: Packet) => void this.tunnels.send(packet),
-      segmentBytes: (peer) => this.tunnels.segmentBytes(peer),
-      suspectPath: () => {},
-      emit: () => {},
     });
   }
 
   async start(): Promise<void> {
-    this.socket.start(
-      (data, from) => this.tunnels.onDatagram(data, from),
-      () => this.streams.endBatch(),
-    );
-    await this.tunnels.setSelf(this.node, this.identity);
+    this.stack.start({ observed() {} });
+    await this.stack.setSelf(this.node, this.identity);
   }
 
   async end(): Promise<void> {
     await this.socket.close();
-    await this.streams.shutdown(0);
-    this.tunnels.close();
+    await this.stack.stop(0);
+    this.stack.close();
   }
 }
 
@@ -170,13 +143,13 @@ export async function rehearse(parts: Parts): Promise<number> {
     b.peer = a;
     a.socket.peer = b.socket;
     b.socket.peer = a.socket;
-    b.streams.bind(PORT, echo);
+    b.stack.bind(PORT, echo);
     await b.start();
     await a.start();
     const { limitMs = LIMIT_MS } = parts;
     const limit = parts.clock.now() + limitMs;
     for (let i = 0; i < DIALS && parts.clock.now() < limit; i++) {
-      const conn = await a.streams.dial({ network: 0, node: b.node }, PORT, {
+      const conn = await a.stack.dial({ network: 0, node: b.node }, PORT, {
         timeoutMs: limitMs,
       });
       for (const bytes of MESSAGE_BYTES) await roundTrip(conn, bytes);

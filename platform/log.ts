@@ -9,17 +9,26 @@ import {
   configureSync,
   getJsonLinesFormatter,
   getLogfmtFormatter,
+  getLogger,
+  type Logger,
   type LogRecord,
   resetSync,
 } from "@logtape/logtape";
 import { escapeUnsafe } from "../protocol/untrusted_text.ts";
 import type { LogFormat, LogLevel } from "./config.ts";
 
-export { getLogger, type Logger } from "@logtape/logtape";
+export { getLogger, type Logger };
 export type { LogFormat, LogLevel } from "./config.ts";
 
 /** Root category of every logger of this project: `getLogger([LOG_CATEGORY, "tunnel"])`. */
 export const LOG_CATEGORY = "pilot";
+
+/** Writes one entry of the structured log: level, message, fields. */
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  message: string,
+  fields?: Record<string, unknown>,
+) => void;
 
 /** How to log. */
 export interface LogOptions {
@@ -29,6 +38,16 @@ export interface LogOptions {
   format?: LogFormat;
   /** Receives each finished line with its line end; default stderr. */
   write?: ((line: string) => void) | undefined;
+}
+
+/**
+ * The log of one part, for those that get it handed in.
+ *
+ * @param part Its name, the second level of the category.
+ */
+export function logOf(part: string): Log {
+  const logger = getLogger([LOG_CATEGORY, part]);
+  return (level, message, fields = {}) => logger[level](message, fields);
 }
 
 const encoder = new TextEncoder();

@@ -7,6 +7,7 @@
 
 import type { Address } from "../../protocol/address.ts";
 import type { Conn, Datagram, DialOptions } from "../stream/stream_conn.ts";
+import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 /** A JSON object as passed through to clients. */
 export type Json = Record<string, unknown>;
@@ -123,5 +124,5 @@ export interface Backend {
   /** The ways to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
   path(node: number): Json;
   /** Reports a lifecycle event (daemon.md §9.4 names), for logs and later webhooks. */
-  emit(event: string, data: Json): void;
+  readonly emit: Emit;
 }

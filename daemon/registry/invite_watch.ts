@@ -5,6 +5,7 @@
  */
 
 import type { JsonObject } from "../../protocol/registry/registry_message.ts";
+import type { Log } from "../../platform/log.ts";
 
 /** Invitations that were told; as many as the registry keeps for one node. */
 const MAX_TOLD = 100;
@@ -15,7 +16,7 @@ export interface InvitesDeps {
   readonly poll: () => Promise<JsonObject>;
   /** A new invitation. */
   readonly invited: (invite: { network_id: number; inviter_id: number }) => void;
-  readonly log: (level: "debug", message: string, fields: Record<string, unknown>) => void;
+  readonly log: Log;
 }
 
 /** The invitations of this node. */

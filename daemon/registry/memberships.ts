@@ -42,10 +42,14 @@ export interface MembershipsDeps {
   readonly policy: (network: number) => Promise<JsonObject>;
   /** Networks that this node has joined. */
   readonly joined: () => readonly number[];
+}
+
+/** Who lives by memberships. */
+export interface MembershipsUser {
   /** Peers whom a membership lets talk to us at the moment. */
-  readonly active: () => Iterable<number>;
+  active(): Iterable<number>;
   /** The registry has answered; `isLess`: the peer has lost a network that it shared with us. */
-  readonly judged: (node: number, networks: readonly SharedNetwork[], isLess: boolean) => void;
+  judged(node: number, networks: readonly SharedNetwork[], isLess: boolean): void;
 }
 
 interface Verdict {
@@ -61,6 +65,7 @@ interface Policy {
 /** Answers of the registry about common networks. */
 export class Memberships {
   readonly #deps: MembershipsDeps;
+  #user: MembershipsUser | undefined;
   readonly #timers: TimerSet;
   /** By node; what has expired stays, to tell what was lost. */
   readonly #verdicts = new Map<number, Verdict>();
@@ -72,6 +77,11 @@ export class Memberships {
   constructor(deps: MembershipsDeps) {
     this.#deps = deps;
     this.#timers = new TimerSet(deps.clock);
+  }
+
+  /** Begins to look again at those who are active, and to tell of answers. */
+  start(user: MembershipsUser): void {
+    this.#user = user;
     this.#scheduleSweep();
   }
 
@@ -167,13 +177,13 @@ export class Memberships {
       this.#verdicts.delete(this.#verdicts.keys().next().value!);
     }
     const isLess = before.some(({ id }) => !networks.some((network) => network.id === id));
-    this.#deps.judged(node, networks, isLess);
+    this.#user?.judged(node, networks, isLess);
   }
 
   /** Peers to be looked at, those first of whom the answer is the oldest. */
   #activeNodes(): number[] {
     const age = (node: number) => this.#verdicts.get(node)?.atMs ?? -Infinity;
-    return [...this.#deps.active()].sort((a, b) => age(a) - age(b)).slice(0, SWEEP_BATCH);
+    return [...this.#user?.active() ?? []].sort((a, b) => age(a) - age(b)).slice(0, SWEEP_BATCH);
   }
 
   #scheduleSweep(): void {

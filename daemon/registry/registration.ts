@@ -6,8 +6,8 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import type { JsonObject } from "../../protocol/registry/registry_message.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
+import type { Log } from "../../platform/log.ts";
 
 /** First wait after a failure; doubles each time, plus up to half of it at random so that nodes do not come back in step. */
 export const RETRY_MIN_MS = 250;
@@ -24,22 +24,24 @@ export interface RegistrationDeps {
   readonly randomFraction: () => number;
   /** Heartbeat interval, milliseconds. */
   readonly keepaliveMs: number;
+  readonly log: Log;
+}
+
+/** Who is registered. */
+export interface Registrant {
   /** Registers with what is known now. */
-  readonly register: () => Promise<JsonObject>;
+  register(): Promise<unknown>;
   /** Restores what hangs on a registration: addresses, visibility, hostname, trust pairs. */
-  readonly registered: (reply: JsonObject, isFirst: boolean) => Promise<void>;
-  readonly heartbeat: () => Promise<unknown>;
-  readonly log: (
-    level: "info" | "warn",
-    message: string,
-    fields: Record<string, unknown>,
-  ) => void;
+  registered(isFirst: boolean): Promise<void>;
+  /** Tells the registry that the node is there. */
+  heartbeat(): Promise<unknown>;
 }
 
 /** Registers, keeps alive, and registers again whenever the registry was lost. */
 export class RegistrationLoop {
   readonly #deps: RegistrationDeps;
   readonly #timers: TimerSet;
+  #registrant: Registrant | undefined;
   #state: RegistrationState = "registering";
   #error: PilotError | undefined;
   #failures = 0;
@@ -55,6 +57,12 @@ export class RegistrationLoop {
     this.#timers = new TimerSet(deps.clock);
   }
 
+  /** Registers for the first time, in the background. */
+  start(registrant: Registrant): void {
+    this.#registrant = registrant;
+    this.trigger();
+  }
+
   /** Where registration stands. */
   get state(): RegistrationState {
     return this.#state;
@@ -68,9 +76,12 @@ export class RegistrationLoop {
   /** Registers now, or once more after the attempt that runs: an address has changed. */
   trigger(): void {
     this.#again = true;
-    if (this.#running !== undefined || this.#stopped || this.#isOut) return;
+    const registrant = this.#registrant;
+    if (
+      registrant === undefined || this.#running !== undefined || this.#stopped || this.#isOut
+    ) return;
     this.#timers.clear();
-    this.#running = this.#run().finally(() => this.#running = undefined);
+    this.#running = this.#run(registrant).finally(() => this.#running = undefined);
   }
 
   /**
@@ -103,14 +114,14 @@ export class RegistrationLoop {
     await this.#running;
   }
 
-  async #run(): Promise<void> {
+  async #run(registrant: Registrant): Promise<void> {
     while (this.#again && !this.#stopped && !this.#isOut) {
       this.#again = false;
       // What the attempt before has set would be a second chain of heartbeats.
       this.#timers.clear();
       await this.#attempt(async () => {
-        const reply = await this.#deps.register();
-        await this.#deps.registered(reply, this.#isFirst);
+        await registrant.register();
+        await registrant.registered(this.#isFirst);
         this.#isFirst = false;
       });
     }
@@ -143,7 +154,7 @@ export class RegistrationLoop {
 
   #heartbeat(): void {
     if (this.#running !== undefined || this.#stopped) return;
-    this.#running = this.#deps.heartbeat().then(
+    this.#running = this.#registrant!.heartbeat().then(
       () => this.#after(this.#deps.keepaliveMs, () => this.#heartbeat()),
       // Whatever went wrong, registering afresh mends it and is idempotent.
       () => this.#after(this.#backoffMs(), () => this.trigger()),

@@ -8,6 +8,7 @@ import { type Address, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { ACK, type Packet, PROTO_CONTROL } from "../../protocol/packet.ts";
 import { PORT_PING } from "../../protocol/well_known_ports.ts";
+import type { Route } from "../../protocol/path/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
 import type { Gate } from "./gate.ts";
@@ -29,7 +30,8 @@ export interface ControlDeps {
   readonly clock: Clock;
   readonly self: () => number;
   readonly ensure: (node: number) => Promise<void>;
-  readonly send: (packet: Packet) => void;
+  /** Sends a packet; an answer goes back by the route that the question came by. */
+  readonly send: (packet: Packet, route?: Route) => void;
   readonly gate: Pick<Gate, "mayKnow" | "noteQuestion">;
 }
 
@@ -37,7 +39,7 @@ interface Outstanding {
   readonly node: number;
   /** When each copy was sent, by its sequence number, which the answer repeats. */
   readonly sentMs: Map<number, number>;
-  readonly answered: (rttMs: number, via: "direct" | "relay") => void;
+  readonly answered: (rttMs: number, relayed: boolean) => void;
 }
 
 /** Control packets of one daemon. */
@@ -53,11 +55,16 @@ export class Control {
     this.#pongs = new TokenBucket(PONG_RATE, deps.clock.now());
   }
 
-  /** Handles a control packet from an authenticated peer. */
-  onPacket(packet: Packet, via: "direct" | "relay"): void {
+  /**
+   * Handles a control packet from an authenticated peer.
+   *
+   * @param packet The packet.
+   * @param route The route that it came by; undefined for our own.
+   */
+  onPacket(packet: Packet, route: Route | undefined): void {
     if (packet.dstPort !== PORT_PING && (packet.flags & ACK) === 0) return;
     if ((packet.flags & ACK) !== 0) {
-      this.#onPong(packet, via);
+      this.#onPong(packet, route);
       return;
     }
     // Never answer an answer or an empty keepalive: two daemons would go on forever (§2.14 RULE).
@@ -77,7 +84,7 @@ export class Control {
       srcPort: PORT_PING,
       dstPort: packet.srcPort,
       ack: (packet.seq + 1) >>> 0,
-    });
+    }, route);
   }
 
   /**
@@ -127,9 +134,9 @@ export class Control {
       const outstanding: Outstanding = {
         node: address.node,
         sentMs: new Map(),
-        answered: (rttMs, via) => {
+        answered: (rttMs, relayed) => {
           finish();
-          resolve({ rttMs, relayed: via === "relay" });
+          resolve({ rttMs, relayed });
         },
       };
       const send = (afterMs: number) => {
@@ -143,11 +150,13 @@ export class Control {
     });
   }
 
-  #onPong(packet: Packet, via: "direct" | "relay"): void {
+  #onPong(packet: Packet, route: Route | undefined): void {
     const ping = this.#pings.get(packet.dstPort);
     if (ping === undefined || ping.node !== packet.srcNode) return;
     const sentMs = ping.sentMs.get(packet.seq);
-    if (sentMs !== undefined) ping.answered(this.#deps.clock.now() - sentMs, via);
+    if (sentMs !== undefined) {
+      ping.answered(this.#deps.clock.now() - sentMs, route?.via === "relay");
+    }
   }
 
   #sendPing(address: Address, srcPort: number): void {

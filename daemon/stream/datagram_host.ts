@@ -10,6 +10,7 @@ import { MAX_PAYLOAD_BYTES, type Packet, PROTO_DATAGRAM } from "../../protocol/p
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from "../../protocol/well_known_ports.ts";
 import type { Datagram } from "./stream_conn.ts";
 import type { Gate } from "./gate.ts";
+import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 /**
  * Largest datagram payload: with header, seal and relay prefix it must fit one UDP datagram, since nothing
@@ -25,7 +26,7 @@ export interface DatagramDeps {
   /** `ensure` has nothing to do. */
   readonly isReady: (node: number) => boolean;
   readonly send: (packet: Packet) => void;
-  readonly emit: (event: string, data: Record<string, unknown>) => void;
+  readonly emit: Emit;
 }
 
 /** Datagrams of one daemon. */

@@ -24,6 +24,7 @@ import { type ConnHost, HostConn } from "./host_conn.ts";
 import { PortTable, type TakenPort } from "./port_table.ts";
 import { TimerQueue } from "./timer_queue.ts";
 import { withLimits } from "./with_limits.ts";
+import type { ConnEvent, Emit } from "../../protocol/lifecycle_events.ts";
 
 /** Connections at a time (daemon.md §3.1). */
 export const MAX_CONNECTIONS = 65_536;
@@ -58,7 +59,7 @@ export interface StreamHostDeps {
   /** Large segments do not seem to reach a peer. */
   readonly suspectPath: (node: number) => void;
   /** Lifecycle event (daemon.md §9.4). */
-  readonly emit: (event: string, data: Record<string, unknown>) => void;
+  readonly emit: Emit;
 }
 
 interface Waiting {
@@ -481,7 +482,7 @@ function portKey(localPort: number, remotePort: number): number {
   return localPort * 0x10000 + remotePort;
 }
 
-function names(conn: HostConn): Record<string, unknown> {
+function names(conn: HostConn): ConnEvent {
   return {
     src_addr: formatAddress(conn.remoteAddress),
     src_port: conn.remotePort,

@@ -13,12 +13,16 @@ export const MAX_LOOPBACK_PACKETS = 4_096;
 /** Delivers packets to this daemon itself, in a later turn. */
 export class Loopback {
   readonly #timers: TimerSet;
-  readonly #deliver: (packet: Packet) => void;
+  #deliver: (packet: Packet) => void = () => {};
   #queue: Packet[] = [];
 
-  constructor(options: { clock: Clock; deliver: (packet: Packet) => void }) {
-    this.#timers = new TimerSet(options.clock);
-    this.#deliver = options.deliver;
+  constructor(clock: Clock) {
+    this.#timers = new TimerSet(clock);
+  }
+
+  /** Begins to deliver. */
+  start(deliver: (packet: Packet) => void): void {
+    this.#deliver = deliver;
   }
 
   /** Sends a packet; its payload is copied. */

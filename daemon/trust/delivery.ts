@@ -8,6 +8,7 @@
 import { PilotError } from "../../protocol/errors.ts";
 import { encodeHandshake, signHandshake, type Statement } from "../../protocol/trust/mod.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
+import type { Log } from "../../platform/log.ts";
 
 /** Longest wait for a direct message to a peer that may not be there. */
 export const DIRECT_TIMEOUT_MS = 4_000;
@@ -29,7 +30,7 @@ export interface DeliveryDeps {
   readonly delivered: (statement: Statement) => void;
   /** Sends one handshake message to a peer's daemon. */
   readonly send: (node: number, bytes: Uint8Array, timeoutMs: number) => Promise<void>;
-  readonly log: (level: "debug" | "warn", message: string, fields: Record<string, unknown>) => void;
+  readonly log: Log;
 }
 
 /** Carries statements to where they belong. */

@@ -13,26 +13,27 @@ export const FORMER_PEER_MS = 10 * 60_000;
 /** Peers that are waited for; for further ones the tunnel ends with trust. */
 export const MAX_FORMER_PEERS = 1_024;
 
+/** The tunnels of former peers. */
+export interface FormerTunnels {
+  /** Whether a node has a tunnel and is of the existing kind. */
+  isExisting(node: number): boolean;
+  /** Drops the tunnel of a node, unless it is trusted again. */
+  drop(node: number): void;
+}
+
 /** Ends the tunnels of former peers in time. */
 export class FormerPeers {
   readonly #timers: TimerSet;
   readonly #waiting = new Map<number, () => void>();
-  readonly #drop: (node: number) => void;
-  readonly #isExisting: (node: number) => boolean;
+  #tunnels: FormerTunnels | undefined;
 
-  /**
-   * @param clock The clock.
-   * @param isExisting Whether a node has a tunnel and is of the existing kind.
-   * @param drop Drops the tunnel of a node, unless it is trusted again.
-   */
-  constructor(
-    clock: Clock,
-    isExisting: (node: number) => boolean,
-    drop: (node: number) => void,
-  ) {
+  constructor(clock: Clock) {
     this.#timers = new TimerSet(clock);
-    this.#isExisting = isExisting;
-    this.#drop = drop;
+  }
+
+  /** Sets whose tunnels are ended. */
+  start(tunnels: FormerTunnels): void {
+    this.#tunnels = tunnels;
   }
 
   /** Trust in a node has ended. */
@@ -40,7 +41,7 @@ export class FormerPeers {
     this.#waiting.get(node)?.();
     this.#waiting.delete(node);
     const hasRoom = this.#waiting.size < MAX_FORMER_PEERS;
-    if (!hasRoom || !this.#isExisting(node)) return this.#drop(node);
+    if (!hasRoom || this.#tunnels?.isExisting(node) !== true) return this.#drop(node);
     this.#waiting.set(
       node,
       this.#timers.after(FORMER_PEER_MS, () => {
@@ -67,5 +68,9 @@ export class FormerPeers {
   close(): void {
     this.#timers.close();
     this.#waiting.clear();
+  }
+
+  #drop(node: number): void {
+    this.#tunnels?.drop(node);
   }
 }

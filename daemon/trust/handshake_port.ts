@@ -11,6 +11,7 @@ import { type HandshakeMessage, HandshakeReader } from "../../protocol/trust/mod
 import type { Clock } from "../../platform/clock.ts";
 import { StreamIo } from "../service/stream_io.ts";
 import type { Conn, DialOptions } from "../stream/stream_conn.ts";
+import type { Log } from "../../platform/log.ts";
 
 /** Longest time for a whole message to arrive. */
 export const MESSAGE_TIMEOUT_MS = 10_000;
@@ -27,7 +28,7 @@ export interface HandshakePortDeps {
   readonly unbind: (port: number) => void;
   /** A decoded, unverified message and the node that the tunnel has authenticated. */
   readonly onMessage: (message: HandshakeMessage, remoteNode: number) => void;
-  readonly log: (level: "info", message: string, fields: Record<string, unknown>) => void;
+  readonly log: Log;
 }
 
 /** Sends and receives handshake messages. */

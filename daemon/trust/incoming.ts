@@ -12,9 +12,10 @@ import {
   type TrustState,
   verifyHandshake,
 } from "../../protocol/trust/mod.ts";
-import type { Json } from "../ipc/backend.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { type Relayed, RELAYED_MAX_AGE_S, RELAYED_MAX_AHEAD_S } from "./relayed.ts";
+import type { Log } from "../../platform/log.ts";
+import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 /** What is needed to act upon the words of peers. */
 export interface IncomingDeps {
@@ -34,8 +35,8 @@ export interface IncomingDeps {
   readonly ended: (node: number) => Promise<void>;
   /** A node has refused our request. */
   readonly rejected: (node: number, reason: string) => void;
-  readonly emit: (event: string, data: Json) => void;
-  readonly log: (level: "debug" | "info" | "warn", message: string, fields: Json) => void;
+  readonly emit: Emit;
+  readonly log: Log;
 }
 
 /** A word of a peer, verified as far as it can be. */

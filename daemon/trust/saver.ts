@@ -7,6 +7,7 @@
 
 import type { TrustState } from "../../protocol/trust/mod.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
+import type { Log } from "../../platform/log.ts";
 
 /** When a write that failed is tried again. */
 export const SAVE_RETRY_MS = 5_000;
@@ -29,7 +30,7 @@ export interface SaverDeps {
   /** Writes trust.json. */
   readonly write: (json: string) => Promise<void>;
   readonly tombstones: Tombstones;
-  readonly log: (level: "warn" | "error", message: string, fields: Record<string, unknown>) => void;
+  readonly log: Log;
 }
 
 /** Saves a trust state. */

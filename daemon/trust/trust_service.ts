@@ -14,7 +14,7 @@ import type { Json, TrustBackend } from "../ipc/backend.ts";
 import type { PeerNames } from "../peer_names.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { StatementDelivery } from "./delivery.ts";
-import { FormerPeers } from "./former_peers.ts";
+import type { FormerPeers } from "./former_peers.ts";
 import { HandshakePort, type HandshakePortDeps } from "./handshake_port.ts";
 import { InboxPoller } from "./inbox_poller.ts";
 import { Incoming } from "./incoming.ts";
@@ -24,6 +24,8 @@ import { Refusals } from "./refusals.ts";
 import { StateSaver, type Tombstones } from "./saver.ts";
 import { Underway } from "./underway.ts";
 import { TrustWaiters } from "./waiters.ts";
+import type { Log } from "../../platform/log.ts";
+import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 export { DIRECT_TIMEOUT_MS } from "./delivery.ts";
 export { POLL_MIN_MS } from "./inbox_poller.ts";
@@ -58,12 +60,14 @@ export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind
   readonly sharedNetwork: (node: number) => Promise<number | undefined>;
   /** Trust in a node has ended: connections must go. */
   readonly cut: (node: number) => void;
+  /** Peers whose trust has ended not long ago. */
+  readonly former: FormerPeers;
   /** Forgets the tunnel, after the last message was sent. */
   readonly dropTunnel: (node: number) => void;
   /** Whether there is a tunnel to a node, and it is of the existing kind. */
   readonly isExistingPeer: (node: number) => boolean;
-  readonly emit: (event: string, data: Json) => void;
-  readonly log: (level: "debug" | "info" | "warn" | "error", message: string, fields: Json) => void;
+  readonly emit: Emit;
+  readonly log: Log;
 }
 
 /** Mutual consent of this node with others. */
@@ -95,8 +99,12 @@ export class TrustService implements TrustBackend {
       intervalMs: () => deps.pollMs ?? this.#pollIntervalMs(),
     });
     this.#waiters = new TrustWaiters(clock);
-    this.#former = new FormerPeers(clock, deps.isExistingPeer, (node) => {
-      if (!state.isTrusted(node)) deps.dropTunnel(node);
+    this.#former = deps.former;
+    this.#former.start({
+      isExisting: deps.isExistingPeer,
+      drop: (node) => {
+        if (!state.isTrusted(node)) deps.dropTunnel(node);
+      },
     });
     this.#saver = new StateSaver({ ...deps, write: deps.save });
     this.#port = new HandshakePort({
@@ -183,11 +191,6 @@ export class TrustService implements TrustBackend {
   /** Requests that wait for us. */
   get pendingCount(): number {
     return this.#state.pending().length;
-  }
-
-  /** Trust in a node has ended not long ago: it is told that it is refused instead of being met by silence. */
-  isFormer(node: number): boolean {
-    return this.#former.has(node) && !this.#state.isTrusted(node);
   }
 
   /** Our network is another one. */

@@ -28,14 +28,10 @@ export const PUNCH_RATE = { perSecond: 10, burst: 20 } as const;
 /** When punches go out after a command, ms (§2.11 RULE). */
 const PUNCH_DELAYS_MS = [0, 50, 150];
 
-/** What the link tells its owner. */
-export interface BeaconEvents {
+/** What the beacon tells us of ourselves. */
+export interface BeaconNews {
   /** The beacon sees us at this endpoint. */
   observed(endpoint: Endpoint): void;
-  /** A peer will come from this endpoint: answer it with a key exchange if one is under way. */
-  punch(endpoint: Endpoint): void;
-  /** A tunnel frame that came through the beacon. The envelope's sender is not authenticated. */
-  relayed(frame: Uint8Array): void;
   /** The beacon has taken our proof that this endpoint is ours: nobody can take it away, and it wakes us. */
   proven?(): void;
   /** Something waits for us in the registry's inbox. */
@@ -46,11 +42,22 @@ export interface BeaconEvents {
   silent?(): void;
 }
 
+/** What the link tells the tunnel layer. */
+export interface BeaconEvents extends BeaconNews {
+  /** A peer will come from this endpoint: answer it with a key exchange if one is under way. */
+  punch(endpoint: Endpoint): void;
+  /** A tunnel frame that came through the beacon. The envelope's sender is not authenticated. */
+  relayed(frame: Uint8Array): void;
+}
+
+/** Before anybody listens. */
+const UNHEARD: BeaconEvents = { observed() {}, punch() {}, relayed() {} };
+
 /** Talks to the beacon over the tunnel socket. */
 export class BeaconLink {
   readonly #clock: Clock;
   readonly #send: (data: Uint8Array, to: Endpoint) => void;
-  readonly #events: BeaconEvents;
+  #events: BeaconEvents = UNHEARD;
   readonly #punches: TokenBucket;
   readonly #timers: TimerSet;
   readonly #proof: BeaconProof;
@@ -67,7 +74,6 @@ export class BeaconLink {
     options: {
       clock: Clock;
       send: (data: Uint8Array, to: Endpoint) => void;
-      events: BeaconEvents;
       /** Peers are neither shown where we are nor met there: no punches, neither asked for nor sent. */
       isHidden?: boolean;
       /** 0 <= x < 1; spreads the questions of many daemons whose beacon is away. Default `Math.random`. */
@@ -78,7 +84,6 @@ export class BeaconLink {
     this.#clock = options.clock;
     this.#timers = new TimerSet(options.clock);
     this.#send = options.send;
-    this.#events = options.events;
     this.#punches = new TokenBucket(PUNCH_RATE, options.clock.now());
     this.#proof = new BeaconProof({
       clock: options.clock,
@@ -90,19 +95,19 @@ export class BeaconLink {
       },
       proven: () => {
         this.#provenAt = this.#choice.current;
-        options.events.proven?.();
+        this.#events.proven?.();
       },
-      wake: () => options.events.wake?.(),
+      wake: () => this.#events.wake?.(),
     });
     this.#choice = new BeaconChoice({
       clock: options.clock,
       randomFraction: options.randomFraction ?? Math.random,
       searching: () => this.#proof.renew(),
       ask: (to, isSearch) => this.#ask(to, isSearch),
-      silent: () => options.events.silent?.(),
+      silent: () => this.#events.silent?.(),
       chosen: (endpoint) => {
         this.#stray = undefined;
-        options.events.answers?.(endpoint);
+        this.#events.answers?.(endpoint);
       },
     });
   }
@@ -172,6 +177,11 @@ export class BeaconLink {
     if (!this.#isHidden && current !== undefined && this.#node !== 0) {
       this.#send(encodeBeacon({ type: "punch_request", requester: this.#node, target }), current);
     }
+  }
+
+  /** Sets who is told what the beacon says. */
+  listen(events: BeaconEvents): void {
+    this.#events = events;
   }
 
   /** Handles a datagram whose first byte marks a beacon message. Anything not from the beacon is dropped. */

@@ -10,6 +10,7 @@ import type { Clock, TimerSet } from "../../platform/clock.ts";
 import { RELAY_ROUTE, type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { BeaconLink } from "./beacon_link.ts";
 import type { KeyExchange, Lane } from "./key_exchange.ts";
+import type { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
 import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
 import type { TunnelSender } from "./tunnel_sender.ts";
@@ -40,7 +41,7 @@ export class ExchangeDriver {
   readonly #kex: KeyExchange;
   readonly #sender: TunnelSender;
   readonly #beacon: BeaconLink;
-  readonly #resolveAgain: (node: number) => void;
+  #unanswered: (node: number) => void = () => {};
   readonly #replies: Record<Lane, TokenBucket>;
   readonly #repliesPerNode: KeyedRateLimit<string>;
   readonly #strangerAnswers: TokenBucket;
@@ -55,19 +56,24 @@ export class ExchangeDriver {
     kex: KeyExchange;
     sender: TunnelSender;
     beacon: BeaconLink;
-    resolveAgain: (node: number) => void;
+    peers: PeerTable;
   }) {
     this.#clock = options.clock;
     this.#timers = options.timers;
     this.#kex = options.kex;
     this.#sender = options.sender;
     this.#beacon = options.beacon;
-    this.#resolveAgain = options.resolveAgain;
+    options.peers.onRemoved((peer) => this.stop(peer));
     const bucket = () => new TokenBucket(REPLY_RATE, options.clock.now());
     this.#replies = { known: bucket(), relay: bucket(), other: bucket() };
     this.#repliesPerNode = new KeyedRateLimit(REPLY_RATE_PER_NODE, MAX_PEERS);
     this.#strangerAnswers = bucket();
     this.#strangerAnswersPerNode = new KeyedRateLimit(REPLY_RATE_PER_NODE, MAX_PEERS);
+  }
+
+  /** Calls `listener` with each peer that does not answer for some time: its address may be stale. */
+  onUnanswered(listener: (node: number) => void): void {
+    this.#unanswered = listener;
   }
 
   /** Another exchange would be more than {@linkcode MAX_KEX_PEERS}. */
@@ -217,7 +223,7 @@ export class ExchangeDriver {
       }
     }
     if (!isFirst && isDirect) this.#beacon.requestPunch(peer.node);
-    if (peer.attempts === RERESOLVE_ATTEMPT) this.#resolveAgain(peer.node);
+    if (peer.attempts === RERESOLVE_ATTEMPT) this.#unanswered(peer.node);
     const delay = KEX_DELAYS_MS[Math.min(peer.attempts, KEX_DELAYS_MS.length - 1)]!;
     peer.attempts++;
     peer.cancelTimer = this.#timers.after(delay, () => this.#step(peer));

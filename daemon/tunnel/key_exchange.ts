@@ -24,6 +24,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { KeyVerdict, PeerKeys } from "./peer_keys.ts";
 import { KeyedRateLimit } from "./rate_limit.ts";
 import { Session } from "./tunnel_session.ts";
+import type { TunnelVisibility } from "./types.ts";
 
 /** Peers whose PILA is being verified; more must wait for their own retry. */
 export const MAX_VERIFYING = 256;
@@ -71,7 +72,7 @@ export class KeyExchange {
   readonly #aead: AeadFactory;
   readonly #keys: PeerKeys;
   readonly #random: (out: Uint8Array) => void;
-  readonly #mayKnow: (node: number) => Promise<boolean>;
+  readonly #visibility: Pick<TunnelVisibility, "askMayKnow">;
   readonly #sources: KeyedRateLimit<string>;
   readonly #expected: KeyedRateLimit<string>;
   /** By node and lane. */
@@ -89,14 +90,14 @@ export class KeyExchange {
     keys: PeerKeys;
     random: (out: Uint8Array) => void;
     /** Whether a node that we do not expect may know that we are here. */
-    mayKnow: (node: number) => Promise<boolean>;
+    visibility: Pick<TunnelVisibility, "askMayKnow">;
   }) {
     this.#clock = options.clock;
     this.#keyPair = options.keyPair;
     this.#aead = options.aead;
     this.#keys = options.keys;
     this.#random = options.random;
-    this.#mayKnow = options.mayKnow;
+    this.#visibility = options.visibility;
     this.#sources = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
     this.#expected = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
   }
@@ -206,7 +207,9 @@ export class KeyExchange {
       const verdict = await this.#keys.check(node, ed25519);
       if (verdict !== "ok") return await refuse(verdict);
       // Only now: whoever makes us ask the registry has shown a key that is registered.
-      if (!isExpected && !await this.#mayKnow(node)) return await refuse("stranger" as const);
+      if (!isExpected && !await this.#visibility.askMayKnow(node)) {
+        return await refuse("stranger" as const);
+      }
       const key = await deriving;
       if (key === undefined) return "weak key";
       // The cipher's library may be unloaded by now.

@@ -8,7 +8,7 @@ import type { Route } from "../../protocol/path/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Lane } from "./key_exchange.ts";
 import { addResolution } from "./path_driver.ts";
-import type { PeerTunnel } from "./peer_tunnel.ts";
+import type { PeerTable } from "./peer_table.ts";
 import { KeyedRateLimit, TokenBucket } from "./rate_limit.ts";
 import {
   LEARN_RATE,
@@ -21,10 +21,7 @@ import {
 /** What telling lanes needs. */
 export interface LanesDeps {
   readonly clock: Clock;
-  /** The peer, if there is one. */
-  readonly peer: (node: number) => PeerTunnel | undefined;
-  /** The peer, made when there is room. */
-  readonly made: (node: number) => PeerTunnel | undefined;
+  readonly peers: PeerTable;
   readonly resolve: (node: number) => Promise<Resolution>;
   readonly log: TunnelDeps["log"];
 }
@@ -43,7 +40,7 @@ export class Lanes {
   /** The lane of a frame. A host counts, not its port: a restarted process has another. */
   of(node: number, route: Route): Lane {
     if (route.via === "relay") return "relay";
-    const isKnown = this.#deps.peer(node)?.paths.candidates.some((candidate) =>
+    const isKnown = this.#deps.peers.get(node)?.paths.candidates.some((candidate) =>
       candidate.route.via === "direct" && candidate.route.endpoint.host === route.endpoint.host
     );
     return isKnown === true ? "known" : "other";
@@ -51,11 +48,11 @@ export class Lanes {
 
   /** Frames in a peer's name come from everywhere: the registry knows from where its own may come. */
   learn(node: number): void {
-    const { clock, made, resolve, log } = this.#deps;
+    const { clock, peers, resolve, log } = this.#deps;
     const now = clock.now();
     if (!this.#learningPerNode.take(node, now) || !this.#learning.take(now)) return;
     resolve(node).then((found) => {
-      const peer = made(node);
+      const peer = peers.make(node);
       if (peer !== undefined) addResolution(peer, found);
     }).catch((error) =>
       log("debug", "peer not resolved", { peer_node_id: node, error: String(error) })

@@ -8,13 +8,21 @@
 import { isIP } from "node:net";
 import { type Endpoint, isLoopbackIp, parseIp } from "../../protocol/ip.ts";
 import { ACK, type Packet } from "../../protocol/packet.ts";
-import { isPathProbe, type PathNeeds, pathProbeId, type Route } from "../../protocol/path/mod.ts";
+import { isPathProbe, pathProbeId, type Route } from "../../protocol/path/mod.ts";
 import type { Clock, TimerSet } from "../../platform/clock.ts";
 import type { BeaconLink } from "./beacon_link.ts";
+import type { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
 import { TokenBucket } from "./rate_limit.ts";
 import type { TunnelSender } from "./tunnel_sender.ts";
-import { KEEPALIVE_MS, type Resolution, SWEEP_MS, type TunnelDeps } from "./types.ts";
+import {
+  KEEPALIVE_MS,
+  type Resolution,
+  SWEEP_MS,
+  type TunnelConsent,
+  type TunnelDeps,
+} from "./types.ts";
+import type { UpperLayer } from "./upper_layer.ts";
 
 /** Announcements because our own mapping may be gone; the beacon answers each with a datagram. */
 export const ANNOUNCE_RATE = { perSecond: 1, burst: 2 } as const;
@@ -32,11 +40,10 @@ export interface PathDriverDeps {
   readonly sender: TunnelSender;
   readonly beacon: BeaconLink;
   readonly resolve: (node: number) => Promise<Resolution>;
-  readonly needs: (node: number) => PathNeeds;
-  /** Trust in the node has ended: it is not told where we are. */
-  readonly isFormer: (node: number) => boolean;
-  /** Frames to the peer take another way now. */
-  readonly changed: (peer: PeerTunnel) => void;
+  readonly peers: PeerTable;
+  readonly upper: UpperLayer;
+  /** Former peers are not told where we are. */
+  readonly consent: TunnelConsent;
   readonly log: TunnelDeps["log"];
 }
 
@@ -53,6 +60,7 @@ export class PathDriver {
     const now = deps.clock.now();
     this.#announcements = new TokenBucket(ANNOUNCE_RATE, now);
     this.#searches = new TokenBucket(SEARCH_RATE, now);
+    deps.peers.onRemoved((peer) => this.#stop(peer));
   }
 
   /** To be called after anything that may have stirred the ways to a peer. Cheap when nothing has. */
@@ -68,7 +76,7 @@ export class PathDriver {
     const now = this.#deps.clock.now();
     const isChanged = peer.paths.answered(pathProbeId(packet.payload), route, now);
     if (isChanged === undefined) return false;
-    if (isChanged) this.#deps.changed(peer);
+    if (isChanged) this.#deps.upper.pathChanged(peer);
     this.stir(peer);
     return true;
   }
@@ -98,9 +106,9 @@ export class PathDriver {
    * @returns False when nobody needs the tunnel.
    */
   keepAlive(peer: PeerTunnel, now: number): boolean {
-    const { needs, isFormer } = this.#deps;
-    const isAwaited = peer.isExisting && isFormer(peer.node);
-    if (!isAwaited && !needs(peer.node).isWanted) return false;
+    const { upper, consent } = this.#deps;
+    const isAwaited = peer.isExisting && consent.isFormer(peer.node);
+    if (!isAwaited && !upper.isWanted(peer.node)) return false;
     if (now - peer.sentMs >= KEEPALIVE_MS - SWEEP_MS && needsKeepalive(peer)) {
       peer.paths.check(now);
       this.stir(peer);
@@ -109,27 +117,32 @@ export class PathDriver {
   }
 
   /** Our network is another one. */
-  networkChanged(peers: Iterable<PeerTunnel>): void {
+  networkChanged(): void {
     const now = this.#deps.clock.now();
-    for (const peer of peers) {
-      if (peer.live === undefined || this.#deps.isFormer(peer.node)) continue;
+    for (const peer of this.#toldPeers()) {
       peer.paths.networkChanged(now);
       this.stir(peer);
     }
   }
 
   /** Asks whether the paths in use are still good. */
-  checkAll(peers: Iterable<PeerTunnel>): void {
+  checkAll(): void {
     const now = this.#deps.clock.now();
-    for (const peer of peers) {
-      if (peer.live === undefined || this.#deps.isFormer(peer.node)) continue;
+    for (const peer of this.#toldPeers()) {
       peer.paths.check(now);
       this.stir(peer);
     }
   }
 
-  /** Ends the timer of a peer. */
-  stop(peer: PeerTunnel): void {
+  /** Peers that may learn where we are. */
+  *#toldPeers(): Iterable<PeerTunnel> {
+    const { peers, consent } = this.#deps;
+    for (const peer of peers.values()) {
+      if (peer.live !== undefined && !consent.isFormer(peer.node)) yield peer;
+    }
+  }
+
+  #stop(peer: PeerTunnel): void {
     peer.cancelPathTimer?.();
     peer.cancelPathTimer = undefined;
     peer.pathTimerMs = Infinity;
@@ -151,10 +164,14 @@ export class PathDriver {
     peer.cancelPathTimer = undefined;
     const { live } = peer;
     if (live !== undefined) {
-      const { clock, sender, needs, changed } = this.#deps;
+      const { clock, sender, upper } = this.#deps;
+      const { node } = peer;
       const now = clock.now();
-      const work = peer.paths.poll(now, needs(peer.node));
-      if (work.changed) changed(peer);
+      const work = peer.paths.poll(now, {
+        isWanted: upper.isWanted(node),
+        hasConns: upper.user.hasConns(node),
+      });
+      if (work.changed) upper.pathChanged(peer);
       if (work.announce && this.#announcements.take(now)) this.#deps.beacon.announce();
       if (work.search) this.#search(peer, now);
       for (const { route, payload } of work.probes) sender.control(peer, live, payload, route);

@@ -21,7 +21,10 @@ import {
 } from "../../protocol/path/mod.ts";
 import { PORT_PING } from "../../protocol/well_known_ports.ts";
 import type { Clock, TimerSet } from "../../platform/clock.ts";
+import type { MtuDiscovery } from "./mtu_discovery.ts";
+import type { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
+import type { UpperLayer } from "./upper_layer.ts";
 import { TokenBucket } from "./rate_limit.ts";
 import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./tunnel_sender.ts";
 import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./types.ts";
@@ -32,16 +35,6 @@ const MAX_OUTSTANDING_PROBES = 16;
 const ETHERNET_MTU = 1500;
 const ID_BYTES = 6;
 
-/** Path MTU discovery towards one host. */
-export interface PeerPath {
-  /** Where the path leads; another host is another path. */
-  readonly host: string;
-  readonly machine: PathMtu;
-  /** Sizes and times of probes by their ids. */
-  readonly probes: Map<number, { readonly bytes: number; readonly sentMs: number }>;
-  cancelTimer: (() => void) | undefined;
-}
-
 /** Discovers the path MTU of every peer. */
 export class PathMtuDriver {
   readonly #clock: Clock;
@@ -50,7 +43,7 @@ export class PathMtuDriver {
   readonly #random: (out: Uint8Array) => void;
   readonly #maxDatagramBytes: number;
   readonly #forbidsFragments: boolean;
-  readonly #onChanged: (node: number) => void;
+  readonly #upper: UpperLayer;
   readonly #answers: TokenBucket;
 
   constructor(options: {
@@ -62,8 +55,9 @@ export class PathMtuDriver {
     maxSegmentBytes: number | undefined;
     /** See `UdpSocket.forbidsFragments`. */
     forbidsFragments: boolean;
-    /** Segments to a peer have another size now. */
-    onChanged: (node: number) => void;
+    /** Told when segments to a peer have another size. */
+    upper: UpperLayer;
+    peers: PeerTable;
   }) {
     this.#clock = options.clock;
     this.#timers = options.timers;
@@ -71,7 +65,8 @@ export class PathMtuDriver {
     this.#random = options.random;
     this.#maxDatagramBytes = (options.maxSegmentBytes ?? MAX_SEGMENT_BYTES) + FRAME_OVERHEAD_BYTES;
     this.#forbidsFragments = options.forbidsFragments;
-    this.#onChanged = options.onChanged;
+    this.#upper = options.upper;
+    options.peers.onRemoved((peer) => this.#stop(peer));
     this.#answers = new TokenBucket(PATH_ANSWER_RATE, options.clock.now());
   }
 
@@ -89,22 +84,22 @@ export class PathMtuDriver {
   /** A full-size segment goes to a peer: looks for more room, if it is time for that. Cheap. */
   demand(peer: PeerTunnel): void {
     if (peer.viaRelay || peer.live === undefined || peer.direct === undefined) return;
-    if (peer.path?.host !== peer.direct.host) this.#begin(peer, peer.direct.host);
-    const path = peer.path!;
+    if (peer.mtu?.host !== peer.direct.host) this.#begin(peer, peer.direct.host);
+    const mtu = peer.mtu!;
     // sealed() has just noted the time.
-    path.machine.demand(peer.sentMs);
-    if (path.cancelTimer === undefined && path.machine.deadline <= peer.sentMs) {
-      this.#run(peer, path);
+    mtu.search.demand(peer.sentMs);
+    if (mtu.cancelTimer === undefined && mtu.search.deadline <= peer.sentMs) {
+      this.#run(peer, mtu);
     }
   }
 
   /** A stream gets no large segment through to a peer: back to the base until probes say what passes. */
   suspect(peer: PeerTunnel): void {
-    const { path } = peer;
-    if (path === undefined || peer.viaRelay || !path.machine.suspect(this.#clock.now())) return;
-    path.probes.clear();
-    this.#onChanged(peer.node);
-    this.#run(peer, path);
+    const { mtu } = peer;
+    if (mtu === undefined || peer.viaRelay || !mtu.search.suspect(this.#clock.now())) return;
+    mtu.probes.clear();
+    this.#upper.sizesChanged(peer);
+    this.#run(peer, mtu);
   }
 
   /**
@@ -119,10 +114,9 @@ export class PathMtuDriver {
     return true;
   }
 
-  /** Ends discovery for a peer. */
-  stop(peer: PeerTunnel): void {
-    peer.path?.cancelTimer?.();
-    peer.path = undefined;
+  #stop(peer: PeerTunnel): void {
+    peer.mtu?.cancelTimer?.();
+    peer.mtu = undefined;
   }
 
   #datagramBytes(peer: PeerTunnel | undefined): number {
@@ -130,14 +124,14 @@ export class PathMtuDriver {
   }
 
   #begin(peer: PeerTunnel, host: string): void {
-    this.stop(peer);
+    this.#stop(peer);
     const isLiteral = isIP(host) !== 0;
     const isV6 = host.includes(":");
     const isWhole = this.#forbidsFragments || (isLiteral && isLoopbackIp(parseIp(host)));
     const ethernet = ETHERNET_MTU - (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
-    peer.path = {
+    peer.mtu = {
       host,
-      machine: new PathMtu({
+      search: new PathMtu({
         ipVersion: isV6 ? 6 : 4,
         maxBytes: isWhole ? this.#maxDatagramBytes : Math.min(ethernet, this.#maxDatagramBytes),
       }),
@@ -147,39 +141,39 @@ export class PathMtuDriver {
   }
 
   /** Sends what is due and comes back when more is; rests while the path is not in use. */
-  #run(peer: PeerTunnel, path: PeerPath): void {
-    path.cancelTimer?.();
-    path.cancelTimer = undefined;
+  #run(peer: PeerTunnel, mtu: MtuDiscovery): void {
+    mtu.cancelTimer?.();
+    mtu.cancelTimer = undefined;
     const { live, direct } = peer;
-    const isInUse = peer.path === path && !peer.viaRelay && direct?.host === path.host;
+    const isInUse = peer.mtu === mtu && !peer.viaRelay && direct?.host === mtu.host;
     if (!isInUse || live === undefined) return;
     const now = this.#clock.now();
-    const bytes = path.machine.poll(now);
+    const bytes = mtu.search.poll(now);
     if (bytes !== undefined) {
       const id = new Uint8Array(ID_BYTES);
       this.#random(id);
       const payload = encodePathProbe(id, bytes - FRAME_OVERHEAD_BYTES);
-      const oldest = path.probes.keys().next().value;
-      if (path.probes.size >= MAX_OUTSTANDING_PROBES && oldest !== undefined) {
-        path.probes.delete(oldest);
+      const oldest = mtu.probes.keys().next().value;
+      if (mtu.probes.size >= MAX_OUTSTANDING_PROBES && oldest !== undefined) {
+        mtu.probes.delete(oldest);
       }
-      path.probes.set(pathProbeId(payload), { bytes, sentMs: now });
+      mtu.probes.set(pathProbeId(payload), { bytes, sentMs: now });
       this.#sender.probe(peer, live, payload, { via: "direct", endpoint: direct });
     }
-    const { deadline } = path.machine;
+    const { deadline } = mtu.search;
     if (deadline === Infinity) return;
-    path.cancelTimer = this.#timers.after(deadline - now, () => this.#run(peer, path));
+    mtu.cancelTimer = this.#timers.after(deadline - now, () => this.#run(peer, mtu));
   }
 
   #onAnswer(peer: PeerTunnel, payload: Uint8Array): void {
-    const { path } = peer;
+    const { mtu } = peer;
     const id = pathProbeId(payload);
-    const probe = path?.probes.get(id);
-    if (path === undefined || probe === undefined) return;
-    path.probes.delete(id);
+    const probe = mtu?.probes.get(id);
+    if (mtu === undefined || probe === undefined) return;
+    mtu.probes.delete(id);
     const now = this.#clock.now();
-    if (path.machine.onAnswer(probe.bytes, now - probe.sentMs, now)) this.#onChanged(peer.node);
-    this.#run(peer, path);
+    if (mtu.search.onAnswer(probe.bytes, now - probe.sentMs, now)) this.#upper.sizesChanged(peer);
+    this.#run(peer, mtu);
   }
 
   /** By the way it came, and short: that it arrived is all there is to say. */

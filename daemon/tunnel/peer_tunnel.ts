@@ -18,7 +18,7 @@ import {
   type Route,
   sameRoute,
 } from "../../protocol/path/mod.ts";
-import type { PeerPath } from "./path_mtu.ts";
+import type { MtuDiscovery } from "./mtu_discovery.ts";
 import type { OpenResult, Session } from "./tunnel_session.ts";
 import { IDLE_PEER_MS } from "./types.ts";
 
@@ -70,7 +70,7 @@ export class PeerTunnel {
   /** Cancels the running exchange's timer. */
   cancelTimer: (() => void) | undefined;
   /** What is known of the direct path's MTU. */
-  path: PeerPath | undefined;
+  mtu: MtuDiscovery | undefined;
   #previous: { session: Session; untilMs: number } | undefined;
   readonly #createdMs: number;
 
@@ -116,8 +116,8 @@ export class PeerTunnel {
 
   /** Largest datagram known to pass on the direct path. */
   get directBytes(): number {
-    const { path, direct } = this;
-    return path !== undefined && path.host === direct?.host ? path.machine.bytes : PATH_BASE_BYTES;
+    const { mtu, direct } = this;
+    return mtu !== undefined && mtu.host === direct?.host ? mtu.search.bytes : PATH_BASE_BYTES;
   }
 
   /** The last sign of life or interest, for eviction. */

@@ -11,7 +11,7 @@ import type { BeaconLink } from "./beacon_link.ts";
 import type { ExchangeDriver } from "./exchange_driver.ts";
 import { noAddress, noRoom, tooManyExchanges } from "./failures.ts";
 import { addResolution } from "./path_driver.ts";
-import type { PeerTunnel } from "./peer_tunnel.ts";
+import type { PeerTable } from "./peer_table.ts";
 import type { Resolution, TunnelDeps } from "./types.ts";
 
 /** What the resolver needs. */
@@ -20,11 +20,7 @@ export interface ResolverDeps {
   readonly driver: ExchangeDriver;
   readonly beacon: BeaconLink;
   readonly resolve: (node: number) => Promise<Resolution>;
-  /** The peer, if there is one. */
-  readonly peer: (node: number) => PeerTunnel | undefined;
-  /** The peer, made when there is room. */
-  readonly made: (node: number) => PeerTunnel | undefined;
-  readonly isClosed: () => boolean;
+  readonly peers: PeerTable;
   readonly log: TunnelDeps["log"];
 }
 
@@ -35,6 +31,7 @@ export class Resolver {
 
   constructor(deps: ResolverDeps) {
     this.#deps = deps;
+    deps.driver.onUnanswered((node) => this.#again(node));
   }
 
   /**
@@ -52,15 +49,15 @@ export class Resolver {
   }
 
   /** Looks anew for a peer that does not answer; part of an exchange that nobody prolongs by it. */
-  again(node: number): void {
+  #again(node: number): void {
     this.#resolve(node, true).catch((error) =>
       this.#deps.log("debug", "re-resolving failed", { peer_node_id: node, error: String(error) })
     );
   }
 
   async #resolve(node: number, isAgain: boolean = false): Promise<void> {
-    const { clock, driver, beacon, made, isClosed } = this.#deps;
-    const known = this.#deps.peer(node);
+    const { clock, driver, beacon, peers } = this.#deps;
+    const known = peers.get(node);
     let found;
     try {
       found = await this.#deps.resolve(node);
@@ -70,8 +67,8 @@ export class Resolver {
       if (isKnown && error instanceof PilotError && error.code === "unavailable") return;
       throw error;
     }
-    if (isClosed()) throw new PilotError("not_running", "The daemon is stopping");
-    const peer = made(node);
+    if (peers.isClosed) throw new PilotError("not_running", "The daemon is stopping");
+    const peer = peers.make(node);
     if (peer === undefined) throw noRoom(node);
     if (peer.live !== undefined) {
       // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.

@@ -7,8 +7,8 @@
 
 import { encodeRelayInto, RELAY_HEADER_BYTES } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import { PILS_HEADER_BYTES, PILS_OVERHEAD_BYTES } from "../../protocol/tunnel/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
+import { PILS_HEADER_BYTES, PILS_OVERHEAD_BYTES } from "../../protocol/tunnel/frame.ts";
 import {
   ACK,
   decodePacket,
@@ -24,6 +24,7 @@ import {
 import { type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
+import type { BeaconLink } from "./beacon_link.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
 import type { Session } from "./tunnel_session.ts";
 import type { TunnelStats } from "./types.ts";
@@ -42,14 +43,14 @@ export class TunnelSender {
   readonly #clock: Clock;
   readonly #socket: UdpSocket;
   readonly #stats: TunnelStats;
-  readonly #beacon: () => Endpoint | undefined;
+  readonly #beacon: Pick<BeaconLink, "endpoint">;
 
   constructor(
     options: {
       clock: Clock;
       socket: UdpSocket;
       stats: TunnelStats;
-      beacon: () => Endpoint | undefined;
+      beacon: Pick<BeaconLink, "endpoint">;
     },
   ) {
     this.#clock = options.clock;
@@ -72,7 +73,7 @@ export class TunnelSender {
     isProbe: boolean = false,
   ): boolean {
     const now = this.#clock.now();
-    const beacon = this.#beacon();
+    const beacon = this.#beacon.endpoint;
     const routes = only === undefined
       ? peer.routes(now, beacon !== undefined, packet.protocol === PROTO_DATAGRAM)
       : [only];
@@ -101,7 +102,7 @@ export class TunnelSender {
 
   /** Sends a frame as it is to `node` by a route. */
   raw(data: Uint8Array, route: Route, node: number): void {
-    const to = route.via === "direct" ? route.endpoint : this.#beacon();
+    const to = route.via === "direct" ? route.endpoint : this.#beacon.endpoint;
     if (to === undefined) return;
     const buffer = this.#socket.acquire(RELAY_HEADER_BYTES + data.length);
     const offset = route.via === "relay" ? encodeRelayInto(buffer, 0, this.self, node) : 0;
@@ -157,6 +158,13 @@ export class TunnelSender {
       payload,
     };
   }
+}
+
+/** Sends a copy of `data` as it is. */
+export function sendCopy(socket: UdpSocket, data: Uint8Array, to: Endpoint): void {
+  const buffer = socket.acquire(data.length);
+  buffer.set(data);
+  socket.send(buffer, data.length, to);
 }
 
 /** Whether a living peer answers this packet within a round trip or a delayed ACK. */

@@ -8,10 +8,12 @@ import type { AeadFactory } from "../../protocol/crypto/aead.ts";
 import type { KeyPair } from "../../protocol/crypto/key_agreement.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import type { Packet } from "../../protocol/packet.ts";
-import type { PathMode } from "../../protocol/path/mod.ts";
+import type { PathMode, Route } from "../../protocol/path/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
-import type { BeaconEvents } from "./beacon_link.ts";
+import type { BeaconNews } from "./beacon_link.ts";
+import type { Log } from "../../platform/log.ts";
+import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 /** Tunnels kept. A stranger can cause one by a valid key exchange; unproven ones are evicted first. */
 export const MAX_PEERS = 65_536;
@@ -120,6 +122,44 @@ export interface Resolution {
   readonly others?: readonly Endpoint[];
 }
 
+/** Whom this node trusts, as far as tunnels depend on it. */
+export interface TunnelConsent {
+  /** Key of a trusted peer. */
+  pinnedKey(node: number): Uint8Array | undefined;
+  /** The peer is trusted by consent: its tunnel is kept up. */
+  hasConsent(node: number): boolean;
+  /** Trust in the node has ended not long ago: its tunnel is kept for some time. */
+  isFormer(node: number): boolean;
+}
+
+/** Who may know that this node is here: all others get no answer. */
+export interface TunnelVisibility {
+  /** Undefined when the registry must be asked. */
+  mayKnow(node: number): boolean | undefined;
+  /** The same, asked; no when the registry is not there. */
+  askMayKnow(node: number): Promise<boolean>;
+}
+
+/** The layer above, which starts the tunnel layer and is told what arrives. */
+export interface TunnelUser {
+  /**
+   * An authentic packet for us; its payload is valid during the call only. `route` is the one that it came by;
+   * `isBatch`: the socket will tell when the datagrams that are there have been handed over.
+   */
+  onPacket(packet: Packet, route: Route, isBatch: boolean): void;
+  /** The peer proved a new key: its process is a new one. */
+  onPeerRestarted(node: number): void;
+  /**
+   * Frames to the peer take another path, or the path carries other sizes, from now on; `isRepaired`: because the one
+   * before is dead.
+   */
+  onPathChanged(node: number, isRepaired: boolean): void;
+  /** Connections run over the tunnel. */
+  hasConns(node: number): boolean;
+  /** What the beacon tells us of ourselves. */
+  readonly beacon: BeaconNews;
+}
+
 /** Injected into the tunnel layer. */
 export interface TunnelDeps {
   readonly clock: Clock;
@@ -127,50 +167,18 @@ export interface TunnelDeps {
   readonly socket: UdpSocket;
   readonly keyPair: KeyPair;
   readonly aead: AeadFactory;
-  /** Key of a trusted peer. */
-  readonly pinnedKey: (node: number) => Uint8Array | undefined;
+  readonly consent: TunnelConsent;
+  readonly visibility: TunnelVisibility;
   /** The registry's key for a node; undefined when unknown; rejects when the registry cannot be asked. */
   readonly lookupKey: (node: number) => Promise<Uint8Array | undefined>;
   /** The registry's endpoint for a node; rejects with `untrusted`, `not_found`, `unavailable`. */
   readonly resolve: (node: number) => Promise<Resolution>;
-  /** Whether the tunnel should be kept up: trusted, or connections run over it. */
-  readonly isWanted: (node: number) => boolean;
-  /** Trust in the node has ended not long ago: its tunnel is kept for some time. */
-  readonly isFormer: (node: number) => boolean;
-  /** Whether a node may know that we are here: all others get no answer. Undefined when the registry must be asked. */
-  readonly mayKnow: (node: number) => boolean | undefined;
-  /** The same, asked; no when the registry is not there. */
-  readonly askMayKnow: (node: number) => Promise<boolean>;
-  /** Connections run over the tunnel. */
-  readonly hasConns: (node: number) => boolean;
   /** Which ways may be taken. Default `auto`. */
   readonly pathMode?: PathMode | undefined;
-  /** An authentic packet for us; its payload is valid during the call only. */
-  readonly onPacket: (
-    packet: Packet,
-    node: number,
-    via: "direct" | "relay",
-  ) => void;
-  /** The peer proved a new key: its process is a new one. */
-  readonly onPeerRestarted: (node: number) => void;
   /** Largest stream segment, 1152..65437 payload bytes. Default {@linkcode MAX_SEGMENT_BYTES}. */
   readonly maxSegmentBytes?: number | undefined;
-  /**
-   * Frames to the peer take another path, or the path carries other sizes, from now on; `isRepaired`: because the one
-   * before is dead.
-   */
-  readonly onPathChanged: (node: number, isRepaired: boolean) => void;
-  /** What the beacon tells us of ourselves. */
-  readonly beacon: Pick<
-    BeaconEvents,
-    "observed" | "proven" | "wake" | "answers" | "silent"
-  >;
   /** Lifecycle event (daemon.md §9.4). */
-  readonly emit: (event: string, data: Record<string, unknown>) => void;
+  readonly emit: Emit;
   /** Structured log. */
-  readonly log: (
-    level: "debug" | "info" | "warn" | "error",
-    message: string,
-    fields?: Record<string, unknown>,
-  ) => void;
+  readonly log: Log;
 }

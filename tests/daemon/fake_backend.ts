@@ -7,6 +7,7 @@
 
 import { type Address, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import type { Emit } from "../../protocol/lifecycle_events.ts";
 import type { Backend, Json } from "../../daemon/ipc/backend.ts";
 import type { Conn, ConnListener, Datagram, DialOptions } from "../../daemon/stream/stream_conn.ts";
 
@@ -394,9 +395,7 @@ export class FakeBackend implements Backend {
     return { status: "ok", uptime_seconds: 1 };
   }
 
-  emit(event: string, data: Json): void {
-    this.events.push({ event, data });
-  }
+  readonly emit: Emit = (event, data) => void this.events.push({ event, data: { ...data } });
 
   async #call(name: string, args: unknown[]): Promise<Json> {
     this.calls.push({ name, args });

@@ -46,7 +46,7 @@ async function until(what: string, condition: () => boolean | Promise<boolean>):
 function registered(...daemons: Daemon[]): Promise<void> {
   return until(
     "registration",
-    () => daemons.every(({ registration }) => registration.state === "registered"),
+    () => daemons.every(({ parts }) => parts.registration.state === "registered"),
   );
 }
 
@@ -85,7 +85,7 @@ async function inTheNameOf(dir: string, name: string, daemon: Daemon): Promise<T
 /** A daemon without scruples: it takes what it knows for an answer of the registry. */
 function knowsWhere(attacker: Daemon, victim: Daemon): void {
   const { port } = parseEndpoint(`127.0.0.1:${victim.socket.local.port}`);
-  attacker.directory.resolve = () =>
+  attacker.parts.directory.resolve = () =>
     Promise.resolve({ endpoint: { host: "127.0.0.1", port }, alternatives: [] });
 }
 
@@ -117,7 +117,7 @@ Deno.test("two strangers who report trust in a private node, and in each other, 
     await assertShut(dir, "eve", victim.node);
     knowsWhere(mallory, victim);
     await assertShut(dir, "mallory", victim.node);
-    assert.deepEqual(victim.tunnels.list(), [], "nor a key");
+    assert.deepEqual(victim.parts.stack.tunnels.list(), [], "nor a key");
     await using driver = await driverOf(dir, "victim");
     assert.deepEqual(await driver.trustedPeers(), []);
     assert.deepEqual(await driver.pendingHandshakes(), []);
@@ -130,7 +130,7 @@ Deno.test("a stranger that is refused learns no more than before", () =>
     await using eve = await startDaemon(dir, "eve", rendezvous);
     await registered(victim, eve);
     const heard: string[] = [];
-    eve.emit = (event) => heard.push(event);
+    eve.parts.events.subscribe(({ name }) => void heard.push(name));
     await using driver = await driverOf(dir, "victim");
     await using theirs = await driverOf(dir, "eve");
     await theirs.handshake(victim.node, "");
@@ -143,7 +143,7 @@ Deno.test("a stranger that is refused learns no more than before", () =>
     assert.equal(await client.fails({ ...resolve, [WHOLE_BY]: stranger }), "request failed");
     assert.equal((await client.ok({ type: "lookup", node_id: victim.node })).hostname, undefined);
     assert.deepEqual(
-      [eve.tunnels.list(), victim.tunnels.list()],
+      [eve.parts.stack.tunnels.list(), victim.parts.stack.tunnels.list()],
       [[], []],
       "nor is there a tunnel",
     );
@@ -199,7 +199,7 @@ Deno.test("a registry that vouches for everybody, in every way, opens no private
     await assertShut(dir, "eve", victim.node);
     await using driver = await driverOf(dir, "victim");
     assert.deepEqual(await driver.trustedPeers(), []);
-    assert.deepEqual(victim.tunnels.list(), []);
+    assert.deepEqual(victim.parts.stack.tunnels.list(), []);
   }));
 
 Deno.test("a peer that was off while its trust was revoked is refused when it is back, until there is new consent", () =>
@@ -252,7 +252,7 @@ Deno.test("a revocation made while the registry takes the node for absent is tol
     await registered(back);
     await using theirs = await driverOf(dir, "bob");
     await until("bob learns of it", async () => (await theirs.trustedPeers()).length === 0);
-    await assert.rejects(back.directory.resolve(alice.node), { code: "untrusted" });
+    await assert.rejects(back.parts.directory.resolve(alice.node), { code: "untrusted" });
   }));
 
 Deno.test("a member's streams and trust end with its membership, also after a restart, and ports are those of the network", () =>
@@ -261,7 +261,10 @@ Deno.test("a member's streams and trust end with its membership, also after a re
     const alice = await startDaemon(dir, "alice", rendezvous);
     await using bob = await startDaemon(dir, "bob", rendezvous);
     await registered(alice, bob);
-    await until("wakes", () => alice.tunnels.beacon.isProven && bob.tunnels.beacon.isProven);
+    await until(
+      "wakes",
+      () => alice.parts.stack.tunnels.beacon.isProven && bob.parts.stack.tunnels.beacon.isProven,
+    );
     using admin = await RawClient.open(rendezvous.registryAddr);
     const as = { admin_token: ADMIN, node_id: alice.node };
     const created = await admin.ok({

@@ -19,11 +19,7 @@ function events(daemon: Daemon): (name: string) => Promise<Record<string, unknow
     seen.set(name, found);
     return found;
   };
-  const emit = daemon.emit.bind(daemon);
-  daemon.emit = (event, data) => {
-    emit(event, data);
-    of(event).resolve(data);
-  };
+  daemon.parts.events.subscribe(({ name, data }) => of(name).resolve({ ...data }));
   return (name) => of(name).promise;
 }
 

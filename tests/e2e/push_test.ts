@@ -19,17 +19,16 @@ class Watched {
   readonly #waiting = new Map<string, () => void>();
 
   constructor(daemon: Daemon) {
-    const wake = daemon.trust.wake.bind(daemon.trust);
-    daemon.trust.wake = () => {
+    const { trust, events } = daemon.parts;
+    const wake = trust.wake.bind(trust);
+    trust.wake = () => {
       this.woken++;
       wake();
     };
-    const emit = daemon.emit.bind(daemon);
-    daemon.emit = (event, data) => {
-      emit(event, data);
-      this.#seen.add(event);
-      this.#waiting.get(event)?.();
-    };
+    events.subscribe(({ name }) => {
+      this.#seen.add(name);
+      this.#waiting.get(name)?.();
+    });
   }
 
   /** Resolves when the event has happened. */

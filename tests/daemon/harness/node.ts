@@ -1,26 +1,21 @@
 /**
- * The network half of a daemon on a virtual socket: tunnels, gate, streams, control and datagrams, wired as in
- * `daemon.ts`.
+ * The network half of a daemon on a virtual socket, with everything that it tells noted.
  *
  * @module
  */
 
 import { type AeadFactory, Identity, KeyPair, wasmAead } from "../../../protocol/crypto/mod.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
-import {
-  type Packet,
-  PROTO_CONTROL,
-  PROTO_DATAGRAM,
-  PROTO_STREAM,
-} from "../../../protocol/packet.ts";
+import type { Emit } from "../../../protocol/lifecycle_events.ts";
+import type { Packet } from "../../../protocol/packet.ts";
 import type { PathMode } from "../../../protocol/path/mod.ts";
 import type { Datagram } from "../../../daemon/stream/stream_conn.ts";
-import { Control } from "../../../daemon/stream/control_packets.ts";
-import { Datagrams } from "../../../daemon/stream/datagram_host.ts";
-import { Gate } from "../../../daemon/stream/gate.ts";
-import { StreamHost } from "../../../daemon/stream/host.ts";
-import { Loopback } from "../../../daemon/stream/loopback.ts";
-import { Tunnels } from "../../../daemon/tunnel/tunnels.ts";
+import type { Control } from "../../../daemon/stream/control_packets.ts";
+import type { Datagrams } from "../../../daemon/stream/datagram_host.ts";
+import type { Gate } from "../../../daemon/stream/gate.ts";
+import type { StreamHost } from "../../../daemon/stream/host.ts";
+import type { Tunnels } from "../../../daemon/tunnel/tunnels.ts";
+import { NetworkStack } from "../../../daemon/network_stack.ts";
 import type { Uplink, VirtualSocket } from "./udp.ts";
 import type { World } from "./world.ts";
 
@@ -74,6 +69,7 @@ export class TestNode {
   readonly identity: Identity;
   readonly keyPair: KeyPair;
   readonly socket: VirtualSocket;
+  readonly stack: NetworkStack;
   readonly tunnels: Tunnels;
   readonly streams: StreamHost;
   readonly control: Control;
@@ -106,7 +102,6 @@ export class TestNode {
   readonly events: Said[] = [];
   readonly logs: Said[] = [];
   readonly #options: NodeOptions;
-  readonly #loopback: Loopback;
 
   constructor(world: World, node: number, identity: Identity, pair: KeyPair, options: NodeOptions) {
     const { clock, net, directory, random } = world;
@@ -118,76 +113,65 @@ export class TestNode {
     this.isPublic = options.isPublic ?? true;
     this.socket = net.bind(options.endpoint.host, options.endpoint.port, options.nat);
     this.socket.forbidsFragments = options.forbidsFragments ?? true;
-    const self = () => node;
-    const ensure = (peer: number) => this.tunnels.ensure(peer);
-    const send = (packet: Packet) => this.send(packet);
-    const emit = (event: string, data: Record<string, unknown>) =>
-      void this.events.push({ event, data });
-    this.tunnels = new Tunnels({
-      clock,
-      random,
+    const emit: Emit = (event, data) => void this.events.push({ event, data: { ...data } });
+    const stack = this.stack = new NetworkStack({
+      ...{ clock, random, emit },
       socket: this.socket,
       keyPair: pair,
       aead: options.aead ?? wasmAead,
-      pinnedKey: (peer) => this.consent.pinnedKey(peer),
-      lookupKey: (peer) => directory.lookupKey(peer),
-      resolve: (peer) => directory.resolve(peer, node),
-      isWanted: (peer) =>
-        this.consent.isTrusted(peer) || this.wanted.has(peer) || this.streams.hasConns(peer),
-      isFormer: (peer) => this.isFormer(peer),
-      mayKnow: (peer) => this.isFormer(peer) || this.gate.mayKnow(peer),
-      askMayKnow: async (peer) => this.isFormer(peer) || await this.gate.askMayKnow(peer),
-      hasConns: (node) => this.streams.hasConns(node),
-      onPacket: (packet, _peer, via) => this.#onPacket(packet, via),
-      onPathChanged: (peer, isRepaired) => this.streams.onPathChanged(peer, isRepaired),
-      onPeerRestarted: (peer) => {
-        this.restarted.push(peer);
-        this.streams.onPeerRestarted(peer);
-      },
       pathMode: options.pathMode,
-      beacon: {
-        observed: (endpoint) => {
-          this.observed.push(endpoint);
-          options.onObserved?.(endpoint);
-        },
-        proven: () => emit("tunnel.endpoint_proven", {}),
-        wake: () => this.woken++,
-        silent: () => options.onBeaconSilent?.(),
+      self: () => node,
+      consent: {
+        pinnedKey: (peer) => this.consent.pinnedKey(peer),
+        hasConsent: (peer) => this.consent.isTrusted(peer),
+        isRevoked: (peer) => this.consent.isRevoked(peer),
+        isAsked: (peer) => this.consent.isExpected(peer),
+        isFormer: (peer) => this.isFormer(peer),
       },
-      emit,
-      log: (_level, event, data = {}) => void this.logs.push({ event, data }),
-    });
-    this.gate = new Gate({
-      clock,
       isPublic: () => this.isPublic,
-      isTrusted: (peer) => this.consent.isTrusted(peer),
-      isRevoked: (peer) => this.consent.isRevoked(peer),
-      isExpected: (peer) => this.consent.isExpected(peer),
       memberships: {
         known: (peer) => directory.shared(node, peer),
         ask: (peer) => directory.askShared(node, peer),
       },
+      lookupKey: (peer) => directory.lookupKey(peer),
+      resolve: (peer) => directory.resolve(peer, node),
+      log: (_level, event, data = {}) => void this.logs.push({ event, data }),
     });
-    this.streams = new StreamHost({
-      clock,
-      random,
-      gate: this.gate,
-      self,
-      ensure,
-      send,
-      segmentBytes: (peer) => this.tunnels.segmentBytes(peer),
-      suspectPath: (peer) => this.tunnels.suspectPath(peer),
-      emit,
-    });
-    this.control = new Control({ clock, self, ensure, send, gate: this.gate });
-    const isReady = (peer: number) => this.tunnels.isReady(peer);
-    this.datagrams = new Datagrams({ self, gate: this.gate, ensure, isReady, send, emit });
+    this.tunnels = stack.tunnels;
+    this.gate = stack.gate;
+    this.streams = stack.streams;
+    this.control = stack.control;
+    this.datagrams = stack.datagrams;
     this.datagrams.onDatagram((datagram) =>
       void this.got.push({ ...datagram, data: datagram.data.slice() })
     );
-    this.#loopback = new Loopback({
-      clock,
-      deliver: (packet) => this.#onPacket(packet, "direct"),
+  }
+
+  /** Takes what arrives, noting it. */
+  #listen(): void {
+    const { stack } = this;
+    const { onObserved, onBeaconSilent } = this.#options;
+    stack.start({
+      observed: (endpoint) => {
+        this.observed.push(endpoint);
+        onObserved?.(endpoint);
+      },
+      proven: () => void this.events.push({ event: "tunnel.endpoint_proven", data: {} }),
+      wake: () => this.woken++,
+      silent: () => onBeaconSilent?.(),
+    });
+    this.tunnels.start({
+      beacon: stack.beacon,
+      onPacket: (packet, route, isBatch) => {
+        this.received.push({ ...packet, payload: packet.payload.slice(), via: route.via });
+        stack.onPacket(packet, route, isBatch);
+      },
+      onPathChanged: (peer, isRepaired) => stack.onPathChanged(peer, isRepaired),
+      onPeerRestarted: (peer) => {
+        this.restarted.push(peer);
+        stack.onPeerRestarted(peer);
+      },
+      hasConns: (peer) => this.wanted.has(peer) || stack.hasConns(peer),
     });
   }
 
@@ -198,7 +182,7 @@ export class TestNode {
     if (options.identity === undefined) world.directory.keys.set(node, identity.publicKey);
     if (options.nat === undefined) world.directory.endpoints.set(node, options.endpoint);
     const started = new TestNode(world, node, identity, pair, options);
-    started.socket.start((data, from) => started.tunnels.onDatagram(data, from));
+    started.#listen();
     const beacon = options.beacon ?? world.beacon?.socket.local;
     if (beacon !== undefined) started.tunnels.beacon.setEndpoint(beacon);
     await started.tunnels.setSelf(node, identity);
@@ -212,15 +196,13 @@ export class TestNode {
 
   /** Sends a packet as the daemon does. */
   send(packet: Packet): void {
-    if (packet.dstNode === this.node) this.#loopback.send(packet);
-    else this.tunnels.send(packet);
+    this.stack.send(packet);
   }
 
   /** Ends the process without a word. */
   async kill(): Promise<void> {
-    this.tunnels.close();
-    this.#loopback.close();
-    await this.streams.shutdown(0);
+    this.stack.close();
+    await this.stack.stop(0);
     await this.socket.close();
   }
 
@@ -235,14 +217,5 @@ export class TestNode {
   /** Names of the events so far. */
   get eventNames(): string[] {
     return this.events.map(({ event }) => event);
-  }
-
-  #onPacket(packet: Packet, via: "direct" | "relay"): void {
-    this.received.push({ ...packet, payload: packet.payload.slice(), via });
-    if (packet.protocol === PROTO_STREAM) this.streams.onPacket(packet);
-    else if (packet.protocol === PROTO_DATAGRAM) this.datagrams.onPacket(packet);
-    else if (packet.protocol === PROTO_CONTROL) {
-      this.control.onPacket(packet, via);
-    }
   }
 }

@@ -10,6 +10,8 @@ import type { JsonObject } from "../../../protocol/registry/registry_message.ts"
 import { encodeHandshake, type HandshakeMessage, TrustState } from "../../../protocol/trust/mod.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
+import { TrustConsent } from "../../../daemon/trust/consent.ts";
+import { FormerPeers } from "../../../daemon/trust/former_peers.ts";
 import { TrustService } from "../../../daemon/trust/trust_service.ts";
 import { pair } from "./directory.ts";
 import type { Said, TestNode } from "./node.ts";
@@ -208,7 +210,9 @@ export class TrustNode {
     this.hub = hub;
     this.#clock = clock;
     this.state = options.state;
+    const former = new FormerPeers(clock);
     this.service = new TrustService({
+      former,
       clock,
       unixNow: () => this.unixNow(),
       state: this.state,
@@ -240,15 +244,16 @@ export class TrustNode {
       dial: (address, port, dialOptions) => net.streams.dial(address, port, dialOptions),
       bind: (port, onAccept) => net.streams.bind(port, onAccept),
       unbind: (port) => net.streams.unbind(port),
-      emit: (event, data) => void net.events.push({ event, data }),
-      log: (_level, event, data) => void this.logs.push({ event, data }),
+      emit: (event, data) => void net.events.push({ event, data: { ...data } }),
+      log: (_level, event, data = {}) => void this.logs.push({ event, data }),
     });
-    net.isFormer = (node) => this.service.isFormer(node);
+    const consent = new TrustConsent(this.state, former);
+    net.isFormer = (node) => consent.isFormer(node);
     net.consent = {
-      isTrusted: (node) => this.state.hasConsent(node),
-      isRevoked: (node) => this.state.isRevoked(node),
-      isExpected: (node) => this.state.isAsked(node),
-      pinnedKey: (node) => this.state.pinnedKey(node),
+      isTrusted: (node) => consent.hasConsent(node),
+      isRevoked: (node) => consent.isRevoked(node),
+      isExpected: (node) => consent.isAsked(node),
+      pinnedKey: (node) => consent.pinnedKey(node),
     };
     this.service.start();
   }

@@ -140,6 +140,7 @@ export class VirtualSocket implements UdpSocket {
   readonly #nat: Uplink | undefined;
   readonly #detach: () => void;
   #onDatagram: Receive | undefined;
+  #onBatchEnd: (() => void) | undefined;
 
   constructor(net: VirtualNetwork, local: Endpoint, nat: Uplink | undefined) {
     this.#net = net;
@@ -178,10 +179,12 @@ export class VirtualSocket implements UdpSocket {
     this.stats.received++;
     this.stats.receivedBytes += data.length;
     this.#onDatagram?.(data, from);
+    this.#onBatchEnd?.();
   }
 
-  start(onDatagram: Receive): void {
+  start(onDatagram: Receive, onBatchEnd?: () => void): void {
     this.#onDatagram = onDatagram;
+    this.#onBatchEnd = onBatchEnd;
   }
 
   close(): Promise<void> {

@@ -37,6 +37,8 @@ function memberships(joined: number[]) {
       return { allowed_ports: ports.get(network) ?? [] };
     },
     joined: () => joined,
+  });
+  it.start({
     active: () => state.active,
     judged: (node, shared, isLess) => void judged.push([node, ids(shared), isLess]),
   });

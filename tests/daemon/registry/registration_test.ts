@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type Registrant,
   RegistrationLoop,
   RETRY_MAX_MS,
   RETRY_MIN_MS,
@@ -13,7 +14,7 @@ const KEEPALIVE_MS = 60_000;
 /** A loop on a manual clock, and what it did. */
 class Bench {
   readonly clock = new ManualClock();
-  readonly start: number = this.clock.now();
+  readonly startMs: number = this.clock.now();
   /** What was done and when, in ms since the start. */
   readonly done: [string, number][] = [];
   readonly logs: string[] = [];
@@ -24,10 +25,11 @@ class Bench {
   /** How long each takes. */
   delayMs = 0;
   readonly loop: RegistrationLoop;
+  readonly #registrant: Registrant;
 
   constructor(randomFraction: number = 0) {
     const note = async (what: string, fails: boolean) => {
-      this.done.push([what, this.clock.now() - this.start]);
+      this.done.push([what, this.clock.now() - this.startMs]);
       await this.gate;
       if (this.delayMs > 0) {
         await new Promise<void>((resolve) => this.clock.after(this.delayMs, resolve));
@@ -38,14 +40,18 @@ class Bench {
       clock: this.clock,
       randomFraction: () => randomFraction,
       keepaliveMs: KEEPALIVE_MS,
-      register: async () => {
-        await note("register", this.isDown);
-        return { node_id: 5 };
-      },
-      registered: (_reply, isFirst) => note(isFirst ? "first" : "again", false),
-      heartbeat: () => note("heartbeat", this.isDown || this.heartbeatFails),
       log: (level, message) => void this.logs.push(`${level}: ${message}`),
     });
+    this.#registrant = {
+      register: () => note("register", this.isDown),
+      registered: (isFirst) => note(isFirst ? "first" : "again", false),
+      heartbeat: () => note("heartbeat", this.isDown || this.heartbeatFails),
+    };
+  }
+
+  /** Begins to register. */
+  start(): void {
+    this.loop.start(this.#registrant);
   }
 
   /** Times of one kind. */
@@ -57,7 +63,7 @@ class Bench {
 Deno.test("RegistrationLoop registers once and then sends heartbeats", async () => {
   const bench = new Bench();
   assert.equal(bench.loop.state, "registering");
-  bench.loop.trigger();
+  bench.start();
   await bench.clock.run(3 * KEEPALIVE_MS);
   assert.deepEqual(bench.done, [
     ["register", 0],
@@ -73,7 +79,7 @@ Deno.test("RegistrationLoop registers once and then sends heartbeats", async () 
 
 Deno.test("RegistrationLoop stays out of the registry after leave, whatever would register it again", async () => {
   const bench = new Bench();
-  bench.loop.trigger();
+  bench.start();
   await bench.clock.run(1);
   bench.heartbeatFails = true; // as the registry answers a node that it does not have
   const asked: string[] = [];
@@ -90,8 +96,8 @@ Deno.test("RegistrationLoop stays out of the registry after leave, whatever woul
 Deno.test("RegistrationLoop lets a registration that is under way end before it leaves", async () => {
   const bench = new Bench();
   bench.delayMs = 100;
-  bench.loop.trigger();
-  const left = bench.loop.leave(() => Promise.resolve(bench.clock.now() - bench.start));
+  bench.start();
+  const left = bench.loop.leave(() => Promise.resolve(bench.clock.now() - bench.startMs));
   await bench.clock.run(1000);
   assert.equal(await left, 200);
   assert.equal(bench.loop.state, "deregistered");
@@ -101,7 +107,7 @@ Deno.test("RegistrationLoop lets a registration that is under way end before it 
 
 Deno.test("RegistrationLoop goes on when leaving fails", async () => {
   const bench = new Bench();
-  bench.loop.trigger();
+  bench.start();
   await bench.clock.run(1);
   const failing = () => Promise.reject(new PilotError("unavailable", "down"));
   await assert.rejects(bench.loop.leave(failing), { code: "unavailable" });
@@ -115,7 +121,7 @@ for (const fraction of [0, 0.5]) {
   Deno.test(`RegistrationLoop backs off while the registry is away (random ${fraction})`, async () => {
     const bench = new Bench(fraction);
     bench.isDown = true;
-    bench.loop.trigger();
+    bench.start();
     await bench.clock.run(120_000);
     const times = bench.times("register");
     const waits = times.slice(1).map((at, i) => (at - times[i]!) / (1 + fraction / 2));
@@ -141,7 +147,7 @@ for (const fraction of [0, 0.5]) {
 
 Deno.test("RegistrationLoop registers again soon after a failed heartbeat", async () => {
   const bench = new Bench();
-  bench.loop.trigger();
+  bench.start();
   await bench.clock.run(KEEPALIVE_MS - 1);
   bench.heartbeatFails = true;
   await bench.clock.run(1 + RETRY_MIN_MS);
@@ -154,7 +160,7 @@ Deno.test("RegistrationLoop.trigger during a registration leads to another one",
   const bench = new Bench();
   const { promise, resolve } = Promise.withResolvers<void>();
   bench.gate = promise;
-  bench.loop.trigger();
+  bench.start();
   await settle();
   bench.loop.trigger();
   bench.loop.trigger();
@@ -171,7 +177,7 @@ Deno.test("RegistrationLoop.trigger during a registration leads to another one",
 Deno.test("RegistrationLoop keeps one chain of heartbeats when registrations follow each other", async () => {
   const bench = new Bench();
   bench.delayMs = 10;
-  bench.loop.trigger();
+  bench.start();
   await settle();
   bench.loop.trigger();
   await bench.clock.run(40);
@@ -183,7 +189,7 @@ Deno.test("RegistrationLoop keeps one chain of heartbeats when registrations fol
 
 Deno.test("RegistrationLoop.trigger during a heartbeat is not forgotten", async () => {
   const bench = new Bench();
-  bench.loop.trigger();
+  bench.start();
   await bench.clock.run(KEEPALIVE_MS - 1);
   const { promise, resolve } = Promise.withResolvers<void>();
   bench.gate = promise;
@@ -202,7 +208,7 @@ Deno.test("RegistrationLoop.trigger during a heartbeat is not forgotten", async 
 Deno.test("RegistrationLoop.trigger while waiting does not wait any longer", async () => {
   const bench = new Bench();
   bench.isDown = true;
-  bench.loop.trigger();
+  bench.start();
   await bench.clock.run(60_000);
   bench.isDown = false;
   bench.loop.trigger();
@@ -218,7 +224,7 @@ Deno.test("RegistrationLoop.stop waits for what runs and starts nothing more", a
   const bench = new Bench();
   const { promise, resolve } = Promise.withResolvers<void>();
   bench.gate = promise;
-  bench.loop.trigger();
+  bench.start();
   await settle();
   bench.loop.trigger();
   let isStopped = false;

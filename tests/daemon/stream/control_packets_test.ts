@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { ACK, type Packet, PROTO_CONTROL } from "../../../protocol/packet.ts";
+import { RELAY_ROUTE, type Route } from "../../../protocol/path/mod.ts";
 import { PROBE_PAYLOAD } from "../../../daemon/tunnel/types.ts";
 import { Control, MAX_PINGS, PONG_RATE } from "../../../daemon/stream/control_packets.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { World } from "../harness/world.ts";
 
 const PEER = { network: 0, node: 7 };
+const DIRECT: Route = { via: "direct", endpoint: { host: "192.0.2.7", port: 4000 } };
 
 function control(ensure: (node: number) => Promise<void> = () => Promise.resolve()) {
   const clock = new ManualClock();
@@ -56,7 +58,7 @@ function pong(ping: Packet, changes: Partial<Packet> = {}): Packet {
 
 Deno.test("Control answers a ping with what it carried, ends swapped", () => {
   const { control: it, sent } = control();
-  it.onPacket(packet({ srcNetwork: 3, dstNetwork: 3, seq: 0xffffffff }), "direct");
+  it.onPacket(packet({ srcNetwork: 3, dstNetwork: 3, seq: 0xffffffff }), DIRECT);
   assert.deepEqual(
     sent,
     [packet({
@@ -74,26 +76,26 @@ Deno.test("Control answers a ping with what it carried, ends swapped", () => {
 
 Deno.test("Control answers no answer, no keepalive and nothing for another port", () => {
   const { control: it, sent } = control();
-  it.onPacket(packet({ flags: ACK }), "direct");
-  it.onPacket(packet({ payload: new Uint8Array(0) }), "direct");
-  it.onPacket(packet({ dstPort: 1 }), "direct");
-  it.onPacket(packet({ dstPort: 1005 }), "direct");
+  it.onPacket(packet({ flags: ACK }), DIRECT);
+  it.onPacket(packet({ payload: new Uint8Array(0) }), DIRECT);
+  it.onPacket(packet({ dstPort: 1 }), DIRECT);
+  it.onPacket(packet({ dstPort: 1005 }), DIRECT);
   assert.deepEqual(sent, []);
 });
 
 Deno.test("Control is not there for strangers", () => {
   const { control: it, sent, strangers } = control();
   strangers.add(7);
-  it.onPacket(packet({}), "relay");
-  it.onPacket(packet({}), "direct");
+  it.onPacket(packet({}), RELAY_ROUTE);
+  it.onPacket(packet({}), DIRECT);
   assert.deepEqual(sent, []);
-  it.onPacket(packet({ srcNode: 8 }), "direct");
+  it.onPacket(packet({ srcNode: 8 }), DIRECT);
   assert.equal(sent.length, 1);
 });
 
 Deno.test("Control limits its answers", () => {
   const { control: it, sent } = control();
-  for (let i = 0; i < PONG_RATE.burst + 100; i++) it.onPacket(packet({}), "direct");
+  for (let i = 0; i < PONG_RATE.burst + 100; i++) it.onPacket(packet({}), DIRECT);
   assert.equal(sent.length, PONG_RATE.burst);
 });
 
@@ -102,7 +104,7 @@ Deno.test("Control.ping measures the round trip and says by which way", async ()
   const ping = it.ping(PEER, { timeoutMs: 1_000 });
   assert.deepEqual(questions, [7]);
   await clock.run(30);
-  it.onPacket(pong(sent[0]!), "relay");
+  it.onPacket(pong(sent[0]!), RELAY_ROUTE);
   assert.deepEqual(await ping, { rttMs: 30, relayed: true });
   assert.equal(clock.pending, 0);
 });
@@ -112,7 +114,7 @@ Deno.test("Control.ping is sent again, with pauses that grow, until it is answer
   const ping = it.ping(PEER, { timeoutMs: 60_000 });
   await clock.run(250 + 500 + 1_000 + 10);
   assert.equal(sent.length, 4);
-  it.onPacket(pong(sent[3]!), "direct");
+  it.onPacket(pong(sent[3]!), DIRECT);
   assert.deepEqual(await ping, { rttMs: 10, relayed: false });
   await clock.run(60_000);
   assert.equal(sent.length, 4);
@@ -123,7 +125,7 @@ Deno.test("Control.ping measures from the copy that was answered", async () => {
   const ping = it.ping(PEER, { timeoutMs: 60_000 });
   await clock.run(260);
   assert.equal(sent.length, 2);
-  it.onPacket(pong(sent[0]!), "direct");
+  it.onPacket(pong(sent[0]!), DIRECT);
   assert.deepEqual(await ping, { rttMs: 260, relayed: false });
 });
 
@@ -131,11 +133,11 @@ Deno.test("Control.ping takes no answer from another node, for another ping, or 
   const { control: it, sent, clock } = control();
   const ping = it.ping(PEER, { timeoutMs: 1_000 });
   await clock.run(10);
-  it.onPacket(pong(sent[0]!, { srcNode: 8 }), "direct");
-  it.onPacket(pong(sent[0]!, { dstPort: sent[0]!.srcPort + 1 }), "direct");
-  it.onPacket(pong(sent[0]!, { flags: 0 }), "direct");
+  it.onPacket(pong(sent[0]!, { srcNode: 8 }), DIRECT);
+  it.onPacket(pong(sent[0]!, { dstPort: sent[0]!.srcPort + 1 }), DIRECT);
+  it.onPacket(pong(sent[0]!, { flags: 0 }), DIRECT);
   await assert.rejects(clock.finish(ping), { code: "timeout" });
-  it.onPacket(pong(sent[0]!), "direct");
+  it.onPacket(pong(sent[0]!), DIRECT);
   assert.equal(clock.pending, 0);
 });
 

@@ -122,10 +122,8 @@ Deno.test("Datagrams to the node itself arrive, also on a private one", async ()
 Deno.test("Loopback delivers in order in a later turn, bounded, and nothing after close", async () => {
   const clock = new ManualClock();
   const got: string[] = [];
-  const loopback = new Loopback({
-    clock,
-    deliver: ({ payload }) => void got.push(new TextDecoder().decode(payload)),
-  });
+  const loopback = new Loopback(clock);
+  loopback.start(({ payload }) => void got.push(new TextDecoder().decode(payload)));
   const self = { node: 5 };
   for (let i = 0; i < MAX_LOOPBACK_PACKETS + 10; i++) loopback.send(datagram(self, self, `${i}`));
   assert.deepEqual(got, []);

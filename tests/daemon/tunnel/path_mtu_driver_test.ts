@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { TimerSet } from "../../../platform/clock.ts";
 import { PathMtuDriver } from "../../../daemon/tunnel/path_mtu.ts";
+import { PeerTable } from "../../../daemon/tunnel/peer_table.ts";
 import { PeerTunnel } from "../../../daemon/tunnel/peer_tunnel.ts";
 import { FRAME_OVERHEAD_BYTES, TunnelSender } from "../../../daemon/tunnel/tunnel_sender.ts";
 import { Session } from "../../../daemon/tunnel/tunnel_session.ts";
 import { PATH_ANSWER_RATE } from "../../../daemon/tunnel/types.ts";
+import { UpperLayer } from "../../../daemon/tunnel/upper_layer.ts";
 import { newUdpStats } from "../../../platform/net/udp.ts";
 import { NonceSequence } from "../../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
@@ -43,10 +45,22 @@ function setUp() {
       close: () => Promise.resolve(),
     },
     stats,
-    beacon: () => undefined,
+    beacon: { endpoint: undefined },
   });
   sender.self = 5;
   const changed: number[] = [];
+  const upper = new UpperLayer({
+    consent: { pinnedKey: () => undefined, hasConsent: () => true, isFormer: () => false },
+    emit: () => {},
+  });
+  upper.user = {
+    onPacket() {},
+    onPeerRestarted() {},
+    onPathChanged: (node) => void changed.push(node),
+    hasConns: () => true,
+    beacon: { observed() {} },
+  };
+  const peers = new PeerTable({ clock, mode: "auto", random: (out) => out.fill(9) });
   let next = 1;
   const driver = new PathMtuDriver({
     clock,
@@ -55,9 +69,10 @@ function setUp() {
     random: (out) => out.fill(next++),
     maxSegmentBytes: undefined,
     forbidsFragments: true,
-    onChanged: (node) => changed.push(node),
+    upper,
+    peers,
   });
-  const peer = new PeerTunnel(7, clock.now(), WAYS);
+  const peer = peers.make(7)!;
   peer.live = new Session({
     peerKey: new Uint8Array(32),
     aead: { name: "none", seal: () => {}, open: () => true, destroy: () => {} },
@@ -73,12 +88,12 @@ function setUp() {
     ...probe,
     ...{ flags: ACK, srcNode: 7, dstNode: 5, srcPort: 0, dstPort: probe.srcPort, payload },
   });
-  return { clock, driver, peer, sent, changed, answer };
+  return { clock, driver, peer, peers, sent, changed, answer };
 }
 
 Deno.test("PathMtuDriver counts the whole echo of an older peer and the short answer of a new one", () => {
   for (const bytes of [undefined, PATH_ANSWER_BYTES]) {
-    const { driver, peer, sent, changed, answer } = setUp();
+    const { driver, peer, peers, sent, changed, answer } = setUp();
     driver.demand(peer);
     for (let i = 0; i < 3; i++) {
       const probe = sent.at(-1)!;
@@ -90,12 +105,12 @@ Deno.test("PathMtuDriver counts the whole echo of an older peer and the short an
     assert.equal(sent[0]!.payload.length + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
     assert.equal(driver.segmentBytes(peer), sent[2]!.payload.length);
     assert.deepEqual(changed, [7, 7], "the base is no change");
-    driver.stop(peer);
+    peers.close();
   }
 });
 
 Deno.test("PathMtuDriver counts an answer once, and none that it did not ask for", () => {
-  const { driver, peer, sent, changed, answer } = setUp();
+  const { driver, peer, peers, sent, changed, answer } = setUp();
   driver.demand(peer);
   const base = sent[0]!;
   const forged = encodePathProbe(new Uint8Array(6).fill(99), 2_000);
@@ -112,11 +127,11 @@ Deno.test("PathMtuDriver counts an answer once, and none that it did not ask for
   const other = new PeerTunnel(9, 0, WAYS);
   driver.onPacket(other, answer(sent[1]!, sent[1]!.payload), ROUTE);
   assert.deepEqual(changed, [], "another peer's answer does not count");
-  driver.stop(peer);
+  peers.close();
 });
 
 Deno.test("PathMtuDriver answers from before a suspicion do not end it", () => {
-  const { driver, peer, sent, changed, answer } = setUp();
+  const { driver, peer, peers, sent, changed, answer } = setUp();
   driver.demand(peer);
   for (let i = 0; i < 2; i++) {
     driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
@@ -127,7 +142,7 @@ Deno.test("PathMtuDriver answers from before a suspicion do not end it", () => {
   driver.onPacket(peer, answer(late, late.payload), ROUTE);
   assert.equal(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
   assert.equal(changed.length, 2);
-  driver.stop(peer);
+  peers.close();
 });
 
 Deno.test("PathMtuDriver answers probes by the way they came, short, and at a limited rate", () => {
@@ -152,7 +167,7 @@ Deno.test("PathMtuDriver leaves every other packet to the others", () => {
 });
 
 Deno.test("PathMtuDriver starts anew when the peer is at another host", () => {
-  const { driver, peer, sent, answer, clock } = setUp();
+  const { driver, peer, peers, sent, answer, clock } = setUp();
   driver.demand(peer);
   for (let i = 0; i < 2; i++) {
     driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
@@ -166,7 +181,7 @@ Deno.test("PathMtuDriver starts anew when the peer is at another host", () => {
   assert.equal(driver.pathMtu(peer), PATH_BASE_BYTES + 28);
   driver.demand(peer);
   assert.equal(sent.at(-1)!.payload.length + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
-  driver.stop(peer);
+  peers.close();
   assert.equal(clock.pending, 0, "no timer is left");
 });
 

@@ -13,6 +13,7 @@ import type { Conn } from "../../../daemon/stream/stream_conn.ts";
 import { Gate } from "../../../daemon/stream/gate.ts";
 import { openTrust, type TrustFiles } from "../../../daemon/trust/open_trust.ts";
 import type { RevocationJournal, Tombstone } from "../../../daemon/trust/revocation_journal.ts";
+import { FormerPeers } from "../../../daemon/trust/former_peers.ts";
 import { TrustService } from "../../../daemon/trust/trust_service.ts";
 import type { ManualClock } from "../../daemon/harness/clock.ts";
 import type { Mail, Reachable } from "./mail.ts";
@@ -144,6 +145,7 @@ export class Party implements Reachable {
       memberships: { known: () => [], ask: () => Promise.resolve([]) },
     });
     const service = new TrustService({
+      former: new FormerPeers(clock),
       clock,
       unixNow: () => this.#unixNow(),
       state,
@@ -162,12 +164,13 @@ export class Party implements Reachable {
         isOver() ? never : alive(this.#mail.dial(this.node, address.node, options)),
       bind: (_port, onAccept) => this.onAccept = onAccept,
       unbind: () => this.onAccept = undefined,
-      emit: (event, { peer_node_id }) => {
+      emit: (event, data) => {
+        const { peer_node_id } = data as { peer_node_id?: number };
         // The other side has taken its word back, and ours with it, unless we have asked anew meanwhile.
         const isOurs = state.isAsked(Number(peer_node_id));
         if (event === "trust.revoked_by_peer" && !isOver() && !isOurs) this.standing = "no";
       },
-      log: (level, message, { error }) => {
+      log: (level, message, { error } = {}) => {
         const isDisk = String(error).includes("no space left");
         if (level === "error" && !isDisk) this.faults.push(`${this.name}: ${message}: ${error}`);
       },

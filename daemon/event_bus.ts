@@ -1,0 +1,59 @@
+/**
+ * The daemon's lifecycle events on their way from the part where something happens to all who want to know.
+ *
+ * @module
+ */
+
+import type {
+  Emit,
+  LifecycleEvent,
+  LifecycleEventName,
+  LifecycleEvents,
+} from "../protocol/lifecycle_events.ts";
+
+/** Gets each event during the call that emits it: it must only note or queue. */
+export type EventListener = (event: LifecycleEvent) => void;
+
+/** Hands events to their subscribers. */
+export class EventBus {
+  readonly #unixNow: () => number;
+  readonly #failed: (error: unknown) => void;
+  readonly #listeners = new Set<EventListener>();
+  #lastId = 0;
+
+  /**
+   * @param options.unixNow Unix milliseconds.
+   * @param options.failed Told what a listener threw; the emitting part and the other listeners go on.
+   */
+  constructor(options: { unixNow: () => number; failed: (error: unknown) => void }) {
+    this.#unixNow = options.unixNow;
+    this.#failed = options.failed;
+  }
+
+  /** Number of the last event; 0 before the first. */
+  get lastId(): number {
+    return this.#lastId;
+  }
+
+  /** Emits an event; bound, so that it can be handed to parts. */
+  readonly emit: Emit = <K extends LifecycleEventName>(name: K, data: LifecycleEvents[K]): void => {
+    const event: LifecycleEvent = { id: ++this.#lastId, name, atMs: this.#unixNow(), data };
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+  };
+
+  /**
+   * Subscribes to all events from now on.
+   *
+   * @returns Ends the subscription.
+   */
+  subscribe(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+}
