@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import { type Address, formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { getLogger, LOG_CATEGORY } from "../platform/log.ts";
+import { TaskSet } from "../platform/task_set.ts";
 import { Acceptor } from "../platform/net/acceptor.ts";
 import type { Driver } from "../sdk/mod.ts";
 import {
@@ -88,7 +89,7 @@ export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #subnet: Subnet;
   readonly #mappings = new Map<string, { mapping: Mapping; acceptors: Acceptor<Deno.TcpConn>[] }>();
-  readonly #ending = new Set<Promise<void>>();
+  readonly #ending = new TaskSet();
   /** What is carried, the oldest first. */
   readonly #running = new Map<Carried, { key: string; done: Promise<void> }>();
   readonly #limits: GatewayLimits;
@@ -169,7 +170,7 @@ export class Gateway implements AsyncDisposable {
     const known = this.#mappings.get(key);
     if (known === undefined) return false;
     this.#mappings.delete(key);
-    for (const acceptor of known.acceptors) this.#await(acceptor.close());
+    for (const acceptor of known.acceptors) this.#ending.add(acceptor.close());
     this.#subnet.release(known.mapping.localIp);
     return true;
   }
@@ -177,10 +178,10 @@ export class Gateway implements AsyncDisposable {
   /** Ends everything. */
   async close(): Promise<void> {
     for (const { address } of this.mappings) this.unmap(address);
-    await Promise.all(this.#ending); // from here on nothing new comes
+    await this.#ending.settled(); // from here on nothing new comes
     const running = [...this.#running];
     for (const [carried] of running) carried.end();
-    await Promise.all([...this.#ending, ...running.map(([, { done }]) => done)]);
+    await Promise.all([this.#ending.settled(), ...running.map(([, { done }]) => done)]);
   }
 
   /** Ends everything. */
@@ -242,7 +243,7 @@ export class Gateway implements AsyncDisposable {
     }
     if (idlest !== undefined) {
       // Its place is free at once, however long its end takes.
-      this.#await(this.#running.get(idlest)!.done);
+      this.#ending.add(this.#running.get(idlest)!.done);
       this.#running.delete(idlest);
       idlest.end();
       return true;
@@ -259,11 +260,6 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** Ends with the gateway at the latest. */
-  #await(end: Promise<void>): void {
-    const ending = end.finally(() => this.#ending.delete(ending));
-    this.#ending.add(ending);
-  }
-
   /** When the daemon has gone that is the trouble, and not each connection that ends by it. */
   async #reportUnlessLost(error: PilotError): Promise<void> {
     await setImmediate(); // the driver's end is told behind those of its connections

@@ -21,6 +21,7 @@ import {
 } from "../protocol/registry/signed_answer.ts";
 import { type WholeOffer, wholeOfferOf } from "../protocol/registry/whole_signature.ts";
 import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
+import { TaskSet } from "./task_set.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
 /** Longest wait for a TCP connection (rendezvous.md §1.6). */
@@ -211,7 +212,7 @@ export class RegistryClient {
   /** Gives up the connection attempt that runs. */
   #giveUp: AbortController | undefined;
   #closed = false;
-  readonly #ending = new Set<Promise<void>>();
+  readonly #ending = new TaskSet();
 
   constructor(options: RegistryClientOptions) {
     this.address = options.address;
@@ -269,7 +270,7 @@ export class RegistryClient {
       // It fails because we close.
     });
     this.#connection?.close("this client is closed");
-    await Promise.all(this.#ending);
+    await this.#ending.settled();
   }
 
   async #once(request: JsonObject, signer: RequestSigner | undefined): Promise<JsonObject> {
@@ -355,8 +356,7 @@ export class RegistryClient {
       const conn = await openLink({ to, fingerprint: this.#fingerprint, signal });
       this.localHost = conn.localHost;
       const connection = new Connection(conn);
-      const ending = connection.done.finally(() => this.#ending.delete(ending));
-      this.#ending.add(ending);
+      this.#ending.add(connection.done);
       this.#connection = connection;
       if (this.#closed) connection.close("this client is closed");
       else this.onConnected(conn.remoteHost);

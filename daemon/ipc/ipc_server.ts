@@ -7,6 +7,7 @@
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { descriptorLimit } from "../../platform/descriptors.ts";
+import { TaskSet } from "../../platform/task_set.ts";
 import { Acceptor } from "../../platform/net/acceptor.ts";
 import { Cmd, encodeIpcFrame, encodeRecvFromHeader } from "../../protocol/ipc/mod.ts";
 import type { Datagram } from "../stream/stream_conn.ts";
@@ -70,7 +71,7 @@ export class IpcServer {
   readonly #ports = new Map<number, ClientSession>();
   readonly #host: SessionHost;
   readonly #acceptors: readonly Acceptor<Deno.UnixConn>[];
-  readonly #refusals = new Set<Promise<void>>();
+  readonly #refusals = new TaskSet();
   readonly #maxClients: number;
   readonly #maxRefusals: number;
   #partialBytes = 0;
@@ -166,7 +167,7 @@ export class IpcServer {
     for (const session of this.#lingering) session.release();
     this.#lingering.clear();
     await accepting;
-    await Promise.all([...running, ...this.#refusals]);
+    await Promise.all([...running, this.#refusals.settled()]);
   }
 
   #admit(conn: Deno.UnixConn): void {
@@ -204,8 +205,7 @@ export class IpcServer {
     }
     if (this.#refusals.size >= this.#maxRefusals) return conn.close();
     const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
-    const refusal = refuse(conn, error).finally(() => this.#refusals.delete(refusal));
-    this.#refusals.add(refusal);
+    this.#refusals.add(refuse(conn, error));
   }
 
   /** Clients that do not read may wait as long as they like, but not with more than this in all. */

@@ -28,6 +28,7 @@ import {
   encodeTraceAnswer,
   type MessageTags,
 } from "../../protocol/service/tagged.ts";
+import { TaskSet } from "../../platform/task_set.ts";
 import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/stream_conn.ts";
 import { type ByteAccount, ByteBudget } from "./byte_budget.ts";
@@ -353,25 +354,21 @@ export function attachDataExchange(
     recent: new RecentMessages(),
     idleMs: options.idleMs ?? IDLE_MS,
   };
-  const running = new Set<Promise<void>>();
+  const running = new TaskSet();
   const port = new ServicePort<ExchangeConn>(backend, {
     port: PORT_DATA_EXCHANGE,
     maxConns: MAX_EXCHANGE_CONNS,
     maxConnsPerPeer: MAX_EXCHANGE_CONNS_PER_PEER,
     serve: (conn, done) => {
       const served = new ExchangeConn(shared, conn);
-      running.add(served.finished);
-      void served.finished.then(() => {
-        running.delete(served.finished);
-        done();
-      });
+      running.add(served.finished.then(done));
       return served;
     },
   });
   return {
     close: async () => {
       port.close();
-      await Promise.all(running);
+      await running.settled();
     },
   };
 }

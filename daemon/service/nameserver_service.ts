@@ -16,6 +16,7 @@ import {
 } from "../../protocol/service/nameserver_text.ts";
 import { PORT_NAMESERVER } from "../../protocol/well_known_ports.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { TaskSet } from "../../platform/task_set.ts";
 import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/stream_conn.ts";
 import { NameRecords } from "./nameserver_records.ts";
@@ -107,18 +108,14 @@ export async function attachNameserver(
     store.touch();
     return reply;
   };
-  const running = new Set<Promise<void>>();
+  const running = new TaskSet();
   const port = new ServicePort<NameConn>(backend, {
     port: PORT_NAMESERVER,
     maxConns: MAX_NAME_CONNS,
     maxConnsPerPeer: MAX_NAME_CONNS_PER_PEER,
     serve: (conn, done) => {
       const served = new NameConn(conn, exchangeMs, answer);
-      running.add(served.finished);
-      void served.finished.then(() => {
-        running.delete(served.finished);
-        done();
-      });
+      running.add(served.finished.then(done));
       return served;
     },
   });
@@ -132,7 +129,7 @@ export async function attachNameserver(
     close: async () => {
       cancelSweep();
       port.close();
-      await Promise.all(running);
+      await running.settled();
       await store.close();
     },
   };

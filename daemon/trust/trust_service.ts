@@ -25,6 +25,7 @@ import { StateSaver, type Tombstones } from "./saver.ts";
 import { Underway } from "./underway.ts";
 import { TrustWaiters } from "./waiters.ts";
 import type { Log } from "../../platform/log.ts";
+import { TaskSet } from "../../platform/task_set.ts";
 import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 export { DIRECT_TIMEOUT_MS } from "./delivery.ts";
@@ -84,7 +85,9 @@ export class TrustService implements TrustBackend {
   readonly #saver: StateSaver;
   readonly #delivery: StatementDelivery;
   readonly #incoming: Incoming;
-  readonly #tasks = new Set<Promise<unknown>>();
+  readonly #tasks = new TaskSet((error) =>
+    this.#deps.log("error", "trust task failed", { error: String(error) })
+  );
   /** What the registry is to be told of what we have taken. */
   #ack = "";
   #openSinceMs = -Infinity;
@@ -110,7 +113,7 @@ export class TrustService implements TrustBackend {
     this.#port = new HandshakePort({
       ...deps,
       onMessage: (message, remoteNode) =>
-        this.#background(this.#incoming.onMessage(message, remoteNode)),
+        this.#tasks.add(this.#incoming.onMessage(message, remoteNode)),
     });
     this.#delivery = new StatementDelivery({
       registry,
@@ -120,7 +123,7 @@ export class TrustService implements TrustBackend {
         state.owed().filter(({ type }) => type === "handshake_revoke" || this.#saver.isSaved),
       delivered: (statement) => {
         state.delivered(statement);
-        this.#background(this.#saver.save());
+        this.#tasks.add(this.#saver.save());
       },
       send: (node, bytes, timeoutMs) => this.#port.send(node, bytes, timeoutMs),
       log,
@@ -147,7 +150,7 @@ export class TrustService implements TrustBackend {
     this.#port.close();
     this.#waiters.close();
     this.#former.close();
-    await Promise.all([...this.#tasks]);
+    await this.#tasks.settled();
     await polled;
     this.#saver.close();
     // The last chance for what could not be written before; stopping goes on either way.
@@ -364,7 +367,7 @@ export class TrustService implements TrustBackend {
   async #tell(node: number): Promise<void> {
     const statement = this.#owedTo(node);
     await this.#delivery.flush();
-    if (statement !== undefined) this.#background(this.#delivery.direct(statement));
+    if (statement !== undefined) this.#tasks.add(this.#delivery.direct(statement));
   }
 
   #owedTo(node: number): Statement | undefined {
@@ -376,7 +379,7 @@ export class TrustService implements TrustBackend {
     const statement = this.#owedTo(node);
     if (statement !== undefined) {
       // It may be gone, which must not hold us up.
-      this.#background(
+      this.#tasks.add(
         this.#delivery.direct(statement).finally(() => {
           if (!this.#state.isTrusted(node)) this.#former.ended(node);
         }),
@@ -488,14 +491,5 @@ export class TrustService implements TrustBackend {
       peer_node_id: node,
       error: error instanceof Error ? error.message : String(error),
     });
-  }
-
-  #background(task: Promise<unknown>): void {
-    const { log } = this.#deps;
-    const tracked = task.catch((error) =>
-      log("error", "trust task failed", { error: String(error) })
-    )
-      .finally(() => this.#tasks.delete(tracked));
-    this.#tasks.add(tracked);
   }
 }

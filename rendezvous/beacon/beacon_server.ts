@@ -22,6 +22,7 @@ import { type BeaconListing, otherBeacons } from "./listing.ts";
 import type { MappingLimits } from "./mappings.ts";
 import { ProbePort } from "./probe_port.ts";
 import type { BeaconSocket } from "./beacon_socket.ts";
+import { TaskSet } from "../../platform/task_set.ts";
 import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /** What every IPv6 path carries in one piece, and the largest datagram of newer daemons (daemon.md §2.11). */
@@ -75,7 +76,9 @@ export class BeaconServer implements InboxWatch {
   readonly #probe: ProbePort | undefined;
   readonly #cluster: ClusterOptions;
   readonly #ending = new AbortController();
-  readonly #tasks: Set<Promise<void>> = new Set();
+  readonly #tasks = new TaskSet((error) =>
+    this.#log.error("beacon task failed", { error: String(error) })
+  );
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
   #sweepDue: number;
   #syncDue = -Infinity;
@@ -142,7 +145,7 @@ export class BeaconServer implements InboxWatch {
     }
     if (now >= this.#peersDue && !this.#isFindingPeers) {
       this.#peersDue = now + LISTING_INTERVAL_MS;
-      this.#background(this.#findPeers());
+      this.#tasks.add(this.#findPeers());
     }
     if (now >= this.#syncDue) this.#sync(now);
   }
@@ -152,12 +155,12 @@ export class BeaconServer implements InboxWatch {
     this.#ending.abort();
     clearTimeout(this.#wakeTimer);
     await Promise.all([this.#socket.close(), this.#probe?.close()]);
-    await Promise.all(this.#tasks);
+    await this.#tasks.settled();
   }
 
   #onDatagram(datagram: Uint8Array, from: Endpoint): void {
     this.#send(this.beacon.receive(datagram, from, this.#clock.monotonicMs()));
-    for (const proof of this.beacon.takeProofs()) this.#background(this.#verify(proof));
+    for (const proof of this.beacon.takeProofs()) this.#tasks.add(this.#verify(proof));
   }
 
   async #verify(proof: Proof): Promise<void> {
@@ -252,13 +255,6 @@ export class BeaconServer implements InboxWatch {
       this.#log.warn("other beacon has no address", { peer, error: String(error) });
       return [];
     }
-  }
-
-  #background(task: Promise<void>): void {
-    const tracked = task
-      .catch((error) => this.#log.error("beacon task failed", { error: String(error) }))
-      .finally(() => this.#tasks.delete(tracked));
-    this.#tasks.add(tracked);
   }
 }
 

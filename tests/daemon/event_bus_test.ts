@@ -17,7 +17,8 @@ function bus() {
 
 Deno.test("EventBus numbers events and tells every subscriber, until it has ended its subscription", () => {
   const { bus: it } = bus();
-  const [one, two]: LifecycleEvent[][] = [[], []];
+  const one: LifecycleEvent[] = [];
+  const two: LifecycleEvent[] = [];
   const end = it.subscribe((event) => void one.push(event));
   it.subscribe((event) => void two.push(event));
   it.emit("handshake.pending", { peer_node_id: 7, justification: "hello" });
