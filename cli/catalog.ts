@@ -6,6 +6,9 @@
 
 import type { Argument, Command } from "commander";
 import type { ErrorCode } from "../protocol/errors.ts";
+import { DAEMON, PLACES } from "../platform/settings/mod.ts";
+import { GATEWAY, RENDEZVOUS, SECRETS } from "../platform/settings/server_table.ts";
+import { environmentOf } from "../platform/settings/setting.ts";
 import { VERSION } from "../platform/version.ts";
 import { ERROR_MEANINGS, EXIT_CODES } from "./exit_codes.ts";
 import { exampleLine, GLOBAL_OPTIONS, specOf } from "./spec.ts";
@@ -40,6 +43,13 @@ export interface Catalog extends Record<string, unknown> {
   config_file: string;
 }
 
+/** Every variable that is read, and what for. */
+export const ENVIRONMENT: Readonly<Record<string, string>> = {
+  ...environmentOf(PLACES, DAEMON, RENDEZVOUS, GATEWAY, SECRETS),
+  XDG_RUNTIME_DIR: "Where the common socket is, for programs that know no homes",
+  NO_COLOR: "No colours",
+};
+
 /**
  * Describes a command tree.
  *
@@ -61,19 +71,7 @@ export function catalog(root: Command): Catalog {
     global_flags: Object.fromEntries(
       GLOBAL_OPTIONS.map(({ flags, description }) => [flags, description]),
     ),
-    environment: {
-      PILOT_HOME: "Home directory",
-      PILOT_SOCKET: "The daemon's socket",
-      PILOT_REGISTRY: "Registry, host:port",
-      PILOT_BEACON: "Beacon, host:port",
-      PILOT_REGISTRY_FINGERPRINT:
-        "SHA-256 of the registry's certificate, which is asked over TLS then",
-      PILOT_REGISTRY_KEY: "The registry's public key, with which its answers must be signed",
-      PILOT_REGISTRY_PLAIN:
-        "warn or accept, for a registry elsewhere that is neither TLS nor pinned",
-      PILOT_ADMIN_TOKEN: "Admin token of the rendezvous that is run",
-      NO_COLOR: "No colours",
-    },
+    environment: ENVIRONMENT,
     config_file: "<home>/config.json",
   };
 }

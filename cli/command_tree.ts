@@ -21,7 +21,7 @@ import { ERROR_MEANINGS, EXIT_CODES, EXIT_OK } from "./exit_codes.ts";
 import { type CliHost, Invocation } from "./invocation.ts";
 import { successEnvelope } from "./output.ts";
 import { printableLines, show } from "./terminal_text.ts";
-import { argumentTerm } from "./catalog.ts";
+import { argumentTerm, ENVIRONMENT } from "./catalog.ts";
 import { addCommand, addGlobalOptions, type CommandGroup, type CommandSpec } from "./spec.ts";
 
 /** Every command, in the order of the help. */
@@ -101,11 +101,22 @@ export function buildProgram(host: CliHost): Program {
 
 function environmentHelp(): string {
   return `Environment (after flags, before the config file):
-  PILOT_HOME, PILOT_SOCKET, PILOT_REGISTRY, PILOT_BEACON, PILOT_REGISTRY_FINGERPRINT,
-  PILOT_REGISTRY_KEY, PILOT_REGISTRY_PLAIN, NO_COLOR
+${wrapped(Object.keys(ENVIRONMENT))}
 
 Targets are an address (0:0000.0000.0005), a node id (5) or a hostname.
 Durations are 500ms, 30s, 2m, 1h, or a number of seconds.`;
+}
+
+/** Words in lines that fit a terminal. */
+function wrapped(words: readonly string[]): string {
+  const rows: string[] = [];
+  for (const word of words) {
+    const row = rows.at(-1);
+    if (row !== undefined && row.length + word.length < 76) {
+      rows[rows.length - 1] = `${row}, ${word}`;
+    } else rows.push(`  ${word}`);
+  }
+  return rows.join(",\n");
 }
 
 function exitCodeHelp(): string {

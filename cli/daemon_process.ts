@@ -12,7 +12,7 @@ import { PilotError } from "../protocol/errors.ts";
 import { ensurePrivateDir, errorCode, exists } from "../platform/private_files.ts";
 import { checkPrivateDir } from "../platform/private_dir.ts";
 import { readPidFile, removePidFile } from "../platform/pidfile.ts";
-import type { Settings } from "../platform/settings.ts";
+import type { Settings } from "../platform/settings/mod.ts";
 import { CommandFailure } from "./command_failure.ts";
 import { launch, type ProcessEnd } from "./launch.ts";
 import { lines as textLines } from "./terminal_text.ts";

@@ -4,20 +4,17 @@
  * @module
  */
 
-import type { Env } from "../platform/settings.ts";
+import { type Env, PLACES } from "../platform/settings/mod.ts";
 
 /** What says which agent is meant: option, and the variable that stands for it. */
-const PLACES = [
-  { option: "home", variable: "PILOT_HOME" },
-  { option: "config", variable: undefined },
-  { option: "socket", variable: "PILOT_SOCKET" },
-] as const;
+const AGENT_PLACES = [PLACES.home, PLACES.config, PLACES.socket]
+  .map(({ flag, env }) => ({ option: flag!, variable: env }));
 
 /** Values of the options that say which agent is meant, by name without dashes. */
 export type Places = Readonly<Partial<Record<string, string>>>;
 
 /** Names of the options whose values {@linkcode withPlaces} needs. */
-export const PLACE_OPTIONS: readonly string[] = PLACES.map(({ option }) => option);
+export const PLACE_OPTIONS: readonly string[] = AGENT_PLACES.map(({ option }) => option);
 
 /**
  * Adds to each command of a hint what the person said about the agent, so that it does not reach another one.
@@ -28,7 +25,7 @@ export const PLACE_OPTIONS: readonly string[] = PLACES.map(({ option }) => optio
  * @returns The same with for example `pilotctl --home /x daemon start`.
  */
 export function withPlaces(hint: string, given: Places, env: Env): string {
-  const flags = PLACES.flatMap(({ option, variable }) => {
+  const flags = AGENT_PLACES.flatMap(({ option, variable }) => {
     const value = given[option] ?? (variable === undefined ? undefined : env(variable));
     return value ? [`--${option} ${quoted(value)}`] : [];
   });

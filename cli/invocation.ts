@@ -8,13 +8,14 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { PilotError } from "../protocol/errors.ts";
 import type { Driver } from "../sdk/mod.ts";
-import type { RawConfig } from "../platform/config.ts";
-import type { Env, Settings } from "../platform/settings.ts";
+import type { RawConfig } from "../platform/settings/mod.ts";
+import { type Env, PLACES, type Settings } from "../platform/settings/mod.ts";
 import { CommandFailure, usageError } from "./command_failure.ts";
 import { PLACE_OPTIONS, withPlaces } from "./hints.ts";
 import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
 import type { Launch } from "./launch.ts";
-import { Options } from "./spec.ts";
+import { Options } from "./options.ts";
+import { givenSettings } from "./setting_options.ts";
 import type { Roles } from "./roles.ts";
 import { safeJson, type SafeText, show } from "./terminal_text.ts";
 
@@ -115,15 +116,9 @@ export class Invocation implements AsyncDisposable {
   }
 
   async #resolveSettings(rawConfig?: RawConfig): Promise<Settings> {
-    const { resolveSettings } = await import("../platform/settings.ts");
+    const { resolveSettings } = await import("../platform/settings/mod.ts");
     const settings = resolveSettings({
-      flags: {
-        home: this.options.text("home"),
-        config: this.options.text("config"),
-        socket: this.options.text("socket"),
-        registry: this.options.text("registry"),
-        beacon: this.options.text("beacon"),
-      },
+      flags: givenSettings(PLACES, this.options),
       env: this.host.env,
       ...(rawConfig === undefined ? {} : { rawConfig }),
     });

@@ -5,14 +5,14 @@
  */
 
 import { parsePort } from "../protocol/address.ts";
-import { isLabel } from "../protocol/label.ts";
-import { PilotError } from "../protocol/errors.ts";
+import { ENDPOINT } from "../platform/settings/setting_type.ts";
 import { usageError } from "./command_failure.ts";
 
 export { parsePort };
 export { parseDuration } from "../platform/duration.ts";
 export { parseServerHost } from "../platform/join_uri.ts";
 export { parseFingerprint } from "../platform/fingerprint.ts";
+export { parseHost, parseHostname, parsePath } from "../platform/settings/setting_type.ts";
 
 /**
  * A port to wait on.
@@ -53,36 +53,6 @@ export function parsePositive(text: string): number {
   const value = parseCount(text);
   if (value === 0) throw usageError("Must be at least 1");
   return value;
-}
-
-/** Segment sizes that path MTU discovery can go for: from what every path carries to what a packet holds. */
-const MSS_RANGE = { least: 1152, most: 65_437 } as const;
-
-/**
- * A segment size.
- *
- * @param text Decimal digits.
- * @returns Bytes, 1152..65437.
- * @throws {PilotError} `invalid_argument`.
- */
-export function parseMss(text: string): number {
-  const value = parseCount(text);
-  if (value < MSS_RANGE.least || value > MSS_RANGE.most) {
-    throw usageError(`Must be from ${MSS_RANGE.least} to ${MSS_RANGE.most}`);
-  }
-  return value;
-}
-
-/**
- * A path.
- *
- * @param text As given.
- * @returns The same; an empty one is mostly a variable that is not set, and would mean another place.
- * @throws {PilotError} `invalid_argument`.
- */
-export function parsePath(text: string): string {
-  if (text === "") throw usageError("The path is empty", "Leave the option out for the default.");
-  return text;
 }
 
 /** Highest node number; 0xffffffff means broadcast. */
@@ -160,54 +130,12 @@ export function oneOf(
 }
 
 /**
- * A host without a port.
- *
- * @param text For example `rendezvous.example`.
- * @returns The same text.
- * @throws {PilotError} `invalid_argument`.
- */
-export function parseHost(text: string): string {
-  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,252}$/u.test(text)) return text;
-  throw usageError(`Not a host name: "${text}"`, "Write it without a port: rendezvous.example.");
-}
-
-/**
- * A hostname.
- *
- * @param text For example `my-agent`.
- * @returns The same text.
- * @throws {PilotError} `invalid_argument`; for digits alone, too, which always mean a node number.
- */
-export function parseHostname(text: string): string {
-  if (text === "") {
-    throw usageError("The hostname is empty", "To give it up: pilotctl clear-hostname");
-  }
-  if (/^\d+$/.test(text)) {
-    throw usageError(
-      `"${text}" cannot be a hostname: as a target it always means node ${text}`,
-      "Use a name with a letter in it.",
-    );
-  }
-  if (isLabel(text)) return text;
-  throw usageError(
-    `Not a hostname: "${text}"`,
-    "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen at either end.",
-  );
-}
-
-/**
- * `host:port` or `:port`, with an IPv6 host in brackets.
+ * `host:port`, with an IPv6 host in brackets.
  *
  * @param text The endpoint.
  * @returns The same text.
  * @throws {PilotError} `invalid_argument`.
  */
 export function parseEndpointText(text: string): string {
-  const match = /^(?:\[[0-9A-Fa-f:.%]+\]|[^:[\]\s]*):(\d{1,5})$/.exec(text);
-  if (match === null || Number(match[1]) > 0xffff) {
-    throw new PilotError("invalid_argument", `Not an endpoint: "${text}"`, {
-      hint: "Write host:port, for example 127.0.0.1:9000.",
-    });
-  }
-  return text;
+  return ENDPOINT.parse(text);
 }

@@ -5,8 +5,13 @@
  * @module
  */
 
-import type { LogFormat, LogLevel } from "../platform/config.ts";
-import type { DaemonOptions, Settings } from "../platform/settings.ts";
+import type {
+  DaemonOptions,
+  LogFormat,
+  LogLevel,
+  Settings,
+  UdpKind,
+} from "../platform/settings/mod.ts";
 
 /** Other beacons (`host:port`; a number and a registry to find them, its pinned certificate; the cluster's token), the relay's rate by source, the probe port. */
 export interface BeaconRoleOptions {
@@ -18,6 +23,8 @@ export interface BeaconRoleOptions {
   advertise?: string | undefined;
   relayBytesPerSecond?: number | undefined;
   probePort?: number | undefined;
+  /** Form of its UDP socket. */
+  udp?: UdpKind | undefined;
 }
 
 /** What the rendezvous role is started with. */

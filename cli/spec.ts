@@ -10,7 +10,8 @@ import { PilotError } from "../protocol/errors.ts";
 import { usageError } from "./command_failure.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
-import { parseEndpointText, parsePath } from "./parse.ts";
+import { PLACES } from "../platform/settings/mod.ts";
+import { settingOptions } from "./setting_options.ts";
 
 /** One option. */
 export interface OptionSpec {
@@ -67,35 +68,8 @@ export interface CommandFamily {
 /** Options that every command takes, before or after its name. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: "--json", description: "Print one JSON object instead of text" },
-  { flags: "--home <dir>", description: "Home directory (PILOT_HOME, ~/.pilot)", parse: parsePath },
-  {
-    flags: "--config <file>",
-    description: "Config file (<home>/config.json)",
-    parse: parsePath,
-  },
-  {
-    flags: "--socket <path>",
-    description: "The daemon's socket (PILOT_SOCKET, <home>/pilot.sock)",
-    parse: parsePath,
-  },
-  {
-    flags: "--registry <host:port>",
-    description: "Registry (PILOT_REGISTRY, 127.0.0.1:9000)",
-    parse: parseEndpointText,
-  },
-  {
-    flags: "--beacon <host:port>",
-    description: "Beacon (PILOT_BEACON, 127.0.0.1:9001)",
-    parse: parseEndpointText,
-  },
+  ...settingOptions(PLACES),
 ];
-
-/** Of all that log. */
-export const LOG_FILE_OPTION: OptionSpec = {
-  flags: "--log-file <file>",
-  description: "Log there instead of stderr; bounded, and opened anew at SIGHUP",
-  parse: parsePath,
-};
 
 /** Runs a command that has been parsed. */
 export type Invoke = (spec: CommandSpec, command: Command) => Promise<void>;
@@ -195,60 +169,4 @@ function makeOption(spec: OptionSpec, isOverridable: boolean = false): Option {
     });
   }
   return option;
-}
-
-/** Typed access to the options that were given. A name is the long flag without dashes. */
-export class Options {
-  readonly #values: ReadonlyMap<string, unknown>;
-
-  /**
-   * @param command The command that was called; options given before its name count too.
-   */
-  constructor(command: Command) {
-    const chain: Command[] = [];
-    for (let at: Command | null = command; at !== null; at = at.parent) chain.unshift(at);
-    const values = new Map<string, unknown>();
-    for (const at of chain) {
-      for (const option of at.options) {
-        const name = option.attributeName();
-        // Commander's default of a `--no-x` option is true: not something that was asked for.
-        if (at.getOptionValueSource(name) !== "cli") continue;
-        values.set(name, at.getOptionValue(name));
-      }
-    }
-    this.#values = values;
-  }
-
-  /** Text of an option. */
-  text(name: string): string | undefined {
-    const value = this.#values.get(attribute(name));
-    return typeof value === "string" ? value : undefined;
-  }
-
-  /** Number of an option whose parser makes one. */
-  number(name: string): number | undefined {
-    const value = this.#values.get(attribute(name));
-    return typeof value === "number" ? value : undefined;
-  }
-
-  /** Every value of an option that may be given several times. */
-  list(name: string): readonly string[] {
-    const value = this.#values.get(attribute(name));
-    return Array.isArray(value) ? value.map(String) : [];
-  }
-
-  /** Whether an option was given, with or without a value. */
-  has(name: string): boolean {
-    return this.#values.has(attribute(name));
-  }
-
-  /** True for `--x`, false for `--no-x`, undefined when neither was given. */
-  flag(name: string): boolean | undefined {
-    const value = this.#values.get(attribute(name));
-    return typeof value === "boolean" ? value : undefined;
-  }
-}
-
-function attribute(name: string): string {
-  return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -11,7 +11,7 @@ import type { Clock } from "../platform/clock.ts";
 import { type Log, logOf } from "../platform/log.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
 import type { RegistryClient } from "../platform/registry_client.ts";
-import type { DaemonOptions } from "../platform/settings.ts";
+import type { DaemonOptions } from "../platform/settings/mod.ts";
 import { BeaconFinder } from "./beacon_finder.ts";
 import { BeaconListener } from "./beacon_listener.ts";
 import type { ChosenAead } from "./crypto/choose.ts";

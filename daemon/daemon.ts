@@ -14,7 +14,7 @@ import { logOf } from "../platform/log.ts";
 import { openUdpSocket } from "../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
 import { RegistryClient } from "../platform/registry_client.ts";
-import type { DaemonOptions } from "../platform/settings.ts";
+import type { DaemonOptions } from "../platform/settings/mod.ts";
 import { VERSION } from "../platform/version.ts";
 import { assemble, type Parts } from "./assemble.ts";
 import { chooseAead } from "./crypto/choose.ts";
@@ -98,7 +98,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const registry = new NodeRegistry({ client, identity });
     if (known !== undefined) registry.assume(known.node);
     const keyPair = await KeyPair.generate();
-    const { host, port } = parseEndpoint(options.listen, { allowEmptyHost: true });
+    const { host, port } = parseEndpoint(options.listen, { isListen: true });
     const aead = chooseAead(options.aead);
     let socket: UdpSocket;
     try {

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { ensurePrivateDir } from "../platform/private_files.ts";
 import { checkPrivateDir } from "../platform/private_dir.ts";
-import type { DaemonOptions } from "../platform/settings.ts";
+import type { DaemonOptions } from "../platform/settings/mod.ts";
 
 /** Where messages are, within the home. */
 export const INBOX_DIR = "inbox";

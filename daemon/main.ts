@@ -10,7 +10,7 @@ import { LogFile } from "../platform/log_file.ts";
 import { acquirePidFile } from "../platform/pidfile.ts";
 import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
 import { REGISTRY_WARNING_HINT, registryWarning } from "../platform/registry_exposure.ts";
-import type { DaemonOptions } from "../platform/settings.ts";
+import type { DaemonOptions } from "../platform/settings/mod.ts";
 import { Daemon } from "./daemon.ts";
 import { openHome } from "./home.ts";
 

@@ -6,7 +6,7 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import type { Emit } from "../protocol/lifecycle_events.ts";
-import type { DaemonOptions } from "../platform/settings.ts";
+import type { DaemonOptions } from "../platform/settings/mod.ts";
 import { VERSION } from "../platform/version.ts";
 import type { BeaconFinder } from "./beacon_finder.ts";
 import type { NetworkChange } from "./network_change.ts";

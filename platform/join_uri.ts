@@ -146,7 +146,6 @@ function serverOf(what: string, text: string): Endpoint {
   if (!isServerHost(endpoint.host)) {
     throw wrong(`The ${what} of the URI has a host that none can have: "${endpoint.host}"`);
   }
-  if (endpoint.port === 0) throw wrong(`The ${what} of the URI has port 0`);
   return endpoint;
 }
 

@@ -15,10 +15,10 @@ import {
   resetSync,
 } from "@logtape/logtape";
 import { escapeUnsafe } from "../protocol/untrusted_text.ts";
-import type { LogFormat, LogLevel } from "./config.ts";
+import type { LogFormat, LogLevel } from "./settings/setting_table.ts";
 
 export { getLogger, type Logger };
-export type { LogFormat, LogLevel } from "./config.ts";
+export type { LogFormat, LogLevel } from "./settings/setting_table.ts";
 
 /** Root category of every logger of this project: `getLogger([LOG_CATEGORY, "tunnel"])`. */
 export const LOG_CATEGORY = "pilot";

@@ -4,11 +4,10 @@
  * @module
  */
 
-export * from "./config.ts";
 export * from "./duration.ts";
 export * from "./private_files.ts";
 export * from "./fingerprint.ts";
 export * from "./log.ts";
 export * from "./pidfile.ts";
-export * from "./settings.ts";
+export * from "./settings/mod.ts";
 export * from "./version.ts";

@@ -179,28 +179,36 @@ export function formatEndpoint(
   return host.includes(":") ? `[${host}]:${endpoint.port}` : `${host}:${endpoint.port}`;
 }
 
+/** A host name as it may stand before a port: also one of the local network, and internationalized ones. */
+const HOST_NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,252}$/u;
+
 /**
- * Parses `host:port` or `[v6]:port`.
+ * Parses `host:port` or `[v6]:port`, the one grammar of endpoints. An IPv6 address may have a zone,
+ * `[fe80::1%eth0]:9000`.
  *
- * @param text The endpoint; the host may be empty only when `allowEmptyHost` is set.
- * @param options `allowEmptyHost`: accept `:port`, as in listen addresses.
+ * @param text The endpoint.
+ * @param options `isListen`: where something listens; the host may be empty, `:9000`, and port 0 takes a free one.
  * @returns Host, without brackets, and port.
  * @throws {PilotError} `invalid_argument` when it is not an endpoint.
  */
 export function parseEndpoint(
   text: string,
-  options: { allowEmptyHost?: boolean } = {},
+  options: { isListen?: boolean } = {},
 ): Endpoint {
-  const match = /^(?:\[([^[\]]+)\]|([^:[\]\s]*)):(\d+)$/.exec(text);
+  const { isListen = false } = options;
+  const match = /^(?:\[([^[\]]+)\]|([^:[\]]*)):(\d+)$/.exec(text);
   const bracketed = match?.[1];
   const host = bracketed ?? match?.[2] ?? "";
-  if (
-    match === null || (bracketed !== undefined && !isIPv6(bracketed)) ||
-    (host === "" && options.allowEmptyHost !== true)
-  ) {
+  const isHost = bracketed !== undefined
+    ? isIPv6(bracketed)
+    : host === ""
+    ? isListen
+    : isIPv4(host) || HOST_NAME.test(host);
+  const port = match === null ? 0 : parsePort(match[3]!);
+  if (match === null || !isHost || (port === 0 && !isListen)) {
     throw new PilotError("invalid_argument", `Not an endpoint: "${text}"`, {
       hint: "An endpoint looks like 127.0.0.1:9000 or [::1]:9000.",
     });
   }
-  return { host, port: parsePort(match[3]!) };
+  return { host, port };
 }

@@ -27,7 +27,7 @@ export function listenOn<S>(
   text: string,
   open: (hostname: string, port: number) => S,
 ): S {
-  const { host, port } = parseEndpoint(text, { allowEmptyHost: true });
+  const { host, port } = parseEndpoint(text, { isListen: true });
   try {
     if (host !== "") return open(host, port);
     try {

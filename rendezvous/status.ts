@@ -104,7 +104,7 @@ function count(store: string): JsonObject {
 
 /** Not `fetch`: it would take the way through a proxy that the environment names. */
 async function askHttp(address: string): Promise<JsonObject> {
-  const { host, port } = parseEndpoint(address, { allowEmptyHost: true });
+  const { host, port } = parseEndpoint(address, { isListen: true });
   const hostname = WILDCARDS.includes(host) ? "127.0.0.1" : host;
   const where = `http://${formatEndpoint({ host: hostname, port })}/healthz`;
   try {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { AEAD_KINDS, UDP_KINDS } from "../platform/settings.ts";
+import { AEAD_KINDS, UDP_KINDS } from "../platform/settings/mod.ts";
 
 const ROOT = new URL("..", import.meta.url);
 const TESTS = [

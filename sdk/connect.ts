@@ -5,7 +5,7 @@
  */
 
 import type { CommonSocket } from "../platform/common_socket.ts";
-import { resolveSettings } from "../platform/settings.ts";
+import { resolveSettings } from "../platform/settings/mod.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { checkAbort, type WaitOptions, withDeadline } from "./abort.ts";
 import { connectCommon, strangerAt } from "./common_daemon.ts";

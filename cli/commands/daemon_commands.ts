@@ -4,14 +4,7 @@
  * @module
  */
 
-import type {
-  AeadKind,
-  DaemonFlags,
-  LogFormat,
-  LogLevel,
-  Settings,
-  UdpKind,
-} from "../../platform/mod.ts";
+import { DAEMON, type DaemonFlags, PLACES, type Settings } from "../../platform/settings/mod.ts";
 import {
   type DaemonPlace,
   probeInfo,
@@ -23,17 +16,10 @@ import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatUptime, type Outcome, type Style } from "../output.ts";
-import { type PlainRegistry, REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
-import {
-  oneOf,
-  parseDuration,
-  parseEndpointText,
-  parseFingerprint,
-  parseHostname,
-  parseMss,
-  parsePath,
-} from "../parse.ts";
-import { type CommandGroup, LOG_FILE_OPTION, type OptionSpec } from "../spec.ts";
+import { REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
+import { parseDuration } from "../parse.ts";
+import { givenSettings, settingArguments, settingOptions } from "../setting_options.ts";
+import type { CommandGroup, OptionSpec } from "../spec.ts";
 import { lines, safe, type SafeText, show } from "../terminal_text.ts";
 import { pause } from "../wait.ts";
 
@@ -44,178 +30,32 @@ const REGISTER_WAIT_MS = 1000;
 /** Pause between looks at the registration, milliseconds. */
 const REGISTER_POLL_MS = 10;
 
-const DAEMON_OPTIONS: readonly OptionSpec[] = [
-  {
-    flags: "--listen <host:port>",
-    description: "UDP address of the tunnel (:0)",
-    parse: parseEndpointText,
-  },
-  {
-    flags: "--endpoint <host:port>",
-    description: "Fixed public UDP endpoint",
-    parse: parseEndpointText,
-  },
-  {
-    flags: "--relay-only",
-    description: "Reach peers through the beacon only; no peer learns our address",
-  },
-  { flags: "--no-relay", description: "Never go through the beacon's relay" },
-  { flags: "--registry-tls", description: "Speak TLS with the registry; needs its fingerprint" },
-  {
-    flags: "--registry-fingerprint <hex>",
-    description: "SHA-256 of the registry's certificate (PILOT_REGISTRY_FINGERPRINT); implies TLS",
-    parse: parseFingerprint,
-  },
-  {
-    flags: "--registry-key <base64>",
-    description: "Refuse answers not signed with this key of the registry (PILOT_REGISTRY_KEY)",
-  },
-  {
-    flags: "--registry-plain <what>",
-    description:
-      "warn or accept a registry elsewhere that is neither TLS nor pinned (PILOT_REGISTRY_PLAIN, warn)",
-    parse: oneOf("warn", "accept"),
-  },
-  {
-    flags: "--identity <file>",
-    description: "Identity file (<home>/identity.json)",
-    parse: parsePath,
-  },
-  {
-    flags: "--common-socket <path>",
-    description:
-      "Listen there too when nobody else does, or none ($XDG_RUNTIME_DIR/pilot.sock or /tmp/pilot.sock for the default home)",
-    parse: parsePath,
-  },
-  { flags: "--hostname <name>", description: "Hostname to register", parse: parseHostname },
-  { flags: "--email <address>", description: "Contact address sent with the registration" },
-  { flags: "--public", description: "Be visible to strangers" },
-  { flags: "--no-public", description: "Be visible to trusted peers only" },
-  { flags: "--trust-auto-approve", description: "Accept every handshake request" },
-  { flags: "--no-echo", description: "Switch the echo service (port 7) off" },
-  { flags: "--no-dataexchange", description: "Switch messages and files (port 1001) off" },
-  { flags: "--no-eventstream", description: "Switch the event stream (port 1002) off" },
-  { flags: "--nameserver", description: "Serve names on port 53 (off)" },
-  {
-    flags: "--keepalive <duration>",
-    description: "Registry heartbeat interval (60s)",
-    parse: parseDuration,
-  },
-  {
-    flags: "--log-level <level>",
-    description: "debug, info, warn or error (info)",
-    parse: oneOf("debug", "info", "warn", "error"),
-  },
-  {
-    flags: "--log-format <format>",
-    description: "text or json (text)",
-    parse: oneOf("text", "json"),
-  },
-  LOG_FILE_OPTION,
-  {
-    flags: "--udp <kind>",
-    description: "UDP socket: auto, portable or linux (auto)",
-    parse: oneOf("auto", "portable", "linux"),
-  },
-  {
-    flags: "--aead <kind>",
-    description: "AES-256-GCM: auto, libcrypto, wasm, node or noble (auto)",
-    parse: oneOf("auto", "libcrypto", "wasm", "node", "noble"),
-  },
-  {
-    flags: "--mss <bytes>",
-    description: "Largest stream segment to discover, 1152 to 65437 (32400)",
-    parse: parseMss,
-  },
-];
+const DAEMON_OPTIONS: readonly OptionSpec[] = settingOptions(DAEMON);
 
-/** The options of {@linkcode DAEMON_OPTIONS} as settings of the daemon. */
+/** What was given of the daemon's settings. */
 function daemonFlags(call: Invocation): DaemonFlags {
-  const { options } = call;
-  return {
-    listen: options.text("listen"),
-    endpoint: options.text("endpoint"),
-    pathMode: pathMode(options.flag("relay-only") === true, options.flag("relay") === false),
-    registryTls: options.flag("registry-tls"),
-    registryFingerprint: options.text("registry-fingerprint"),
-    registryKey: options.text("registry-key"),
-    registryPlain: options.text("registry-plain") as PlainRegistry | undefined,
-    identity: options.text("identity"),
-    commonSocket: options.text("common-socket"),
-    hostname: options.text("hostname"),
-    email: options.text("email"),
-    public: options.flag("public"),
-    trustAutoApprove: options.flag("trust-auto-approve"),
-    noEcho: options.flag("echo") === false ? true : undefined,
-    noDataExchange: options.flag("dataexchange") === false ? true : undefined,
-    noEventStream: options.flag("eventstream") === false ? true : undefined,
-    nameserver: options.flag("nameserver"),
-    keepaliveMs: options.number("keepalive"),
-    logLevel: options.text("log-level") as LogLevel | undefined,
-    logFormat: options.text("log-format") as LogFormat | undefined,
-    logFile: options.text("log-file"),
-    udp: options.text("udp") as UdpKind | undefined,
-    aead: options.text("aead") as AeadKind | undefined,
-    mss: options.number("mss"),
-  };
-}
-
-function pathMode(isRelayOnly: boolean, isNoRelay: boolean): DaemonFlags["pathMode"] {
-  if (isRelayOnly && isNoRelay) {
-    throw new PilotError("invalid_argument", "--relay-only and --no-relay exclude each other", {
-      hint: "Give one of them, or none to take whatever way works.",
-    });
-  }
-  return isRelayOnly ? "relay-only" : isNoRelay ? "no-relay" : undefined;
+  return givenSettings(DAEMON, call.options);
 }
 
 /** The command line of `daemon run` that repeats what was given to `daemon start`. */
 async function runArguments(call: Invocation): Promise<string[]> {
-  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const { NO_SOCKET, resolveDaemonOptions } = await import("../../platform/settings/mod.ts");
   const settings = await call.settings();
-  const args = ["daemon", "run", "--home", settings.home];
-  if (call.options.has("config")) args.push("--config", settings.configPath);
-  args.push(
-    "--socket",
-    settings.socket,
-    "--registry",
-    settings.registry,
-    "--beacon",
-    settings.beacon,
-  );
   const flags = daemonFlags(call);
-  // What is as seen from here: the daemon starts in another directory.
+  // Paths as seen from here: the daemon starts in another directory.
   const { identity, commonSocket, logFile } = resolveDaemonOptions(settings, flags);
-  const texts: Record<string, string | undefined> = {
-    listen: flags.listen,
-    endpoint: flags.endpoint,
-    "registry-fingerprint": flags.registryFingerprint,
-    "registry-key": flags.registryKey,
-    "registry-plain": flags.registryPlain,
-    identity: flags.identity === undefined ? undefined : identity,
-    "common-socket": commonSocket ?? "none",
-    hostname: flags.hostname,
-    email: flags.email,
-    keepalive: flags.keepaliveMs === undefined ? undefined : `${flags.keepaliveMs}ms`,
-    "log-level": flags.logLevel,
-    "log-format": flags.logFormat,
-    "log-file": logFile ?? settings.logPath,
-    udp: flags.udp,
-    aead: flags.aead,
-    mss: flags.mss === undefined ? undefined : String(flags.mss),
-  };
-  for (const [name, value] of Object.entries(texts)) {
-    if (value !== undefined) args.push(`--${name}=${value}`);
-  }
-  if (flags.public !== undefined) args.push(flags.public ? "--public" : "--no-public");
-  if (flags.pathMode !== undefined) args.push(`--${flags.pathMode}`);
-  if (flags.registryTls) args.push("--registry-tls");
-  if (flags.trustAutoApprove) args.push("--trust-auto-approve");
-  if (flags.noEcho) args.push("--no-echo");
-  if (flags.noDataExchange) args.push("--no-dataexchange");
-  if (flags.noEventStream) args.push("--no-eventstream");
-  if (flags.nameserver) args.push("--nameserver");
-  return args;
+  const { home, socket, registry, beacon } = settings;
+  const config = call.options.has("config") ? settings.configPath : undefined;
+  return [
+    ...["daemon", "run"],
+    ...settingArguments(PLACES, { home, config, socket, registry, beacon }),
+    ...settingArguments(DAEMON, {
+      ...flags,
+      ...(flags.identity === undefined ? {} : { identity }),
+      commonSocket: commonSocket ?? NO_SOCKET,
+      logFile: logFile ?? settings.logPath,
+    }),
+  ];
 }
 
 /**
@@ -223,7 +63,7 @@ async function runArguments(call: Invocation): Promise<string[]> {
  * may have mattered, or misspelt ones.
  */
 async function warnOfOddities(call: Invocation): Promise<void> {
-  const { SECRET_CONFIG_KEYS, unknownConfigKeys } = await import("../../platform/config.ts");
+  const { SECRET_CONFIG_KEYS, unknownConfigKeys } = await import("../../platform/settings/mod.ts");
   const { rawConfig, configPath, warnings } = await call.settings();
   if (call.json) return;
   const keys = unknownConfigKeys(rawConfig).filter((key) => !SECRET_CONFIG_KEYS.includes(key));
@@ -234,7 +74,7 @@ async function warnOfOddities(call: Invocation): Promise<void> {
 }
 
 async function run(call: Invocation): Promise<Outcome> {
-  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const { resolveDaemonOptions } = await import("../../platform/settings/mod.ts");
   await warnOfOddities(call);
   const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
   options.ready = ({ socket, pid }) => {
@@ -251,7 +91,7 @@ async function run(call: Invocation): Promise<Outcome> {
 
 async function start(call: Invocation): Promise<Outcome> {
   if (call.options.flag("foreground")) return await run(call);
-  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const { resolveDaemonOptions } = await import("../../platform/settings/mod.ts");
   const found = await call.settings();
   const { logFile = found.logPath } = resolveDaemonOptions(found, daemonFlags(call));
   const settings = { ...found, logPath: logFile };
@@ -471,7 +311,7 @@ export const daemonGroup: CommandGroup = {
         summary: "Stop the daemon",
         options: [{
           flags: "--timeout <duration>",
-          description: "Wait before it is killed (10s)",
+          description: "Time to wait before killing the process (10s)",
           parse: parseDuration,
         }],
         examples: ["daemon stop"],

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DaemonOptions, Settings } from "../../platform/settings.ts";
+import type { DaemonOptions, Settings } from "../../platform/settings/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
 import type { Check, CheckResult, CheckStatus, Patient } from "../doctor/doctor_check.ts";
@@ -92,7 +92,7 @@ async function readSettings(call: Invocation): Promise<{
   options: DaemonOptions | undefined;
   configError: PilotError | undefined;
 }> {
-  const { resolveDaemonOptions } = await import("../../platform/settings.ts");
+  const { resolveDaemonOptions } = await import("../../platform/settings/mod.ts");
   let settings: Settings | undefined;
   try {
     settings = await call.settings();

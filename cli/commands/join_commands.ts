@@ -6,7 +6,8 @@
 
 import { join as joinPath } from "node:path";
 import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
-import type { Settings } from "../../platform/settings.ts";
+import { DAEMON, PLACES, type Settings } from "../../platform/settings/mod.ts";
+import { configKey } from "../../platform/settings/setting.ts";
 import type { JoinTarget } from "../../platform/join_uri.ts";
 import { probeInfo } from "../daemon_process.ts";
 import { usageError } from "../command_failure.ts";
@@ -18,12 +19,8 @@ import { lines, safe } from "../terminal_text.ts";
 /** Longest time for the look at the registry, milliseconds: it connects and asks three times. */
 const CHECK_MS = 6_000;
 /** Environment variables that come before what `join` writes, and which value of it each replaces. */
-const OVERRIDES = [
-  ["PILOT_REGISTRY", "registry"],
-  ["PILOT_BEACON", "beacon"],
-  ["PILOT_REGISTRY_FINGERPRINT", "registry_fingerprint"],
-  ["PILOT_REGISTRY_KEY", "registry_key"],
-] as const;
+const OVERRIDES = [PLACES.registry, PLACES.beacon, DAEMON.registryFingerprint, DAEMON.registryKey]
+  .map((setting) => [setting.env!, configKey(setting) as keyof Patch & string] as const);
 
 /** What is written to the config file; undefined removes what an earlier registry left there. */
 interface Patch extends Record<string, unknown> {
@@ -63,7 +60,7 @@ async function join(call: Invocation): Promise<Outcome> {
     refuseWeaker(settings, target);
   }
   await checkTarget(call, target);
-  const { updateConfigFile } = await import("../../platform/config.ts");
+  const { updateConfigFile } = await import("../../platform/settings/mod.ts");
   const { rawConfig, configPath } = settings;
   const changed = Object.entries(patch).some(([key, value]) => rawConfig[key] !== value);
   if (changed) await updateConfigFile(configPath, patch);
@@ -85,7 +82,7 @@ async function readTarget(text: string): Promise<JoinTarget> {
 async function originOf({ home, config }: Settings): Promise<Origin | undefined> {
   const [{ readTextFile }, { DEFAULT_REGISTRY }] = await Promise.all([
     import("../../platform/private_files.ts"),
-    import("../../platform/settings.ts"),
+    import("../../platform/settings/mod.ts"),
   ]);
   const text = await readTextFile(joinPath(home, "node.json"));
   if (text === undefined) return undefined;
@@ -101,7 +98,7 @@ async function originOf({ home, config }: Settings): Promise<Origin | undefined>
     node,
     // Older daemons did not note it.
     registry: typeof registry === "string" ? registry : config.registry ?? DEFAULT_REGISTRY,
-    key: typeof registryKey === "string" ? registryKey : config.registry_key,
+    key: typeof registryKey === "string" ? registryKey : config.registryKey,
   };
 }
 

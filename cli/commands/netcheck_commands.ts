@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { UdpKind } from "../../platform/settings.ts";
+import { DAEMON, type UdpKind } from "../../platform/settings/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
 import type { Invocation } from "../invocation.ts";
@@ -19,7 +19,7 @@ import {
   type RegistryReport,
 } from "../netcheck/netcheck_report.ts";
 import { fields, formatMillis, type Outcome } from "../output.ts";
-import { oneOf } from "../parse.ts";
+import { settingOption } from "../setting_options.ts";
 import type { CommandSpec } from "../spec.ts";
 import type { SafeText } from "../terminal_text.ts";
 
@@ -62,7 +62,7 @@ async function run(call: Invocation): Promise<Outcome> {
 async function gather(call: Invocation): Promise<NetcheckReport> {
   const [{ netcheck }, { resolveDaemonOptions }, settings] = await Promise.all([
     import("../netcheck/netcheck.ts"),
-    import("../../platform/settings.ts"),
+    import("../../platform/settings/mod.ts"),
     call.settings(),
   ]);
   const options = resolveDaemonOptions(settings, { udp: call.options.text("udp") as UdpKind });
@@ -164,11 +164,7 @@ function daemonText({ endpoint, endpoint_proven, registration }: DaemonReport): 
 export const netcheckCommand: CommandSpec = {
   name: "netcheck",
   summary: "Show what the network lets through: registry, UDP, NAT, MTU; needs no daemon",
-  options: [{
-    flags: "--udp <kind>",
-    description: "UDP socket: auto, portable or linux (auto); portable cannot find the MTU",
-    parse: oneOf("auto", "portable", "linux"),
-  }],
+  options: settingOption({ ...DAEMON.udp, help: "UDP socket, portable cannot find the MTU" }),
   examples: ["netcheck", "netcheck --registry 192.0.2.1:9000 --beacon 192.0.2.1:9001 --json"],
   returns:
     "udp, registry{}, beacon{}, ipv4{}, ipv6{}, nat{}, mtu{}, daemon{}, duration_ms; fails with `unavailable` when UDP does not work; docs/TROUBLESHOOTING.md tells each",

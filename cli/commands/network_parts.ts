@@ -6,7 +6,9 @@
 
 import type { JsonObject } from "../../sdk/mod.ts";
 import { usageError } from "../command_failure.ts";
+import { SECRETS } from "../../platform/settings/server_table.ts";
 import type { Invocation } from "../invocation.ts";
+import { roleSettings } from "../setting_options.ts";
 import { table } from "../output.ts";
 import { parseNetwork } from "../parse.ts";
 import type { SafeText } from "../terminal_text.ts";
@@ -43,7 +45,7 @@ export function listing(
 /** A network's token, from a file that nobody else can read, or the environment: a command line is seen by every user of the machine. */
 export async function tokenOf({ host, options }: Invocation): Promise<string> {
   const path = options.text("token-file");
-  if (path === undefined) return host.env("PILOT_NETWORK_TOKEN") ?? "";
+  if (path === undefined) return roleSettings(SECRETS, options, host.env).networkToken ?? "";
   const { readPrivateFile } = await import("../../platform/private_files.ts");
   const token = (await readPrivateFile(path))?.trim();
   if (token === undefined) throw usageError(`--token-file ${path}: no such file`);

@@ -257,7 +257,7 @@ async function lookupWithoutDaemon(call: Invocation, node: number, error: unknow
 
 /** Keeps the config file in step with the registry, so that the next start of the daemon does not undo it. */
 async function remember(call: Invocation, patch: Record<string, unknown>): Promise<void> {
-  const { updateConfigFile } = await import("../../platform/config.ts");
+  const { updateConfigFile } = await import("../../platform/settings/mod.ts");
   await updateConfigFile((await call.settings()).configPath, patch);
 }
 

@@ -9,7 +9,9 @@ import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatBytes, formatUptime, type Outcome } from "../output.ts";
 import { lines, safe, type SafeText } from "../terminal_text.ts";
-import { parseEndpointText } from "../parse.ts";
+import { RENDEZVOUS } from "../../platform/settings/server_table.ts";
+import { LISTEN_ENDPOINT } from "../../platform/settings/setting_type.ts";
+import { settingOption } from "../setting_options.ts";
 import type { CommandSpec } from "../spec.ts";
 
 async function status(call: Invocation): Promise<Outcome> {
@@ -65,12 +67,11 @@ export const rendezvousStatusCommand: CommandSpec = {
   name: "status",
   summary: "Show whether the server runs, its addresses, keys and numbers",
   options: [
-    { flags: "--store <dir>", description: "Directory of the store (<home>/rendezvous)" },
-    {
-      flags: "--http <host:port>",
-      description: "Ask the server's HTTP endpoint instead",
-      parse: parseEndpointText,
-    },
+    ...settingOption(RENDEZVOUS.store),
+    ...settingOption({
+      ...{ type: LISTEN_ENDPOINT, flag: "http" },
+      help: "Ask the server's HTTP endpoint instead",
+    }),
   ],
   examples: ["rendezvous status", "rendezvous status --http 127.0.0.1:9100 --json"],
   returns:

@@ -18,7 +18,7 @@ import type { CommandGroup } from "../spec.ts";
 import { lines, safe, safeJson, SafeText } from "../terminal_text.ts";
 
 async function init(call: Invocation): Promise<Outcome> {
-  const { updateConfigFile } = await import("../../platform/config.ts");
+  const { updateConfigFile } = await import("../../platform/settings/mod.ts");
   const settings = await call.settings();
   keepPins(settings);
   const hostname = call.options.text("hostname");
@@ -49,8 +49,8 @@ async function init(call: Invocation): Promise<Outcome> {
 
 /** What is pinned belongs to the registry that stands beside it: with another one it would only refuse. */
 function keepPins({ config, registry }: Settings): void {
-  const { registry_fingerprint, registry_key } = config;
-  const isPinned = registry_fingerprint !== undefined || registry_key !== undefined;
+  const { registryFingerprint, registryKey } = config;
+  const isPinned = registryFingerprint !== undefined || registryKey !== undefined;
   if (!isPinned || config.registry === undefined || config.registry === registry) return;
   throw new PilotError(
     "invalid_state",
@@ -67,7 +67,7 @@ async function config(call: Invocation): Promise<Outcome> {
   const set = call.options.list("set");
   const unset = call.options.list("unset");
   if (set.length > 0 || unset.length > 0) return await changeConfig(call, set, unset);
-  const { SECRET_CONFIG_KEYS } = await import("../../platform/config.ts");
+  const { SECRET_CONFIG_KEYS } = await import("../../platform/settings/mod.ts");
   const settings = await call.settings();
   const stored = Object.entries(settings.rawConfig).map(([key, value]) =>
     [key, SECRET_CONFIG_KEYS.includes(key) && value ? "(hidden)" : value] as const
@@ -112,8 +112,8 @@ async function changeConfig(
   set: readonly string[],
   unset: readonly string[],
 ): Promise<Outcome> {
-  const { canonicalKey, CONFIG_KEYS, parseConfigValue, updateConfigFile } = await import(
-    "../../platform/config.ts"
+  const { canonicalKey, configKeys, parseConfigValue, updateConfigFile } = await import(
+    "../../platform/settings/mod.ts"
   );
   const changed: { key: string; value: unknown }[] = [];
   for (const assignment of set) {
@@ -125,7 +125,6 @@ async function changeConfig(
       );
     }
     const value = parseConfigValue(assignment.slice(0, equals), assignment.slice(equals + 1));
-    if (value.key === "hostname") parseHostname(String(value.value));
     changed.push(value);
   }
   const settings = await call.settings();
@@ -133,11 +132,11 @@ async function changeConfig(
     // What others have left in the file can be removed, too; a misspelt key must not look like one.
     const isThere = key in settings.rawConfig;
     const name = isThere ? key : canonicalKey(key);
-    const isKnown = CONFIG_KEYS.some((known) => known === canonicalKey(key));
+    const isKnown = configKeys().includes(canonicalKey(key));
     if (!isThere && !isKnown) {
       throw usageError(
         `Unknown config key "${key}", and the config file has none of that name`,
-        `Known keys: ${CONFIG_KEYS.join(", ")}.`,
+        `Known keys: ${configKeys().join(", ")}.`,
       );
     }
     changed.push({ key: isKnown ? canonicalKey(key) : name, value: undefined });

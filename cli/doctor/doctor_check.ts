@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DaemonOptions, Settings } from "../../platform/settings.ts";
+import type { DaemonOptions, Settings } from "../../platform/settings/mod.ts";
 import type { PilotError } from "../../protocol/errors.ts";
 import type { CliDriver } from "../invocation.ts";
 import type { NetcheckReport } from "../netcheck/netcheck_report.ts";

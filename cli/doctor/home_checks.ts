@@ -7,7 +7,7 @@
 import { access, constants, lstat, open, readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { SECRET_CONFIG_KEYS, unknownConfigKeys } from "../../platform/config.ts";
+import { SECRET_CONFIG_KEYS, unknownConfigKeys } from "../../platform/settings/mod.ts";
 import { errorCode, readPrivateFile } from "../../platform/private_files.ts";
 import {
   DISK_RESERVE_BYTES,
@@ -149,7 +149,7 @@ const config: Check = {
     }
     const found = await statOf(path);
     if (found === undefined) return ok(`${path} does not exist: defaults are used`);
-    const { readRawConfig } = await import("../../platform/config.ts");
+    const { readRawConfig } = await import("../../platform/settings/mod.ts");
     const raw = readRawConfig(path);
     const holdsSecret = Object.keys(raw).some((key) => SECRET_CONFIG_KEYS.includes(key));
     if (hasModes && holdsSecret && (found.mode & OTHERS_ANY) !== 0) {

@@ -18,7 +18,7 @@ import {
   serverAddresses,
 } from "../../platform/net/server_addresses.ts";
 import { openUdpSocket } from "../../platform/net/open_udp_socket.ts";
-import type { UdpKind } from "../../platform/settings.ts";
+import type { UdpKind } from "../../platform/settings/mod.ts";
 import { round } from "../output.ts";
 import { beaconMtu } from "./mtu.ts";
 import { natMapping, type View } from "./nat.ts";

@@ -13,7 +13,7 @@ import {
   textField,
 } from "../../protocol/registry/registry_message.ts";
 import { RegistryClient } from "../../platform/registry_client.ts";
-import type { DaemonOptions } from "../../platform/settings.ts";
+import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import { round } from "../output.ts";
 import type { RegistryReport } from "./netcheck_report.ts";
 import type { TimeLeft } from "./time_left.ts";

@@ -16,7 +16,7 @@ import { nodeAead } from "../../protocol/crypto/aead_node.ts";
 import { equalBytes } from "../../protocol/crypto/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
-import type { AeadKind } from "../../platform/settings.ts";
+import type { AeadKind } from "../../platform/settings/mod.ts";
 import { loadLibcryptoAead } from "./aead_libcrypto.ts";
 
 /** The choice. */

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import type { DaemonOptions } from "../../platform/settings.ts";
+import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { INBOX_DIR, RECEIVED_DIR } from "../home.ts";
 import type { Backend } from "../ipc/backend.ts";

@@ -8,7 +8,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { PilotError } from "../../protocol/errors.ts";
 import { getLogger, LOG_CATEGORY } from "../log.ts";
-import type { UdpKind } from "../settings.ts";
+import type { UdpKind } from "../settings/setting_table.ts";
 import { loadLibc } from "./linux/libc.ts";
 import { linuxSocketProblem } from "./linux/self_test.ts";
 import { LinuxUdpSocket } from "./linux/batch_socket.ts";

@@ -6,7 +6,7 @@
 
 import { openUdpSocket } from "../../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
-import type { UdpKind } from "../../platform/settings.ts";
+import type { UdpKind } from "../../platform/settings/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { parseEndpoint } from "../../protocol/ip.ts";
 import { ANY_V4, ANY_V6, listenError } from "../listen.ts";
@@ -27,7 +27,7 @@ export type BeaconSocket = Pick<
  * for a form that does not work here, `io_error`.
  */
 export async function openBeaconSocket(addr: string, kind?: UdpKind): Promise<BeaconSocket> {
-  const { host, port } = parseEndpoint(addr, { allowEmptyHost: true });
+  const { host, port } = parseEndpoint(addr, { isListen: true });
   try {
     if (host !== "") return await openUdpSocket({ host, port, kind });
     try {

@@ -9,7 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { formatEndpoint, isUnspecified, parseEndpoint } from "../../protocol/ip.ts";
 import { parseFingerprint } from "../../platform/fingerprint.ts";
 import { registryWarning } from "../../platform/registry_exposure.ts";
-import { type UdpKind, udpKind } from "../../platform/settings.ts";
+import type { UdpKind } from "../../platform/settings/mod.ts";
 import type { RegistryCore } from "../registry/core.ts";
 import { isLetIn, maySee } from "../registry/sight.ts";
 import { type BeaconListing, RemoteBeaconListing } from "./listing.ts";
@@ -42,7 +42,7 @@ export interface BeaconSettings {
   readonly advertise?: string | undefined;
   /** Relayed bytes per second of one source address; default 60 MB/s. */
   readonly relayBytesPerSecond?: number | undefined;
-  /** Form of the UDP socket; default as `PILOT_UDP` says, then the fastest that works here. */
+  /** Form of the UDP socket; default the fastest that works here. */
   readonly udp?: UdpKind | undefined;
   /** UDP port that only tells askers their endpoint, on the beacon's host; default the beacon's plus 1, 0 for none. */
   readonly probePort?: number | undefined;
@@ -91,7 +91,7 @@ export async function beaconBeside(
     : new RemoteBeaconListing({ registry, fingerprint, token: core.beaconToken });
   warnOfPlain(core, registry, fingerprint);
   for (const peer of peers ?? []) parseEndpoint(peer);
-  const socket = await openBeaconSocket(addr, udpKind(udp));
+  const socket = await openBeaconSocket(addr, udp ?? "auto");
   const server = new BeaconServer({
     clock: core.clock,
     log: core.log,
@@ -133,7 +133,7 @@ async function openProbe(
   },
 ): Promise<BeaconSocket | undefined> {
   if (port === 0 || port > MAX_PORT) return undefined;
-  const { host } = parseEndpoint(addr, { allowEmptyHost: true });
+  const { host } = parseEndpoint(addr, { isListen: true });
   const at = formatEndpoint({ host, port });
   try {
     return await openBeaconSocket(at, "portable"); // a few datagrams a day

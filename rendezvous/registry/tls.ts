@@ -152,7 +152,7 @@ async function generated(options: LoadTlsOptions): Promise<Certificate> {
 }
 
 function generate({ addr, now }: LoadTlsOptions): Certificate {
-  const { host } = parseEndpoint(addr, { allowEmptyHost: true });
+  const { host } = parseEndpoint(addr, { isListen: true });
   const hosts = WILDCARDS.includes(host) || LOCAL_HOSTS.includes(host) ? [] : [host];
   return selfSigned({
     organization: "Pilot Protocol",

@@ -5,7 +5,7 @@ import { denoHost } from "../../cli/host_deno.ts";
 import { main } from "../../cli/main.ts";
 import { announceTrouble } from "../../platform/log.ts";
 import { acquirePidFile } from "../../platform/pidfile.ts";
-import type { DaemonOptions } from "../../platform/settings.ts";
+import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
 const noRole = () => Promise.reject(new Error("not in this test"));

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { formatJoinUri, parseJoinUri } from "../../platform/join_uri.ts";
-import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
+import { resolveDaemonOptions, resolveSettings } from "../../platform/settings/mod.ts";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
 import { selfSigned } from "../../rendezvous/registry/self_signed_certificate.ts";
 import { TLS_CERT_FILE, TLS_KEY_FILE } from "../../rendezvous/registry/tls.ts";

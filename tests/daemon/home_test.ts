@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openHome } from "../../daemon/home.ts";
 import { runDaemon, startDaemon } from "../../daemon/main.ts";
-import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
+import { resolveDaemonOptions, resolveSettings } from "../../platform/settings/mod.ts";
 
 const POSIX = { ignore: Deno.build.os === "windows" };
 /** Only root can give files away. */

@@ -6,7 +6,7 @@ import {
   type DaemonFlags,
   resolveDaemonOptions,
   resolveSettings,
-} from "../../platform/settings.ts";
+} from "../../platform/settings/mod.ts";
 
 /** Starts a daemon and ends it: what it says of its registry, and what it has logged of it. */
 async function warnings(

@@ -10,7 +10,7 @@ import {
   type DaemonOptions,
   resolveDaemonOptions,
   resolveSettings,
-} from "../../platform/settings.ts";
+} from "../../platform/settings/mod.ts";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
 
 /** Starts a daemon whose home and socket carry its name. */

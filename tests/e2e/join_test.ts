@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Daemon } from "../../daemon/daemon.ts";
-import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
+import { resolveDaemonOptions, resolveSettings } from "../../platform/settings/mod.ts";
 import { runJson, withDir } from "../cli/support.ts";
 import { start } from "../rendezvous/support/server.ts";
 import { eventually } from "./processes.ts";

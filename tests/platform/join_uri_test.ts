@@ -72,11 +72,14 @@ Deno.test("parseJoinUri refuses what is unknown, missing, double or broken, and 
   refuses(WHOLE.replace(urlOf(KEY), "A".repeat(43)), /key of the URI is not/); // all zero: anybody signs for it
   refuses(WHOLE.replace("h.example:9000", "h.example"), /registry of the URI is not host:port/);
   refuses(WHOLE.replace("h.example:9001", ":9001"), /beacon of the URI is not host:port/);
-  refuses(WHOLE.replace("9001", "0"), /beacon of the URI has port 0/);
+  refuses(WHOLE.replace("9001", "0"), /beacon of the URI is not host:port/);
   refuses(WHOLE.replace("9000", "99999"), /port|host:port/);
   refuses(WHOLE.replace("h.example:9000", "0.0.0.0:9000"), /host that none can have/);
-  refuses(WHOLE.replace("h.example:9000", "me@h.example:9000"), /host that none can have/);
-  refuses(WHOLE.replace("h.example:9001", "$(id):9001"), /host that none can have/);
+  refuses(
+    WHOLE.replace("h.example:9000", "me@h.example:9000"),
+    /registry of the URI is not host:port/,
+  );
+  refuses(WHOLE.replace("h.example:9001", "$(id):9001"), /beacon of the URI is not host:port/);
   refuses(WHOLE.replace("h.example:9001", "%ff:9001"), /beacon of the URI is broken/);
   refuses(WHOLE.replace("h.example:9000", `${UNKNOWN_HOST}:9000`), /still says <HOST>/);
 });

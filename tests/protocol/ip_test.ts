@@ -135,7 +135,9 @@ Deno.test("parseEndpoint gives back what formatEndpoint wrote", () => {
   const ends: [string, { host: string; port: number }][] = [
     ["127.0.0.1:9000", { host: "127.0.0.1", port: 9000 }],
     ["[2001:db8::1]:9001", { host: "2001:db8::1", port: 9001 }],
-    ["registry.example.org:0", { host: "registry.example.org", port: 0 }],
+    ["registry.example.org:1", { host: "registry.example.org", port: 1 }],
+    ["[fe80::1%eth0]:9", { host: "fe80::1%eth0", port: 9 }],
+    ["bücher_1.local:65535", { host: "bücher_1.local", port: 65_535 }],
   ];
   for (const [text, endpoint] of ends) {
     assert.deepEqual(parseEndpoint(text), endpoint);
@@ -143,10 +145,14 @@ Deno.test("parseEndpoint gives back what formatEndpoint wrote", () => {
   }
   assert.equal(formatEndpoint({ ip: hex("cb007105"), port: 4000 }), "203.0.113.5:4000");
   assert.equal(formatEndpoint({ ip: parseIp("::1"), port: 4000 }), "[::1]:4000");
-  assert.deepEqual(parseEndpoint(":4000", { allowEmptyHost: true }), { host: "", port: 4000 });
+  assert.deepEqual(parseEndpoint(":4000", { isListen: true }), { host: "", port: 4000 });
+  assert.deepEqual(parseEndpoint("[::]:0", { isListen: true }), { host: "::", port: 0 });
 });
 
 Deno.test("parseEndpoint refuses what is not an endpoint", () => {
+  for (const text of ["", "host", "[::1", ":x", "h:70000"]) {
+    throwsPilot(() => parseEndpoint(text, { isListen: true }), "invalid_argument");
+  }
   for (
     const text of [
       "",
@@ -159,6 +165,13 @@ Deno.test("parseEndpoint refuses what is not an endpoint", () => {
       "h:65536",
       "h:-1",
       "a b:1",
+      "[zz]:5",
+      "[ ]:5",
+      "ho/st:5",
+      "ho@st:5",
+      "-h:5",
+      "h:0",
+      `${"a".repeat(254)}:5`,
       "[::1]9000",
     ]
   ) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { PathReport } from "../../protocol/path/mod.ts";
 import { Rendezvous } from "../../rendezvous/mod.ts";
 import { connect, type Driver } from "../../sdk/mod.ts";
-import type { DaemonOptions } from "../../platform/settings.ts";
+import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import { startDaemon } from "../e2e/in_process.ts";
 import { eventually } from "../e2e/processes.ts";
 import { rejectsWith } from "./support.ts";

@@ -9,7 +9,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "../../../mod.ts";
 import { Daemon } from "../../../daemon/daemon.ts";
-import { resolveDaemonOptions, resolveSettings } from "../../../platform/settings.ts";
+import { resolveDaemonOptions, resolveSettings } from "../../../platform/settings/mod.ts";
 
 /** What to do. */
 export interface IdlePeersConfig {

@@ -6,7 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
-import type { UdpKind } from "../../../platform/settings.ts";
+import type { UdpKind } from "../../../platform/settings/mod.ts";
 import { Program } from "../host/child_program.ts";
 import { cpuSeconds, peakMb } from "../host/usage.ts";
 import type { RelayLoadConfig } from "../programs/relay_load.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { loadLibcryptoAead } from "../../../daemon/crypto/aead_libcrypto.ts";
 import { chooseAead } from "../../../daemon/crypto/choose.ts";
-import type { AeadKind } from "../../../platform/settings.ts";
+import type { AeadKind } from "../../../platform/settings/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { testAead } from "../../protocol/crypto/aead_suite.ts";
 

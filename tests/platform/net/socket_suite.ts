@@ -6,7 +6,7 @@ import type { Endpoint } from "../../../protocol/ip.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../../../platform/net/udp.ts";
-import type { UdpKind } from "../../../platform/settings.ts";
+import type { UdpKind } from "../../../platform/settings/mod.ts";
 
 /** Longest wait for datagrams that must come; only a failing test takes as long. */
 const DEADLINE_MS = 10_000;

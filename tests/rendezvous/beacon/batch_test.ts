@@ -8,7 +8,7 @@ import { linuxSocketProblem } from "../../../platform/net/linux/self_test.ts";
 import { LinuxUdpSocket } from "../../../platform/net/linux/batch_socket.ts";
 import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../../../platform/net/udp.ts";
-import type { UdpKind } from "../../../platform/settings.ts";
+import type { UdpKind } from "../../../platform/settings/mod.ts";
 import {
   type BeaconMessage,
   decodeBeacon,

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Limit, limitsOf } from "../../../scripts/limits/constants.ts";
-import { limitsDocument } from "../../../scripts/limits/document.ts";
+import { limitsDocument } from "../../../scripts/limits/limits_document.ts";
 import { productSources, ROOT } from "../sources.ts";
 
 const sources = productSources();

@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
-  CONFIG_KEYS,
+  configKeys,
   parseConfig,
   parseConfigValue,
   readRawConfig,
   updateConfigFile,
-} from "../../platform/config.ts";
-import { PilotError } from "../../protocol/errors.ts";
+} from "../../../platform/settings/mod.ts";
+import { PilotError } from "../../../protocol/errors.ts";
 
 const isInvalid = (error: unknown) =>
   error instanceof PilotError && error.code === "invalid_argument";
 
 Deno.test("parseConfig keeps known keys, in either spelling, and ignores the rest", () => {
   const parsed = parseConfig({ "log-level": "debug", hostname: "", networks: "1,2" }, "x");
-  assert.deepEqual(parsed, { log_level: "debug" });
+  assert.deepEqual(parsed, { logLevel: "debug" });
 });
 
 Deno.test("parseConfig refuses unfit values of known keys", () => {
@@ -33,10 +33,10 @@ Deno.test("parseConfig refuses unfit values of known keys", () => {
 Deno.test("parseConfigValue gives typed values and refuses unknown keys", () => {
   assert.deepEqual(parseConfigValue("public", "true"), { key: "public", value: true });
   assert.deepEqual(parseConfigValue("log-level", "warn"), { key: "log_level", value: "warn" });
-  assert.deepEqual(parseConfigValue("hostname", "a=b"), { key: "hostname", value: "a=b" });
+  assert.deepEqual(parseConfigValue("email", "a=b"), { key: "email", value: "a=b" });
   assert.throws(() => parseConfigValue("hostnam", "a"), isInvalid);
   assert.throws(() => parseConfigValue("public", "maybe"), isInvalid);
-  assert.ok(CONFIG_KEYS.includes("trust_auto_approve"));
+  assert.ok(configKeys().includes("trust_auto_approve"));
 });
 
 Deno.test("updateConfigFile keeps other keys, replaces other spellings, removes, and writes 0600", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { resolveDaemonOptions, resolveSettings } from "../../platform/settings.ts";
-import { PilotError } from "../../protocol/errors.ts";
+import { resolveDaemonOptions, resolveSettings } from "../../../platform/settings/mod.ts";
+import { PilotError } from "../../../protocol/errors.ts";
 
 async function withHome(
   config: Record<string, unknown> | undefined,

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parseFingerprint } from "../../platform/fingerprint.ts";
+import { parseFingerprint } from "../../../platform/fingerprint.ts";
 import {
   type DaemonFlags,
   resolveDaemonOptions,
   resolveSettings,
-} from "../../platform/settings.ts";
+} from "../../../platform/settings/mod.ts";
 
 const HEX = "0123456789abcdef".repeat(4);
 
@@ -53,11 +53,14 @@ Deno.test("resolveDaemonOptions prefers the key given to that of the config", as
 });
 
 Deno.test("resolveDaemonOptions takes registry_plain from flag, environment, config, in this order", async () => {
-  const plain = async (flags: DaemonFlags, config: Record<string, unknown>) => {
+  const plain = async (flags: DaemonFlags, config: Record<string, unknown>, variable?: string) => {
     const home = await Deno.makeTempDir();
     try {
       await Deno.writeTextFile(join(home, "config.json"), JSON.stringify(config));
-      const settings = resolveSettings({ flags: { home }, env: () => undefined });
+      const settings = resolveSettings({
+        flags: { home },
+        env: (name) => name === "PILOT_REGISTRY_PLAIN" ? variable : undefined,
+      });
       return resolveDaemonOptions(settings, flags).registryPlain;
     } finally {
       await Deno.remove(home, { recursive: true });
@@ -71,15 +74,9 @@ Deno.test("resolveDaemonOptions takes registry_plain from flag, environment, con
     code: "invalid_argument",
     message: /"registry_plain" must be warn or accept/,
   });
-  Deno.env.set("PILOT_REGISTRY_PLAIN", "warn");
-  try {
-    assert.equal(await plain({}, accepted), "warn");
-    assert.equal(await plain({ registryPlain: "accept" }, {}), "accept");
-    Deno.env.set("PILOT_REGISTRY_PLAIN", "maybe");
-    await assert.rejects(plain({}, {}), { message: /PILOT_REGISTRY_PLAIN is "maybe"/ });
-  } finally {
-    Deno.env.delete("PILOT_REGISTRY_PLAIN");
-  }
+  assert.equal(await plain({}, accepted, "warn"), "warn");
+  assert.equal(await plain({ registryPlain: "accept" }, {}, "warn"), "accept");
+  await assert.rejects(plain({}, {}, "maybe"), { message: /PILOT_REGISTRY_PLAIN is "maybe"/ });
 });
 
 Deno.test("parseFingerprint takes what other programs print", () => {

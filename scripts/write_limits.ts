@@ -7,7 +7,7 @@
 import { writeFile } from "node:fs/promises";
 import { productSources } from "../tests/repo/sources.ts";
 import { limitsOf } from "./limits/constants.ts";
-import { limitsDocument } from "./limits/document.ts";
+import { limitsDocument } from "./limits/limits_document.ts";
 
 const limits = limitsOf(productSources());
 await writeFile(new URL("../docs/LIMITS.md", import.meta.url), limitsDocument(limits));
