@@ -1,5 +1,5 @@
 /**
- * The daemon as a process of its own: start it in the background, find it, stop it (services-cli.md §6.4).
+ * The daemon as a process of its own: start it in the background, find it, stop it (docs/protocol/command-line.md §5).
  *
  * @module
  */

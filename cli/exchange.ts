@@ -1,7 +1,7 @@
 /**
  * One exchange over a stream connection: send everything, take the answer to its end. A stream has no borders and its
- * close ends both directions (daemon.md §3.7), so that a sender cannot say "that was all" and still be answered. What
- * counts as the end of an answer is therefore decided here, and never by a short silence.
+ * close ends both directions (docs/protocol/streams.md §6.1), so that a sender cannot say "that was all" and still be
+ * answered. What counts as the end of an answer is therefore decided here, and never by a short silence.
  *
  * @module
  */

@@ -33,7 +33,7 @@ export interface LaunchedProcess {
   unref(): void;
 }
 
-/** What its command line begins with: existing tools find a daemon by that (services-cli.md §6.4). */
+/** What its command line begins with: existing tools find a daemon by that (docs/protocol/command-line.md §5). */
 const ARGV0 = "pilot-daemon";
 
 /** Starts a process: program and arguments, file for its output. */

@@ -1,5 +1,5 @@
 /**
- * The inbox and the received files, read from the home directory (services-cli.md §1.3, §11.1).
+ * The inbox and the received files, read from the home directory (docs/protocol/services.md §2.3, §7).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What goes to the terminal: the JSON envelope, aligned tables, styles (services-cli.md §6.1).
+ * What goes to the terminal: the JSON envelope, aligned tables, styles (docs/protocol/command-line.md §3).
  *
  * @module
  */

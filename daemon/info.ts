@@ -1,5 +1,5 @@
 /**
- * `info` and `health` (daemon.md §7.7), answered from memory.
+ * `info` and `health` (docs/protocol/local-socket.md §7), answered from memory.
  *
  * @module
  */

@@ -16,7 +16,7 @@ import { openHome } from "./home.ts";
 
 /** A daemon that runs in this process. */
 export interface RunningDaemon extends AsyncDisposable {
-  /** Everything about it, as `pilotctl info --json` shows it (daemon.md §7.7). */
+  /** Everything about it, as `pilotctl info --json` shows it (docs/protocol/local-socket.md §7). */
   info(): Record<string, unknown>;
   /** The short form. */
   health(): Record<string, unknown>;

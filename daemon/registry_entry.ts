@@ -1,6 +1,6 @@
 /**
  * What the registry knows about this node, kept at hand, and the registry operations that change it. `info` is
- * answered from here, so it needs no registry (daemon.md §7.7 RULE).
+ * answered from here, so it needs no registry (docs/protocol/local-socket.md §7).
  *
  * @module
  */
@@ -229,7 +229,8 @@ export class Directory implements DirectoryBackend {
   async resolve(node: number): Promise<Resolution> {
     const { realAddr, lanAddrs } = await this.#registry.resolve(node);
     const endpoint = usableEndpoint(realAddr);
-    // Worth a try only when the peer seems to be behind the same address, in a network we are in (§4.5 RULE: race).
+    // Worth a try only when the peer seems to be behind the same address, in a network we are in
+    // (docs/protocol/paths.md §7: race).
     const isNear = endpoint !== undefined && endpoint.host === this.#observed?.host;
     const { ipv4, globalIpv6 } = this.#addresses();
     const ours = new Set(isNear ? ipv4.map(subnet) : []);

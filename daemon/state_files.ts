@@ -1,6 +1,6 @@
 /**
- * The daemon's small files: identity.json, trust.json, node.json (daemon.md §4.1, §5.7). All are private to the
- * user and never half-written.
+ * The daemon's small files: identity.json, trust.json, node.json (docs/protocol/tunnel.md §7,
+ * docs/protocol/trust.md §6). All are private to the user and never half-written.
  *
  * @module
  */

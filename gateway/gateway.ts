@@ -1,5 +1,5 @@
 /**
- * The gateway: ordinary TCP programs reach agents through local IP addresses (services-cli.md §7).
+ * The gateway: ordinary TCP programs reach agents through local IP addresses (docs/protocol/command-line.md §6).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The place where programs look for the daemon that know nothing of homes (daemon.md §8): one for all of them, and in
- * `/tmp` for all users.
+ * The place where programs look for the daemon that know nothing of homes (docs/protocol/local-socket.md §8): one for
+ * all of them, and in `/tmp` for all users.
  *
  * A daemon of the default home listens there besides its own socket, when nobody else does. Ours look there only when
  * nobody answers in the home, and believe what they find only when it is this user's or root's.

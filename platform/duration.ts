@@ -1,5 +1,6 @@
 /**
- * Durations as people write them: `500ms`, `30s`, `2m`, `1h30m`, or a bare number of seconds (services-cli.md).
+ * Durations as people write them: `500ms`, `30s`, `2m`, `1h30m`, or a bare number of seconds
+ * (docs/protocol/command-line.md §7).
  *
  * @module
  */

@@ -6,11 +6,11 @@
  * @module
  */
 
-/** Messages in the inbox; more are refused until some are removed (services-cli.md §11.1). */
+/** Messages in the inbox; more are refused until some are removed (docs/protocol/services.md §7). */
 export const INBOX_MAX_FILES = 10_000;
 /** Of one sender: four of them fill what is not reserved for others. */
 export const INBOX_MAX_FILES_PER_SENDER = 2_500;
-/** Bytes of messages in the inbox, as stored (services-cli.md §11.1). */
+/** Bytes of messages in the inbox, as stored (docs/protocol/services.md §7). */
 export const INBOX_MAX_BYTES = 256 * 1024 * 1024;
 /** Of one sender, bytes as stored: two of the largest messages and some. */
 export const INBOX_MAX_BYTES_PER_SENDER = 64 * 1024 * 1024;
@@ -18,7 +18,7 @@ export const INBOX_MAX_BYTES_PER_SENDER = 64 * 1024 * 1024;
 export const RECEIVED_MAX_FILES = 10_000;
 /** Of one sender. */
 export const RECEIVED_MAX_FILES_PER_SENDER = 2_500;
-/** Bytes of all received files, unfinished ones included (services-cli.md §11.1). */
+/** Bytes of all received files, unfinished ones included (docs/protocol/services.md §7). */
 export const RECEIVED_MAX_BYTES = 2 * 1024 * 1024 * 1024;
 /** Of one sender, bytes: half, so that one large file is still possible. */
 export const RECEIVED_MAX_BYTES_PER_SENDER = 1024 * 1024 * 1024;
@@ -31,7 +31,7 @@ export const MAILBOX_RESERVED_SHARE = 0.1;
 export const MAILBOX_LITTLE_FILES = 10;
 /** Who has no more than this part of the bytes has little there: 2.5 MiB of messages, 20 MiB of files. */
 export const MAILBOX_LITTLE_SHARE = 0.01;
-/** Disk space that received files leave alone (services-cli.md §11.1). */
+/** Disk space that received files leave alone (docs/protocol/services.md §7). */
 export const DISK_RESERVE_BYTES = 16 * 1024 * 1024;
 /** Disk space that messages leave alone, bytes: the daemon's own state must still be written, who is trusted above all. */
 export const MESSAGE_DISK_RESERVE_BYTES = 8 * 1024 * 1024;

@@ -1,6 +1,6 @@
 /**
  * Pid files that cannot lie: the running process holds a lock on its file, so a file left behind by a crash, or
- * a number that another program has got since, is recognised (services-cli.md §12.1).
+ * a number that another program has got since, is recognised (docs/protocol/command-line.md §5).
  *
  * @module
  */

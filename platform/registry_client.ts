@@ -1,5 +1,5 @@
 /**
- * A client of the registry's JSON mode (rendezvous.md §1): one TCP connection, requests pipelined, replies
+ * A client of the registry's JSON mode (docs/protocol/registry.md §1): one TCP connection, requests pipelined, replies
  * matched by order, reconnected on demand.
  *
  * @module
@@ -24,7 +24,7 @@ import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
 import { TaskSet } from "./task_set.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
-/** Longest wait for a TCP connection (rendezvous.md §1.6). */
+/** Longest wait for a TCP connection (docs/protocol/registry.md §1.6). */
 export const CONNECT_TIMEOUT_MS = 5_000;
 /** Longest wait for a reply; after it the order of replies is lost, so the connection goes. */
 export const REPLY_TIMEOUT_MS = 10_000;
@@ -40,7 +40,10 @@ const PIN_HINT =
   "Compare --registry-key with the key that `pilotctl rendezvous status` shows on the server. " +
   "Registries that do not sign answers need a daemon without --registry-key.";
 
-/** Parts of the registry's error texts and what they mean; anything else is a refusal whose reason is hidden (§3). */
+/**
+ * Parts of the registry's error texts and what they mean; anything else is a refusal whose reason is hidden
+ * (docs/protocol/registry.md §3).
+ */
 const ERROR_CODES: readonly [string, ErrorCode][] = [
   ["whole request required", "protocol_error"], // not "denied": that means a refusal by right
   ["cannot write its store", "unavailable"], // ours: it may be asked again

@@ -1,5 +1,5 @@
 /**
- * Connections to the registry: plain TCP, or TLS with a pinned certificate (rendezvous.md §1.5).
+ * Connections to the registry: plain TCP, or TLS with a pinned certificate (docs/protocol/registry.md §1.5).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The 48-bit Pilot address: 16-bit network, 32-bit node (daemon.md §1.1).
+ * The 48-bit Pilot address: 16-bit network, 32-bit node (docs/protocol/tunnel.md §1.1).
  *
  * @module
  */

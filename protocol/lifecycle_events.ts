@@ -1,7 +1,7 @@
 /**
  * The lifecycle events of a daemon: each name with its payload, its level and what it means, in one place. Log,
  * metrics and local clients are told of them; names and fields are those of existing daemons where these have the
- * event (daemon.md §9.4).
+ * event (docs/protocol/local-socket.md §10).
  *
  * @module
  */

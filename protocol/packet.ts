@@ -1,5 +1,5 @@
 /**
- * The Pilot packet: a 34-byte header and a payload (daemon.md §1.2).
+ * The Pilot packet: a 34-byte header and a payload (docs/protocol/tunnel.md §2).
  *
  * @module
  */

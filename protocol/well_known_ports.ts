@@ -1,5 +1,5 @@
 /**
- * Well-known ports of the overlay (daemon.md §1.3).
+ * Well-known ports of the overlay (docs/protocol/tunnel.md §1.3).
  *
  * @module
  */

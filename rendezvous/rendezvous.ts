@@ -40,7 +40,7 @@ export interface RendezvousOptions {
   store: string | undefined;
   /** Begin anew where a registry has lost its database; refused where there is one. */
   newStore?: boolean | undefined;
-  /** Global admin token (rendezvous.md §2.2). A secret: never on a command line. */
+  /** Global admin token (docs/protocol/registry.md §2.2). A secret: never on a command line. */
   adminToken?: string | undefined;
   /** See `CoreOptions.strict`. */
   strict?: boolean | undefined;

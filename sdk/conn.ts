@@ -29,7 +29,8 @@ export interface ConnInfo {
 }
 
 /**
- * A reliable, ordered byte stream to an agent (daemon.md §3, §7). Made by `Driver.dial` and by listeners.
+ * A reliable, ordered byte stream to an agent (docs/protocol/streams.md, docs/protocol/local-socket.md). Made by
+ * `Driver.dial` and by listeners.
  *
  * Reading: {@linkcode read}, `for await`, or {@linkcode readable}. Leaving a `for await` loop does not close the
  * connection. Writing: {@linkcode write} or {@linkcode writable}. Both directions apply back-pressure: at most

@@ -1,5 +1,6 @@
 /**
- * The requests a daemon answers itself: what it is, whom it trusts, what the registry knows (daemon.md §7.2-7.7).
+ * The requests a daemon answers itself: what it is, whom it trusts, what the registry knows
+ * (docs/protocol/local-socket.md §2 to §7).
  *
  * @module
  */
@@ -232,7 +233,7 @@ export abstract class Control {
   }
 
   /**
-   * Asks a node for mutual trust (daemon.md §5). Returns when the request is on its way; see
+   * Asks a node for mutual trust (docs/protocol/trust.md). Returns when the request is on its way; see
    * {@linkcode waitForTrust}.
    *
    * @param target Whom; a hostname may be that of a private node.

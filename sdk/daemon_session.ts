@@ -1,6 +1,6 @@
 /**
  * One conversation with a daemon over its socket: requests and their answers, pushes, and the choice between the
- * tagged mode of our daemon and the one-request-at-a-time mode of older ones (daemon.md §7).
+ * tagged mode of our daemon and the one-request-at-a-time mode of older ones (docs/protocol/local-socket.md).
  *
  * @module
  */
@@ -386,7 +386,7 @@ export class Session implements CallHost {
 
   #takeUntagged(cmd: number, payload: Uint8Array): void {
     const pending = this.#untagged;
-    if (pending === undefined) return; // Unknown pushes are ignored (daemon.md §7.1).
+    if (pending === undefined) return; // Unknown pushes are ignored (docs/protocol/local-socket.md §1).
     if (cmd !== pending.expect && cmd !== Cmd.Error) return;
     if (cmd === Cmd.Error && STRAY_ERROR.test(errorText(payload))) return;
     this.#untagged = undefined;

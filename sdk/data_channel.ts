@@ -1,5 +1,5 @@
 /**
- * A connection to the data exchange service of an agent: frames out, answers in (services-cli.md §1).
+ * A connection to the data exchange service of an agent: frames out, answers in (docs/protocol/services.md §2).
  *
  * @module
  */
@@ -21,7 +21,7 @@ import type { Conn } from "./conn.ts";
 
 /** Longest answer taken; answers are one line of text or a few numbers. */
 const MAX_ANSWER_BYTES = 64 * 1024;
-/** Longest silence of the other side within an exchange, milliseconds (services-cli.md §11.1). */
+/** Longest silence of the other side within an exchange, milliseconds (docs/protocol/services.md §7). */
 export const STEP_TIMEOUT_MS = 60_000;
 
 /** An answer of the service. */

@@ -14,7 +14,7 @@ const MAX_QUEUED_DATAGRAMS = 2048;
 /** Bytes of them: a few reads from the daemon. */
 const MAX_QUEUED_BYTES = 2 * 1024 * 1024;
 
-/** One received datagram (daemon.md §3.10). */
+/** One received datagram (docs/protocol/streams.md §9). */
 export interface Datagram {
   /** The authenticated sender. */
   readonly source: Address;

@@ -34,7 +34,10 @@ import type { Session } from "./daemon_session.ts";
 import { subscribe, type SubscribeOptions, type Subscription } from "./subscription.ts";
 import { checkU16, splitTargetPort, type Target } from "./target.ts";
 
-/** Longest wait for a connection when the caller sets none, milliseconds (as other drivers, daemon.md §8.1). */
+/**
+ * Longest wait for a connection when the caller sets none, milliseconds (as other drivers,
+ * docs/protocol/local-socket.md §2).
+ */
 const DIAL_TIMEOUT_MS = 30_000;
 /** Longest wait for a daemon that does not read while the driver is closed, milliseconds. */
 const CLOSE_FLUSH_MS = 2_000;

@@ -1,5 +1,5 @@
 /**
- * Publishing events through an agent's broker (services-cli.md §2).
+ * Publishing events through an agent's broker (docs/protocol/services.md §5).
  *
  * @module
  */

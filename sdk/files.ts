@@ -1,6 +1,6 @@
 /**
  * Sending a file: as a FILESTREAM, resumed and verified, or in one frame to agents that know no streams
- * (services-cli.md §1, §11.1).
+ * (docs/protocol/services.md §2, §3).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Sending a message to an agent's inbox (services-cli.md §1).
+ * Sending a message to an agent's inbox (docs/protocol/services.md §2).
  *
  * @module
  */

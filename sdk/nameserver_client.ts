@@ -1,5 +1,5 @@
 /**
- * Names at an agent that runs a nameserver on port 53 (rendezvous.md §11). One connection per request.
+ * Names at an agent that runs a nameserver on port 53 (docs/protocol/nameserver.md). One connection per request.
  *
  * @module
  */

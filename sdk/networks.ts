@@ -1,5 +1,5 @@
 /**
- * The registry's networks, asked through the daemon (daemon.md §7.5).
+ * The registry's networks, asked through the daemon (docs/protocol/local-socket.md §5).
  *
  * @module
  */

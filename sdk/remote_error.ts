@@ -1,6 +1,6 @@
 /**
  * Errors reported by the daemon, as {@linkcode PilotError}s: the JSON form of tagged replies and the bare texts of
- * daemons without it (daemon.md §7.3).
+ * daemons without it (docs/protocol/local-socket.md §3).
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { decodeTaggedError } from "../protocol/ipc/mod.ts";
 
-/** Texts of daemon.md §7.3 that say what kind of failure it was; the first match decides. */
+/** Texts of docs/protocol/local-socket.md §3 that say what kind of failure it was; the first match decides. */
 const TEXTS: readonly (readonly [RegExp, ErrorCode])[] = [
   [/unknown (sub-)?command|not supported by this daemon/, "unavailable"],
   [/too many clients/, "limit_exceeded"],

@@ -1,5 +1,5 @@
 /**
- * Events by topic as they arrive from an agent's broker (services-cli.md §2).
+ * Events by topic as they arrive from an agent's broker (docs/protocol/services.md §5).
  *
  * @module
  */

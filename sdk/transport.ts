@@ -5,7 +5,7 @@
  * @module
  */
 
-/** A connected byte stream to the daemon's local socket (daemon.md §7.1). */
+/** A connected byte stream to the daemon's local socket (docs/protocol/local-socket.md §1). */
 export interface Transport {
   /**
    * Waits for the next bytes. Called again only after the previous call settled and its bytes were used up, so

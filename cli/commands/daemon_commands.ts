@@ -1,5 +1,5 @@
 /**
- * `daemon run|start|stop|status` (services-cli.md §6.4).
+ * `daemon run|start|stop|status` (docs/protocol/command-line.md §5).
  *
  * @module
  */
@@ -215,7 +215,7 @@ async function stop(call: Invocation): Promise<Outcome> {
   };
 }
 
-/** What `daemon status --check` ends with when no daemon answers (services-cli.md §6.4). */
+/** What `daemon status --check` ends with when no daemon answers (docs/protocol/command-line.md §5). */
 const EXIT_NOT_RESPONSIVE = 1;
 
 /** Keys of `info` that `daemon status` passes on. */

@@ -1,5 +1,5 @@
 /**
- * `ping` and `bench` (services-cli.md §4); `netcheck` and `doctor` have files of their own.
+ * `ping` and `bench` (docs/protocol/services.md §1); `netcheck` and `doctor` have files of their own.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const PROBE_TIMEOUT_MS = 5000;
 /** Longest time for a whole `ping`, milliseconds (as existing scripts expect). */
 const PING_TIMEOUT_MS = 30_000;
 const BENCH_MB = 1;
-/** Longest wait for the last echoed byte, as existing programs have it (services-cli.md §4). */
+/** Longest wait for the last echoed byte, as existing programs have it (docs/protocol/services.md §1). */
 const BENCH_TIMEOUT_MS = 120_000;
 const MIB = 1024 * 1024;
 /** Bytes per write of `bench`: many times the window, so that it stays full. */

@@ -1,5 +1,5 @@
 /**
- * Events by topic: `subscribe`, `publish` (services-cli.md §2).
+ * Events by topic: `subscribe`, `publish` (docs/protocol/services.md §5).
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
 import type { CommandGroup } from "../spec.ts";
 import { safe, safeJson, show } from "../terminal_text.ts";
 
-/** Longest topic, bytes (services-cli.md §2.1). */
+/** Longest topic, bytes (docs/protocol/services.md §5.1). */
 const MAX_TOPIC_BYTES = 1024;
 
 function topicOf(call: Invocation): string {

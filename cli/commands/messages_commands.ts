@@ -1,5 +1,6 @@
 /**
- * Messages and files: `send-message`, `send-file`, `inbox`, `received` (services-cli.md §1, §6.5).
+ * Messages and files: `send-message`, `send-file`, `inbox`, `received` (docs/protocol/services.md §2,
+ * docs/protocol/command-line.md §4).
  *
  * @module
  */

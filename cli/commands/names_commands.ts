@@ -1,5 +1,5 @@
 /**
- * `name query|register`: names at an agent that runs a nameserver (rendezvous.md §11).
+ * `name query|register`: names at an agent that runs a nameserver (docs/protocol/nameserver.md).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `network …`: the registry's networks, and invitations to them (daemon.md §7.5).
+ * `network …`: the registry's networks, and invitations to them (docs/protocol/local-socket.md §5).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * This node and its place in the registry: `info`, `health`, `peers`, `connections`, `find`, `lookup`, `set-*`,
- * `deregister` (services-cli.md §6.5 "Identity / registry").
+ * `deregister` (docs/protocol/command-line.md §4).
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { registryWarningText } from "./daemon_commands.ts";
 
 /** Rows of a table for people; `--json` shows all. */
 const MAX_ROWS = 50;
-/** Most tags a command sets (services-cli.md §6.5); the registry holds up to 10. */
+/** Most tags a command sets (docs/protocol/command-line.md §4); the registry holds up to 10. */
 const MAX_TAGS = 10;
 
 type Info = Awaited<ReturnType<CliDriver["info"]>>;

@@ -1,5 +1,5 @@
 /**
- * `init`, `config`, `context`, `version`, `completions` (services-cli.md §6.5 "Bootstrap").
+ * `init`, `config`, `context`, `version`, `completions` (docs/protocol/command-line.md §4).
  *
  * @module
  */

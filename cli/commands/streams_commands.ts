@@ -1,5 +1,5 @@
 /**
- * Plain streams and datagrams: `connect`, `send`, `recv`, `listen`, `dgram` (services-cli.md §4, §6.5).
+ * Plain streams and datagrams: `connect`, `send`, `recv`, `listen`, `dgram` (docs/protocol/command-line.md §4).
  *
  * @module
  */

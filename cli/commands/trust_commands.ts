@@ -1,5 +1,5 @@
 /**
- * Mutual trust: `handshake`, `pending`, `approve`, `reject`, `trust`, `untrust` (daemon.md §5).
+ * Mutual trust: `handshake`, `pending`, `approve`, `reject`, `trust`, `untrust` (docs/protocol/trust.md).
  *
  * @module
  */

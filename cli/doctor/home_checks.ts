@@ -1,5 +1,5 @@
 /**
- * Checks of the home directory: permissions, identity, config, log, space (daemon.md §9).
+ * Checks of the home directory: permissions, identity, config, log, space (docs/protocol/command-line.md §1).
  *
  * @module
  */

@@ -11,7 +11,7 @@ import { TimeLeft } from "../netcheck/time_left.ts";
 import { formatMillis } from "../output.ts";
 import { type Check, fail, ok, skip, warn } from "./doctor_check.ts";
 
-/** Handshakes older than this are refused, milliseconds (daemon.md §5; `HANDSHAKE_MAX_AGE_S`). */
+/** Handshakes older than this are refused, milliseconds (docs/protocol/trust.md §2; `HANDSHAKE_MAX_AGE_S`). */
 const SKEW_FAIL_MS = 300_000;
 /** From here on it is worth a word. */
 const SKEW_WARN_MS = 30_000;

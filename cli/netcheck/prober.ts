@@ -1,5 +1,5 @@
 /**
- * Asks beacons for our endpoint: Discover of node 0, which they answer and forget (rendezvous.md §10).
+ * Asks beacons for our endpoint: Discover of node 0, which they answer and forget (docs/protocol/beacon.md §2).
  *
  * @module
  */

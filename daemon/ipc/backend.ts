@@ -52,7 +52,7 @@ export interface NetworkBackend {
   ): Promise<{ rttMs: number; relayed: boolean }>;
 }
 
-/** Mutual consent (daemon.md §5). Node numbers are unsigned 32 bit. All may throw {@linkcode PilotError}. */
+/** Mutual consent (docs/protocol/trust.md). Node numbers are unsigned 32 bit. All may throw {@linkcode PilotError}. */
 export interface TrustBackend {
   /**
    * Starts a handshake; resolves when the request is on its way. `granted`: the node had asked itself, so it is trusted
@@ -103,7 +103,7 @@ export interface DirectoryBackend {
   setTags(tags: readonly string[]): Promise<Json>;
   /** Removes this node from the registry. */
   deregister(): Promise<Json>;
-  /** `list_networks` and the other network sub-commands of daemon.md §7.5, by registry type. */
+  /** `list_networks` and the other network sub-commands of docs/protocol/local-socket.md §5, by registry type. */
   network(type: string, fields: Json): Promise<Json>;
 }
 
@@ -117,12 +117,12 @@ export interface Backend {
   readonly directory: DirectoryBackend;
   /** Daemon version. */
   readonly version: string;
-  /** `info` (daemon.md §7.7); answered from memory. */
+  /** `info` (docs/protocol/local-socket.md §7); answered from memory. */
   info(): Json;
-  /** `health` (daemon.md §7.7). */
+  /** `health` (docs/protocol/local-socket.md §7). */
   health(): Json;
   /** The ways to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
   path(node: number): Json;
-  /** Reports a lifecycle event (daemon.md §9.4 names), for logs and later webhooks. */
+  /** Reports a lifecycle event (docs/protocol/local-socket.md §10), for logs and later webhooks. */
   readonly emit: Emit;
 }

@@ -1,6 +1,6 @@
 /**
  * One stream connection in the hands of a client: what the client sends and the stream does not yet take, and what
- * the client is owed (daemon.md §7.1, contract of the extensions 40-45).
+ * the client is owed (docs/protocol/local-socket.md §1, contract of the extensions 40-45).
  *
  * @module
  */
@@ -135,7 +135,7 @@ export class ClientConn implements FrameSource, ConnListener {
   send(data: Uint8Array, tag: number | undefined): void {
     if (this.#closeWanted || this.#over) {
       if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
-      return; // an untagged client learns it by CloseOk (daemon.md §7.2 RULE)
+      return; // an untagged client learns it by CloseOk (docs/protocol/local-socket.md §2)
     }
     // The stream calls back from within its methods, also to say that it is over.
     const taken = this.#sendQueue.length > 0 ? 0 : this.#conn.write(data);

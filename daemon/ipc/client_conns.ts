@@ -1,6 +1,6 @@
 /**
- * The connections of one client: the only ones it can use (daemon.md §7.1 RULE: ownership is enforced). It may end
- * others, which run as the same user, by a Close: that is how `pilotctl disconnect` works.
+ * The connections of one client: the only ones it can use (docs/protocol/local-socket.md §1: ownership is enforced). It
+ * may end others, which run as the same user, by a Close: that is how `pilotctl disconnect` works.
  *
  * @module
  */

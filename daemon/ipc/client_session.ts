@@ -1,6 +1,6 @@
 /**
  * One client of the local socket: reads its frames, carries them out, and lets go of everything when it leaves
- * (daemon.md §7.1).
+ * (docs/protocol/local-socket.md §1).
  *
  * @module
  */
@@ -33,7 +33,7 @@ import { Requests, type RequestState } from "./requests.ts";
 import type { SendQueues } from "./send_queues.ts";
 import { setGuardedInterval } from "../../platform/timers.ts";
 
-/** Dropped by clients (daemon.md §7.1); written only to see whether one is there. */
+/** Dropped by clients (docs/protocol/local-socket.md §1); written only to see whether one is there. */
 const PROBE_FRAME = encodeIpcFrame(Cmd.Probe);
 /** What HelloOk says we can do. */
 const FEATURES: readonly string[] = [

@@ -1,5 +1,6 @@
 /**
- * What each request does (daemon.md §7.2). Connection traffic (Send, Close, datagrams, tags) is the session's.
+ * What each request does (docs/protocol/local-socket.md §2). Connection traffic (Send, Close, datagrams, tags) is the
+ * session's.
  *
  * @module
  */
@@ -70,7 +71,7 @@ function bind({ bind }: CommandContext, payload: Uint8Array): Reply {
   } catch (thrown) {
     const error = PilotError.from(thrown, "internal");
     throw error.code === "already_exists"
-      ? new CommandError(error, `port ${port} already bound`) // daemon.md §7.3
+      ? new CommandError(error, `port ${port} already bound`) // docs/protocol/local-socket.md §3
       : error;
   }
   return { cmd: Cmd.BindOk, payload: encodePort(port) };

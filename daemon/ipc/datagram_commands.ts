@@ -1,5 +1,5 @@
 /**
- * SendTo and SendToConfirm (daemon.md §7.2).
+ * SendTo and SendToConfirm (docs/protocol/local-socket.md §2).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The handshake sub-commands of the local socket (daemon.md §7.4).
+ * The handshake sub-commands of the local socket (docs/protocol/local-socket.md §4).
  *
  * @module
  */

@@ -86,7 +86,7 @@ export const MAX_PING_TIMEOUT_MS = 60_000;
 export const MAX_HOSTNAME_BYTES = 255;
 /** Longest justification or reason of a handshake, bytes; the whole message must fit one segment of 1024. */
 export const MAX_REASON_BYTES = 1024;
-/** Largest number of tags: the registry's limit, so that there is one (services-cli.md §12.14). */
+/** Largest number of tags: the registry's limit, so that there is one (docs/protocol/command-line.md §4). */
 export const MAX_TAGS = 10;
 /** Free write buffers kept for the next burst. */
 export const POOLED_WRITE_BUFFERS = 8;

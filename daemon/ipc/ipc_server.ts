@@ -1,5 +1,5 @@
 /**
- * The daemon's local socket (daemon.md §7): accepts clients and hands out datagrams.
+ * The daemon's local socket (docs/protocol/local-socket.md): accepts clients and hands out datagrams.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Makes the daemon's Unix socket: private from the moment it exists, and never in the place of a living one
- * (daemon.md §7.1).
+ * (docs/protocol/local-socket.md §1).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The network and managed sub-commands of the local socket (daemon.md §7.5, §7.6).
+ * The network and managed sub-commands of the local socket (docs/protocol/local-socket.md §5, §6).
  *
  * @module
  */
@@ -68,7 +68,7 @@ function registryRequest(request: IpcNetwork): [string, Json] {
 /** What local programs may ask by the registry's own names. */
 const MANAGE_TYPES: ReadonlySet<string> = new Set([...NETWORK_ACTIONS, "release_hold"]);
 
-/** Sub-commands of §7.6 that exist. */
+/** Sub-commands of docs/protocol/local-socket.md §6 that exist. */
 const MANAGED_SUBS = 7;
 
 /**

@@ -1,5 +1,6 @@
 /**
- * Payloads of replies: JSON that fits a frame, and errors in the two forms of daemon.md §7.3 and of the extensions.
+ * Payloads of replies: JSON that fits a frame, and errors in the two forms of docs/protocol/local-socket.md §3 and of
+ * the extensions.
  *
  * @module
  */
@@ -18,7 +19,7 @@ import type { Json } from "./backend.ts";
 
 /** Room that a JSON reply must leave for length, command and tag. */
 const FRAME_OVERHEAD_BYTES = 64;
-/** Lists that may be cut when a reply would not fit, and the flag that says so (daemon.md §7.7). */
+/** Lists that may be cut when a reply would not fit, and the flag that says so (docs/protocol/local-socket.md §7). */
 const CUTTABLE: readonly (readonly [string, string])[] = [
   ["conn_list", "conns_truncated"],
   ["peer_list", "peers_truncated"],
@@ -31,7 +32,7 @@ const CUTTABLE: readonly (readonly [string, string])[] = [
 export class CommandError extends Error {
   /** What went wrong. */
   readonly error: PilotError;
-  /** Text for clients without tags (daemon.md §7.3). */
+  /** Text for clients without tags (docs/protocol/local-socket.md §3). */
   readonly text: string;
 
   /**
@@ -126,7 +127,7 @@ export function encodeReply(reply: Json): Uint8Array {
  * The text an untagged client gets for a failed dial.
  *
  * @param error Why it failed.
- * @returns The text of daemon.md §7.3.
+ * @returns The text of docs/protocol/local-socket.md §3.
  */
 export function dialText(error: PilotError): string {
   if (error.code === "connection_refused") return "connection refused";

@@ -1,6 +1,6 @@
 /**
  * The requests of one client that are being worked on: in any number up to a limit, each answered once
- * (daemon.md §7.1, contract of the extensions 42-45).
+ * (docs/protocol/local-socket.md §1, contract of the extensions 42-45).
  *
  * @module
  */
@@ -165,7 +165,7 @@ export class Requests {
     const error = isCommandError ? thrown.error : PilotError.from(thrown, "internal");
     const text = isCommandError ? thrown.text : error.message;
     // A driver waits for one answer at a time, and not for datagrams: the failure of one must not be taken for the
-    // answer to a request that is under way (daemon.md §7.1 RULE).
+    // answer to a request that is under way (docs/protocol/local-socket.md §1).
     if (request.tag === undefined && request.cmd === Cmd.SendTo && this.#untaggedWaiting(request)) {
       return;
     }

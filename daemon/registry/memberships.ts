@@ -1,6 +1,7 @@
 /**
- * Which networks we share with whom, as the registry states it and for as long as it does (daemon.md §5.3 c). Only
- * networks count that this node has joined itself: nobody else can open it by putting it into one.
+ * Which networks we share with whom, as the registry states it and for as long as it does
+ * (docs/protocol/trust.md §3.2). Only networks count that this node has joined itself: nobody else can open it by
+ * putting it into one.
  *
  * @module
  */

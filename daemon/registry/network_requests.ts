@@ -1,5 +1,5 @@
 /**
- * Requests about networks in a node's name: whom they name and what is signed (rendezvous.md §2.1, §4.5).
+ * Requests about networks in a node's name: whom they name and what is signed (docs/protocol/registry.md §2.1, §4.5).
  *
  * @module
  */

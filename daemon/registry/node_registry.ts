@@ -1,6 +1,6 @@
 /**
  * The registry as one node uses it: requests signed in its name, replies checked for shape
- * (rendezvous.md §4, daemon.md §4.3).
+ * (docs/protocol/registry.md §4, §2.1).
  *
  * @module
  */

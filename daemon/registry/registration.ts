@@ -1,6 +1,6 @@
 /**
  * Keeps this node registered: in the background, with backoff, for as long as the daemon runs
- * (daemon.md §4.2, §4.4).
+ * (docs/protocol/registry.md §4.1, §5.2).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Data exchange (port 1001; services-cli.md §1, §11.1): messages into the inbox, files into the received directory.
- * Each frame is answered when its content is on disk, never before.
+ * Data exchange (port 1001; docs/protocol/services.md §2, §3): messages into the inbox, files into the received
+ * directory. Each frame is answered when its content is on disk, never before.
  *
  * @module
  */
@@ -50,9 +50,11 @@ const FRAME_BYTES = 64 * 1024 * 1024;
 const FRAME_BYTES_PER_PEER = 33 * 1024 * 1024;
 /** Part of a frame that every connection may hold in any case, bytes: a file chunk fits. */
 const FRAME_FREE_BYTES = 64 * 1024;
-/** A connection on which nothing comes for this long is closed, milliseconds (services-cli.md §11.1). */
+/** A connection on which nothing comes for this long is closed, milliseconds (docs/protocol/services.md §7). */
 const IDLE_MS = 120_000;
-/** A peer that does not take its answers for this long is cut off, milliseconds (services-cli.md §11.1: step). */
+/**
+ * A peer that does not take its answers for this long is cut off, milliseconds (docs/protocol/services.md §7: step).
+ */
 const ANSWER_MS = 60_000;
 /** Reason that an answer may carry, characters: some name what the peer sent. */
 const MAX_REASON = 200;

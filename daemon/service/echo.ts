@@ -1,6 +1,6 @@
 /**
- * Echo (port 7): returns every byte as soon as it arrives (daemon.md §10). Buffers nothing of its own: it reads
- * only what the other direction takes.
+ * Echo (port 7): returns every byte as soon as it arrives (docs/protocol/services.md §1). Buffers nothing of its own:
+ * it reads only what the other direction takes.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * The event broker (port 1002; services-cli.md §2): the first event of a connection subscribes it to a topic, later
- * ones are published to the other subscribers. Delivery never waits: who does not keep up gets what is waiting for it
- * and is disconnected then, so that it knows of the gap; who takes nothing at all is cut off.
+ * The event broker (port 1002; docs/protocol/services.md §5): the first event of a connection subscribes it to a topic,
+ * later ones are published to the other subscribers. Delivery never waits: who does not keep up gets what is waiting
+ * for it and is disconnected then, so that it knows of the gap; who takes nothing at all is cut off.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The receiving side of FILESTREAM on one connection (services-cli.md §11.1): any number of files one after the
+ * The receiving side of FILESTREAM on one connection (docs/protocol/services.md §3): any number of files one after the
  * other or interleaved, each resumable and checked.
  *
  * @module
@@ -13,7 +13,7 @@ import type { PartialFile } from "./partial_file.ts";
 import { Refusal } from "./store_refusal.ts";
 import type { ReceivedFile, ReceivedFiles } from "./received_files.ts";
 
-/** Files on their way on one connection (services-cli.md §11.1). */
+/** Files on their way on one connection (docs/protocol/services.md §3). */
 export const MAX_TRANSFERS_PER_CONN = 64;
 
 /** A file that has arrived. */

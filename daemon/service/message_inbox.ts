@@ -1,5 +1,5 @@
 /**
- * The inbox: one JSON file per received message (services-cli.md §1.3, §11.1).
+ * The inbox: one JSON file per received message (docs/protocol/services.md §2.3, §7).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What the nameserver knows: who may register what, for how long, and how much of it (rendezvous.md §11). No clock
- * and no I/O of its own.
+ * What the nameserver knows: who may register what, for how long, and how much of it (docs/protocol/nameserver.md §4).
+ * No clock and no I/O of its own.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
   type NameReply,
 } from "../../protocol/service/nameserver_text.ts";
 
-/** A record is forgotten this long after its last registration, milliseconds (rendezvous.md §11). */
+/** A record is forgotten this long after its last registration, milliseconds (docs/protocol/nameserver.md §4). */
 export const NAME_TTL_MS = 5 * 60_000;
 /** Records of all nodes in a nameserver: at the very most 10 MB on disk, which a change rewrites. */
 export const MAX_NAME_RECORDS = 16_384;

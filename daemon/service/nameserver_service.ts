@@ -1,6 +1,6 @@
 /**
- * The nameserver (port 53; rendezvous.md §11): names of agents, networks and services, registered for minutes. Off
- * unless asked for.
+ * The nameserver (port 53; docs/protocol/nameserver.md): names of agents, networks and services, registered for
+ * minutes. Off unless asked for.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const MAX_NAME_CONNS = 512;
 const MAX_NAME_CONNS_PER_PEER = 32;
 /** Longest wait of the nameserver for the request, and for the client to take the reply, milliseconds: as long as clients wait. */
 const EXCHANGE_TIMEOUT_MS = 10_000;
-/** Pause between two sweeps of expired records, milliseconds (rendezvous.md §11). */
+/** Pause between two sweeps of expired records, milliseconds (docs/protocol/nameserver.md §4). */
 const SWEEP_MS = 60_000;
 
 /** What the nameserver needs besides the daemon. */

@@ -1,6 +1,6 @@
 /**
- * The nameserver's records on disk (rendezvous.md §11), so that names survive a restart of the daemon. The file only
- * spares a wait: who holds a name registers it again within minutes.
+ * The nameserver's records on disk (docs/protocol/nameserver.md §5), so that names survive a restart of the daemon. The
+ * file only spares a wait: who holds a name registers it again within minutes.
  *
  * @module
  */
@@ -132,7 +132,8 @@ export class NameStore {
 }
 
 /**
- * Formats records as the file of rendezvous.md §11, with `node_id` added to network names: who registered them.
+ * Formats records as the file of docs/protocol/nameserver.md §5, with `node_id` added to network names: who registered
+ * them.
  *
  * @param held The records.
  * @returns JSON.

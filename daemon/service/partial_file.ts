@@ -1,6 +1,6 @@
 /**
  * A file that arrives in pieces: appended, hashed on the way, renamed when content and hash agree
- * (services-cli.md §11.1).
+ * (docs/protocol/services.md §3).
  *
  * @module
  */

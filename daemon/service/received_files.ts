@@ -1,6 +1,6 @@
 /**
- * The directory of received files: quota, unique names, and files that arrive in pieces (services-cli.md §1.3,
- * §11.1).
+ * The directory of received files: quota, unique names, and files that arrive in pieces
+ * (docs/protocol/services.md §2.3, §3).
  *
  * @module
  */

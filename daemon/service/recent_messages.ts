@@ -1,5 +1,5 @@
 /**
- * Ids of messages that arrived lately, so that one that is sent again is stored once (newest-peer.md §8).
+ * Ids of messages that arrived lately, so that one that is sent again is stored once (docs/protocol/services.md §4.1).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Names of stored messages and files: readable, in order of time, never twice (services-cli.md §1.3, §11.1).
+ * Names of stored messages and files: readable, in order of time, never twice (docs/protocol/services.md §2.3).
  *
  * @module
  */

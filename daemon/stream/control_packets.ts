@@ -1,5 +1,5 @@
 /**
- * Control packets (daemon.md §3.11): answers to pings, and pings of our own over an open tunnel.
+ * Control packets (docs/protocol/streams.md §10): answers to pings, and pings of our own over an open tunnel.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class Control {
       this.#onPong(packet, route);
       return;
     }
-    // Never answer an answer or an empty keepalive: two daemons would go on forever (§2.14 RULE).
+    // Never answer an answer or an empty keepalive: two daemons would go on forever (§10).
     if (packet.payload.length === 0) return;
     // Strangers do not learn that we are here. Who may is asked about elsewhere, and asks again himself.
     if (packet.srcNode !== this.#deps.self() && this.#deps.gate.mayKnow(packet.srcNode) !== true) {

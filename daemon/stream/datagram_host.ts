@@ -1,5 +1,5 @@
 /**
- * Datagrams (protocol 2, daemon.md §3.10): unreliable messages between ports.
+ * Datagrams (protocol 2, docs/protocol/streams.md §9): unreliable messages between ports.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * Who may open a connection or send a datagram to us: consent or a common network first, then rates (daemon.md §3.4).
+ * Who may open a connection or send a datagram to us: consent or a common network first, then rates
+ * (docs/protocol/streams.md §4.3).
  *
  * The gate decides on what this process knows itself: whom it trusts, whom it has asked, and which networks it has
  * joined. Of the registry it believes who is a member of those, and nothing about trust.
@@ -15,13 +16,15 @@ import { KeyedRateLimit, type Rate, TokenBucket } from "../tunnel/rate_limit.ts"
 
 /** SYNs a second from all peers together: about what one core can answer. */
 export const SYN_RATE: Rate = { perSecond: 10_000, burst: 20_000 };
-/** SYNs a second from one peer that we do not trust (daemon.md §3.1; bursts as anchors.md C.3). */
+/** SYNs a second from one peer that we do not trust (docs/protocol/streams.md §4.2). */
 export const SYN_RATE_STRANGER: Rate = { perSecond: 10, burst: 64 };
 /** SYNs a second from one trusted peer: above what one dials by itself in a loop, half of what all may. */
 export const SYN_RATE_TRUSTED: Rate = { perSecond: 5_000, burst: 10_000 };
-/** Sources whose SYNs are counted (daemon.md §3.1). */
+/** Sources whose SYNs are counted (docs/protocol/streams.md §4.2). */
 export const MAX_SYN_SOURCES = 4_096;
-/** How long a peer that we have asked something may answer on {@linkcode REPLY_PORTS} (newest-peer.md §4). */
+/**
+ * How long a peer that we have asked something may answer on {@linkcode REPLY_PORTS} (docs/protocol/streams.md §4.3).
+ */
 export const REPLY_WINDOW_MS = 5 * 60_000;
 /** Peers with an open reply window; the one asked longest ago goes. */
 export const MAX_REPLY_WINDOWS = 4_096;

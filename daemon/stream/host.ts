@@ -1,6 +1,6 @@
 /**
  * All stream connections of the daemon: the way from an authenticated packet to the connection it belongs to,
- * opening, accepting, and cutting (daemon.md §3).
+ * opening, accepting, and cutting (docs/protocol/streams.md).
  *
  * @module
  */
@@ -26,9 +26,12 @@ import { TimerQueue } from "./timer_queue.ts";
 import { withLimits } from "./with_limits.ts";
 import type { ConnEvent, Emit } from "../../protocol/lifecycle_events.ts";
 
-/** Connections at a time (daemon.md §3.1). */
+/** Connections at a time (docs/protocol/streams.md §1). */
 export const MAX_CONNECTIONS = 65_536;
-/** Connections to one local port at a time (daemon.md §3.1), those not counted that are closed on both sides. */
+/**
+ * Connections to one local port at a time (docs/protocol/streams.md §1), those not counted that are closed on both
+ * sides.
+ */
 export const MAX_CONNECTIONS_PER_PORT = 1_024;
 /**
  * Memory of all send and receive buffers together: one stream may hold a third of it, which fills a path of 100 MB/s and
@@ -58,7 +61,7 @@ export interface StreamHostDeps {
   readonly segmentBytes: (node: number) => number;
   /** Large segments do not seem to reach a peer. */
   readonly suspectPath: (node: number) => void;
-  /** Lifecycle event (daemon.md §9.4). */
+  /** Lifecycle event (docs/protocol/local-socket.md §10). */
   readonly emit: Emit;
 }
 
@@ -230,7 +233,7 @@ export class StreamHost implements ConnHost {
         }
         return;
       }
-      // The peer's process is a new one and reuses the port numbers (daemon.md §3.4 RULE).
+      // The peer's process is a new one and reuses the port numbers (docs/protocol/streams.md §4.4).
       conn.replace();
     }
     if (isSyn) this.#onSyn(packet);
@@ -248,7 +251,7 @@ export class StreamHost implements ConnHost {
     }
   }
 
-  /** The peer proved a new tunnel key: what it does not know any more must end soon (daemon.md §17 RULE). */
+  /** The peer proved a new tunnel key: what it does not know any more must end soon (docs/protocol/streams.md §8.3). */
   onPeerRestarted(node: number): void {
     for (const conn of [...this.#byNode.get(node) ?? []]) conn.onPeerRestarted();
   }
@@ -412,7 +415,9 @@ export class StreamHost implements ConnHost {
     conn.drive();
   }
 
-  /** A segment of a connection that does not exist: its sender should learn that soon (daemon.md §17 RULE). */
+  /**
+   * A segment of a connection that does not exist: its sender should learn that soon (docs/protocol/streams.md §3.2).
+   */
   #onStray(packet: Packet): void {
     if ((packet.flags & (RST | FIN)) !== 0 || (packet.flags & ACK) === 0) return;
     this.#reset(packet);
@@ -437,7 +442,7 @@ export class StreamHost implements ConnHost {
   }
 
   #options(node: number, extra: Partial<StreamOptions>): StreamOptions {
-    // Below 2^31, because older peers compare some sequence numbers without wrap-around; 0 marks them (§3.2).
+    // Below 2^31, because older peers compare some sequence numbers without wrap-around; 0 marks them (§2.1).
     const isn = (this.#randomNumber() & 0x7fffffff) || 1;
     return { mss: this.#deps.segmentBytes(node), memory: this.#memory, ...extra, isn };
   }

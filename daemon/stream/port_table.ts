@@ -13,8 +13,8 @@ import type { Conn } from "./stream_conn.ts";
 export type AcceptHandler = (conn: Conn) => void;
 
 /**
- * A port is not used again towards the same node and port before this time has passed (daemon.md §3.5 RULE): late
- * segments must have died. So 16,384 connections to one port of one node fit into it, 546 a second.
+ * A port is not used again towards the same node and port before this time has passed (docs/protocol/streams.md §4.6):
+ * late segments must have died. So 16,384 connections to one port of one node fit into it, 546 a second.
  */
 export const PORT_REUSE_MS = 30_000;
 /**
@@ -70,7 +70,7 @@ export class PortTable {
   #next: number;
   #inUse = 0;
 
-  /** @param start Random number; where ephemeral ports start (daemon.md §3.5 RULE). */
+  /** @param start Random number; where ephemeral ports start (docs/protocol/streams.md §4.6). */
   constructor(start: number) {
     this.#next = start % EPHEMERAL_COUNT;
   }

@@ -60,7 +60,7 @@ export interface Conn {
   abandon(): void;
   /** Reset: the peer is told, what is buffered is dropped. */
   abort(): void;
-  /** Counters and congestion state (daemon.md §7.7 `conn_list`). */
+  /** Counters and congestion state (docs/protocol/local-socket.md §7 `conn_list`). */
   stats(): StreamStats;
 }
 

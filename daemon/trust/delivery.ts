@@ -1,6 +1,6 @@
 /**
  * Tells peers what the trust state owes them: through the registry, which keeps it for them, and directly where that
- * may be faster (daemon.md §5.3, §5.4).
+ * may be faster (docs/protocol/trust.md §3.6, §4).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Port 444: one handshake message a connection, in either direction (daemon.md §5.1).
+ * Port 444: one handshake message a connection, in either direction (docs/protocol/trust.md §1.4).
  *
  * @module
  */

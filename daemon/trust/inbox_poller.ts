@@ -1,6 +1,6 @@
 /**
  * When the registry's inbox is read: regularly, soon when somebody asks for it, and at once when the beacon says
- * that something waits there (daemon.md §5.4).
+ * that something waits there (docs/protocol/trust.md §4).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * What peers say about trust, on port 444 and through the registry: verified, judged by the trust state, and followed
- * up (daemon.md §5.2, §5.3).
+ * up (docs/protocol/trust.md §2, §3).
  *
  * @module
  */

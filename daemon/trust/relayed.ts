@@ -1,6 +1,6 @@
 /**
- * What the registry has kept for us, read and verified (daemon.md §5.4): with the sender's own signature where the
- * sender is of our kind; of older peers there is only the registry's word.
+ * What the registry has kept for us, read and verified (docs/protocol/trust.md §4): with the sender's own signature
+ * where the sender is of our kind; of older peers there is only the registry's word.
  *
  * @module
  */

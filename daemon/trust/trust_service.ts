@@ -1,6 +1,6 @@
 /**
  * The trust handshake in action: what is decided here, what follows from consent given or withdrawn, and when the
- * registry is asked (daemon.md §5). Decisions are made by `protocol/trust`.
+ * registry is asked (docs/protocol/trust.md). Decisions are made by `protocol/trust`.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import type { Emit } from "../../protocol/lifecycle_events.ts";
 export { DIRECT_TIMEOUT_MS } from "./delivery.ts";
 export { POLL_MIN_MS } from "./inbox_poller.ts";
 
-/** How often the registry's inbox is read while a handshake is open (daemon.md §5.4 RULE). */
+/** How often the registry's inbox is read while a handshake is open (docs/protocol/trust.md §4). */
 export const POLL_OPEN_MS = 2_000;
 /** How often otherwise. */
 export const POLL_IDLE_MS = 15_000;
@@ -350,7 +350,7 @@ export class TrustService implements TrustBackend {
   async #send(node: number, isPublic: boolean): Promise<void> {
     const statement = this.#owedTo(node);
     if (statement === undefined) return;
-    // A private node admits no stranger to port 444, so only the registry can carry the request (§5.3 RULE).
+    // A private node admits no stranger to port 444, so only the registry can carry the request (§3.6).
     const direct = isPublic ? this.#delivery.direct(statement) : Promise.resolve(false);
     try {
       await this.#delivery.relay(statement);
@@ -374,7 +374,7 @@ export class TrustService implements TrustBackend {
     return this.#state.owed().find(({ nodeId }) => nodeId === node);
   }
 
-  /** Ends what trust had built with a peer. The peer is told while there is still a tunnel (§5.3 RULE). */
+  /** Ends what trust had built with a peer. The peer is told while there is still a tunnel (§3.6). */
   async #part(node: number): Promise<void> {
     const statement = this.#owedTo(node);
     if (statement !== undefined) {

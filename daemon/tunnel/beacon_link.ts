@@ -1,6 +1,6 @@
 /**
  * The daemon's side of the beacon: registration of our endpoint, punch requests, punch commands, and the
- * unwrapping of relayed frames (daemon.md §2.11, rendezvous.md §10).
+ * unwrapping of relayed frames (docs/protocol/beacon.md §4).
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { TokenBucket } from "./rate_limit.ts";
 export const DISCOVER_INTERVAL_MS = 25_000;
 /** Punch commands obeyed: each makes us send to an address that somebody else named. */
 export const PUNCH_RATE = { perSecond: 10, burst: 20 } as const;
-/** When punches go out after a command, ms (§2.11 RULE). */
+/** When punches go out after a command, ms (docs/protocol/beacon.md §4.2). */
 const PUNCH_DELAYS_MS = [0, 50, 150];
 
 /** What the beacon tells us of ourselves. */
@@ -269,7 +269,7 @@ export class BeaconLink {
   }
 }
 
-/** A beacon on the Internet has no business sending us to private addresses (§2.11 RULE); nobody sends us to groups. */
+/** A beacon on the Internet has no business sending us to private addresses (§4.2); nobody sends us to groups. */
 function isPunchable(ip: Uint8Array, beacon: Endpoint): boolean {
   return isUnicastIp(ip) && (!isPrivateIp(ip) || isPrivateIp(parseIp(withoutZone(beacon.host))));
 }

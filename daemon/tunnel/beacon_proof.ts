@@ -34,7 +34,7 @@ export const PROOF_RATE = { perSecond: 1, burst: 5 } as const;
  */
 export const WAKE_GAP_MS = 1_000;
 
-/** Notices of a beacon of v1.18 that are heeded: nothing shows that one comes from it (newest-peer.md §2). */
+/** Notices of a beacon of v1.18 that are heeded: nothing shows that one comes from it (docs/protocol/beacon.md §6). */
 export const NOTIFY_RATE = { perSecond: 0.2, burst: 3 } as const;
 
 /** What the prover needs. */

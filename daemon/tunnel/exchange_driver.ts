@@ -1,6 +1,6 @@
 /**
  * Drives key exchanges: our PILAs until the peer answers, challenges to new keys, and rate-limited answers to
- * frames that nobody authenticated (daemon.md §2.2, §2.7, §2.9).
+ * frames that nobody authenticated (docs/protocol/tunnel.md §4.1, §4.8, §4.9).
  *
  * @module
  */
@@ -28,7 +28,9 @@ import {
   REPLY_RATE_PER_NODE,
 } from "./types.ts";
 
-/** Attempt at which a peer that does not answer is resolved anew: its address may be stale (§2.8 RULE). */
+/**
+ * Attempt at which a peer that does not answer is resolved anew: its address may be stale (docs/protocol/paths.md §6).
+ */
 const RERESOLVE_ATTEMPT = 3;
 
 /** Our PILA as a question, as an answer, or only the question for the peer's. */
@@ -166,7 +168,8 @@ export class ExchangeDriver {
 
   /**
    * Asks for the key of a peer whose frame we cannot open, as {@linkcode ExchangeDriver.reply}: in turn by our PILA,
-   * for one that does not know our key, and by PILK, for one to whom our key is nothing new (§2.3).
+   * for one that does not know our key, and by PILK, for one to whom our key is nothing new
+   * (docs/protocol/tunnel.md §4.5).
    */
   ask(node: number, route: Route, lane: Lane): void {
     if (!this.reply(node, this.#told.has(node) ? "key" : "request", route, lane)) return;
@@ -191,7 +194,7 @@ export class ExchangeDriver {
     }
   }
 
-  /** Existing peers that have our key already answer no PILA of ours, only a PILK (§2.3). */
+  /** Existing peers that have our key already answer no PILA of ours, only a PILK (§4.5). */
   #request(peer: PeerTunnel, route: Route): void {
     this.send(peer.node, "request", route);
     if (peer.attempts > 0) this.send(peer.node, "key", route);

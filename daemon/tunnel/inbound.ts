@@ -1,6 +1,6 @@
 /**
  * What becomes of a frame that has arrived: opened under the session it belongs to, taken as a key, or answered
- * (daemon.md §2.1, §2.9). Nothing changes before a frame is authenticated.
+ * (docs/protocol/tunnel.md §3.1, §4.9). Nothing changes before a frame is authenticated.
  *
  * @module
  */
@@ -82,12 +82,12 @@ export class Inbound {
       case "pila":
         if (frame.sender !== this.#parts.sender.self) this.#onPila(frame, route);
         break;
-      // Never taken as a key; as a request for ours it is answered (§2.3 RULE), where its node may know that we are
+      // Never taken as a key; as a request for ours it is answered (§4.5), where its node may know that we are
       // here: existing peers ask with these 40 B, so they cannot be refused for their size.
       case "pilk":
         this.#reply(frame.sender, "request", route);
         break;
-      case "pilt": // Encryption is always on (§2.7 RULE).
+      case "pilt": // Encryption is always on (§3.2).
         this.#parts.stats.plaintextRefused++;
         break;
       case "pilp": // Sending it opened the NAT on the way; there is nothing to do here.
@@ -133,7 +133,7 @@ export class Inbound {
     this.#parts.stats.encryptOk++;
     this.#parts.stats.packetsReceived++;
     this.#parts.stats.bytesReceived += packet.payload.length;
-    // The tunnel has authenticated the sender, so it alone may be the source (§2.6 RULE).
+    // The tunnel has authenticated the sender, so it alone may be the source (§5.4).
     if (packet.srcNode !== peer.node || packet.dstNode !== this.#parts.sender.self) return;
     const isOurs = isControl &&
       (this.#parts.paths.onAnswer(peer, packet, route) ||

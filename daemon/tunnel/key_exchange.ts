@@ -1,5 +1,5 @@
 /**
- * The authenticated key exchange: our PILA, and what becomes of theirs (daemon.md §2.2, §2.4).
+ * The authenticated key exchange: our PILA, and what becomes of theirs (docs/protocol/tunnel.md §4.3, §4.6).
  *
  * Verification asks the registry and is asynchronous; it holds up nobody but the peer concerned, and nothing
  * changes before it has succeeded.
@@ -28,11 +28,14 @@ import type { TunnelVisibility } from "./types.ts";
 
 /** Peers whose PILA is being verified; more must wait for their own retry. */
 export const MAX_VERIFYING = 256;
-/** Key exchanges a second from one address (anchors.md C.1: 5/s was too low for many nodes behind one NAT). */
+/** Key exchanges a second from one address (5/s was too low for many nodes behind one NAT). */
 export const KEX_RATE = { perSecond: 20, burst: 64 } as const;
 /** Source addresses whose key exchanges are counted. */
 export const MAX_KEX_SOURCES = 4_096;
-/** Nonce sequences kept beyond their sessions, so that one peer key never sees a counter twice (§2.5 RULE). */
+/**
+ * Nonce sequences kept beyond their sessions, so that one peer key never sees a counter twice
+ * (docs/protocol/tunnel.md §5.2).
+ */
 export const MAX_NONCE_SEQUENCES = 16_384;
 
 /** Frames of a peer that arrived while its PILA was being verified. */
@@ -219,7 +222,7 @@ export class KeyExchange {
         aead: this.#aeadOf(key),
         nonces: this.#noncesFor(x25519),
         origin: route,
-        // Ours marks each PILA as question or answer (§2.2), existing daemons none.
+        // Ours marks each PILA as question or answer (§4.2), existing daemons none.
         expectsKeepalives: !isMarked,
         now: this.#clock.now(),
       });

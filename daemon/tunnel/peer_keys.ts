@@ -1,6 +1,6 @@
 /**
  * Which Ed25519 key a node must show: the pinned one of a trusted peer, otherwise the registry's
- * (daemon.md §2.10).
+ * (docs/protocol/tunnel.md §4.4).
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * What is known of one peer at the tunnel level: sessions, path, and packets that wait for a session. No I/O.
  *
  * A PILA carries no freshness, so a key it brings is only a candidate until a frame decrypts under it; a
- * replayed PILA can neither break nor redirect the live session (daemon.md §14).
+ * replayed PILA can neither break nor redirect the live session (docs/protocol/tunnel.md §8).
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { MtuDiscovery } from "./mtu_discovery.ts";
 import type { OpenResult, Session } from "./tunnel_session.ts";
 import { IDLE_PEER_MS } from "./types.ts";
 
-/** Packets kept while there is no session; the oldest is dropped (daemon.md §2.7). */
+/** Packets kept while there is no session; the oldest is dropped (docs/protocol/tunnel.md §4.8). */
 export const MAX_PENDING_PACKETS = 64;
 /** How long the key before the last change still opens frames that were under way. */
 export const PREVIOUS_KEY_GRACE_MS = 10_000;

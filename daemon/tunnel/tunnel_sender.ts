@@ -33,7 +33,7 @@ import type { TunnelStats } from "./types.ts";
 export const FRAME_OVERHEAD_BYTES: number = PILS_OVERHEAD_BYTES + HEADER_BYTES;
 /** The same with the beacon's header. */
 const MAX_OVERHEAD_BYTES = RELAY_HEADER_BYTES + FRAME_OVERHEAD_BYTES;
-/** Largest datagram to the beacon that need not become fragments (daemon.md §2.11 RULE). */
+/** Largest datagram to the beacon that need not become fragments (docs/protocol/beacon.md §4.3). */
 const MAX_RELAY_BYTES = 1_232;
 
 /** Sends frames over the daemon's socket. */
@@ -131,7 +131,9 @@ export class TunnelSender {
     return isAnswered;
   }
 
-  /** Sends a control packet of ours to port 0: a keepalive when empty, a probe otherwise (daemon.md §2.14 RULE). */
+  /**
+   * Sends a control packet of ours to port 0: a keepalive when empty, a probe otherwise (docs/protocol/paths.md §5).
+   */
   control(peer: PeerTunnel, session: Session, payload: Uint8Array, only?: Route): void {
     this.sealed(peer, session, this.#controlPacket(peer, payload), only);
   }

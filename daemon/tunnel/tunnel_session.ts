@@ -1,6 +1,6 @@
 /**
  * One tunnel session: the key shared with one incarnation of a peer, and the state of both directions under it
- * (daemon.md §2.4-2.6).
+ * (docs/protocol/tunnel.md §4.6 to §5.3).
  *
  * @module
  */
@@ -30,7 +30,10 @@ export class Session {
   readonly createdMs: number;
   /** Where its first frame came from; used until the peer's path is known. */
   readonly origin: Route;
-  /** The peer takes a path for dead on which it hears nothing for a minute, as existing daemons do (newest-peer.md §3). */
+  /**
+   * The peer takes a path for dead on which it hears nothing for a minute, as existing daemons do
+   * (docs/protocol/paths.md §8).
+   */
   readonly expectsKeepalives: boolean;
   /** What went there was not answered in time: the peer may answer from an address at which it is not reached. */
   isOriginDoubtful = false;

@@ -1,6 +1,6 @@
 /**
  * The tunnel layer: datagrams of the UDP socket in, authenticated packets out, and the same way back
- * (daemon.md §2). Encryption is always on; plaintext frames and unauthenticated keys are refused.
+ * (docs/protocol/tunnel.md). Encryption is always on; plaintext frames and unauthenticated keys are refused.
  *
  * @module
  */

@@ -17,9 +17,9 @@ import type { Emit } from "../../protocol/lifecycle_events.ts";
 
 /** Tunnels kept. A stranger can cause one by a valid key exchange; unproven ones are evicted first. */
 export const MAX_PEERS = 65_536;
-/** Key exchanges that we run at a time (daemon.md §2.7). */
+/** Key exchanges that we run at a time (docs/protocol/tunnel.md §4.8). */
 export const MAX_KEX_PEERS = 256;
-/** Waits between PILAs while a peer does not answer, ms; the last repeats (§2.7 RULE). */
+/** Waits between PILAs while a peer does not answer, ms; the last repeats (docs/protocol/tunnel.md §4.8). */
 export const KEX_DELAYS_MS: readonly number[] = [250, 500, 1_000, 2_000, 4_000];
 /** An exchange without success ends after this time. */
 export const GIVE_UP_MS = 30_000;
@@ -27,7 +27,7 @@ export const GIVE_UP_MS = 30_000;
 export const MAX_PROBES = 5;
 /** Wait after the first challenge; grows by itself each time. */
 export const PROBE_DELAY_MS = 250;
-/** Tunnel keepalive: below the 30 s after which NAT mappings start to vanish (§2.14). */
+/** Tunnel keepalive: below the 30 s after which NAT mappings start to vanish (docs/protocol/paths.md §5). */
 export const KEEPALIVE_MS = 25_000;
 /** Pause before the first key goes through the relay, too, when there is an address to try: on a good path it is not needed. */
 export const RELAY_STAGGER_MS = 30;
@@ -43,7 +43,10 @@ export const PATH_ANSWER_RATE = { perSecond: 1_000, burst: 1_000 } as const;
 export const IDLE_PEER_MS = 10 * 60_000;
 /** Housekeeping interval. */
 export const SWEEP_MS = 5_000;
-/** PILAs sent in answer to frames that nobody authenticated, all senders together: bounds reflection (§2.9 RULE). */
+/**
+ * PILAs sent in answer to frames that nobody authenticated, all senders together: bounds reflection
+ * (docs/protocol/tunnel.md §4.9).
+ */
 export const REPLY_RATE = { perSecond: 50, burst: 100 } as const;
 /** The same for one claimed sender, from addresses where it is known to be and from all others each. */
 export const REPLY_RATE_PER_NODE = { perSecond: 1, burst: 2 } as const;
@@ -51,7 +54,10 @@ export const REPLY_RATE_PER_NODE = { perSecond: 1, burst: 2 } as const;
 export const LEARN_RATE_PER_NODE = { perSecond: 1, burst: 1 } as const;
 /** The same for all peers together. */
 export const LEARN_RATE = { perSecond: 5, burst: 20 } as const;
-/** Payload by which the holder of a new key is made to prove it (§2.12); every known implementation answers it. */
+/**
+ * Payload by which the holder of a new key is made to prove it (docs/protocol/tunnel.md §4.7); every known
+ * implementation answers it.
+ */
 export const PROBE_PAYLOAD: Uint8Array = new TextEncoder().encode(
   "pathprobe.v1",
 );
@@ -90,7 +96,7 @@ export function newTunnelStats(): TunnelStats {
   };
 }
 
-/** A peer as `info` shows it (daemon.md §7.7 `peer_list`). */
+/** A peer as `info` shows it (docs/protocol/local-socket.md §7 `peer_list`). */
 export interface PeerInfo {
   /** Node number. */
   node_id: number;
@@ -177,7 +183,7 @@ export interface TunnelDeps {
   readonly pathMode?: PathMode | undefined;
   /** Largest stream segment, 1152..65437 payload bytes. Default {@linkcode MAX_SEGMENT_BYTES}. */
   readonly maxSegmentBytes?: number | undefined;
-  /** Lifecycle event (daemon.md §9.4). */
+  /** Lifecycle event (docs/protocol/local-socket.md §10). */
   readonly emit: Emit;
   /** Structured log. */
   readonly log: Log;

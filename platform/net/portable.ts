@@ -153,7 +153,7 @@ export class PortableUdpSocket implements UdpSocket {
         received = await this.#conn.receive(buffer);
       } catch (error) {
         if (this.#closing !== undefined) return;
-        // An ICMP error of an earlier send surfaces here; the socket is still good (anchors.md C.3, P0-005).
+        // An ICMP error of an earlier send surfaces here; the socket is still good.
         countError(this.stats, errorName(error));
         await new Promise((resolve) => setTimeout(resolve, RECEIVE_ERROR_PAUSE_MS));
         continue;

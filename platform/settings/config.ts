@@ -1,7 +1,8 @@
 /**
- * `config.json`: a flat JSON object in the home directory (daemon.md §9.1, services-cli.md §6.3).
+ * `config.json`: a flat JSON object in the home directory (docs/protocol/command-line.md §2).
  *
- * The known keys are those of `setting_table.ts`; they are checked. Unknown ones (of other implementations or later versions) are kept and ignored.
+ * The known keys are those of `setting_table.ts`; they are checked. Unknown ones (of other implementations or later
+ * versions) are kept and ignored.
  *
  * @module
  */

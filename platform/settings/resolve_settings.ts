@@ -1,6 +1,6 @@
 /**
  * Where things are: home directory, socket, registry, beacon. One order of precedence for every program:
- * flag, environment, config.json, built-in default (services-cli.md §6.3).
+ * flag, environment, config.json, built-in default (docs/protocol/command-line.md §2).
  *
  * @module
  */

@@ -207,7 +207,7 @@ export const DEFAULT_GATEWAY_PORTS: readonly number[] = [80, 443, 1000, 1001, 10
 
 /** The table of {@linkcode GatewaySettings}. */
 export const GATEWAY: TableOf<GatewaySettings> = {
-  // Loopback addresses need neither set-up nor rights on Linux (services-cli.md §7).
+  // Loopback addresses need neither set-up nor rights on Linux (docs/protocol/command-line.md §6).
   subnet: {
     ...{ type: { ...TEXT, metavar: "cidr" }, flag: "subnet", default: "127.77.0.0/16" },
     help: "Local addresses",

@@ -44,7 +44,7 @@ export const AEAD_KINDS: readonly AeadKind[] = ["auto", "libcrypto", "wasm", "no
 export const DEFAULT_REGISTRY = "127.0.0.1:9000";
 /** Beacon when nothing is configured. */
 export const DEFAULT_BEACON = "127.0.0.1:9001";
-/** Registry heartbeat interval when nothing is configured, milliseconds (daemon.md §4.4). */
+/** Registry heartbeat interval when nothing is configured, milliseconds (docs/protocol/registry.md §5.2). */
 export const DEFAULT_KEEPALIVE_MS = 60_000;
 
 /** In place of a path: no common socket. */

@@ -1,7 +1,7 @@
 /**
  * Our extension of the beacon protocol: an announcement that proves who sends it and that the answer reaches him,
  * and the beacon's "look into your inbox". Types 0D to 0F, which no other implementation is known to use; a beacon
- * or node that does not know them ignores them (rendezvous.md §10).
+ * or node that does not know them ignores them (docs/protocol/beacon.md §5).
  *
  * | type | name | direction | layout |
  * |---|---|---|---|

@@ -1,5 +1,5 @@
 /**
- * Beacon messages: discovery, hole punching, relay and beacon-to-beacon sync (rendezvous.md §10).
+ * Beacon messages: discovery, hole punching, relay and beacon-to-beacon sync (docs/protocol/beacon.md §1).
  *
  * @module
  */
@@ -88,7 +88,7 @@ export type BeaconMessage =
     readonly beacon: number;
     readonly nodes: readonly number[];
   }
-  /** The beacon of v1.18 to a node: something waits for it in the registry's inbox (newest-peer.md §2). */
+  /** The beacon of v1.18 to a node: something waits for it in the registry's inbox (docs/protocol/beacon.md §6). */
   | { readonly type: "notify" }
   | BeaconExtensionMessage;
 

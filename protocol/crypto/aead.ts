@@ -1,5 +1,6 @@
 /**
- * What the packet path needs from AES-256-GCM: seal and open in place, synchronously (daemon.md §2.4, §2.5).
+ * What the packet path needs from AES-256-GCM: seal and open in place, synchronously
+ * (docs/protocol/tunnel.md §4.6, §5.1).
  *
  * @module
  */

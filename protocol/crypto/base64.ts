@@ -20,7 +20,7 @@ export function encodeBase64(bytes: Uint8Array): string {
 
 /**
  * Decodes standard base64 with padding. Only the one canonical text of each byte string is taken, so that two
- * different texts never name the same key (rendezvous.md §15.5).
+ * different texts never name the same key (docs/protocol/registry.md §8.5).
  *
  * @param text Base64 text without white space.
  * @returns The bytes in a buffer of their own, or `undefined` when the text is not canonical base64.

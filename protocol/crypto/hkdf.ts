@@ -1,5 +1,5 @@
 /**
- * HKDF-SHA256 with the two labels of the protocol, and SHA-256 (daemon.md §2.4, §6.1).
+ * HKDF-SHA256 with the two labels of the protocol, and SHA-256 (docs/protocol/tunnel.md §4.6, §6).
  *
  * @module
  */

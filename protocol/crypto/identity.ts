@@ -1,5 +1,5 @@
 /**
- * A node's Ed25519 identity, by WebCrypto (daemon.md §4.1, §4.3).
+ * A node's Ed25519 identity, by WebCrypto (docs/protocol/tunnel.md §7, docs/protocol/registry.md §2.1).
  *
  * @module
  */
@@ -85,7 +85,7 @@ export class Identity {
   }
 
   /**
-   * Reads identity.json (daemon.md §4.1).
+   * Reads identity.json (docs/protocol/tunnel.md §7).
    *
    * @param json The file's text.
    * @returns The identity.
@@ -114,7 +114,7 @@ export class Identity {
   }
 
   /**
-   * Writes identity.json (daemon.md §4.1). The text is secret: mode 0600, never into a log.
+   * Writes identity.json (docs/protocol/tunnel.md §7). The text is secret: mode 0600, never into a log.
    *
    * @returns JSON with two-space indent and a final newline.
    */

@@ -1,5 +1,5 @@
 /**
- * X25519 key agreement and the keys derived from it, by WebCrypto (daemon.md §2.4, §6.1).
+ * X25519 key agreement and the keys derived from it, by WebCrypto (docs/protocol/tunnel.md §4.6, §6).
  *
  * @module
  */
@@ -72,7 +72,7 @@ export class KeyPair {
   }
 
   /**
-   * Derives the key of the tunnel with a peer (daemon.md §2.4). Both directions share it.
+   * Derives the key of the tunnel with a peer (docs/protocol/tunnel.md §4.6). Both directions share it.
    *
    * @param peerPublic The peer's X25519 public key.
    * @returns 32 bytes, or `undefined` when the peer's key is not 32 bytes or has low order.
@@ -82,7 +82,7 @@ export class KeyPair {
   }
 
   /**
-   * Derives the key of the end-to-end channel on port 443 (daemon.md §6.1).
+   * Derives the key of the end-to-end channel on port 443 (docs/protocol/tunnel.md §6).
    *
    * @param peerPublic The peer's ephemeral X25519 public key.
    * @returns 32 bytes, or `undefined` when the peer's key is not 32 bytes or has low order.

@@ -260,7 +260,7 @@ function word(nonce: Uint8Array, at: number): number {
   return (nonce[at]! << 24 | nonce[at + 1]! << 16 | nonce[at + 2]! << 8 | nonce[at + 3]!) >>> 0;
 }
 
-/** The counter of a nonce is its last 8 bytes (daemon.md §2.5). */
+/** The counter of a nonce is its last 8 bytes (docs/protocol/tunnel.md §5.1). */
 function incrementNonce(nonce: Uint8Array): void {
   for (let i = AEAD_NONCE_BYTES - 1; i >= 4; i--) {
     const byte = (nonce[i]! + 1) & 0xff;

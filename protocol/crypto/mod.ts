@@ -1,5 +1,5 @@
 /**
- * Keys, signatures, AES-256-GCM, nonces and replay windows (daemon.md §2.2 to §2.6, §4.1).
+ * Keys, signatures, AES-256-GCM, nonces and replay windows (docs/protocol/tunnel.md §4.1 to §5.3, §7).
  *
  * @module
  */

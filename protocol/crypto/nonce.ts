@@ -1,5 +1,5 @@
 /**
- * Nonces of PILS frames: 4 bytes of prefix, 8 bytes of counter (daemon.md §2.5).
+ * Nonces of PILS frames: 4 bytes of prefix, 8 bytes of counter (docs/protocol/tunnel.md §5.1).
  *
  * @module
  */

@@ -1,12 +1,12 @@
 /**
- * Replay protection of PILS frames (daemon.md §2.6): a sliding window of counters for each nonce prefix.
+ * Replay protection of PILS frames (docs/protocol/tunnel.md §5.3): a sliding window of counters for each nonce prefix.
  *
  * @module
  */
 
 /**
- * Counters one window looks back. Existing peers use 256 (daemon.md §2.6), which a satellite link or frames that take
- * two paths can exceed; how far we look back is nobody else's concern. A power of two.
+ * Counters one window looks back. Existing peers use 256 (docs/protocol/tunnel.md §5.3), which a satellite link or
+ * frames that take two paths can exceed; how far we look back is nobody else's concern. A power of two.
  */
 export const REPLAY_WINDOW_COUNTERS = 2048;
 const MASK = REPLAY_WINDOW_COUNTERS - 1;

@@ -1,5 +1,5 @@
 /**
- * Checking of Ed25519 signatures by WebCrypto (daemon.md §2.2, §4.3).
+ * Checking of Ed25519 signatures by WebCrypto (docs/protocol/tunnel.md §4.1, docs/protocol/registry.md §2.1).
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * Framing of the local socket: `u32 length | cmd u8 | payload` and the command numbers (daemon.md §7.1, §7.2).
+ * Framing of the local socket: `u32 length | cmd u8 | payload` and the command numbers
+ * (docs/protocol/local-socket.md §1, §2).
  *
  * @module
  */
@@ -19,7 +20,7 @@ export const IPC_SEND_WINDOW_BYTES = 1024 * 1024;
 /** Version in Hello and HelloOk. */
 export const IPC_EXTENSION_VERSION = 1;
 
-/** Commands: the common numbering of §7.2 and, from 0x40, our extensions. */
+/** Commands: the common numbering of §2 and, from 0x40, our extensions. */
 export const Cmd = {
   Bind: 0x01,
   BindOk: 0x02,

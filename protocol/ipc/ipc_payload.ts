@@ -1,6 +1,6 @@
 /**
- * Payloads of the common IPC commands (daemon.md §7.2). `encodeX` gives the payload for `encodeIpcFrame`; the
- * messages of the decode errors are the texts of §7.3.
+ * Payloads of the common IPC commands (docs/protocol/local-socket.md §2). `encodeX` gives the payload for
+ * `encodeIpcFrame`; the messages of the decode errors are the texts of §3.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * JSON replies of the daemon over IPC (daemon.md §7.4, §7.7 and our extensions).
+ * JSON replies of the daemon over IPC (docs/protocol/local-socket.md §4, §7 and our extensions).
  *
  * @module
  */
@@ -78,7 +78,7 @@ export interface IpcConnInfo {
   dup_acks: number;
 }
 
-/** Reply to Info (§7.7). */
+/** Reply to Info (§7). */
 export interface IpcInfo {
   /** Our node number, 0 before the first registration. */
   node_id: number;
@@ -172,7 +172,7 @@ export interface IpcInfo {
   aead?: string;
 }
 
-/** Reply to Health (§7.7). */
+/** Reply to Health (§7). */
 export interface IpcHealth {
   /** `ok`; ours also say `degraded`, when others may not reach the node. */
   status: string;
@@ -190,7 +190,7 @@ export interface IpcHealth {
   bytes_recv: number;
 }
 
-/** Reply to a handshake request, approval, rejection or revocation (§7.4). */
+/** Reply to a handshake request, approval, rejection or revocation (§4). */
 export interface IpcHandshakeStatus {
   /** What became of it: sent, in_flight, approved, rejected, revoked. */
   status: string;
@@ -204,7 +204,7 @@ export interface IpcHandshakeStatus {
   withdrawn?: boolean;
 }
 
-/** A trust request that waits for us (§7.4). */
+/** A trust request that waits for us (§4). */
 export interface IpcPendingHandshake {
   /** Who asks. */
   node_id: number;
@@ -234,7 +234,7 @@ export interface IpcRefusedHandshake {
   refused_at: number;
 }
 
-/** Reply to the handshake `pending` sub-command (§7.4); the other lists are our extension. */
+/** Reply to the handshake `pending` sub-command (§4); the other lists are our extension. */
 export interface IpcOpenHandshakes {
   /** Requests that wait for us. */
   pending: IpcPendingHandshake[];
@@ -244,7 +244,7 @@ export interface IpcOpenHandshakes {
   refused: IpcRefusedHandshake[];
 }
 
-/** A trusted peer (§7.4). */
+/** A trusted peer (§4). */
 export interface IpcTrustedPeer {
   /** The peer. */
   node_id: number;
@@ -260,7 +260,7 @@ export interface IpcTrustedPeer {
   hostname?: string;
 }
 
-/** Reply to the handshake `wait` sub-command (§7.4). */
+/** Reply to the handshake `wait` sub-command (§4). */
 export interface IpcWaitReply {
   /** The peer. */
   node_id: number;

@@ -1,6 +1,6 @@
 /**
- * The protocol of the daemon's local socket (daemon.md §7): framing, command numbers, payload codecs, our
- * extensions and the JSON replies.
+ * The protocol of the daemon's local socket (docs/protocol/local-socket.md): framing, command numbers, payload codecs,
+ * our extensions and the JSON replies.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * IPC commands with sub-commands: Handshake (daemon.md §7.4) and Network (§7.5).
+ * IPC commands with sub-commands: Handshake (docs/protocol/local-socket.md §4) and Network (§5).
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { type Decoded, DecodeError } from "../errors.ts";
 import { encodeConn as u32 } from "./ipc_payload.ts";
 import { isJsonObject } from "../registry/registry_message.ts";
 
-/** Longest wait of the handshake `wait` sub-command, milliseconds (§7.4). */
+/** Longest wait of the handshake `wait` sub-command, milliseconds (docs/protocol/local-socket.md §4). */
 export const IPC_HANDSHAKE_WAIT_MAX_MS = 30_000;
 
 /** A Handshake request. */
@@ -130,7 +130,7 @@ const HANDSHAKE_NO_NODE = {
  * Decodes a Handshake request. A wait is cut to {@linkcode IPC_HANDSHAKE_WAIT_MAX_MS}.
  *
  * @param payload Sub-command byte and fields.
- * @returns The request, or a {@linkcode DecodeError} whose message is the text of §7.3.
+ * @returns The request, or a {@linkcode DecodeError} whose message is the text of §3.
  */
 export function decodeHandshake(payload: Uint8Array): Decoded<IpcHandshake> {
   const code = payload[0];
@@ -216,7 +216,7 @@ function decodeManage(payload: Uint8Array): Decoded<IpcNetwork> {
  * Decodes a Network request.
  *
  * @param payload Sub-command byte and fields.
- * @returns The request, or a {@linkcode DecodeError} whose message is the text of §7.3.
+ * @returns The request, or a {@linkcode DecodeError} whose message is the text of §3.
  */
 export function decodeNetwork(payload: Uint8Array): Decoded<IpcNetwork> {
   const code = payload[0];

@@ -1,6 +1,6 @@
 /**
  * Which way to a peer is used, sans-I/O: ways that may lead there, authentic frames and answers to probes go in; the
- * routes of frames, probes to send and wishes come out (daemon.md §2.8, §2.12).
+ * routes of frames, probes to send and wishes come out (docs/protocol/paths.md §2, §3).
  *
  * A way is taken only when a round trip over it was authenticated, and left only when probes over it go unanswered
  * while another way is known to work. An address from which an authentic frame came is therefore no more than a

@@ -5,7 +5,10 @@
  * @module
  */
 
-/** Datagram of a default segment (1152 B) with its 70 B of headers: passes every path (daemon.md §2.5, §2.11). */
+/**
+ * Datagram of a default segment (1152 B) with its 70 B of headers: passes every path (docs/protocol/tunnel.md §5.1,
+ * docs/protocol/paths.md §4).
+ */
 export const PATH_BASE_BYTES = 1222;
 /** Largest UDP payload over IPv4; one of IPv6 is not smaller. */
 export const PATH_MAX_BYTES = 65_507;

@@ -1,6 +1,7 @@
 /**
- * Payload of path MTU probes: control packets to port 0 that every daemon answers (daemon.md §2.12, §3.11). Older
- * peers echo the whole payload; peers that know the prefix answer with the first {@linkcode PATH_ANSWER_BYTES} only.
+ * Payload of path MTU probes: control packets to port 0 that every daemon answers (docs/protocol/paths.md §3,
+ * docs/protocol/streams.md §10). Older peers echo the whole payload; peers that know the prefix answer with the first
+ * {@linkcode PATH_ANSWER_BYTES} only.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The two ways to a peer: straight to an endpoint, or through the beacon (daemon.md §2.8).
+ * The two ways to a peer: straight to an endpoint, or through the beacon (docs/protocol/paths.md §1).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Binary mode of the registry connection (rendezvous.md §1.4): preamble and frames `u32 L | type u8 | L-1 bytes`.
- * The payloads are in binary_payload.ts.
+ * Binary mode of the registry connection (docs/protocol/registry.md §1.4): preamble and frames
+ * `u32 L | type u8 | L-1 bytes`. The payloads are in binary_payload.ts.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export const BinaryType = {
   error: 0xff,
 } as const;
 
-/** Largest body of a JSON frame, and largest length field of a binary one (§1.3). */
+/** Largest body of a JSON frame, and largest length field of a binary one (docs/protocol/registry.md §1.3). */
 export const REGISTRY_MAX_FRAME_BYTES = 4 * 1024 * 1024;
 const TOO_LONG = new DecodeError("too_long", "registry frame too long");
 const NO_TYPE = new DecodeError("malformed", "registry frame without type");

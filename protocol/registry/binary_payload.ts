@@ -1,5 +1,5 @@
 /**
- * Payloads of the registry's native binary operations (rendezvous.md §1.4).
+ * Payloads of the registry's native binary operations (docs/protocol/registry.md §1.4).
  *
  * @module
  */
@@ -14,7 +14,7 @@ export const BINARY_MAX_LIST = 1024;
 export const KEY_AGE_UNKNOWN = 0xffffffff;
 
 const SIGNATURE_BYTES = 64;
-/** Longest error text sent: what existing servers cut theirs to (rendezvous.md §1.4). */
+/** Longest error text sent: what existing servers cut theirs to (docs/protocol/registry.md §1.4). */
 const MAX_ERROR_BYTES = 65000;
 const KEY_EXPIRES = 1;
 const PUBLIC = 1;

@@ -1,6 +1,6 @@
 /**
- * What a node signs with its Ed25519 key for each registry request (rendezvous.md §2.1). The strings hold no
- * nonce and no time: the reference decided so, and a peer's registry checks exactly these.
+ * What a node signs with its Ed25519 key for each registry request (docs/protocol/registry.md §2.1). The strings hold
+ * no nonce and no time: the reference decided so, and a peer's registry checks exactly these.
  *
  * @module
  */

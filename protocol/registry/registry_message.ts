@@ -1,6 +1,6 @@
 /**
- * The registry's TCP protocol (rendezvous.md §1): JSON framing, the reading of request fields, challenges and
- * message types. The binary mode is in binary_frame.ts.
+ * The registry's TCP protocol (docs/protocol/registry.md §1): JSON framing, the reading of request fields, challenges
+ * and message types. The binary mode is in binary_frame.ts.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * JSON requests and replies of the registry that a node uses (rendezvous.md §4). Field names are the wire's.
- * `signature` is base64 over the challenge of the request (challenge.ts).
+ * JSON requests and replies of the registry that a node uses (docs/protocol/registry.md §4). Field names are the
+ * wire's. `signature` is base64 over the challenge of the request (challenge.ts).
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Signed answers of the registry, our extension of rendezvous.md §1 (optional to clients). A client that pins the
- * registry's Ed25519 key puts a nonce into a JSON request, `"sign": "<base64 of 16 bytes>"`; the reply then carries
- * `"signed": {"key", "time", "signature"}`. Registries that do not know the field ignore it.
+ * Signed answers of the registry, our extension of docs/protocol/registry.md §1.7 (optional to clients). A client that
+ * pins the registry's Ed25519 key puts a nonce into a JSON request, `"sign": "<base64 of 16 bytes>"`; the reply then
+ * carries `"signed": {"key", "time", "signature"}`. Registries that do not know the field ignore it.
  *
  * Signed is the whole of request and reply, so that nobody on the path can change what was asked, what was answered,
  * or repeat an answer. The nonce alone proves that an answer is fresh; the time is information, so clocks need not

@@ -1,7 +1,7 @@
 /**
- * Signatures of nodes over whole requests, our extension of rendezvous.md §2.1. The wire's signatures cover a text such
- * as `set_visibility:7`, not the value, and hold neither nonce nor time: who has seen one may send it again with
- * values of his own. So our nodes add a field `auth` to each JSON request that they sign:
+ * Signatures of nodes over whole requests, our extension of docs/protocol/registry.md §2.4. The wire's signatures cover
+ * a text such as `set_visibility:7`, not the value, and hold neither nonce nor time: who has seen one may send it again
+ * with values of his own. So our nodes add a field `auth` to each JSON request that they sign:
  *
  * `"auth": {"v": 1, "key", "challenge", "seq", "sig"}`
  *

@@ -1,5 +1,5 @@
 /**
- * Data exchange, port 1001: frames of messages and files, and their answers (services-cli.md §1, daemon.md §10).
+ * Data exchange, port 1001: frames of messages and files, and their answers (docs/protocol/services.md §2).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Event stream, port 1002: `topic length u16 | topic | payload length u32 | payload` both ways
- * (services-cli.md §2, daemon.md §10). The first event on a connection subscribes, later ones publish.
+ * (docs/protocol/services.md §5). The first event on a connection subscribes, later ones publish.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * FILESTREAM, data exchange type 7: a file in chunks with resume and verification (services-cli.md §11.1).
+ * FILESTREAM, data exchange type 7: a file in chunks with resume and verification (docs/protocol/services.md §3).
  * Payload: `kind u8 | transfer_id 16 | body`.
  *
  * @module

@@ -1,5 +1,6 @@
 /**
- * Text protocol of the nameserver on virtual port 53 (rendezvous.md §11): one request and one reply per connection.
+ * Text protocol of the nameserver on virtual port 53 (docs/protocol/nameserver.md §1): one request and one reply per
+ * connection.
  *
  * @module
  */
@@ -13,7 +14,7 @@ import { isLabel } from "../label.ts";
 export const MAX_NAME_BYTES = 253;
 /** Longest request to a nameserver, bytes: the longest sensible one has about 300 and fits one segment of any path. */
 export const MAX_NAME_REQUEST_BYTES = 512;
-/** Longest reply of a nameserver, bytes: what existing clients read (rendezvous.md §11). */
+/** Longest reply of a nameserver, bytes: what existing clients read (docs/protocol/nameserver.md §1). */
 export const MAX_NAME_REPLY_BYTES = 65_535;
 
 /** What can be registered: A is name to address, N network name to number, S a provider of a service. */

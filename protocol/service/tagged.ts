@@ -1,6 +1,6 @@
 /**
  * Messages with ids, and messages whose way is timed: frames of the data exchange around another frame
- * (newest-peer.md §8, services-cli.md §11.1).
+ * (docs/protocol/services.md §4).
  *
  * @module
  */

@@ -7,7 +7,7 @@
 
 import { QUICK_ACK_SEGMENTS } from "./stream_config.ts";
 
-/** Segments an acknowledgement waits for when they come slowly (daemon.md §3.6 RULE a). */
+/** Segments an acknowledgement waits for when they come slowly (docs/protocol/streams.md §5.2). */
 const FEW_SEGMENTS = 2;
 /** Segments it waits for at most: few enough that the sender's window keeps moving evenly. */
 const MANY_SEGMENTS = 8;

@@ -4,7 +4,10 @@
  * @module
  */
 
-/** One sent segment. It may be cut into smaller ones and never grows: older receivers match its start (daemon.md §3.6). */
+/**
+ * One sent segment. It may be cut into smaller ones and never grows: older receivers match its start
+ * (docs/protocol/streams.md §5.1).
+ */
 export interface SentSegment {
   /** Offset of the first byte. */
   offset: number;

@@ -1,5 +1,5 @@
 /**
- * What a received segment says: acknowledgement, selective blocks, stream bytes (daemon.md §3.2, §3.6).
+ * What a received segment says: acknowledgement, selective blocks, stream bytes (docs/protocol/streams.md §2, §5.3).
  *
  * @module
  */
@@ -57,7 +57,7 @@ export function interpret(
       ack,
       blocks: NO_BLOCKS,
       report: false,
-      // Data without the ACK flag is not data (daemon.md §3.3).
+      // Data without the ACK flag is not data (docs/protocol/streams.md §3.1).
       payload: (segment.flags & (ACK | FIN)) === 0 ? NO_PAYLOAD : payload,
     };
   }

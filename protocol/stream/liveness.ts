@@ -1,5 +1,5 @@
 /**
- * Keepalives, the search for dead peers, and the limits on answering theirs (daemon.md §3.9, §17).
+ * Keepalives, the search for dead peers, and the limits on answering theirs (docs/protocol/streams.md §8).
  *
  * @module
  */

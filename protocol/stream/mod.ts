@@ -1,5 +1,5 @@
 /**
- * The reliable stream of Pilot Protocol, sans-I/O (daemon.md §3).
+ * The reliable stream of Pilot Protocol, sans-I/O (docs/protocol/streams.md).
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * The peer's FIN, which older peers send before all data has arrived, or with a wrong number (daemon.md §3.7 RULE).
+ * The peer's FIN, which older peers send before all data has arrived, or with a wrong number
+ * (docs/protocol/streams.md §6.2).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The timer of zero-window probing (daemon.md §3.2 RULE).
+ * The timer of zero-window probing (docs/protocol/streams.md §2.4).
  *
  * @module
  */
@@ -19,7 +19,7 @@ export class Persist {
     return this.#at;
   }
 
-  /** Whether the peer left every probe unanswered: probing must end (anchors.md C.3). */
+  /** Whether the peer left every probe unanswered: probing must end (docs/protocol/streams.md §2.4). */
   get failed(): boolean {
     return this.#unanswered > MAX_RETRANSMISSIONS;
   }

@@ -1,6 +1,6 @@
 /**
  * Loss recovery: selective acknowledgements, proportional rate reduction, the retransmission timer, tail loss probes
- * (daemon.md §3.6, RFC 6298, RFC 6582, RFC 6675, RFC 6937, RFC 8985).
+ * (docs/protocol/streams.md §5.3, RFC 6298, RFC 6582, RFC 6675, RFC 6937, RFC 8985).
  *
  * @module
  */

@@ -1,12 +1,12 @@
 /**
- * Round-trip estimation and the retransmission timeout (RFC 6298, daemon.md §3.6).
+ * Round-trip estimation and the retransmission timeout (RFC 6298, docs/protocol/streams.md §5.6).
  *
  * @module
  */
 
 /** Timeout before the first sample, milliseconds (RFC 6298 §2). */
 export const INITIAL_RTO_MS = 1_000;
-/** Clock granularity G, milliseconds (daemon.md §3.1). */
+/** Clock granularity G, milliseconds (docs/protocol/streams.md §1). */
 const GRANULARITY_MS = 10;
 /** Time after which an old smallest round trip is forgotten: paths change. */
 const MIN_RTT_WINDOW_MS = 60_000;

@@ -1,5 +1,6 @@
 /**
- * Selective acknowledgements: their payload, the collision rule, and a set of byte ranges (daemon.md §3.6).
+ * Selective acknowledgements: their payload, the collision rule, and a set of byte ranges
+ * (docs/protocol/streams.md §5.3).
  *
  * @module
  */
@@ -56,7 +57,7 @@ export function hasSackShape(payload: Uint8Array): boolean {
 }
 
 /**
- * The value half of the receiver's collision rule (daemon.md §3.6 RULE). There is no separate check for
+ * The value half of the receiver's collision rule (docs/protocol/streams.md §5.4). There is no separate check for
  * unacknowledged data: with `ack` equal to `next` no block can satisfy the rule.
  *
  * @param payload Payload of sack shape.

@@ -1,6 +1,6 @@
 /**
  * What of the sent bytes has arrived: cumulative and selective acknowledgements, round-trip samples, losses
- * (daemon.md §3.6, RFC 6675, RFC 8985).
+ * (docs/protocol/streams.md §5.3, RFC 6675, RFC 8985).
  *
  * @module
  */

@@ -18,7 +18,7 @@ export interface Segment {
   ack: number;
   /** Free receive slots, counted in segments, 0..65535. */
   window: number;
-  /** Stream bytes, or a selective acknowledgement (daemon.md §3.6), or nothing. */
+  /** Stream bytes, or a selective acknowledgement (docs/protocol/streams.md §5.3), or nothing. */
   payload: Uint8Array;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a received segment does to a stream (daemon.md §3.4 to §3.9).
+ * What a received segment does to a stream (docs/protocol/streams.md §4.2 to §8).
  *
  * @module
  */
@@ -56,7 +56,7 @@ export class Input {
         core.meetPeer(segment).receiver.ackSoon();
         core.establish(segment, now);
       } else {
-        // Both sides dialled: answer as if we had been called, and stay one connection (anchors.md C.3).
+        // Both sides dialled: answer as if we had been called, and stay one connection (docs/protocol/streams.md §4.5).
         core.meetPeer(segment);
         core.state = "SYN_RECV";
         core.startHandshake(now);
@@ -83,7 +83,7 @@ export class Input {
   #onReset(segment: Segment): void {
     const core = this.#core;
     const { peer } = core;
-    // Older peers reset with zeros (daemon.md §3.8).
+    // Older peers reset with zeros (docs/protocol/streams.md §7).
     const bare = segment.seq === 0 && segment.ack === 0;
     if (peer === undefined) {
       if (bare || segment.ack === seqAdd(core.config.isn, 1)) {
@@ -150,7 +150,7 @@ export class Input {
     const duplicate = plain && segment.window === sender.window;
     const advanced = sender.onAck(ack, reading.blocks, duplicate, now);
     if (current && (segment.flags & FIN) === 0) {
-      // On an idle connection a bare zero is an older peer's keepalive, not its window (daemon.md §3.9 RULE).
+      // On an idle connection a bare zero is an older peer's keepalive, not its window (docs/protocol/streams.md §8.1).
       const keepalive = plain && segment.window === 0 && !advanced &&
         sender.pending === 0;
       if (!keepalive) this.#onWindow(segment, ack, peer, now);
@@ -211,8 +211,8 @@ export class Input {
   }
 
   /**
-   * An empty ACK without news: a keepalive, or a probe of our window (daemon.md §3.2, §3.9 RULE). An answer to a
-   * closed window may leave more often only while it carries news or the asker's own window is open; so two sides
+   * An empty ACK without news: a keepalive, or a probe of our window (docs/protocol/streams.md §2.4, §8.1). An answer
+   * to a closed window may leave more often only while it carries news or the asker's own window is open; so two sides
    * cannot answer each other's answers.
    */
   #answerEmpty(segment: Segment, peer: Peer, now: number): void {

@@ -1,5 +1,5 @@
 /**
- * What a stream puts on the wire, in order of urgency (daemon.md §3.5 to §3.9).
+ * What a stream puts on the wire, in order of urgency (docs/protocol/streams.md §4.1 to §8).
  *
  * @module
  */
@@ -45,7 +45,7 @@ export class Output {
       if (out !== undefined) {
         return this.#segment(peer, ACK, out.offset, out.payload, now);
       }
-      // FIN only after everything is acknowledged (daemon.md §3.7 RULE).
+      // FIN only after everything is acknowledged (docs/protocol/streams.md §6.1).
       if (core.closing && core.sender.pending === 0) {
         if (core.abandoned && !peer.reference) {
           core.fail("aborted", "Connection abandoned", true);

@@ -1,5 +1,5 @@
 /**
- * Sequence numbers: 32-bit serial arithmetic on the wire, plain byte offsets inside (daemon.md §3.2).
+ * Sequence numbers: 32-bit serial arithmetic on the wire, plain byte offsets inside (docs/protocol/streams.md §2.1).
  *
  * @module
  */

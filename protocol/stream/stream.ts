@@ -1,6 +1,6 @@
 /**
- * The reliable stream: handshake, data, close, and the timers between them (daemon.md §3). Sans-I/O: segments and
- * the time go in, segments, events and the next deadline come out.
+ * The reliable stream: handshake, data, close, and the timers between them (docs/protocol/streams.md). Sans-I/O:
+ * segments and the time go in, segments, events and the next deadline come out.
  *
  * @module
  */
@@ -52,7 +52,7 @@ export class Stream {
   }
 
   /**
-   * Opens a stream actively; its SYN is due at once (daemon.md §3.5).
+   * Opens a stream actively; its SYN is due at once (docs/protocol/streams.md §4.1).
    *
    * @param options See {@linkcode StreamOptions}.
    * @param now Milliseconds.
@@ -64,7 +64,7 @@ export class Stream {
   }
 
   /**
-   * Opens a stream for a received SYN; the SYN-ACK is due at once (daemon.md §3.4).
+   * Opens a stream for a received SYN; the SYN-ACK is due at once (docs/protocol/streams.md §4.2).
    *
    * @param options See {@linkcode StreamOptions}.
    * @param syn The peer's SYN.
@@ -81,7 +81,7 @@ export class Stream {
     return this.#core.state;
   }
 
-  /** The peer is known to be an older one: its initial sequence number was 0 (daemon.md §3.2). */
+  /** The peer is known to be an older one: its initial sequence number was 0 (docs/protocol/streams.md §2.1). */
   get isReference(): boolean {
     return this.#core.peer?.reference === true;
   }
@@ -153,7 +153,7 @@ export class Stream {
 
   /**
    * Closes gracefully: the FIN follows when everything written is acknowledged, which is waited for as long as there
-   * is progress (daemon.md §3.7 RULE). Reading stays possible until `end` or `closed`.
+   * is progress (docs/protocol/streams.md §6.1). Reading stays possible until `end` or `closed`.
    *
    * @param now Milliseconds.
    */
@@ -195,7 +195,7 @@ export class Stream {
 
   /**
    * The daemon learned that the peer process restarted: asks it about this connection, and fails with
-   * `connection_closed` when it stays silent for 3 s (daemon.md §17 RULE).
+   * `connection_closed` when it stays silent for 3 s (docs/protocol/streams.md §8.3).
    *
    * @param now Milliseconds.
    */
@@ -229,7 +229,7 @@ export class Stream {
 
   /**
    * Whether a SYN for this connection comes from a restarted peer, so that this stream is to be dropped and the SYN
-   * accepted anew (daemon.md §3.4 RULE). Otherwise give it to {@linkcode onSegment}.
+   * accepted anew (docs/protocol/streams.md §4.4). Otherwise give it to {@linkcode onSegment}.
    *
    * @param syn The SYN.
    * @param now Milliseconds. When given, a SYN of an older peer within 2 s of the handshake counts as a late copy.

@@ -1,5 +1,5 @@
 /**
- * Options of a stream and every constant of the stream layer, each with its reason (daemon.md §3.1).
+ * Options of a stream and every constant of the stream layer, each with its reason (docs/protocol/streams.md §1).
  *
  * @module
  */
@@ -9,13 +9,16 @@ import type { CongestionControl } from "./congestion.ts";
 import { Cubic } from "./cubic.ts";
 import { StreamMemory } from "./stream_memory.ts";
 
-/** Payload bytes of a segment that survive every path, relayed ones included (daemon.md §3.1, anchors.md C.3). */
+/**
+ * Payload bytes of a segment that survive every path, relayed ones included (docs/protocol/streams.md §1,
+ * docs/protocol/paths.md §4).
+ */
 export const DEFAULT_MSS_BYTES = 1152;
 /** Smallest segment size accepted: below it headers outweigh data. */
 export const MIN_MSS_BYTES = 64;
 /** Largest payload a packet can say, less nothing: a segment is one packet. */
 export const MAX_MSS_BYTES = 0xffff;
-/** Bytes a window slot stands for with older peers: the largest segment they send (daemon.md §3.6 RULE c). */
+/** Bytes a window slot stands for with older peers: the largest segment they send (docs/protocol/streams.md §2.3). */
 export const SLOT_BYTES = 4096;
 /**
  * Bytes a window slot stands for between two of our kind, where both sides count bytes: 65,535 slots are 75 MB. A
@@ -33,59 +36,64 @@ export const LEAST_RECV_WINDOW_BYTES = 24 << 10;
 export const SEND_BUFFER_START_BYTES = 256 << 10;
 /** What a segment held out of order costs beyond its bytes, about: a view, its buffer, a place in a list. */
 export const EARLY_SEGMENT_OVERHEAD_BYTES = 128;
-/** Out-of-order segments an older peer holds; more in flight is silently dropped there (anchors.md C.3). */
+/**
+ * Out-of-order segments an older peer holds; more in flight is silently dropped there (docs/protocol/streams.md §5.7).
+ */
 export const REFERENCE_IN_FLIGHT_SEGMENTS = 128;
 /**
  * Slots advertised to older peers, and in a SYN, before the peer is known: they burst a whole window unpaced, and
- * 128 * 4096 B = 512 KiB is what a UDP socket buffer is likely to take (daemon.md §3.6 RULE c).
+ * 128 * 4096 B = 512 KiB is what a UDP socket buffer is likely to take (docs/protocol/streams.md §2.3).
  */
 export const REFERENCE_WINDOW_SLOTS = 128;
 /** Slots a SYN announces: nothing is known of the peer yet. */
 export const SYN_WINDOW_SLOTS = REFERENCE_WINDOW_SLOTS;
 /** Segments in flight at most: bounds the table of sent segments; more than 16 MiB at the default segment size. */
 export const MAX_IN_FLIGHT_SEGMENTS = 16_384;
-/** Retransmissions without any progress before the peer is given up (daemon.md §3.1). */
+/** Retransmissions without any progress before the peer is given up (docs/protocol/streams.md §1). */
 export const MAX_RETRANSMISSIONS = 8;
-/** First retransmission of SYN and SYN-ACK; then doubling (daemon.md §3.1, newest peers). */
+/** First retransmission of SYN and SYN-ACK; then doubling (docs/protocol/streams.md §1, newest peers). */
 export const HANDSHAKE_RETRY_MS = 250;
 /** Longest pause between two SYNs. */
 export const HANDSHAKE_RETRY_MAX_MS = 4_000;
-/** First zero-window probe; then doubling (daemon.md §3.2 RULE). */
+/** First zero-window probe; then doubling (docs/protocol/streams.md §2.4). */
 export const PERSIST_MIN_MS = 200;
 /** Longest pause between two zero-window probes. */
 export const PERSIST_MAX_MS = 5_000;
 /** Tail loss probes wait at least this long: timers and collectors pause that long without a loss. */
 export const MIN_TAIL_PROBE_MS = 10;
-/** Longest delayed ACK of any peer, awaited while a single segment is in flight (daemon.md §3.1). */
+/** Longest delayed ACK of any peer, awaited while a single segment is in flight (docs/protocol/streams.md §1). */
 export const PEER_DELAYED_ACK_MS = 40;
-/** Segments acknowledged at once after the start, so that slow start is not held up (anchors.md C.3). */
+/** Segments acknowledged at once after the start, so that slow start is not held up (docs/protocol/streams.md §5.2). */
 export const QUICK_ACK_SEGMENTS = 32;
-/** Answers to an older peer's keepalive: one per this time (daemon.md §3.9 RULE). */
+/** Answers to an older peer's keepalive: one per this time (docs/protocol/streams.md §8.1). */
 export const KEEPALIVE_ANSWER_MS = 10_000;
-/** Answers to a probe of our closed window: one per this time, which is 5 a second (daemon.md §3.2 RULE). */
+/** Answers to a probe of our closed window: one per this time, which is 5 a second (docs/protocol/streams.md §2.4). */
 export const WINDOW_ANSWER_MS = 200;
 /** A peer silent for a keepalive interval plus this is asked in a way it must answer. */
 export const PROBE_INTERVAL_MS = 5_000;
-/** After the peer process restarted: time it has to answer for this connection (daemon.md §17 RULE). */
+/** After the peer process restarted: time it has to answer for this connection (docs/protocol/streams.md §8.3). */
 export const RESTART_PROBE_MS = 3_000;
 /**
  * A SYN with the initial sequence number of an older peer (always 0) this soon after the handshake is a late copy:
- * such peers send their SYN twice, directly and relayed (daemon.md §3.5).
+ * such peers send their SYN twice, directly and relayed (docs/protocol/streams.md §4.4).
  */
 export const RESTART_GUARD_MS = 2_000;
-/** Shortest time an early FIN waits for the data before it, next to twice the RTO (daemon.md §3.7 RULE). */
+/** Shortest time an early FIN waits for the data before it, next to twice the RTO (docs/protocol/streams.md §6.2). */
 export const EARLY_FIN_MIN_MS = 400;
 /** Plain duplicate ACKs owed to an older peer at most: three start its fast retransmit, more only inflate it. */
 export const MAX_PLAIN_DUPLICATES = 16;
-/** Share of the window, as a divisor, that must be free before a closed one is announced open (daemon.md §3.2). */
+/**
+ * Share of the window, as a divisor, that must be free before a closed one is announced open
+ * (docs/protocol/streams.md §2.4).
+ */
 export const WINDOW_UPDATE_DIVISOR = 4;
 
 /** How a stream is set up. All times are milliseconds. */
 export interface StreamOptions {
   /**
    * Own initial sequence number, drawn at random by the caller: 1..2^31-1, because older peers compare
-   * selective acknowledgements without wrap-around (daemon.md §3.2). Up to 2^32-1 is accepted; 0 is not, it marks
-   * an older peer.
+   * selective acknowledgements without wrap-around (docs/protocol/streams.md §2.1). Up to 2^32-1 is accepted; 0 is not,
+   * it marks an older peer.
    */
   isn: number;
   /** Payload bytes per segment, 64..65535. Default 1152. */

@@ -22,7 +22,10 @@ import type { Segment } from "./segment.ts";
 import { Sender } from "./stream_sender.ts";
 import { SeqSpace } from "./seq.ts";
 
-/** States, named as in daemon.md §7.7. FIN_WAIT begins with our `close`, CLOSE_WAIT with the peer's FIN. */
+/**
+ * States, named as in docs/protocol/local-socket.md §7. FIN_WAIT begins with our `close`, CLOSE_WAIT with the peer's
+ * FIN.
+ */
 export type StreamState =
   | "SYN_SENT"
   | "SYN_RECV"
@@ -36,7 +39,7 @@ export type StreamState =
 export interface Peer {
   /** Its initial sequence number. */
   isn: number;
-  /** Initial sequence number 0: an older peer (daemon.md §3.2). */
+  /** Initial sequence number 0: an older peer (docs/protocol/streams.md §2.1). */
   reference: boolean;
   /** Its sequence space. */
   space: SeqSpace;
@@ -194,7 +197,8 @@ export class Core {
       this.startClosing(now);
       this.state = "CLOSE_WAIT";
     }
-    // An older peer takes no data once it has closed (daemon.md §3.6): nothing will be acknowledged any more.
+    // An older peer takes no data once it has closed (docs/protocol/streams.md §6.1): nothing will be acknowledged any
+    // more.
     if (peer.reference && this.finOffset === undefined) {
       this.#reportUndelivered();
       this.addFin(now);
@@ -245,7 +249,7 @@ export class Core {
 
   /**
    * What has not even left is lost: the application must not take the close for a delivery. What is on its way may have
-   * arrived: older peers close without acknowledging (daemon.md §3.7).
+   * arrived: older peers close without acknowledging (docs/protocol/streams.md §6.1).
    */
   #reportUndelivered(): void {
     const { una, pending, next } = this.sender;

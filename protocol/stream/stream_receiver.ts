@@ -1,5 +1,6 @@
 /**
- * The receive side of a stream: ordering, the advertised window, and when to acknowledge (daemon.md §3.2, §3.6).
+ * The receive side of a stream: ordering, the advertised window, and when to acknowledge
+ * (docs/protocol/streams.md §2.3, §5).
  *
  * @module
  */
@@ -25,7 +26,10 @@ import type { RttEstimator } from "./rtt.ts";
 import type { SeqSpace } from "./seq.ts";
 import { WindowTuner } from "./window_tuner.ts";
 
-/** Segments of older peers held out of order at most: what the newest of them hold of ours (daemon.md §3.1). */
+/**
+ * Segments of older peers held out of order at most: what the newest of them hold of ours
+ * (docs/protocol/streams.md §1).
+ */
 const REFERENCE_EARLY_SEGMENTS = 1024;
 /** Window that older peers may fill in one burst, bytes. */
 const REFERENCE_WINDOW_BYTES = REFERENCE_WINDOW_SLOTS * SLOT_BYTES;
@@ -115,7 +119,7 @@ export class Receiver {
     return this.#advertised;
   }
 
-  /** Slots free now: as many of the largest usual segments as fit the buffer (daemon.md §3.2 RULE). */
+  /** Slots free now: as many of the largest usual segments as fit the buffer (docs/protocol/streams.md §2.3). */
   get window(): number {
     const { limit } = this.#tuner;
     // When memory runs short each stream keeps a little, so that those whose data is read go on.
@@ -266,7 +270,7 @@ export class Receiver {
    * Payload of an acknowledgement that leaves by itself.
    *
    * @returns Blocks when data is held out of order, else nothing. To older peers each report is followed by plain
-   * duplicates, which are what starts their fast retransmit (daemon.md §3.6 RULE b).
+   * duplicates, which are what starts their fast retransmit (docs/protocol/streams.md §5.2).
    */
   takeReport(): Uint8Array {
     if (!this.#ackNow && this.#plain > 0) {
@@ -360,7 +364,7 @@ export class Receiver {
     }
   }
 
-  /** A window that was nearly closed is open again (daemon.md §3.2 RULE). */
+  /** A window that was nearly closed is open again (docs/protocol/streams.md §2.4). */
   #announce(): void {
     const enough = this.#maxSlots / WINDOW_UPDATE_DIVISOR;
     if (this.#advertised < enough && this.window >= enough) {

@@ -1,5 +1,6 @@
 /**
- * The send side of a stream: cutting segments, retransmission, recovery, flow control (daemon.md §3.2, §3.6).
+ * The send side of a stream: cutting segments, retransmission, recovery, flow control
+ * (docs/protocol/streams.md §2, §5).
  *
  * @module
  */
@@ -45,7 +46,10 @@ export class Sender {
   #window = 0;
   #maxInFlight = MAX_IN_FLIGHT_SEGMENTS;
   #slotBytes = OWN_SLOT_BYTES;
-  /** The peer knows segments by where they begin, and passes over one that overlaps what it has (daemon.md §3.6). */
+  /**
+   * The peer knows segments by where they begin, and passes over one that overlaps what it has
+   * (docs/protocol/streams.md §5.1).
+   */
   #matchesStarts = false;
   #flush = false;
   /** End of the latest segment shorter than the segment size. */
@@ -138,7 +142,10 @@ export class Sender {
     return this.#recovery.failed || this.#persist.failed;
   }
 
-  /** The peer counts segments of 4096 bytes, and holds few out of order: never more in flight (anchors.md C.3). */
+  /**
+   * The peer counts segments of 4096 bytes, and holds few out of order: never more in flight
+   * (docs/protocol/streams.md §5.7).
+   */
   limitToReferencePeer(): void {
     this.#maxInFlight = REFERENCE_IN_FLIGHT_SEGMENTS;
     this.#slotBytes = SLOT_BYTES;
@@ -361,7 +368,7 @@ export class Sender {
     return { offset, payload };
   }
 
-  /** Flow control, in segments and in bytes (daemon.md §3.2 RULE). */
+  /** Flow control, in segments and in bytes (docs/protocol/streams.md §2.3). */
   #fitsPeer(length: number): boolean {
     return this.#board.flight.count <
         Math.min(this.#window, this.#maxInFlight) &&
@@ -379,7 +386,7 @@ export class Sender {
     return newest === undefined || !this.#mayRepeat(newest) ? undefined : this.#resend(newest, now);
   }
 
-  /** One real segment against a closed window, now and then (daemon.md §3.2 RULE). */
+  /** One real segment against a closed window, now and then (docs/protocol/streams.md §2.4). */
   #takePersist(now: number): Outgoing | undefined {
     if (!this.#persist.takeDue()) {
       if (this.pending > 0) this.#persist.arm(now);

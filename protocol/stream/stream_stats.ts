@@ -1,5 +1,5 @@
 /**
- * Figures of one stream, named as the daemon's connection list shows them (daemon.md §7.7).
+ * Figures of one stream, named as the daemon's connection list shows them (docs/protocol/local-socket.md §7).
  *
  * @module
  */

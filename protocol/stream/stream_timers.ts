@@ -1,5 +1,5 @@
 /**
- * What time does to a stream: deadlines of its states, dead peers, lost data (daemon.md §3.1, §3.7, §3.9).
+ * What time does to a stream: deadlines of its states, dead peers, lost data (docs/protocol/streams.md §1, §6, §8).
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * trust.json (daemon.md §5.7). `source`, `revoked`, `outgoing`, `owed`, `seen` and `last_order` are additions that
- * older daemons ignore.
+ * trust.json (docs/protocol/trust.md §6). `source`, `revoked`, `outgoing`, `owed`, `seen` and `last_order` are
+ * additions that older daemons ignore.
  *
  * @module
  */

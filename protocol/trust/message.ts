@@ -1,5 +1,5 @@
 /**
- * Trust handshake messages of port 444 as bytes: one JSON object per connection (daemon.md §5.1).
+ * Trust handshake messages of port 444 as bytes: one JSON object per connection (docs/protocol/trust.md §1.1).
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type Decoded, DecodeError, PilotError } from "../errors.ts";
 
 /** Longest message sent: old peers read one segment and no more. */
 export const HANDSHAKE_MAX_SENT_BYTES = 1024;
-/** Longest message read (daemon.md §5.1). */
+/** Longest message read (docs/protocol/trust.md §1.1). */
 export const HANDSHAKE_MAX_READ_BYTES = 65536;
 /** Longest justification or reason sent, in UTF-8 bytes: what surely leaves room for the rest of the message. */
 export const JUSTIFICATION_MAX_BYTES = 500;
@@ -74,7 +74,7 @@ const BAD_FIELD = new DecodeError(
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** The fields that every implementation knows, in the order of daemon.md §5.1. */
+/** The fields that every implementation knows, in the order of docs/protocol/trust.md §1.1. */
 function wireFields(message: HandshakeMessage): Record<string, unknown> {
   return {
     type: message.type,
@@ -181,7 +181,7 @@ function isNodeNumber(value: unknown): value is number {
 }
 
 /**
- * The hash under which a message without `order` is remembered against replay (daemon.md §5.2).
+ * The hash under which a message without `order` is remembered against replay (docs/protocol/trust.md §2).
  *
  * @param message The message.
  * @returns SHA-256 in hex of the known fields in their fixed order.

@@ -1,5 +1,5 @@
 /**
- * The trust handshake of port 444: messages, signatures, state (daemon.md §5).
+ * The trust handshake of port 444: messages, signatures, state (docs/protocol/trust.md).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What is known when a peer says something, and what is to be done about it (daemon.md §5.3).
+ * What is known when a peer says something, and what is to be done about it (docs/protocol/trust.md §3).
  *
  * @module
  */

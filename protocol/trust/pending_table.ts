@@ -1,5 +1,5 @@
 /**
- * Requests that wait for approval, shared fairly among those who ask (daemon.md §5.3).
+ * Requests that wait for approval, shared fairly among those who ask (docs/protocol/trust.md §3.1).
  *
  * @module
  */

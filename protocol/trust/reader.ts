@@ -1,6 +1,6 @@
 /**
- * Collects a handshake message that arrives in pieces (daemon.md §5.1): there is no framing, so its end is where
- * the outermost brace closes.
+ * Collects a handshake message that arrives in pieces (docs/protocol/trust.md §1.4): there is no framing, so its end is
+ * where the outermost brace closes.
  *
  * @module
  */

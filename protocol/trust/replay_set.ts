@@ -1,14 +1,14 @@
 /**
- * The handshake messages seen lately (daemon.md §5.2).
+ * The handshake messages seen lately (docs/protocol/trust.md §2).
  *
  * @module
  */
 
-/** Messages remembered (daemon.md §5.2). */
+/** Messages remembered (docs/protocol/trust.md §2). */
 export const REPLAY_SET_ENTRIES = 8192;
 /** Messages remembered per sender, so that no single node can fill the set and lock out the others. */
 export const REPLAY_SET_PER_SENDER = 64;
-/** How long a message is remembered, ms: longer than it could pass the age check (daemon.md §5.2). */
+/** How long a message is remembered, ms: longer than it could pass the age check (docs/protocol/trust.md §2). */
 export const REPLAY_SET_TTL_MS = 600_000;
 
 /** Remembers hashes of verified messages for {@linkcode REPLAY_SET_TTL_MS}. */

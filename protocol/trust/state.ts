@@ -1,5 +1,5 @@
 /**
- * Who is trusted, who asked and whom we asked: the state machine of the trust handshake (daemon.md §5.3).
+ * Who is trusted, who asked and whom we asked: the state machine of the trust handshake (docs/protocol/trust.md §3).
  *
  * Two nodes agree in the end whatever is lost, doubled or late, because what a node says is kept until it has been
  * taken ({@linkcode Outbox}), the last word of each counts (`order`), and an answer says what it answers (`re`).
@@ -38,7 +38,7 @@ export class TrustState extends TrustTables {
   readonly #replays = new ReplaySet();
 
   /**
-   * Reads trust.json (daemon.md §5.7).
+   * Reads trust.json (docs/protocol/trust.md §6).
    *
    * @param json The file's text.
    * @returns The state.
@@ -56,8 +56,8 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Recognises replays of messages without `order` (daemon.md §5.2). To be asked once for each message, after it was
-   * verified.
+   * Recognises replays of messages without `order` (docs/protocol/trust.md §2). To be asked once for each message,
+   * after it was verified.
    *
    * @param message The verified message.
    * @param now Unix milliseconds.
@@ -68,7 +68,7 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Judges a verified incoming request (daemon.md §5.3 a to e).
+   * Judges a verified incoming request (docs/protocol/trust.md §3.2).
    *
    * @param from Node number of the sender.
    * @param context What is known about it.

@@ -49,7 +49,7 @@ export abstract class TrustTables {
   }
 
   /**
-   * Writes trust.json (daemon.md §5.7).
+   * Writes trust.json (docs/protocol/trust.md §6).
    *
    * @returns JSON with two-space indent and a final newline; to be written with mode 0600.
    */
@@ -99,7 +99,10 @@ export abstract class TrustTables {
     return this.asked.has(node);
   }
 
-  /** The key pinned for a trusted node once it is known, to be preferred to the registry's (daemon.md §2.10). */
+  /**
+   * The key pinned for a trusted node once it is known, to be preferred to the registry's
+   * (docs/protocol/tunnel.md §4.4).
+   */
   pinnedKey(node: number): Uint8Array | undefined {
     return this.peers.get(node)?.publicKey;
   }

@@ -1,5 +1,5 @@
 /**
- * The entries of the trust state and their limits (daemon.md §5.3, §5.7).
+ * The entries of the trust state and their limits (docs/protocol/trust.md §3.1, §6).
  *
  * @module
  */
@@ -9,13 +9,13 @@ import type { HandshakeType } from "./message.ts";
 
 /** Trusted peers kept; every one is re-reported to the registry at a start. */
 export const TRUSTED_MAX = 65536;
-/** Requests waiting for approval (daemon.md §5.3); beyond, the oldest of the source with the most goes. */
+/** Requests waiting for approval (docs/protocol/trust.md §3.1); beyond, the oldest of the source with the most goes. */
 export const PENDING_MAX = 256;
 /** Requests of one source waiting for approval: nodes made by the dozen on one host leave room for those of others. */
 export const PENDING_PER_SOURCE_MAX = 32;
 /** Longest name of a source, characters. */
 export const SOURCE_MAX_CHARS = 64;
-/** Own requests waiting for an answer (daemon.md §5.3). */
+/** Own requests waiting for an answer (docs/protocol/trust.md §3.1). */
 export const OUTGOING_MAX = 256;
 /** Revoked peers remembered; beyond, the one revoked first is forgotten, and may be approved automatically again. */
 export const REVOKED_MAX = 16384;

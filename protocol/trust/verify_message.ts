@@ -1,5 +1,5 @@
 /**
- * Signing and verifying of trust handshake messages (daemon.md §5.1, §5.2).
+ * Signing and verifying of trust handshake messages (docs/protocol/trust.md §1.3, §2).
  *
  * @module
  */
@@ -14,9 +14,9 @@ import {
   type HandshakeType,
 } from "./message.ts";
 
-/** Oldest message taken, seconds (daemon.md §5.2). */
+/** Oldest message taken, seconds (docs/protocol/trust.md §2). */
 export const HANDSHAKE_MAX_AGE_S = 300;
-/** How far a sender's clock may be ahead, seconds (daemon.md §5.2). */
+/** How far a sender's clock may be ahead, seconds (docs/protocol/trust.md §2). */
 export const HANDSHAKE_MAX_AHEAD_S = 30;
 
 /** What {@linkcode signHandshake} puts into a message. */

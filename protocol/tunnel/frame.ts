@@ -1,6 +1,6 @@
 /**
- * Tunnel frames, the datagrams between two daemons (daemon.md §2.1-2.6). Beacon messages share the socket and
- * are told apart by their first byte, see beacon_message.ts.
+ * Tunnel frames, the datagrams between two daemons (docs/protocol/tunnel.md §3.1 to §5.3). Beacon messages share the
+ * socket and are told apart by their first byte, see beacon_message.ts.
  *
  * @module
  */
@@ -101,7 +101,9 @@ function readVarint(bytes: Uint8Array, offset: number): [number, number] {
   return [0, bytes.length + 1];
 }
 
-/** Flags of the optional trailer `caps varint, flags varint` (§2.2); 0 when absent or broken, as older peers read it. */
+/**
+ * Flags of the optional trailer `caps varint, flags varint` (§4.2); 0 when absent or broken, as older peers read it.
+ */
 function trailerFlags(datagram: Uint8Array): number {
   const [, afterCaps] = readVarint(datagram, PILA_BYTES);
   if (afterCaps >= datagram.length) return 0;
@@ -109,7 +111,7 @@ function trailerFlags(datagram: Uint8Array): number {
 }
 
 /**
- * Decodes a tunnel frame (§2.1). Signatures and tags are not checked here.
+ * Decodes a tunnel frame (§3.2). Signatures and tags are not checked here.
  *
  * @param datagram A datagram whose first byte is 0x10 or above.
  * @returns The frame, its arrays views of `datagram`; or a {@linkcode DecodeError}.
@@ -185,7 +187,7 @@ export type PilaInput =
   & Partial<Pick<PilaFields, "request" | "response">>;
 
 /**
- * Encodes a PILA frame (§2.2). The trailer `00 <flags>` is added only when a flag is asked for.
+ * Encodes a PILA frame (§4.2). The trailer `00 <flags>` is added only when a flag is asked for.
  *
  * @param fields Keys, signature and flags.
  * @returns 136 bytes, or 138 with trailer.
@@ -209,7 +211,7 @@ export function encodePila(fields: PilaInput): Uint8Array {
 }
 
 /**
- * The 40 bytes a PILA signature covers: `auth`, sender, X25519 key (§2.2).
+ * The 40 bytes a PILA signature covers: `auth`, sender, X25519 key (§4.1).
  *
  * @param sender Node that sends the PILA.
  * @param x25519 Its X25519 public key, 32 bytes.
@@ -227,7 +229,7 @@ export function pilaChallenge(sender: number, x25519: Uint8Array): Uint8Array {
 }
 
 /**
- * Encodes a PILK frame (§2.3); only of use as a request for the peer's PILA.
+ * Encodes a PILK frame (§4.5); only of use as a request for the peer's PILA.
  *
  * @param sender Node that sends.
  * @param x25519 Its X25519 public key, 32 bytes.
@@ -245,7 +247,7 @@ export function encodePilk(sender: number, x25519: Uint8Array): Uint8Array {
 }
 
 /**
- * Writes the 20 bytes before the ciphertext of a PILS frame (§2.5). The nonce lies at `offset + 8`, 12 bytes;
+ * Writes the 20 bytes before the ciphertext of a PILS frame (§5.1). The nonce lies at `offset + 8`, 12 bytes;
  * the additional data, the sender, at `offset + 4`, 4 bytes.
  *
  * @param out Where to write.
@@ -275,7 +277,7 @@ export function writePilsHeader(
 }
 
 /**
- * Encodes a hole punch (§2.11).
+ * Encodes a hole punch (§3.2).
  *
  * @returns The 4 bytes `PILP`.
  */

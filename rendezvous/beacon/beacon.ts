@@ -1,6 +1,6 @@
 /**
- * The beacon without its socket (rendezvous.md §10): tells nodes their endpoint, introduces them to each other,
- * relays between them and wakes them.
+ * The beacon without its socket (docs/protocol/beacon.md §2): tells nodes their endpoint, introduces them to each
+ * other, relays between them and wakes them.
  *
  * It sends only to endpoints that sent it a Discover and to configured peers. No answer is larger than what caused
  * it but for the few bytes of a DiscoverReply, whose rate is limited; so it is no amplifier.

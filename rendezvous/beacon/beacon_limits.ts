@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Nodes with an endpoint that nobody proved (rendezvous.md §10), about 300 bytes each. */
+/** Nodes with an endpoint that nobody proved (docs/protocol/beacon.md §2), about 300 bytes each. */
 export const MAX_MAPPINGS = 100_000;
 /** Such nodes of one source address: agents behind one NAT, but not the whole table. */
 export const MAX_MAPPINGS_PER_SOURCE = 10_000;
@@ -71,13 +71,13 @@ export const NOTIFY_REPEAT_FROM_MS = 2_500;
 export const MAX_PEERS = 64;
 /** Nodes in one Sync: what fits a UDP datagram. Others of a larger beacon are not reached through its peers. */
 export const MAX_SYNCED_NODES = 16_000;
-/** How often our nodes are told to other beacons, milliseconds (rendezvous.md §10). */
+/** How often our nodes are told to other beacons, milliseconds (docs/protocol/beacon.md §3). */
 export const SYNC_INTERVAL_MS = 10_000;
 /** Shortest time between two Syncs of a peer that are looked at, milliseconds: they are the expensive message. */
 export const SYNC_MIN_MS = 1_000;
 /** How long the nodes of a silent peer are remembered, milliseconds. */
 export const SYNC_TTL_MS = 30_000;
-/** How often the registry is asked for beacons, milliseconds (rendezvous.md §10). */
+/** How often the registry is asked for beacons, milliseconds (docs/protocol/beacon.md §3). */
 export const LISTING_INTERVAL_MS = 30_000;
 /** Longest time for that, milliseconds. */
 export const LISTING_TIMEOUT_MS = 10_000;

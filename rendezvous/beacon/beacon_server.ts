@@ -25,10 +25,12 @@ import type { BeaconSocket } from "./beacon_socket.ts";
 import { TaskSet } from "../../platform/task_set.ts";
 import { setGuardedTimeout } from "../../platform/timers.ts";
 
-/** What every IPv6 path carries in one piece, and the largest datagram of newer daemons (daemon.md §2.11). */
+/**
+ * What every IPv6 path carries in one piece, and the largest datagram of newer daemons (docs/protocol/beacon.md §4.3).
+ */
 const MAX_WHOLE_BYTES = 1_232;
 
-/** How a beacon works together with others (rendezvous.md §10). */
+/** How a beacon works together with others (docs/protocol/beacon.md §3). */
 export interface ClusterOptions {
   /** Our number among the beacons; needed for `listing`. */
   readonly id?: number | undefined;

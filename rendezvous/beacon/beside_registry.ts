@@ -22,7 +22,7 @@ const MAX_PORT = 65_535;
 
 /** How the beacon of a rendezvous is set up. */
 export interface BeaconSettings {
-  /** `host:port` of other beacons, which forward to each other (rendezvous.md §10). */
+  /** `host:port` of other beacons, which forward to each other (docs/protocol/beacon.md §3). */
   readonly peers?: readonly string[] | undefined;
   /**
    * Our number among the beacons of a registry, from 1. With it the beacon announces itself there and takes every

@@ -1,5 +1,6 @@
 /**
- * Finding other beacons through a registry: `beacon_register` and `beacon_list` (rendezvous.md §4.6, §10).
+ * Finding other beacons through a registry: `beacon_register` and `beacon_list` (docs/protocol/registry.md §4.6,
+ * docs/protocol/beacon.md §3).
  *
  * On the wire neither is authenticated: whoever can talk to that registry can become a peer, unless it asks for the
  * cluster's token. So this happens only where the operator has asked for it.
@@ -90,7 +91,10 @@ export interface RemoteListingOptions {
   readonly token?: ClusterToken | undefined;
 }
 
-/** The listing of a registry elsewhere, over TLS with a pinned certificate or plain TCP (rendezvous.md §1.5). */
+/**
+ * The listing of a registry elsewhere, over TLS with a pinned certificate or plain TCP
+ * (docs/protocol/registry.md §1.5).
+ */
 export class RemoteBeaconListing implements BeaconListing {
   readonly #registry: Endpoint;
   readonly #fingerprint: string | undefined;

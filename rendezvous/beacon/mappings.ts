@@ -1,5 +1,5 @@
 /**
- * Which node is behind which UDP endpoint (rendezvous.md §10), and how well that is known.
+ * Which node is behind which UDP endpoint (docs/protocol/beacon.md §2), and how well that is known.
  *
  * A plain Discover is anybody's word: the last one wins. An endpoint that was proven by the node's key is kept
  * against plain words from elsewhere until the proof is old.

@@ -1,5 +1,5 @@
 /**
- * Other beacons and the nodes they have (rendezvous.md §10, beacon cluster).
+ * Other beacons and the nodes they have (docs/protocol/beacon.md §3).
  *
  * Only configured or listed endpoints are peers: what others send as Sync is ignored.
  *

@@ -1,5 +1,5 @@
 /**
- * `GET /healthz` (rendezvous.md §9).
+ * `GET /healthz` (docs/protocol/registry.md §7).
  *
  * @module
  */

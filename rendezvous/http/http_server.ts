@@ -1,5 +1,5 @@
 /**
- * Health and metrics over HTTP (rendezvous.md §9). Off unless an address is given.
+ * Health and metrics over HTTP (docs/protocol/registry.md §7). Off unless an address is given.
  *
  * Node's HTTP on connections that are ours: Deno's own bounds no connections, and once the file descriptors have run
  * out both end for good.

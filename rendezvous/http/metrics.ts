@@ -1,6 +1,6 @@
 /**
- * `GET /metrics` (rendezvous.md §9): the families that this server has something to say about. Everything is read
- * when it is asked for; nothing here is on the way of a request of the registry.
+ * `GET /metrics` (docs/protocol/registry.md §7): the families that this server has something to say about. Everything
+ * is read when it is asked for; nothing here is on the way of a request of the registry.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * From a request to the bytes of its reply, in JSON and in binary mode (rendezvous.md §1.3, §1.4).
+ * From a request to the bytes of its reply, in JSON and in binary mode (docs/protocol/registry.md §1.3, §1.4).
  *
  * @module
  */

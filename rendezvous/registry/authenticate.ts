@@ -1,5 +1,5 @@
 /**
- * Who may do what: node signatures and the admin token (rendezvous.md §2).
+ * Who may do what: node signatures and the admin token (docs/protocol/registry.md §2).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Beacons that announced themselves (rendezvous.md §4.6). Not stored: they announce themselves every 30 s.
+ * Beacons that announced themselves (docs/protocol/registry.md §4.6). Not stored: they announce themselves every 30 s.
  *
  * @module
  */

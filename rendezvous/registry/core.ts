@@ -59,12 +59,12 @@ export interface CoreOptions {
   readonly clock: Clock;
   /** Where it reports. */
   readonly log: Logger;
-  /** Global admin token (rendezvous.md §2.2); without one every admin request is refused. */
+  /** Global admin token (docs/protocol/registry.md §2.2); without one every admin request is refused. */
   readonly adminToken?: string | undefined;
   /** What beacons prove themselves with to be listed; without one everybody is. */
   readonly beaconToken?: ClusterToken | undefined;
   /**
-   * Where the wire takes a node's word for who it is, ask for its signature (§15.3). On by default; off for
+   * Where the wire takes a node's word for who it is, ask for its signature (§8.3). On by default; off for
    * clients that do not sign such requests.
    */
   readonly strict?: boolean | undefined;

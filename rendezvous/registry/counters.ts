@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Upper bounds of the buckets of request durations, seconds (rendezvous.md §9). */
+/** Upper bounds of the buckets of request durations, seconds (docs/protocol/registry.md §7). */
 export const DURATION_BOUNDS: readonly number[] = [
   ...[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
 ];

@@ -1,5 +1,5 @@
 /**
- * What is believed of the endpoints a node names (rendezvous.md §4.1).
+ * What is believed of the endpoints a node names (docs/protocol/registry.md §4.1).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Refusals of the registry and what of them a client may see (rendezvous.md §3).
+ * Refusals of the registry and what of them a client may see (docs/protocol/registry.md §3).
  *
  * @module
  */

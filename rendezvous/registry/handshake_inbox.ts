@@ -1,5 +1,5 @@
 /**
- * Store and forward of handshakes (rendezvous.md §4.4): what waits for each node until it polls.
+ * Store and forward of handshakes (docs/protocol/registry.md §4.4): what waits for each node until it polls.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Relay of handshakes (rendezvous.md §4.4): what nodes say to each other waits here until its receiver has it. Of
- * each node only the last word to another one waits.
+ * Relay of handshakes (docs/protocol/registry.md §4.4): what nodes say to each other waits here until its receiver has
+ * it. Of each node only the last word to another one waits.
  *
  * @module
  */

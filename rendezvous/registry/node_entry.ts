@@ -59,7 +59,7 @@ export interface NodeRecord extends NodePlace {
   /** Unix seconds of the last rotation, 0 if none. */
   keyRotated: number;
   keyRotations: number;
-  /** Reputation from tasks (rendezvous.md §12), from -1,000,000 to 1,000,000. */
+  /** Reputation from tasks (docs/protocol/registry.md §4.7), from -1,000,000 to 1,000,000. */
   poloScore: number;
   /** Unix seconds from which the key is no longer good, 0 if never. Survives rotations and deregistering. */
   keyExpires: number;

@@ -1,5 +1,5 @@
 /**
- * What hostnames and tags may look like (rendezvous.md §5), and the canonical form of keys.
+ * What hostnames and tags may look like (docs/protocol/registry.md §5.1), and the canonical form of keys.
  *
  * @module
  */
@@ -62,7 +62,7 @@ export function cleanTags(tags: readonly string[]): string[] {
 }
 
 /**
- * Brings a public key into its one canonical text, so that two spellings never become two nodes (§15.5).
+ * Brings a public key into its one canonical text, so that two spellings never become two nodes (§8.5).
  *
  * @param text Base64 of 32 bytes as sent; line breaks are ignored, as existing servers do.
  * @returns Canonical base64, or undefined when it is no key.

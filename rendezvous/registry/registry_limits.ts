@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Live and remembered nodes; node numbers are permanent, so this bounds the store (rendezvous.md §5). */
+/** Live and remembered nodes; node numbers are permanent, so this bounds the store (docs/protocol/registry.md §5). */
 export const MAX_NODES = 1_000_000;
 /** Seconds of silence after which a node counts as gone; five missed 60 s heartbeats. */
 export const STALE_SECONDS = 300;
@@ -75,11 +75,13 @@ export const MAX_BEACONS_PER_SOURCE = 8;
 /** Seconds a beacon stays listed without registering again. */
 export const BEACON_TTL_SECONDS = 60;
 
-/** Polo scores stay between minus and plus this, and so does one step (rendezvous.md §4.7). */
+/** Polo scores stay between minus and plus this, and so does one step (docs/protocol/registry.md §4.7). */
 export const MAX_POLO_SCORE = 1_000_000;
-/** Longest time for which a key can be declared good, seconds: ten years of 365 days (rendezvous.md §4.1). */
+/**
+ * Longest time for which a key can be declared good, seconds: ten years of 365 days (docs/protocol/registry.md §4.1).
+ */
 export const MAX_KEY_EXPIRY_SECONDS = 10 * 365 * 86_400;
-/** Heartbeats warn when the key expires in less than this, seconds (rendezvous.md §4.1). */
+/** Heartbeats warn when the key expires in less than this, seconds (docs/protocol/registry.md §4.1). */
 export const KEY_EXPIRY_WARNING_SECONDS = 86_400;
 
 /** Characters kept of an owner, a version and each address: free text of strangers that is stored for good. */
@@ -112,7 +114,7 @@ export const GOOD_ADMIN_TOKEN = 16;
 export const MAX_CONNECTIONS = 100_000;
 /** Simultaneous connections of one source address: many agents behind one NAT, but not the whole table. */
 export const MAX_CONNECTIONS_PER_SOURCE = 2_048;
-/** A connection without a request for this long is closed, milliseconds (rendezvous.md §1.6). */
+/** A connection without a request for this long is closed, milliseconds (docs/protocol/registry.md §1.6). */
 export const IDLE_MS = 300_000;
 /** A request that has begun must be complete within this time, milliseconds; stops trickled bytes. */
 export const FRAME_MS = 30_000;

@@ -1,6 +1,6 @@
 /**
  * One registry connection: tells the mode, answers requests one after the other, and ends when it misbehaves
- * (rendezvous.md §1.2, §1.6).
+ * (docs/protocol/registry.md §1.2, §1.6).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Times as the registry's JSON writes them: RFC 3339 (rendezvous.md §4.1, §6).
+ * Times as the registry's JSON writes them: RFC 3339 (docs/protocol/registry.md §4.1, §6).
  *
  * @module
  */

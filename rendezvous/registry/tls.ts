@@ -1,6 +1,6 @@
 /**
- * TLS of the registry (rendezvous.md §1.5): certificate and key from files, or generated once and kept, so that
- * the fingerprint that clients pin survives restarts.
+ * TLS of the registry (docs/protocol/registry.md §1.5): certificate and key from files, or generated once and kept, so
+ * that the fingerprint that clients pin survives restarts.
  *
  * @module
  */

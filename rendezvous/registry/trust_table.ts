@@ -1,5 +1,5 @@
 /**
- * Consent (rendezvous.md §4.3 RULE): what each node has said about each other. Two who consent are a pair. It
+ * Consent (docs/protocol/registry.md §4.3): what each node has said about each other. Two who consent are a pair. It
  * outlives the registrations of both sides.
  *
  * @module

@@ -1,4 +1,4 @@
-/** The daemon's connection to the registry: TLS with a pinned certificate (rendezvous.md §1.5). */
+/** The daemon's connection to the registry: TLS with a pinned certificate (docs/protocol/registry.md §1.5). */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

@@ -131,7 +131,7 @@ for (const releases of PAIRS) {
         await assertTalk(one, other);
         await assertTalk(other, one);
       }
-      // It has forgotten that it asked, and takes the answer all the same (daemon.md §5.4).
+      // It has forgotten that it asked, and takes the answer all the same (docs/protocol/trust.md §4).
       await hear(a, b);
       for (const [one, other] of [[a, b], [b, a]] as const) {
         await one.restart();

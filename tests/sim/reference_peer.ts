@@ -1,6 +1,6 @@
 /**
- * A peer that behaves as the older implementation was observed to (daemon.md §3): initial sequence number 0, exact
- * matching of segments, 128 of them out of order, one retransmission per 100 ms tick, an early FIN.
+ * A peer that behaves as the older implementation was observed to (docs/protocol/streams.md): initial sequence number
+ * 0, exact matching of segments, 128 of them out of order, one retransmission per 100 ms tick, an early FIN.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Networks and invitations of a snapshot (rendezvous.md §6).
+ * Networks and invitations of a snapshot (docs/protocol/registry.md §6).
  *
  * @module
  */

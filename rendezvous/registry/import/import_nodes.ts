@@ -1,5 +1,6 @@
 /**
- * Nodes of a snapshot (rendezvous.md §6): those that were registered, and the numbers of those that were gone.
+ * Nodes of a snapshot (docs/protocol/registry.md §6): those that were registered, and the numbers of those that were
+ * gone.
  *
  * @module
  */

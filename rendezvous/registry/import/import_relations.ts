@@ -1,5 +1,5 @@
 /**
- * Trust pairs and waiting handshakes of a snapshot (rendezvous.md §6).
+ * Trust pairs and waiting handshakes of a snapshot (docs/protocol/registry.md §6).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The snapshot of an existing registry (rendezvous.md §6) as rows of our store.
+ * The snapshot of an existing registry (docs/protocol/registry.md §6) as rows of our store.
  *
  * @module
  */

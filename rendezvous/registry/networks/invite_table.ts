@@ -1,5 +1,5 @@
 /**
- * Invitations to networks (rendezvous.md §4.5): what waits for each node until it answers.
+ * Invitations to networks (docs/protocol/registry.md §4.5): what waits for each node until it answers.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What the registry remembers of a network and of a node's membership in it (rendezvous.md §4.5).
+ * What the registry remembers of a network and of a node's membership in it (docs/protocol/registry.md §4.5).
  *
  * @module
  */

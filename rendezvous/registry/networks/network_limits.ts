@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Network numbers are 16 bits on the wire and never given out twice (rendezvous.md §4.5). */
+/** Network numbers are 16 bits on the wire and never given out twice (docs/protocol/registry.md §4.5). */
 export const MAX_NETWORK_ID = 0xffff;
 /** Members of one network, whatever its policy says: about 150 bytes each. */
 export const MAX_MEMBERS = 100_000;

@@ -1,5 +1,5 @@
 /**
- * What names, tokens and member tags of networks may look like (rendezvous.md §5).
+ * What names, tokens and member tags of networks may look like (docs/protocol/registry.md §5.1).
  *
  * @module
  */

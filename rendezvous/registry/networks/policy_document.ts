@@ -1,5 +1,5 @@
 /**
- * Network policies and policy documents as sent (rendezvous.md §4.5), checked.
+ * Network policies and policy documents as sent (docs/protocol/registry.md §4.5), checked.
  *
  * @module
  */

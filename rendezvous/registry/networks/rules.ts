@@ -1,5 +1,6 @@
 /**
- * Rules of managed networks (rendezvous.md §4.5): checked and kept in one form, applied by the daemons only.
+ * Rules of managed networks (docs/protocol/registry.md §4.5): checked and kept in one form, applied by the daemons
+ * only.
  *
  * @module
  */

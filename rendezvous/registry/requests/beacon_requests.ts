@@ -1,5 +1,5 @@
 /**
- * The beacon directory and punch (rendezvous.md §4.6).
+ * The beacon directory and punch (docs/protocol/registry.md §4.6).
  *
  * @module
  */
@@ -42,7 +42,7 @@ export const beaconList: Handler = (core) => ({
 
 /**
  * `punch`: the endpoints of two nodes, one of whom asks. Unlike in existing servers the asker must be one who may
- * see the other (§15.3).
+ * see the other (§8.3).
  */
 export const punch: Handler = async (core, request) => {
   const requester = numberField(request, "requester_id");

@@ -1,5 +1,5 @@
 /**
- * Lookup, resolve, hostnames, visibility, tags (rendezvous.md §4.2).
+ * Lookup, resolve, hostnames, visibility, tags (docs/protocol/registry.md §4.2).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Registration and identity (rendezvous.md §4.1).
+ * Registration and identity (docs/protocol/registry.md §4.1).
  *
  * @module
  */
@@ -34,12 +34,12 @@ import {
 const PROTOCOL_VERSION = 1;
 
 /**
- * `register`. A key keeps its number for good, and an `owner` never gives access to a node (§15.1). A strict
+ * `register`. A key keeps its number for good, and an `owner` never gives access to a node (§8.1). A strict
  * registry demands a signature of every key that ever came with a good one, and refuses a key that has expired. A node
  * that signs whole requests is held to that. An unsigned registration does not move a live node to another address
  * before the node has signed something there (`notePlace`).
  *
- * What remains (§15.4), for nodes that sign as the wire has it: `register:<listen_addr>:<key>` holds neither nonce nor
+ * What remains (§8.4), for nodes that sign as the wire has it: `register:<listen_addr>:<key>` holds neither nonce nor
  * time. Whoever reads a registration on its way can send it again from elsewhere and so move the node's endpoint to
  * himself until the node registers again, and change what is not signed (hostname, LAN addresses, version,
  * relay_only). He learns nothing by it and cannot pass for the node: the tunnel and every other request need the key
@@ -164,7 +164,7 @@ export function beat(
   return { time, keyExpiryWarning: warnsOfExpiry(node, time), clash };
 }
 
-/** `heartbeat`. The signature is checked every time, unlike in existing servers (§15.4). */
+/** `heartbeat`. The signature is checked every time, unlike in existing servers (§8.4). */
 export const heartbeat: Handler = async (core, request, { ip }) => {
   const id = numberField(request, "node_id");
   const node = await authenticate(core, id, request, challenges.heartbeat(id));

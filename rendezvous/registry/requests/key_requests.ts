@@ -1,5 +1,5 @@
 /**
- * The key of a node: rotation, expiry, facts (rendezvous.md §4.1).
+ * The key of a node: rotation, expiry, facts (docs/protocol/registry.md §4.1).
  *
  * @module
  */

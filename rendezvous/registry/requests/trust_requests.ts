@@ -1,5 +1,5 @@
 /**
- * Trust pairs (rendezvous.md §4.3) and the relay of handshakes (§4.4).
+ * Trust pairs (docs/protocol/registry.md §4.3) and the relay of handshakes (§4.4).
  *
  * @module
  */

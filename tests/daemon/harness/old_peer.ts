@@ -1,7 +1,8 @@
 /**
  * A daemon of the existing kind as far as paths go: it answers by the way it last heard us, obeys punch commands by
  * three empty punches, sends its key once for each key of ours and when it is asked by PILK, and answers every control
- * packet, or none. It keeps no list of ways and probes nothing (daemon.md §2.2, §2.3, §2.8, §2.11, §2.14).
+ * packet, or none. It keeps no list of ways and probes nothing (docs/protocol/tunnel.md §4.1, §4.5,
+ * docs/protocol/paths.md §2, docs/protocol/beacon.md §4, docs/protocol/paths.md §5).
  *
  * @module
  */

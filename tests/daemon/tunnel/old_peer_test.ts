@@ -123,7 +123,7 @@ for (
     world.directory.endpoints.set(7, old.observed!);
     await meet(world, a, old);
     await world.run(5_000);
-    // It takes the path for dead after 55 s (newest-peer.md §3).
+    // It takes the path for dead after 55 s (docs/protocol/paths.md §8).
     for (let minute = 0; minute < 10; minute++) {
       if (minute === 5) { // trust has ended, and is perhaps given again
         a.wanted.delete(7);

@@ -1,4 +1,4 @@
-// The vectors of daemon.md §16 and rendezvous.md §14.
+// The vectors of docs/protocol/tunnel.md §11 and docs/protocol/registry.md §11.
 import assert from "node:assert/strict";
 import { nodeAead } from "../../../protocol/crypto/aead_node.ts";
 import { nobleAead } from "../../../protocol/crypto/aead_noble.ts";
@@ -52,7 +52,7 @@ Deno.test("Identity.fromSeed makes the public keys of the vectors", async () => 
   );
 });
 
-Deno.test("Identity.sign makes the signatures of daemon.md", async () => {
+Deno.test("Identity.sign makes the signatures of docs/protocol/trust.md §9", async () => {
   const a = await identityA();
   const cases = [
     [
@@ -77,7 +77,7 @@ Deno.test("Identity.sign makes the signatures of daemon.md", async () => {
   }
 });
 
-Deno.test("Identity.sign makes the signatures of rendezvous.md", async () => {
+Deno.test("Identity.sign makes the signatures of docs/protocol/registry.md §11", async () => {
   const node = await Identity.fromSeed(range(0, 32));
   const cases = [
     [

@@ -19,7 +19,7 @@ const text = (data: Uint8Array) => new TextDecoder().decode(data);
 const FIVE = { network: 0, node: 5 };
 const ADDRESS = "0:0000.0000.0005";
 
-/** Requests as they stand in rendezvous.md §11. */
+/** Requests as they stand in docs/protocol/nameserver.md §2. */
 const REQUESTS: readonly [string, NameRequest][] = [
   ["QUERY A alice", { command: "query", question: { type: "A", name: "alice" } }],
   ["QUERY N lab", { command: "query", question: { type: "N", name: "lab" } }],

@@ -44,7 +44,7 @@ Deno.test("SeqSpace maps offsets to the wire and back across wraps", () => {
   assert.equal(new SeqSpace(77).toWire(-1), 77, "the SYN");
 });
 
-Deno.test("encodeSack gives the vector of daemon.md §16", () => {
+Deno.test("encodeSack gives the vector of docs/protocol/streams.md §13", () => {
   const vector = "5341434b0200000801000010010000180100001c01";
   const blocks = [{ left: 2049, right: 4097 }, { left: 6145, right: 7169 }];
   assert.equal(encodeSack(blocks).toHex(), vector);

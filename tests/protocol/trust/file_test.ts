@@ -27,7 +27,7 @@ Deno.test("TrustState.fromFile restores all four sets, and outgoing survives a r
   assert.deepEqual(again, { action: "pending" });
 });
 
-Deno.test("toFile writes what daemon.md §5.7 shows", () => {
+Deno.test("toFile writes what docs/protocol/trust.md §6 shows", () => {
   const state = new TrustState();
   const none = { trusted: [], pending: [], outgoing: [], revoked: [], owed: [], seen: [] };
   assert.equal(state.toFile(), JSON.stringify({ ...none, last_order: 0 }, null, 2) + "\n");

@@ -1,4 +1,4 @@
-/** The beacon's answers, byte by byte, and its limits (rendezvous.md §10, §14). */
+/** The beacon's answers, byte by byte, and its limits (docs/protocol/beacon.md §2, §9). */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

@@ -1,4 +1,4 @@
-/** Beacons that work together (rendezvous.md §10): Sync, forwarding, no circles; and what no bytes can do. */
+/** Beacons that work together (docs/protocol/beacon.md §3): Sync, forwarding, no circles; and what no bytes can do. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

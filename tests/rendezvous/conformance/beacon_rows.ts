@@ -1,5 +1,5 @@
 /**
- * What a beacon answers to each message of rendezvous.md §10, in hex as it goes over the wire.
+ * What a beacon answers to each message of docs/protocol/beacon.md §1, in hex as it goes over the wire.
  *
  * Sockets are called A, B and C. `{A}` is the endpoint of A as messages carry it: length of the address, address, port.
  */
@@ -52,7 +52,7 @@ const NOT_FOR_BEACONS: readonly string[] = [
   `ff${"00".repeat(100)}`,
 ];
 
-/** §10, "Server behaviour". */
+/** docs/protocol/beacon.md §2: Server behaviour. */
 export const BEACON_ROWS: readonly BeaconRow[] = [
   {
     about: "Discover is answered with the observed endpoint",

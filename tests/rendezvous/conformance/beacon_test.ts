@@ -1,4 +1,4 @@
-/** The beacon on real sockets, byte by byte: rendezvous.md §10. */
+/** The beacon on real sockets, byte by byte: docs/protocol/beacon.md. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -123,7 +123,7 @@ for (const form of FORMS) {
   const { name, ignore, host } = form;
 
   Deno.test({
-    name: `the beacon answers as §10 says, or not at all (${name})`,
+    name: `the beacon answers as §2 says, or not at all (${name})`,
     ignore,
     fn: async (t) => {
       for (const row of BEACON_ROWS) {

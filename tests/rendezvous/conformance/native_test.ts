@@ -1,4 +1,4 @@
-/** The native frames of the binary mode, byte by byte, in every way: rendezvous.md §1.4. */
+/** The native frames of the binary mode, byte by byte, in every way: docs/protocol/registry.md §1.4. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

@@ -1,4 +1,4 @@
-/** Registration and the list of nodes, whose rules fit no table: rendezvous.md §4.1, §4.5, §15. */
+/** Registration and the list of nodes, whose rules fit no table: docs/protocol/registry.md §4.1, §4.5, §8. */
 
 import assert from "node:assert/strict";
 import { MAX_INBOX_PER_SOURCE } from "../../../rendezvous/registry/registry_limits.ts";

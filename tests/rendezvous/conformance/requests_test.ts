@@ -1,4 +1,7 @@
-/** Every request of rendezvous.md §4.1-§4.7, in raw bytes and both modes: see runner.ts for the ways tried. */
+/**
+ * Every request of docs/protocol/registry.md §4.1 to §4.7, in raw bytes and both modes: see runner.ts for the ways
+ * tried.
+ */
 
 import assert from "node:assert/strict";
 import { HANDLERS } from "../../../rendezvous/registry/requests/mod.ts";

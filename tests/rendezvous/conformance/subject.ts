@@ -10,7 +10,7 @@ import type { World } from "./world.ts";
 /** Fields of a request or a reply. */
 export type Fields = Record<string | symbol, unknown>;
 
-/** Who may send a request (rendezvous.md §2). */
+/** Who may send a request (docs/protocol/registry.md §2). */
 export type Auth =
   /** Anybody. */
   | { readonly kind: "none" }
@@ -55,7 +55,7 @@ export interface Subject {
   readonly refusals?: readonly Refusal[];
 }
 
-/** What JSON clients see of what is not for them (§3). */
+/** What JSON clients see of what is not for them (docs/protocol/registry.md §3). */
 export const MASKED = "request failed";
 /** A number that no node has. */
 export const NOBODY = 999_999;

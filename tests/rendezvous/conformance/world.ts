@@ -11,7 +11,7 @@ import { jsonFrame, RawClient, registered, type Reply, type TestNode } from "../
 import { signMarked } from "../support/whole.ts";
 import { type TestClock, withServer } from "../support/server.ts";
 
-/** How requests are sent: JSON frames, or JSON within binary frames (rendezvous.md §1.3, §1.4). */
+/** How requests are sent: JSON frames, or JSON within binary frames (docs/protocol/registry.md §1.3, §1.4). */
 export type Mode = "json" | "binary";
 /** Both. */
 export const MODES: readonly Mode[] = ["json", "binary"];

@@ -1,4 +1,4 @@
-/** Health and metrics over HTTP (rendezvous.md §9). */
+/** Health and metrics over HTTP (docs/protocol/registry.md §7). */
 
 import assert from "node:assert/strict";
 import { get as httpGet } from "node:http";

@@ -1,4 +1,4 @@
-/** Taking over the snapshot of an existing registry (rendezvous.md §6). */
+/** Taking over the snapshot of an existing registry (docs/protocol/registry.md §6). */
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";

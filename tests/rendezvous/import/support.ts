@@ -1,4 +1,4 @@
-/** A snapshot as an existing registry writes it (rendezvous.md §6). */
+/** A snapshot as an existing registry writes it (docs/protocol/registry.md §6). */
 
 import { createHash } from "node:crypto";
 

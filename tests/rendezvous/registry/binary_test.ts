@@ -1,4 +1,4 @@
-/** Binary mode, byte by byte (rendezvous.md §1.2, §1.4, §14). */
+/** Binary mode, byte by byte (docs/protocol/registry.md §1.2, §1.4, §11). */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -41,7 +41,7 @@ function u32(value: number): string {
   return value.toString(16).padStart(8, "0");
 }
 
-Deno.test("binary mode answers the published frames of §14", () =>
+Deno.test("binary mode answers the published frames of §11", () =>
   withServer(async ({ server, client }) => {
     // The vectors speak of node 42 with the key of seed 00..1f.
     const seed = Uint8Array.from({ length: 32 }, (_, i) => i);

@@ -1,4 +1,4 @@
-/** Half frames, huge lengths, garbage, floods: nobody else notices (rendezvous.md §1.3, §1.6). */
+/** Half frames, huge lengths, garbage, floods: nobody else notices (docs/protocol/registry.md §1.3, §1.6). */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

@@ -1,4 +1,4 @@
-/** Registration and identity over the wire (rendezvous.md §4.1). */
+/** Registration and identity over the wire (docs/protocol/registry.md §4.1). */
 
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";

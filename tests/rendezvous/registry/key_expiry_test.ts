@@ -1,4 +1,4 @@
-/** Keys that end (rendezvous.md §4.1): set_key_expiry, get_key_info, heartbeats, rotation. */
+/** Keys that end (docs/protocol/registry.md §4.1): set_key_expiry, get_key_info, heartbeats, rotation. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

@@ -1,4 +1,4 @@
-/** Silence, return and restart (rendezvous.md §5): what is kept, what is freed. */
+/** Silence, return and restart (docs/protocol/registry.md §5.2): what is kept, what is freed. */
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry/registry_message.ts";

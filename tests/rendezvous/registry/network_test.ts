@@ -1,4 +1,4 @@
-/** The backbone, the beacon directory, punch, and what is not served yet (rendezvous.md §4.5, §4.6). */
+/** The backbone, the beacon directory, punch, and what is not served yet (docs/protocol/registry.md §4.5, §4.6). */
 
 import assert from "node:assert/strict";
 import { formatRfc3339 } from "../../../rendezvous/registry/rfc3339.ts";

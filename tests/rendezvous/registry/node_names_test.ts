@@ -1,4 +1,4 @@
-/** Hostnames, tags and keys (rendezvous.md §5, §15.5). */
+/** Hostnames, tags and keys (docs/protocol/registry.md §5.1, §8.5). */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

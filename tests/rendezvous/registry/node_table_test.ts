@@ -1,4 +1,4 @@
-/** Lookup, resolve, hostnames, visibility, tags: what who may see (rendezvous.md §4.2, §5). */
+/** Lookup, resolve, hostnames, visibility, tags: what who may see (docs/protocol/registry.md §4.2, §5). */
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry/registry_message.ts";

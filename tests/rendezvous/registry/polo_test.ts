@@ -1,4 +1,4 @@
-/** Polo scores over the wire (rendezvous.md §4.7). */
+/** Polo scores over the wire (docs/protocol/registry.md §4.7). */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

@@ -1,4 +1,7 @@
-/** Every signed request, in both modes: good, unsigned, malformed, wrongly signed, signed by a stranger (rendezvous.md §2.1). */
+/**
+ * Every signed request, in both modes: good, unsigned, malformed, wrongly signed, signed by a stranger
+ * (docs/protocol/registry.md §2.1).
+ */
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry/registry_message.ts";

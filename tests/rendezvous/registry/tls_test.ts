@@ -1,4 +1,4 @@
-/** TLS of the registry (rendezvous.md §1.5). */
+/** TLS of the registry (docs/protocol/registry.md §1.5). */
 
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";

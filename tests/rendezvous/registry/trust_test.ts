@@ -1,4 +1,4 @@
-/** Consent and relayed handshakes (rendezvous.md §4.3, §4.4). */
+/** Consent and relayed handshakes (docs/protocol/registry.md §4.3, §4.4). */
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../protocol/registry/registry_message.ts";

@@ -1,7 +1,7 @@
 /**
  * What existing daemons say to a rendezvous, as the reference has it, byte for byte: requests with their fields in
- * alphabetical order, texts that are signed written out, nothing of our extensions (daemon.md §4, §5; rendezvous.md
- * §1.4, §2; newest-peer.md §6).
+ * alphabetical order, texts that are signed written out, nothing of our extensions (docs/protocol/registry.md §5.2,
+ * docs/protocol/trust.md; docs/protocol/registry.md §1.4, §2, §5.2).
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { RawClient, type Reply, split, TestNode } from "./client.ts";
  */
 export type Release = "1.9" | "1.18" | "1.18 binary";
 
-/** Connections of newer clients (newest-peer.md §6). */
+/** Connections of newer clients (docs/protocol/registry.md §5.2). */
 const POOL = 4;
 /** First byte of the beacon's notice. */
 const NOTICE = 0x0a;
@@ -164,7 +164,7 @@ export class ReferenceClient implements AsyncDisposable {
 
   // ---- What it does by itself
 
-  /** A turn of its clock, every minute: heartbeat, announcement, inbox (§4.4). */
+  /** A turn of its clock, every minute: heartbeat, announcement, inbox (docs/protocol/registry.md §5.2). */
   async minute(): Promise<void> {
     const text = `heartbeat:${this.id}`;
     if (this.#binary !== undefined) {
@@ -177,7 +177,7 @@ export class ReferenceClient implements AsyncDisposable {
     await this.poll();
   }
 
-  /** Reads its inbox and acts upon it (§5.4). */
+  /** Reads its inbox and acts upon it (docs/protocol/trust.md §4). */
   async poll(): Promise<Reply> {
     const reply = await this.#asked(
       "poll_handshakes",

@@ -1,5 +1,5 @@
 /**
- * `create_network` (rendezvous.md §4.5).
+ * `create_network` (docs/protocol/registry.md §4.5).
  *
  * @module
  */

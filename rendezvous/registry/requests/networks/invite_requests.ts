@@ -1,5 +1,5 @@
 /**
- * `invite_to_network`, `poll_invites` and `respond_invite` (rendezvous.md §4.5).
+ * `invite_to_network`, `poll_invites` and `respond_invite` (docs/protocol/registry.md §4.5).
  *
  * @module
  */

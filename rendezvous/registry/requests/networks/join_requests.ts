@@ -1,5 +1,5 @@
 /**
- * `join_network` and `leave_network` (rendezvous.md §4.5).
+ * `join_network` and `leave_network` (docs/protocol/registry.md §4.5).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `list_networks` and `list_nodes` (rendezvous.md §4.5).
+ * `list_networks` and `list_nodes` (docs/protocol/registry.md §4.5).
  *
  * @module
  */

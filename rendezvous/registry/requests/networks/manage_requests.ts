@@ -1,5 +1,5 @@
 /**
- * `delete_network`, `rename_network` and `set_network_enterprise` (rendezvous.md §4.5).
+ * `delete_network`, `rename_network` and `set_network_enterprise` (docs/protocol/registry.md §4.5).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Members of a network, their roles and tags (rendezvous.md §4.5).
+ * Members of a network, their roles and tags (docs/protocol/registry.md §4.5).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Network policies and policy documents (rendezvous.md §4.5).
+ * Network policies and policy documents (docs/protocol/registry.md §4.5).
  *
  * @module
  */

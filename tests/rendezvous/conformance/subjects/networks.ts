@@ -1,4 +1,4 @@
-/** Networks, their members and policies: rendezvous.md §4.5. */
+/** Networks, their members and policies: docs/protocol/registry.md §4.5. */
 
 import { challenges } from "../../../../protocol/registry/registry_message.ts";
 import { type Auth, MASKED, NOBODY, type Refusal, type Subject } from "../subject.ts";
@@ -55,7 +55,7 @@ async function promote({ client, enterprise, member }: World): Promise<void> {
   await client.ok({ ...request, admin_token: ADMIN });
 }
 
-/** §4.5. */
+/** docs/protocol/registry.md §4.5. */
 export const NETWORK_SUBJECTS: readonly Subject[] = [
   {
     type: "create_network",

@@ -1,4 +1,4 @@
-/** Identity, lookup, names, visibility: rendezvous.md §4.1, §4.2. */
+/** Identity, lookup, names, visibility: docs/protocol/registry.md §4.1, §4.2. */
 
 import { WHOLE_BY } from "../../support/whole.ts";
 import { challenges } from "../../../../protocol/registry/registry_message.ts";
@@ -61,7 +61,7 @@ function lookedUp(node: TestNode, extra: Fields): Fields {
   };
 }
 
-/** §4.1 and §4.2. */
+/** docs/protocol/registry.md §4.1 and §4.2. */
 export const NODE_SUBJECTS: readonly Subject[] = [
   {
     type: "heartbeat",

@@ -1,4 +1,4 @@
-/** Trust, handshakes, the beacon directory, punching, polo: rendezvous.md §4.3, §4.4, §4.6, §4.7. */
+/** Trust, handshakes, the beacon directory, punching, polo: docs/protocol/registry.md §4.3, §4.4, §4.6, §4.7. */
 
 import { WHOLE_BY } from "../../support/whole.ts";
 import { challenges } from "../../../../protocol/registry/registry_message.ts";
@@ -21,7 +21,7 @@ async function ask({ client, owner, stranger }: World): Promise<void> {
   });
 }
 
-/** §4.3, §4.4, §4.6, §4.7. */
+/** docs/protocol/registry.md §4.3, §4.4, §4.6, §4.7. */
 export const TRUST_SUBJECTS: readonly Subject[] = [
   {
     type: "report_trust",

@@ -1,4 +1,4 @@
-/** create_network and what list_networks shows of it (rendezvous.md §4.5). */
+/** create_network and what list_networks shows of it (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import { RawClient, registered } from "../../support/client.ts";

@@ -1,4 +1,4 @@
-/** Networks on disk: restarts, `kill -9`, older databases, damaged rows (rendezvous.md §4.5, §5). */
+/** Networks on disk: restarts, `kill -9`, older databases, damaged rows (docs/protocol/registry.md §4.5, §5). */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";

@@ -1,4 +1,4 @@
-/** invite_to_network, poll_invites, respond_invite (rendezvous.md §4.5). */
+/** invite_to_network, poll_invites, respond_invite (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../../protocol/registry/registry_message.ts";

@@ -1,4 +1,6 @@
-/** join_network and leave_network, and what members of one network may do (rendezvous.md §4.2, §4.3, §4.5). */
+/**
+ * join_network and leave_network, and what members of one network may do (docs/protocol/registry.md §4.2, §4.3, §4.5).
+ */
 
 import assert from "node:assert/strict";
 import { challenges } from "../../../../protocol/registry/registry_message.ts";

@@ -1,4 +1,4 @@
-/** list_nodes of a network, and lists that do not fit a frame (rendezvous.md §4.5). */
+/** list_nodes of a network, and lists that do not fit a frame (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import { formatRfc3339 } from "../../../../rendezvous/registry/rfc3339.ts";

@@ -1,4 +1,4 @@
-/** delete_network, rename_network, set_network_enterprise (rendezvous.md §4.5). */
+/** delete_network, rename_network, set_network_enterprise (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import { type RawClient, registered } from "../../support/client.ts";

@@ -1,4 +1,4 @@
-/** kick, promote, demote, transfer, roles and member tags (rendezvous.md §4.5). */
+/** kick, promote, demote, transfer, roles and member tags (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import { type RawClient, registered, type TestNode } from "../../support/client.ts";

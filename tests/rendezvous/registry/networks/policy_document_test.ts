@@ -1,4 +1,4 @@
-/** Network policies and policy documents (rendezvous.md §4.5). */
+/** Network policies and policy documents (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import { type RawClient, registered, type TestNode } from "../../support/client.ts";

@@ -1,4 +1,6 @@
-/** Any sequence of requests keeps the tables consistent, and the store holds the same (rendezvous.md §4.5). */
+/**
+ * Any sequence of requests keeps the tables consistent, and the store holds the same (docs/protocol/registry.md §4.5).
+ */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

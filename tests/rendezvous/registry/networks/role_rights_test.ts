@@ -1,4 +1,4 @@
-/** Who passes the RBAC gate, strict and not (rendezvous.md §2.2, §2.3, §15.3). */
+/** Who passes the RBAC gate, strict and not (docs/protocol/registry.md §2.2, §2.3, §8.3). */
 
 import assert from "node:assert/strict";
 import { challenges, type NetworkAction } from "../../../../protocol/registry/registry_message.ts";

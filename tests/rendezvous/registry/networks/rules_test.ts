@@ -1,4 +1,4 @@
-/** Managed rules and Go durations (rendezvous.md §4.5). */
+/** Managed rules and Go durations (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
