@@ -87,7 +87,7 @@ const endpoint = v.pipe(
 );
 const keepalive = v.pipe(
   v.union(
-    [text, v.pipe(v.number(), v.minValue(0))],
+    [text, v.number()],
     "must be a duration such as 60s",
   ),
   v.check(isDuration, "must be a duration such as 60s"),
