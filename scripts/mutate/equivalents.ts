@@ -19,7 +19,14 @@ export interface Equivalent {
 }
 
 /** All that are known. */
-export const EQUIVALENTS: readonly Equivalent[] = [];
+export const EQUIVALENTS: readonly Equivalent[] = [
+  {
+    path: "cli/parse.ts",
+    line: "const network = /^\\d{1,5}$/.test(text) ? Number(text) : MAX_NETWORK + 1;",
+    change: "1 -> 2",
+    why: "any number above the highest is refused alike",
+  },
+];
 
 /**
  * The entry that names a fault.

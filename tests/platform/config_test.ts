@@ -109,6 +109,11 @@ Deno.test("updateConfigFile keeps other keys, replaces other spellings, removes,
     const stored = await updateConfigFile(path, { log_level: "debug", hostname: undefined });
     assert.deepEqual(stored, { theirs: [1], log_level: "debug" });
     assert.deepEqual(readRawConfig(path), stored);
+    assert.equal(
+      await Deno.readTextFile(path),
+      '{\n  "theirs": [\n    1\n  ],\n  "log_level": "debug"\n}\n',
+      "people read and edit it",
+    );
     assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
     await assert.rejects(updateConfigFile(path, { public: "maybe" }), isInvalid);
     assert.deepEqual(readRawConfig(path), stored, "a refused change leaves the file alone");
