@@ -31,8 +31,8 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
     "tests/protocol/stream/parts_test.ts",
   ],
   "protocol/trust/state.ts": ["tests/protocol/trust"],
-  "rendezvous/beacon/mappings.ts": ["tests/rendezvous/beacon"],
-  "rendezvous/registry/authenticate.ts": ["tests/rendezvous/registry"],
+  "rendezvous/beacon/mappings.ts": ["tests/rendezvous/beacon/mappings_test.ts"],
+  "rendezvous/registry/authenticate.ts": ["tests/rendezvous/registry/authenticate_test.ts"],
   "rendezvous/registry/committer.ts": ["tests/rendezvous/registry/committer_test.ts"],
   "sdk/conn_sender.ts": ["tests/sdk/conn_sender_test.ts", "tests/sdk/conn_test.ts"],
 };

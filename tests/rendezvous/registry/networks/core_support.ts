@@ -9,13 +9,13 @@ import { ADMIN } from "./support.ts";
 
 /** A registry that forgets, or one on a store. */
 export function newCore(
-  options: { store?: RegistryStore; clock?: TestClock; strict?: boolean } = {},
+  options: { store?: RegistryStore; clock?: TestClock; strict?: boolean; adminToken?: string } = {},
 ): RegistryCore {
   return new RegistryCore({
     store: options.store ?? new MemoryStore(),
     clock: options.clock ?? new TestClock(),
     log: getLogger(["test"]),
-    adminToken: ADMIN,
+    adminToken: options.adminToken ?? ADMIN,
     strict: options.strict,
   });
 }
