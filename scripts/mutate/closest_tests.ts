@@ -15,7 +15,10 @@ const DISTANT = /^tests\/(?:bench|e2e|nat|peers|repo|sim)\//;
  */
 export const TARGETS: Readonly<Record<string, readonly string[]>> = {
   "cli/parse.ts": ["tests/cli/parse_test.ts"],
-  "daemon/ipc/outgoing.ts": ["tests/daemon/ipc/outgoing_test.ts"],
+  "daemon/ipc/outgoing.ts": [
+    "tests/daemon/ipc/outgoing_test.ts",
+    "tests/daemon/ipc/outgoing_bounds_test.ts",
+  ],
   "daemon/tunnel/key_exchange.ts": [
     "tests/daemon/tunnel/key_exchange_test.ts",
     "tests/daemon/tunnel/peer_keys_test.ts",

@@ -26,6 +26,12 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     change: "1 -> 2",
     why: "any number above the highest is refused alike",
   },
+  {
+    path: "rendezvous/beacon/mappings.ts",
+    line: "const count = (this.#perSource.get(key) ?? 1) - 1;",
+    change: "1 -> 2",
+    why: "what is taken off has been counted, so the default is for the type checker alone",
+  },
 ];
 
 /**

@@ -122,6 +122,9 @@ Deno.test("one source has its share of the plain nodes, and a node that moves is
   assert.equal(mappings.announce(1, AWAY, 0), "noted");
   assert.equal(mappings.announce(3, HOME, 0), "noted", "there is room since one has gone");
   assert.equal(mappings.announce(4, HOME, 0), "full");
+  const single = new Mappings({ perSource: 1 });
+  assert.equal(single.announce(1, HOME, 0), "noted", "the first of a source is no second");
+  assert.equal(single.announce(2, HOME, 0), "full");
   // A proven one takes nobody's share.
   assert.ok(mappings.prove(4, HOME, undefined, 0));
   assert.equal(mappings.announce(4, AWAY, PROOF_TTL_MS + 1), "noted");

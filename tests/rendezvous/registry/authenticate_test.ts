@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { encodeBase64, Identity } from "../../../protocol/crypto/mod.ts";
 import { challenges, type JsonObject } from "../../../protocol/registry/registry_message.ts";
+import { wholeRequestBytes } from "../../../protocol/registry/whole_signature.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import {
   authenticate,
@@ -20,6 +21,8 @@ import type { RegistryCore } from "../../../rendezvous/registry/core.ts";
 import type { Peer } from "../../../rendezvous/registry/handler.ts";
 import { hashToken } from "../../../rendezvous/registry/networks/tokens.ts";
 import type { NodeRecord } from "../../../rendezvous/registry/node_entry.ts";
+import { WRONG_TOKENS_BURST } from "../../../rendezvous/registry/registry_limits.ts";
+import { AnswerSigner } from "../../../rendezvous/registry/signing.ts";
 import { fakeKey, newCore } from "./networks/core_support.ts";
 import { ADMIN } from "./networks/support.ts";
 
@@ -33,8 +36,8 @@ function peer(): Peer {
 }
 
 /** A registry with one node whose key is known, and a request that it has signed. */
-async function setup() {
-  const core = newCore();
+async function setup(signer?: AnswerSigner) {
+  const core = newCore({ signer });
   const identity = await Identity.generate();
   const node = await core.change(() => core.directory.create(identity.publicKeyBase64));
   const request: JsonObject = {
@@ -66,6 +69,63 @@ Deno.test("a signed request of a live node is its own, and its connection is kno
   const { core, node, request, from } = await setup();
   assert.equal(await authenticate(core, node.id, request, CHALLENGE), node);
   assert.deepEqual([...from.auth.nodes], [node.id]);
+  await core.close();
+});
+
+Deno.test("a request is refused that is not signed, or by another, or of a node that is not there", async () => {
+  const { core, node, request } = await setup();
+  const ask = (change: object, id = node.id) =>
+    authenticate(core, id, { ...request, ...change } as JsonObject, CHALLENGE);
+  const stranger = await Identity.generate();
+  const forged = encodeBase64(await stranger.sign(CHALLENGE));
+  await assert.rejects(ask({ signature: forged }), BAD_SIGNATURE);
+  await assert.rejects(ask({ signature: "" }), /signature required/);
+  await assert.rejects(ask({}, 99), NOT_FOUND);
+  await core.change(() => core.leave(node));
+  await assert.rejects(ask({ signature: "" }), NOT_FOUND, "whoever it is that asks");
+  await core.close();
+});
+
+Deno.test("the admin's token stands in for a signature where that is allowed, and nowhere else", async () => {
+  const { core, node } = await setup();
+  const ask = (admin_token: string, options?: { admin?: boolean }) =>
+    authenticate(core, node.id, { admin_token }, CHALLENGE, options);
+  assert.equal(await ask(ADMIN, { admin: true }), node);
+  await assert.rejects(ask("guess", { admin: true }), /signature required/);
+  for (const options of [undefined, {}, { admin: false }]) {
+    await assert.rejects(ask(ADMIN, options), /signature required/);
+  }
+  await core.close();
+});
+
+Deno.test("what only a signature over the whole request may do, less does not, nor another's", async () => {
+  const signer = await AnswerSigner.load(undefined);
+  const { core, node, identity, request, from } = await setup(signer);
+  const whole = { whole: "it gives much away" };
+  await assert.rejects(
+    authenticate(core, node.id, request, CHALLENGE, whole),
+    { name: "WholeSignatureRequired", message: /it gives much away/ },
+  );
+  const challenge = from.auth.challenge(core.clock.monotonicMs());
+  const signed = async (by: Identity, seq: number) => {
+    const asked: JsonObject = { type: "set_tags", node_id: node.id, tags: [] };
+    const sig = encodeBase64(
+      await by.sign(wholeRequestBytes(signer.publicKey, challenge, seq, asked)!),
+    );
+    const full: JsonObject = {
+      ...asked,
+      auth: { v: 1, key: by.publicKeyBase64, challenge, seq, sig },
+    };
+    attachContext(core, full, from);
+    return full;
+  };
+  const good = await signed(identity, 1);
+  assert.equal(isSigned(good), true);
+  assert.equal(signatureField(good).signature.length, 0, "the whole is signed, not a challenge");
+  assert.equal(await authenticate(core, node.id, good, CHALLENGE, whole), node);
+  assert.equal(node.held, true);
+  const other = await signed(await Identity.generate(), 2);
+  await assert.rejects(authenticate(core, node.id, other, CHALLENGE, whole), BAD_SIGNATURE);
   await core.close();
 });
 
@@ -249,6 +309,17 @@ Deno.test("tokens: the admin's everywhere, a network's own there, none where non
   assert.equal(mayJoinByToken(core, {}, network("", "join")), false);
   // Wrong ones are counted, by kind; those that cannot be right are not looked at.
   assert.deepEqual(core.tokens.counts, { admin: 2, join: 1, refused: 0 });
+  await core.close();
+});
+
+Deno.test("wrong tokens to join one network shut nobody out of another", async () => {
+  const core = newCore();
+  const ask = (token: string, id: number) =>
+    mayJoinByToken(core, { token }, { id, tokenHash: hashToken("join") });
+  for (let i = 0; i < WRONG_TOKENS_BURST; i++) assert.equal(ask("guess", 7), false);
+  assert.throws(() => ask("join", 7), /too many wrong tokens/);
+  assert.equal(ask("join", 8), true);
+  assert.equal(isAdmin(core, { admin_token: ADMIN }), true);
   await core.close();
 });
 
