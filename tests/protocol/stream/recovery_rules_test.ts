@@ -244,20 +244,20 @@ Deno.test("RFC 6937 §3.1: while more is in flight than the target, it shrinks b
 Deno.test("RFC 6937 §3.1: below the target one segment more leaves, if the acknowledgement moved and found no loss", () => {
   for (
     const [below, blocks, size, room] of [
-      // One was delivered, and one more.
-      [4, [], MSS, MSS + MSS],
-      [4, [], 1.5 * MSS, MSS + 1.5 * MSS],
+      // Delivered less sent is four, and one more.
+      [5, [], MSS, 4 * MSS + MSS],
+      [5, [], 1.5 * MSS, 4 * MSS + 1.5 * MSS],
       // It did not move.
-      [0, [[1, 5]], MSS, MSS],
-      // Four were delivered, and another hole came to light.
-      [4, [[5, 8]], MSS, 4 * MSS],
+      [0, [[1, 5]], MSS, 3 * MSS],
+      // Another hole came to light.
+      [5, [[6, 9]], MSS, 7 * MSS],
     ] as const
   ) {
     const rig = new Rig({ afterLoss: 40 });
-    rig.send(0, 4);
+    rig.send(0, 5);
+    rig.send(100, 15);
     rig.ack(100, 0, [1, 4]);
     rig.resend(100);
-    rig.send(100, 16);
     rig.recovery.setMss(size);
     rig.ack(200, below, ...blocks);
     assert.equal(rig.recovery.window - rig.board.flight.bytes, room, `${below} ${blocks}`);
