@@ -9,8 +9,8 @@ import { PilotError } from "../protocol/errors.ts";
 import { checkRuntime } from "../platform/runtime.ts";
 import { OutputClosed } from "./command_failure.ts";
 import type { CliHost } from "./invocation.ts";
-import type { OutStream } from "./output.ts";
 import type { Roles } from "./roles.ts";
+import type { OutStream } from "./standard_streams.ts";
 
 /** What differs between programs. */
 export interface DenoHostOptions {

@@ -12,11 +12,12 @@ import type { RawConfig } from "../platform/settings/mod.ts";
 import { type Env, PLACES, type Settings } from "../platform/settings/mod.ts";
 import { CommandFailure, usageError } from "./command_failure.ts";
 import { PLACE_OPTIONS, withPlaces } from "./hints.ts";
-import { type InStream, makeStyle, type OutStream, type Style } from "./output.ts";
+import { makeStyle, type Style } from "./output.ts";
 import type { Launch } from "./launch.ts";
 import { Options } from "./options.ts";
 import { givenSettings } from "./setting_options.ts";
 import type { Roles } from "./roles.ts";
+import type { InStream, OutStream } from "./standard_streams.ts";
 import { safeJson, type SafeText, show } from "./terminal_text.ts";
 
 /** What the commands use of the SDK's driver; tests put their own behind it. */

@@ -9,24 +9,6 @@ import type { PilotError } from "../protocol/errors.ts";
 import { CommandFailure } from "./command_failure.ts";
 import { lines, printable, safe, safeJson, SafeText } from "./terminal_text.ts";
 
-/** One of the two output streams. */
-export interface OutStream {
-  /** Writes all of it before returning. @throws {OutputClosed} when the reader has gone. */
-  write(data: string | Uint8Array): void;
-  /** Whether a person sees it. */
-  readonly isTerminal: boolean;
-  /** Width in columns, where known. */
-  readonly columns?: number;
-}
-
-/** The input stream. */
-export interface InStream {
-  /** Whether a person types it. */
-  readonly isTerminal: boolean;
-  /** Its bytes. */
-  readable(): ReadableStream<Uint8Array>;
-}
-
 /** What a command hands back. */
 export interface Outcome {
   /** `data` of the JSON envelope. */

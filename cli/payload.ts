@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 import { PilotError } from "../protocol/errors.ts";
 import { usageError } from "./command_failure.ts";
 import type { Invocation } from "./invocation.ts";
-import type { OptionSpec } from "./spec.ts";
+import type { OptionSpec } from "./option_spec.ts";
 
 /** Most bytes of one message or JSON record: the largest frame of the services is 16 MiB. */
 export const MAX_INPUT_BYTES = 16 * 1024 * 1024;

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { formatBytes, type OutStream } from "./output.ts";
+import { formatBytes } from "./output.ts";
+import type { OutStream } from "./standard_streams.ts";
 import { printable, redraw } from "./terminal_text.ts";
 
 /** At most ten redraws per second: more only costs. */

@@ -14,7 +14,7 @@ import {
 import type { Env } from "../platform/settings/mod.ts";
 import { orList } from "../platform/settings/setting_type.ts";
 import type { Options } from "./options.ts";
-import type { OptionSpec } from "./spec.ts";
+import type { OptionSpec } from "./option_spec.ts";
 
 /** The options of a table. */
 export function settingOptions(table: SettingTable): OptionSpec[] {

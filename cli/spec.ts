@@ -11,19 +11,8 @@ import { usageError } from "./command_failure.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Outcome } from "./output.ts";
 import { PLACES } from "../platform/settings/mod.ts";
+import type { OptionSpec } from "./option_spec.ts";
 import { settingOptions } from "./setting_options.ts";
-
-/** One option. */
-export interface OptionSpec {
-  /** `--count <n>`, `--clear`, `--wait [duration]`. */
-  flags: string;
-  /** One line of help, with the unit and the default. */
-  description: string;
-  /** Checks and converts the text. */
-  parse?: (text: string) => unknown;
-  /** For options that may be given several times: makes the parser that gathers the values. */
-  collect?: () => (text: string) => string[];
-}
 
 /** One command. */
 export interface CommandSpec {

@@ -7,7 +7,7 @@
  */
 
 import { escapeUnsafe, replaceUnsafe } from "../protocol/untrusted_text.ts";
-import type { OutStream } from "./output.ts";
+import type { OutStream } from "./standard_streams.ts";
 
 /** Text that may be shown as it is. Made by {@linkcode safe}, {@linkcode lines}, styles and tables. */
 export class SafeText {

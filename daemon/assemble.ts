@@ -29,7 +29,7 @@ import type { NodeRegistry } from "./registry/node_registry.ts";
 import { RegistrationLoop } from "./registry/registration.ts";
 import { Directory } from "./registry_entry.ts";
 import type { NodeFile, StateFiles } from "./state_files.ts";
-import { TrustConsent } from "./trust/consent.ts";
+import { TrustConsent } from "./trust/trust_consent.ts";
 import { FormerPeers } from "./trust/former_peers.ts";
 import type { OpenTrust } from "./trust/open_trust.ts";
 import { TrustService } from "./trust/trust_service.ts";

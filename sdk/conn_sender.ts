@@ -30,9 +30,15 @@ interface Write {
   reject(error: PilotError): void;
 }
 
+/** What a sender uses of the conversation with the daemon. */
+export type SendSession = Pick<
+  Session,
+  "tagged" | "budget" | "sendTagged" | "send" | "flushed"
+>;
+
 /** Sends what the application writes, in order. */
 export class Sender implements ReplySink {
-  readonly #session: Session;
+  readonly #session: SendSession;
   readonly #idBytes: Uint8Array;
   readonly #what: string;
   /** Writes not settled yet, oldest first. */
@@ -56,7 +62,7 @@ export class Sender implements ReplySink {
    * @param id Connection number.
    * @param what Names the connection in errors.
    */
-  constructor(session: Session, id: number, what: string) {
+  constructor(session: SendSession, id: number, what: string) {
     this.#session = session;
     this.#idBytes = encodeConn(id);
     this.#what = what;
@@ -152,6 +158,7 @@ export class Sender implements ReplySink {
     const unsent = this.#writes.filter((write) => write.end > this.#sent);
     this.#writes = this.#writes.filter((write) => write.end <= this.#sent);
     for (const write of unsent) write.reject(error);
+    this.#written = this.#sent; // what will not leave has been reported
   }
 
   onReply(cmd: number, payload: Uint8Array): void {

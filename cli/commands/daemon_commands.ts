@@ -19,7 +19,8 @@ import { fields, formatUptime, type Outcome, type Style } from "../output.ts";
 import { REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
 import { parseDuration } from "../parse.ts";
 import { givenSettings, settingArguments, settingOptions } from "../setting_options.ts";
-import type { CommandGroup, OptionSpec } from "../spec.ts";
+import type { CommandGroup } from "../spec.ts";
+import type { OptionSpec } from "../option_spec.ts";
 import { lines, safe, type SafeText, show } from "../terminal_text.ts";
 import { pause } from "../wait.ts";
 

@@ -10,7 +10,8 @@ import { usageError } from "../command_failure.ts";
 import type { CliDriver, Invocation } from "../invocation.ts";
 import { fields, type Outcome, table } from "../output.ts";
 import { parseDuration, parseNetwork, parsePort } from "../parse.ts";
-import type { CommandGroup, OptionSpec } from "../spec.ts";
+import type { CommandGroup } from "../spec.ts";
+import type { OptionSpec } from "../option_spec.ts";
 import { sleepUnless } from "../wait.ts";
 
 /** Pause of `--keep`, milliseconds: a record lives 5 minutes, so that one registration may fail. */

@@ -15,7 +15,8 @@ import type { Invocation } from "../invocation.ts";
 import { counted, type Outcome } from "../output.ts";
 import { parseCount, parseDuration, parseListenPort, parsePort } from "../parse.ts";
 import { Collected, openPayload, PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
-import type { CommandGroup, OptionSpec } from "../spec.ts";
+import type { CommandGroup } from "../spec.ts";
+import type { OptionSpec } from "../option_spec.ts";
 import { PassOn, show } from "../terminal_text.ts";
 import { recv } from "./receive_commands.ts";
 

@@ -18,7 +18,8 @@ import {
 } from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
 import { ClientConns } from "./client_conns.ts";
-import { type CommandContext, COMMANDS, notServed, type Reply } from "./commands.ts";
+import type { CommandContext, Reply } from "./command.ts";
+import { COMMANDS, notServed } from "./commands.ts";
 import { sendDatagram } from "./datagram_commands.ts";
 import {
   MAX_BINDS_PER_CLIENT,

@@ -18,46 +18,12 @@ import {
   decodeText,
   encodePort,
 } from "../../protocol/ipc/mod.ts";
-import type { Address } from "../../protocol/address.ts";
-import type { Backend, Json } from "./backend.ts";
+import type { Json } from "./backend.ts";
+import type { Command, CommandContext, Reply } from "./command.ts";
 import { runHandshake } from "./handshake_commands.ts";
 import { runManaged, runNetwork } from "./network_commands.ts";
 import { MAX_HOSTNAME_BYTES, MAX_PING_TIMEOUT_MS, MAX_TAGS } from "./ipc_limits.ts";
 import { CommandError, commandError, dialText, encodeReply, need, prefixed } from "./replies.ts";
-
-/** What a command can use. */
-export interface CommandContext {
-  /** The daemon. */
-  readonly backend: Backend;
-  /** Fires when the client cancels the request or goes away. */
-  readonly signal: AbortSignal;
-  /** Listens in this client's name. */
-  bind(port: number): void;
-  /** Stops listening. */
-  unbind(port: number): void;
-  /**
-   * Opens a connection that then belongs to this client, and answers the request itself: the answer must leave
-   * before the first data of the connection.
-   */
-  dial(address: Address, port: number): Promise<void>;
-}
-
-/** Command number and payload of an answer. */
-export interface Reply {
-  /** The answering command. */
-  readonly cmd: number;
-  /** Its payload. */
-  readonly payload: Uint8Array;
-}
-
-/**
- * Carries out one request; throws {@linkcode PilotError} or {@linkcode CommandError}. Undefined: there is no answer,
- * or it has been given.
- */
-export type Command = (
-  context: CommandContext,
-  payload: Uint8Array,
-) => Reply | Promise<Reply | undefined>;
 
 const json = (cmd: number, reply: Json): Reply => ({
   cmd,

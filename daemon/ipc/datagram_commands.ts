@@ -8,7 +8,7 @@ import { EMPTY } from "../../protocol/bytes.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, decodeSendTo } from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
-import type { Reply } from "./commands.ts";
+import type { Reply } from "./command.ts";
 import { MAX_DATAGRAM_BYTES_IN_FLIGHT } from "./ipc_limits.ts";
 import { commandError, need, prefixed } from "./replies.ts";
 

@@ -7,7 +7,7 @@
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, decodeHandshake, type IpcHandshake } from "../../protocol/ipc/mod.ts";
 import type { Json } from "./backend.ts";
-import type { CommandContext, Reply } from "./commands.ts";
+import type { CommandContext, Reply } from "./command.ts";
 import { MAX_REASON_BYTES } from "./ipc_limits.ts";
 import { commandError, encodeReply, need, prefixed } from "./replies.ts";
 

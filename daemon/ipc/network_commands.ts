@@ -8,7 +8,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, decodeNetwork, type IpcNetwork } from "../../protocol/ipc/mod.ts";
 import { NETWORK_ACTIONS } from "../../protocol/registry/registry_message.ts";
 import type { Json } from "./backend.ts";
-import type { CommandContext, Reply } from "./commands.ts";
+import type { CommandContext, Reply } from "./command.ts";
 import { encodeReply, need, prefixed } from "./replies.ts";
 
 /**

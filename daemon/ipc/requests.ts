@@ -7,7 +7,7 @@
 
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd } from "../../protocol/ipc/mod.ts";
-import type { Reply } from "./commands.ts";
+import type { Reply } from "./command.ts";
 import { MAX_IN_FLIGHT } from "./ipc_limits.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { CommandError, encodeAnswer, encodeFailure } from "./replies.ts";

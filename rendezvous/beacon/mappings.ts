@@ -102,6 +102,11 @@ export class Mappings {
     return this.#proven;
   }
 
+  /** Sources that are counted: those with a node that was not proven. */
+  get sources(): number {
+    return this.#perSource.size;
+  }
+
   /** Endpoint of a node. */
   get(node: number): Mapping | undefined {
     return this.#byNode.get(node);

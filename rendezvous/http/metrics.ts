@@ -8,7 +8,8 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type BeaconHealth, newBeaconCounters } from "../beacon/beacon_counters.ts";
 import { DURATION_BOUNDS, type RequestCounters, type RequestCounts } from "../registry/counters.ts";
-import type { NetworkRecord, Role } from "../registry/networks/network.ts";
+import type { NetworkRecord } from "../registry/networks/network.ts";
+import type { Role } from "../registry/networks/role.ts";
 import type { View } from "../view.ts";
 
 /** Networks with metrics of their own: each costs five time series in the monitoring system. The oldest are shown. */

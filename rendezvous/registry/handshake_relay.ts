@@ -12,15 +12,6 @@ import type { Changes } from "./changes.ts";
 import { Inboxes } from "./handshake_inbox.ts";
 import type { RequestRow, ResponseRow } from "./store/store.ts";
 
-/**
- * What can be said to a node that asked: no, yes, that trust is over, and our own word that its request was dropped
- * unseen. The positions are what the database holds, so they are only ever extended.
- */
-export const ANSWERS = ["reject", "accept", "revoke", "dropped"] as const;
-
-/** See {@linkcode ANSWERS}. */
-export type HandshakeAnswer = typeof ANSWERS[number];
-
 /** What is handed to a node that polls. */
 export interface Handed {
   readonly requests: readonly RequestRow[];

@@ -6,19 +6,11 @@
  */
 
 import { type Changes, pairKey } from "./changes.ts";
+import { type Consent, isConsent } from "./consent.ts";
 import { RegistryFailure } from "./failure.ts";
 import { MAX_ONE_SIDED_PAIRS, MAX_TRUST_PAIRS, MAX_TRUST_PER_NODE } from "./registry_limits.ts";
 import type { NodeRecord } from "./node_entry.ts";
 import type { TrustRow } from "./store/store.ts";
-
-/**
- * What one side has said last: nothing; that it trusts the other, as it reports it or grants it; that it asks for trust;
- * or that it is over. The positions are what the database holds, so they are only ever extended.
- */
-export const CONSENTS = ["none", "trusts", "asked", "ended"] as const;
-
-/** See {@linkcode CONSENTS}. */
-export type Consent = typeof CONSENTS[number];
 
 /** What all nodes have said about each other. */
 export class TrustTable {
@@ -126,10 +118,6 @@ export class TrustTable {
   load(row: TrustRow): void {
     this.#insert(keyOf(row.low, row.high), row);
   }
-}
-
-function isConsent(consent: Consent): boolean {
-  return consent === "trusts" || consent === "asked";
 }
 
 function keyOf(a: number, b: number): string {

@@ -154,7 +154,10 @@ Deno.test("config shows values with their sources, hides secrets, sets and unset
       public: true,
       log_level: "debug",
     });
-    await Deno.writeTextFile(path, JSON.stringify({ ...stored, admin_token: "s3cret" }));
+    await Deno.writeTextFile(
+      path,
+      JSON.stringify({ ...stored, admin_token: "s3cret", webhook_secret: "s3cret" }),
+    );
     const shown = await runJson(["config"], { env });
     assert.equal(at(shown.data, "registry"), "r:1");
     assert.deepEqual(at(shown.data, "sources"), {

@@ -16,8 +16,9 @@ import {
   MAX_NETWORKS_PER_NODE,
 } from "../networks/network_limits.ts";
 import { checkMemberTags, checkNetworkName } from "../networks/network_names.ts";
-import { BACKBONE, isRole, type Role } from "../networks/network.ts";
+import { BACKBONE } from "../networks/network.ts";
 import { cleanExprPolicy, policyChange } from "../networks/policy_document.ts";
+import { isRole, type Role } from "../networks/role.ts";
 import { cleanRules } from "../networks/rules.ts";
 import { hashToken } from "../networks/tokens.ts";
 import type { InviteRow, MemberRow, NetworkRow } from "../store/store.ts";

@@ -6,19 +6,12 @@
 
 import { formatAddress } from "../../../protocol/address.ts";
 import type { MemberRow, NetworkRow } from "../store/store.ts";
+import type { Role } from "./role.ts";
 
 /** The network every node is on. It has no record: it cannot be changed. */
 export const BACKBONE = 0;
 /** Its name, which no other network may have. */
 export const BACKBONE_NAME = "backbone";
-
-/** What a member may do (§2.3). */
-export type Role = "owner" | "admin" | "member";
-
-/** Is the text a role? */
-export function isRole(text: string): text is Role {
-  return text === "owner" || text === "admin" || text === "member";
-}
 
 /** A membership. Never changed in place: a change is a new value. */
 export interface Membership {

@@ -25,8 +25,8 @@ import {
   type NetworkRecord,
   newNetwork,
   NO_TAGS,
-  type Role,
 } from "./network.ts";
+import type { Role } from "./role.ts";
 
 const NO_NETWORKS: readonly number[] = [];
 

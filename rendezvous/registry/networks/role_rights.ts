@@ -15,8 +15,9 @@ import { contextOf, requireWhole, WholeSignatureRequired } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
 import { MAX_NETWORK_ID } from "./network_limits.ts";
-import { BACKBONE, type NetworkRecord, type Role } from "./network.ts";
+import { BACKBONE, type NetworkRecord } from "./network.ts";
 import { notAMember } from "./network_table.ts";
+import type { Role } from "./role.ts";
 
 /** Reads a network number; 0 when it is missing or none. */
 export function networkField(request: JsonObject): number {

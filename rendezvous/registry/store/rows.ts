@@ -4,11 +4,11 @@
  * @module
  */
 
-import { isRole } from "../networks/network.ts";
+import { isRole } from "../networks/role.ts";
 import { MAX_POLO_SCORE } from "../registry_limits.ts";
 import type { NodeState } from "../node_entry.ts";
-import { ANSWERS } from "../handshake_relay.ts";
-import { CONSENTS } from "../trust_table.ts";
+import { ANSWERS } from "../handshake_answer.ts";
+import { CONSENTS } from "../consent.ts";
 import type {
   BanRow,
   InviteRow,

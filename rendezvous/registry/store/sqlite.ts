@@ -23,8 +23,8 @@ import {
   openDatabase,
 } from "./open_store.ts";
 import { nodeRow, requestRow, responseRow, type Row, STATES, trustRow, whole } from "./rows.ts";
-import { ANSWERS } from "../handshake_relay.ts";
-import { CONSENTS } from "../trust_table.ts";
+import { ANSWERS } from "../handshake_answer.ts";
+import { CONSENTS } from "../consent.ts";
 import { NetworkStatements } from "./sqlite_networks.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import type { NodeRow, RegistryStore, StoreBatch, StoreReader } from "./store.ts";

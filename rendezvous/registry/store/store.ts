@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { Role } from "../networks/network.ts";
+import type { Role } from "../networks/role.ts";
 import type { NodeState } from "../node_entry.ts";
-import type { HandshakeAnswer } from "../handshake_relay.ts";
-import type { Consent } from "../trust_table.ts";
+import type { HandshakeAnswer } from "../handshake_answer.ts";
+import type { Consent } from "../consent.ts";
 
 /** A node as stored. Times are Unix seconds. */
 export interface NodeRow {

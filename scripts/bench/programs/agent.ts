@@ -6,25 +6,12 @@
  */
 
 import { Client } from "./client_program.ts";
+import type { Arguments, Operations } from "./operations.ts";
 import { openPilot } from "./pilot_transport.ts";
 import { openQuic } from "./quic_transport.ts";
 import { Server } from "./server_program.ts";
 import { openTcp } from "./tcp_transport.ts";
 import type { Transport, TransportConfig } from "./measured_transport.ts";
-
-/** What operations are told; each uses its own. */
-export interface Arguments {
-  readonly streams: number;
-  readonly mode: number;
-  readonly ms: number;
-  readonly count: number;
-  readonly bytes: number;
-}
-
-/** Something that can be asked for. */
-export type Operations = Readonly<
-  Record<string, (args: Arguments) => Promise<object>>
->;
 
 async function open(config: TransportConfig): Promise<Transport> {
   if (config.transport === "pilot") return await openPilot(config);

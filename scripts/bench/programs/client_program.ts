@@ -5,9 +5,9 @@
  */
 
 import { createHash } from "node:crypto";
-import type { Operations } from "./agent.ts";
 import { flood, PAYLOAD } from "./flood.ts";
 import { MESSAGE_ECHO, Mode } from "./modes.ts";
+import type { Operations } from "./operations.ts";
 import type { ByteStream, Transport } from "./measured_transport.ts";
 import { measured } from "./window.ts";
 

@@ -10,7 +10,7 @@ import type { JsonObject } from "../../../protocol/registry/registry_message.ts"
 import { encodeHandshake, type HandshakeMessage, TrustState } from "../../../protocol/trust/mod.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
-import { TrustConsent } from "../../../daemon/trust/consent.ts";
+import { TrustConsent } from "../../../daemon/trust/trust_consent.ts";
 import { FormerPeers } from "../../../daemon/trust/former_peers.ts";
 import { TrustService } from "../../../daemon/trust/trust_service.ts";
 import { pair } from "./directory.ts";

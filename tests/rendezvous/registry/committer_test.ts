@@ -1,6 +1,7 @@
 /** Group commit, and what happens when the store cannot be written. */
 
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers";
 import { getLogger } from "../../../platform/log.ts";
 import { Committer } from "../../../rendezvous/registry/committer.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
@@ -102,12 +103,10 @@ Deno.test("RegistryCore lets nobody change its tables outside of a change", asyn
   await core.close();
 });
 
-Deno.test("Committer writes batches one after the other", async () => {
-  const order: string[] = [];
-  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  let round = 0;
-  const batch: StoreBatch = {
-    nextNode: 1,
+/** A batch that is known by its number. */
+function batch(nextNode: number): StoreBatch {
+  return {
+    nextNode,
     nodes: [],
     trust: [],
     trustRemoved: [],
@@ -125,28 +124,219 @@ Deno.test("Committer writes batches one after the other", async () => {
     bans: [],
     bansRemoved: [],
   };
-  const begun = Promise.withResolvers<void>();
-  const committer = new Committer({
-    take: () => {
-      order.push("take");
-      return batch;
-    },
-    commit: async () => {
-      order.push("begin");
-      begun.resolve();
-      await gates[round++]?.promise;
-      order.push("end");
-    },
-    onFailure: () => assert.fail(),
-  });
+}
+
+/** A committer whose store waits for the test before each answer, and what happened in which order. */
+class Gated {
+  readonly events: string[] = [];
+  readonly committer: Committer;
+  #taken = 0;
+  #waiting: { number: number; settle: PromiseWithResolvers<void> } | undefined;
+  #begun = Promise.withResolvers<void>();
+
+  constructor() {
+    this.committer = new Committer({
+      take: () => {
+        this.events.push(`take ${++this.#taken}`);
+        return batch(this.#taken);
+      },
+      commit: async ({ nextNode: number }) => {
+        assert.equal(this.#waiting, undefined, "two transactions at once");
+        this.events.push(`begin ${number}`);
+        this.#waiting = { number, settle: Promise.withResolvers() };
+        this.#begun.resolve();
+        await this.#waiting.settle.promise;
+      },
+      onFailure: (error) => this.events.push(`told ${(error as Error).message}`),
+    });
+  }
+
+  /** Waits until a transaction has begun. */
+  async begun(): Promise<void> {
+    await this.#begun.promise;
+  }
+
+  /** Ends the transaction that runs. */
+  async end(failure?: string): Promise<void> {
+    await this.begun();
+    const { number, settle } = this.#waiting!;
+    this.events.push(`${failure === undefined ? "end" : "fail"} ${number}`);
+    this.#waiting = undefined;
+    this.#begun = Promise.withResolvers();
+    if (failure === undefined) settle.resolve();
+    else settle.reject(new Error(failure));
+  }
+
+  /** What happened since the last call. */
+  take(): string[] {
+    return this.events.splice(0);
+  }
+
+  /** Notes in the order of events when something is answered. */
+  noted(name: string, work: Promise<void>): Promise<void> {
+    return work.then(
+      () => void this.events.push(`${name} ok`),
+      (error) => void this.events.push(`${name} refused: ${error.message}`),
+    );
+  }
+}
+
+/** Lets everything run that waits for nothing outside. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+Deno.test("Committer writes batches one after the other", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
   const first = committer.committed();
-  await begun.promise;
+  assert.equal(committer.committed(), first, "one transaction for a turn");
+  await gated.begun();
   const second = committer.committed();
   assert.notEqual(first, second);
-  gates[0]?.resolve();
+  await gated.end();
   await first;
-  gates[1]?.resolve();
+  await gated.end();
   await second;
   await committer.idle();
-  assert.deepEqual(order, ["take", "begin", "end", "take", "begin", "end"]);
+  assert.deepEqual(
+    gated.take(),
+    ["take 1", "begin 1", "end 1", "take 2", "begin 2", "end 2"],
+  );
+});
+
+Deno.test("Committer writes what failed before anything newer, the oldest first", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
+  const first = gated.noted("first", committer.committed());
+  await gated.end("disk full");
+  await first;
+  assert.equal(committer.healthy, false);
+  // Changes are refused meanwhile, but those already made in memory are asked to be stored.
+  const second = gated.noted("second", committer.committed());
+  await gated.end("disk full");
+  await second;
+  const third = gated.noted("third", committer.committed());
+  for (let i = 0; i < 3; i++) await gated.end();
+  await third;
+  assert.equal(committer.healthy, true);
+  assert.deepEqual(gated.take(), [
+    ...["take 1", "begin 1", "fail 1", "told disk full", "first refused: disk full"],
+    ...["take 2", "begin 1", "fail 1", "told disk full", "second refused: disk full"],
+    ...["take 3", "begin 1", "end 1", "begin 2", "end 2", "begin 3", "end 3", "third ok"],
+  ]);
+});
+
+Deno.test("a request without a change is answered after the commit that holds what it saw", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
+  // Nothing to wait for.
+  await committer.caughtUp();
+  // Not begun yet.
+  const change = gated.noted("change", committer.committed());
+  const same = gated.noted("same", committer.caughtUp());
+  await gated.begun();
+  // Begun: what is being written may be what it saw.
+  const late = gated.noted("late", committer.caughtUp());
+  await turn();
+  assert.deepEqual(gated.take(), ["take 1", "begin 1"]);
+  await gated.end();
+  await Promise.all([change, same, late]);
+  const [ended, ...answers] = gated.take();
+  assert.equal(ended, "end 1");
+  assert.deepEqual(answers.sort(), ["change ok", "late ok", "same ok"]);
+});
+
+Deno.test("a request without a change is refused when what it saw could not be stored", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
+  const change = gated.noted("change", committer.committed());
+  const same = gated.noted("same", committer.caughtUp());
+  await gated.begun();
+  const late = gated.noted("late", committer.caughtUp());
+  await gated.end("disk full");
+  await Promise.all([change, same, late]);
+  await gated.noted("later", committer.caughtUp());
+  assert.deepEqual(gated.take().slice(2).sort(), [
+    "change refused: disk full",
+    "fail 1",
+    "late refused: an earlier change is not stored",
+    "later refused: an earlier change is not stored",
+    "same refused: disk full",
+    "told disk full",
+  ]);
+});
+
+Deno.test("a retry tells of its failure, does not reject, and waits for the transaction that runs", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
+  const first = gated.noted("first", committer.committed());
+  await gated.begun();
+  const retry = gated.noted("retry", committer.retry());
+  await turn();
+  assert.deepEqual(gated.take(), ["take 1", "begin 1"]);
+  await gated.end("disk full");
+  await gated.end("still full");
+  await Promise.all([first, retry]);
+  assert.deepEqual(
+    gated.take().filter((event) => !event.startsWith("first")),
+    ["fail 1", "told disk full", "begin 1", "fail 1", "told still full", "retry ok"],
+  );
+  assert.equal(committer.healthy, false);
+  const again = gated.noted("again", committer.retry());
+  await gated.end();
+  await again;
+  assert.equal(committer.healthy, true);
+  assert.deepEqual(gated.take(), ["begin 1", "end 1", "again ok"]);
+});
+
+Deno.test("a commit waits for every retry that has queued up behind the transaction before it", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
+  const first = gated.noted("first", committer.committed());
+  await gated.begun();
+  const second = gated.noted("second", committer.committed());
+  await turn(); // the second waits for the first's transaction by now
+  const retry = gated.noted("retry", committer.retry());
+  await gated.end("disk full");
+  await first;
+  // The retry has the turn: the second must not take its changes yet.
+  await gated.begun();
+  await turn();
+  assert.deepEqual(
+    gated.take().filter((event) => !event.startsWith("first")),
+    ["take 1", "begin 1", "fail 1", "told disk full", "begin 1"],
+  );
+  await gated.end();
+  await gated.end();
+  await Promise.all([retry, second]);
+  assert.deepEqual(
+    gated.take().filter((event) => !event.startsWith("retry")),
+    ["end 1", "take 2", "begin 2", "end 2", "second ok"],
+  );
+});
+
+Deno.test("idle waits for what has been asked for and for what runs, whatever comes of it", async () => {
+  const gated = new Gated();
+  const { committer } = gated;
+  const first = gated.noted("first", committer.committed());
+  const idle = gated.noted("idle", committer.idle());
+  await gated.begun();
+  const second = gated.noted("second", committer.committed());
+  await gated.end("disk full");
+  await gated.end();
+  await gated.end();
+  await Promise.all([first, second, idle]);
+  const retry = committer.retry(); // nothing left to write
+  await retry;
+  const third = gated.noted("third", committer.committed());
+  await gated.begun();
+  const running = gated.noted("running", committer.idle());
+  await turn();
+  assert.ok(!gated.events.includes("running ok"));
+  await gated.end();
+  await Promise.all([third, running]);
+  const events = gated.take();
+  assert.ok(events.indexOf("idle ok") > events.indexOf("end 2"));
+  assert.ok(events.includes("running ok"));
 });

@@ -1,22 +1,24 @@
 /** A registry without sockets, for what takes many nodes or many steps. */
 
 import { getLogger } from "../../../../platform/log.ts";
-import { RegistryCore } from "../../../../rendezvous/registry/core.ts";
+import { type CoreOptions, RegistryCore } from "../../../../rendezvous/registry/core.ts";
 import { MemoryStore } from "../../../../rendezvous/registry/store/memory_store.ts";
-import type { RegistryStore } from "../../../../rendezvous/registry/store/store.ts";
 import { TestClock } from "../../support/server.ts";
 import { ADMIN } from "./support.ts";
 
 /** A registry that forgets, or one on a store. */
 export function newCore(
-  options: { store?: RegistryStore; clock?: TestClock; strict?: boolean } = {},
+  options: Partial<Pick<CoreOptions, "store" | "strict" | "adminToken" | "signer">> & {
+    clock?: TestClock;
+  } = {},
 ): RegistryCore {
   return new RegistryCore({
     store: options.store ?? new MemoryStore(),
     clock: options.clock ?? new TestClock(),
     log: getLogger(["test"]),
-    adminToken: ADMIN,
+    adminToken: options.adminToken ?? ADMIN,
     strict: options.strict,
+    signer: options.signer,
   });
 }
 
