@@ -19,6 +19,7 @@ import { VERSION } from "../platform/version.ts";
 import { assemble, type Parts } from "./assemble.ts";
 import { chooseAead } from "./crypto/choose.ts";
 import { openHome } from "./home.ts";
+import { DaemonHttp } from "./http/daemon_http.ts";
 import { daemonHealth, daemonInfo, type InfoParts, pathTo } from "./info.ts";
 import type {
   Backend,
@@ -56,6 +57,7 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly #startedMs: number;
   #services: readonly Service[] = [];
   #ipc: IpcServer | undefined;
+  #http: DaemonHttp | undefined;
   #stopping: Promise<void> | undefined;
   #rehearsal: Promise<number> | undefined;
 
@@ -167,6 +169,7 @@ export class Daemon implements Backend, AsyncDisposable {
       ...this.parts,
       uptimeMs: this.parts.clock.now() - this.#startedMs,
       commonSocket: this.#ipc?.common,
+      http: this.#http?.addr,
       services: this.#services,
     };
   }
@@ -177,6 +180,12 @@ export class Daemon implements Backend, AsyncDisposable {
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
     const { socket: path, commonSocket: common } = options;
     this.#ipc = await IpcServer.listen({ path, common, backend: this });
+    if (options.http !== undefined) {
+      this.#http = new DaemonHttp({
+        ...{ addr: options.http, clock, events: this.parts.events },
+        parts: () => this.#infoParts(),
+      });
+    }
     this.#services = await attachServices({ backend: this, options, clock });
     this.parts.trust.start();
     stack.start(beacon);
@@ -193,6 +202,7 @@ export class Daemon implements Backend, AsyncDisposable {
     finder?.close();
     await registration.stop();
     await this.#ipc?.close();
+    await this.#http?.close();
     for (const service of this.#services) await service.close();
     await stack.stop(SHUTDOWN_GRACE_MS);
     // Its requests under way must not wait for a registry that does not answer.

@@ -38,6 +38,8 @@ export interface InfoParts extends
   readonly uptimeMs: number;
   /** The place for programs that know no homes, when this daemon serves it. */
   readonly commonSocket: string | undefined;
+  /** Where health and metrics are served, `host:port`. */
+  readonly http: string | undefined;
   readonly services: readonly Service[];
 }
 
@@ -61,6 +63,7 @@ export function daemonInfo(daemon: InfoParts): Json {
     home: options.home,
     socket: options.socket,
     common_socket: daemon.commonSocket ?? null,
+    http: daemon.http ?? null,
     email: options.email ?? "",
     identity: true,
     public_key: registry.identity.publicKeyBase64,

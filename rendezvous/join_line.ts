@@ -12,7 +12,7 @@ import {
 } from "../platform/join_uri.ts";
 import { localAddresses } from "../platform/local_addresses.ts";
 import { formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
-import { ANY_V4, ANY_V6 } from "./listen.ts";
+import { ANY_V4, ANY_V6 } from "../platform/net/listen.ts";
 
 /** The way in, as ready line and `rendezvous status` show it. */
 export interface JoinFacts {

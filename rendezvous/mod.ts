@@ -15,7 +15,7 @@ export { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 export type { LogFormat, LogLevel, LogOptions } from "../platform/log.ts";
 export type { TlsOptions } from "./registry/tls.ts";
 export type { JoinFacts } from "./join_line.ts";
-export type { HttpAccess } from "./http/http_server.ts";
+export type { HttpAccess } from "../platform/http/http_server.ts";
 export { runRendezvous, type RunRendezvousOptions } from "./run_rendezvous.ts";
 export { rendezvousStatus, type StatusOptions } from "./status.ts";
 export type { RendezvousFacts } from "./view.ts";

@@ -12,7 +12,8 @@ import type { BeaconServer } from "./beacon/beacon_server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
 import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./server_clock.ts";
 import { joinFacts } from "./join_line.ts";
-import { type HttpAccess, HttpServer } from "./http/http_server.ts";
+import { type HttpAccess, HttpServer } from "../platform/http/http_server.ts";
+import { routes } from "./http/routes.ts";
 import { checkAdminToken } from "./registry/networks/tokens.ts";
 import { RegistryCore } from "./registry/core.ts";
 import { REAP_INTERVAL_MS } from "./registry/registry_limits.ts";
@@ -143,7 +144,7 @@ export class Rendezvous implements AsyncDisposable {
       core = new RegistryCore({ store, clock, log, adminToken, beaconToken, strict, signer });
       if (options.http !== undefined) {
         const access = options.httpAccess;
-        http = new HttpServer({ addr: options.http, clock, log, access });
+        http = new HttpServer({ addr: options.http, now: () => clock.monotonicMs(), log, access });
       }
       registry = new RegistryServer({
         core,
@@ -173,14 +174,14 @@ export class Rendezvous implements AsyncDisposable {
         started: unixSeconds(clock),
       };
       const server = registry;
-      http?.show(
+      http?.show(routes(
         new View({
           ...{ core, beacon, clock, facts },
           connections: () => server.connections,
           httpConnections: () => http?.connections ?? 0,
           storeBytes: () => storeBytes(options.store),
         }),
-      );
+      ));
       await writeStatusFile(facts);
       log.debug("rendezvous started", { ...publicFacts(facts), nodes: core.directory.size });
       return new Rendezvous({ core, registry, beacon, http, facts, clock, log });

@@ -9,7 +9,7 @@ import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { UdpKind } from "../../platform/settings/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { parseEndpoint } from "../../protocol/ip.ts";
-import { ANY_V4, ANY_V6, listenError } from "../listen.ts";
+import { ANY_V4, ANY_V6, listenError } from "../../platform/net/listen.ts";
 
 /** What a beacon needs of a UDP socket; see `UdpSocket`. */
 export type BeaconSocket = Pick<

@@ -6,7 +6,7 @@
 
 import { encodeBeacon } from "../../protocol/beacon/beacon_message.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
-import type { Source } from "../source.ts";
+import type { Source } from "../../platform/net/source.ts";
 import type { Mapping } from "./mappings.ts";
 
 /** A datagram to send. */

@@ -8,7 +8,7 @@
  */
 
 import type { Endpoint } from "../../protocol/ip.ts";
-import type { Source } from "../source.ts";
+import type { Source } from "../../platform/net/source.ts";
 import {
   MAPPING_TTL_MS,
   MAX_MAPPINGS,

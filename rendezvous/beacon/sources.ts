@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Source, sourceOf } from "../source.ts";
+import { type Source, sourceOf } from "../../platform/net/source.ts";
 import { MAX_PARSED_SOURCES } from "./beacon_limits.ts";
 
 /** A bounded memory of {@linkcode sourceOf}. */

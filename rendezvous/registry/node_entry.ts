@@ -6,7 +6,7 @@
 
 import { formatAddress } from "../../protocol/address.ts";
 import { parseEndpoint } from "../../protocol/ip.ts";
-import { sourceOf } from "../source.ts";
+import { sourceOf } from "../../platform/net/source.ts";
 import { RegistryFailure } from "./failure.ts";
 import { KEY_EXPIRY_WARNING_SECONDS } from "./registry_limits.ts";
 import { formatRfc3339 } from "./rfc3339.ts";

@@ -7,8 +7,8 @@
 import { createSecureContext, type SecureContext } from "node:tls";
 import { isLoopbackIp } from "../../protocol/ip.ts";
 import { Acceptor } from "../../platform/net/acceptor.ts";
-import { boundAddress, listenTcp } from "../listen.ts";
-import { sourceOf } from "../source.ts";
+import { boundAddress, listenTcp } from "../../platform/net/listen.ts";
+import { sourceOf } from "../../platform/net/source.ts";
 import { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
 import type { Peer } from "./handler.ts";

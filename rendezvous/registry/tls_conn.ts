@@ -7,7 +7,7 @@
 
 import { type SecureContext, TLSSocket } from "node:tls";
 import { TlsStream } from "../../platform/tls_stream.ts";
-import { TcpDuplex } from "../tcp_duplex.ts";
+import { TcpDuplex } from "../../platform/net/tcp_duplex.ts";
 
 /**
  * Is it the beginning of TLS: a handshake record of any version (RFC 8446 §5.1)? As the length of a frame of ours it

@@ -14,7 +14,7 @@ import {
   sameEndpoint,
   takeCredit,
 } from "../../../rendezvous/beacon/mappings.ts";
-import { sourceOf } from "../../../rendezvous/source.ts";
+import { sourceOf } from "../../../platform/net/source.ts";
 
 /** An announcement from a port of a host. */
 function from(host: string, port = 4000, ex = false): Announcement {

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import {
   MAX_HTTP_CONNECTION_MS,
   MAX_HTTP_CONNECTIONS,
-} from "../../../rendezvous/http/http_server.ts";
+} from "../../../platform/http/http_server.ts";
 import { split } from "../support/client.ts";
 import { pass, start, TestClock } from "../support/server.ts";
 

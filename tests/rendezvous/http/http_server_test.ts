@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { get as httpGet } from "node:http";
-import { isFromHere, isHostAllowed } from "../../../rendezvous/http/origin.ts";
+import { isFromHere, isHostAllowed } from "../../../platform/http/origin.ts";
 import { challenges } from "../../../protocol/registry/registry_message.ts";
 import { RequestCounters } from "../../../rendezvous/registry/counters.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
@@ -11,9 +11,9 @@ import {
   inviteRequest,
   respondRequest,
   WITH_ADMIN,
-} from "../registry/networks/support.ts";
-import { RawClient, registered, type TestNode } from "../support/client.ts";
-import { start, TestClock } from "../support/server.ts";
+} from "../../rendezvous/registry/networks/support.ts";
+import { RawClient, registered, type TestNode } from "../../rendezvous/support/client.ts";
+import { start, TestClock } from "../../rendezvous/support/server.ts";
 
 async function get(
   server: Rendezvous,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatIp, parseIp } from "../protocol/ip.ts";
+import { formatIp, parseIp } from "../../protocol/ip.ts";
 
 /** Bytes of an IPv6 address that belong to the network of one customer. */
 const V6_PREFIX_BYTES = 8;

@@ -7,7 +7,7 @@
 
 import type { IncomingHttpHeaders } from "node:http";
 import { isLoopbackIp, parseIp } from "../../protocol/ip.ts";
-import { sourceOf } from "../source.ts";
+import { sourceOf } from "../net/source.ts";
 
 /** Headers by which proxies say whose request they pass on. */
 const CLIENT_HEADERS = ["forwarded", "x-forwarded-for", "x-real-ip"] as const;

@@ -1,5 +1,5 @@
 /**
- * Health and metrics over HTTP (docs/protocol/registry.md §7). Off unless an address is given.
+ * A small HTTP server, for health and metrics: one question a connection, bounded in number, size and time.
  *
  * Node's HTTP on connections that are ours: Deno's own bounds no connections, and once the file descriptors have run
  * out both end for good.
@@ -9,16 +9,12 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Logger } from "../../platform/log.ts";
-import { Acceptor } from "../../platform/net/acceptor.ts";
-import { boundAddress, listenTcp } from "../listen.ts";
-import type { Clock } from "../server_clock.ts";
-import { TcpDuplex } from "../tcp_duplex.ts";
-import type { View } from "../view.ts";
-import { health } from "./healthz.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Logger } from "../log.ts";
+import { Acceptor } from "../net/acceptor.ts";
+import { boundAddress, listenTcp } from "../net/listen.ts";
+import { TcpDuplex } from "../net/tcp_duplex.ts";
+import { setGuardedTimeout } from "../timers.ts";
 import { isFromHere, isHostAllowed } from "./origin.ts";
-import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /**
  * Simultaneous connections, about 50 KB each. A new one takes the place of the oldest: who asks now is answered,
@@ -46,17 +42,29 @@ export interface HttpServerOptions {
   readonly access?: HttpAccess | undefined;
   /** Listen address, see `listenOn`. */
   readonly addr: string;
-  readonly clock: Clock;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   readonly log: Logger;
 }
 
 /** What is answered. */
-interface Answer {
+export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
   /** Media type. */
   readonly type: string;
 }
+
+/** What is served at one path, for GET and HEAD. */
+export interface HttpRoute {
+  /** Others than this machine are refused. */
+  readonly isForThisMachine?: boolean;
+  /** Answers; `isLocal`: the question comes from this machine. */
+  answer(isLocal: boolean): HttpAnswer | Promise<HttpAnswer>;
+}
+
+/** What is served, by path. */
+export type HttpRoutes = Readonly<Record<string, HttpRoute>>;
 
 /** Who has connected. */
 interface Client {
@@ -76,15 +84,14 @@ const BASE = "http://localhost";
 export class HttpServer {
   /** Where it listens, `host:port`. */
   readonly addr: string;
-  readonly #clock: Clock;
+  readonly #now: () => number;
   readonly #log: Logger;
   readonly #access: HttpAccess;
   readonly #server: Server;
   readonly #acceptor: Acceptor<Deno.TcpConn>;
   /** Connections, the oldest first. */
   readonly #clients: Map<Duplex, Client> = new Map();
-  #view: View | undefined;
-  #metrics: Promise<Metrics> | undefined;
+  #routes: HttpRoutes | undefined;
   /** Called at each end of a connection once the server ends. */
   #onLeave: (() => void) | undefined;
 
@@ -94,9 +101,9 @@ export class HttpServer {
    * @param options Where.
    * @throws {PilotError} As `listenOn`.
    */
-  constructor({ addr, clock, log, access = {} }: HttpServerOptions) {
+  constructor({ addr, now, log, access = {} }: HttpServerOptions) {
     this.#access = access;
-    this.#clock = clock;
+    this.#now = now;
     this.#log = log;
     this.#server = createServer(
       { maxHeaderSize: MAX_HTTP_HEAD_BYTES },
@@ -110,9 +117,9 @@ export class HttpServer {
     });
   }
 
-  /** What is looked at from now on. */
-  show(view: View): void {
-    this.#view = view;
+  /** What is served from now on. */
+  show(routes: HttpRoutes): void {
+    this.#routes = routes;
   }
 
   /** Open connections. */
@@ -122,7 +129,7 @@ export class HttpServer {
 
   /** Ends connections that have lasted too long. To be called about every second. */
   sweep(): void {
-    const latest = this.#clock.monotonicMs() - MAX_HTTP_CONNECTION_MS;
+    const latest = this.#now() - MAX_HTTP_CONNECTION_MS;
     for (const [stream, { since }] of this.#clients) {
       if (since > latest) return; // all others came later
       this.#drop(stream);
@@ -135,7 +142,7 @@ export class HttpServer {
     const [oldest] = this.#clients.keys();
     if (oldest !== undefined && this.#clients.size >= MAX_HTTP_CONNECTIONS) this.#drop(oldest);
     const { hostname } = conn.remoteAddr;
-    this.#clients.set(stream, { hostname, since: this.#clock.monotonicMs(), state: "silent" });
+    this.#clients.set(stream, { hostname, since: this.#now(), state: "silent" });
     stream.on("close", () => this.#drop(stream));
     this.#server.emit("connection", stream);
   }
@@ -164,31 +171,25 @@ export class HttpServer {
     response.end(body);
   }
 
-  async #answer(request: IncomingMessage, hostname: string): Promise<Answer> {
+  async #answer(request: IncomingMessage, hostname: string): Promise<HttpAnswer> {
     const { method, url, headers, rawHeaders } = request;
     const { names = [], behindProxy = false } = this.#access;
     if (!isHostAllowed(rawHeaders, names)) {
       return text("not a name of this server, see --http-host", 403);
     }
-    const path = URL.parse(url ?? "", BASE)?.pathname;
-    const view = this.#view;
-    if (path !== "/healthz" && path !== "/metrics") return text("not found", 404);
+    const routes = this.#routes;
+    if (routes === undefined) return text("starting", 503);
+    const path = URL.parse(url ?? "", BASE)?.pathname ?? "";
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    if (route === undefined) return text("not found", 404);
     if (method !== "GET" && method !== "HEAD") return text("method not allowed", 405);
-    if (view === undefined) return text("starting", 503);
     const isLocal = isFromHere(hostname, headers, behindProxy);
-    if (path === "/healthz") {
-      const { status, body } = await health(view, isLocal);
-      return { status, body: JSON.stringify(body), type: "application/json" };
-    }
-    if (!isLocal) return text("only for this machine", 403);
-    // Loaded when first asked for: it takes longer than all the rest of the start.
-    this.#metrics ??= import("./metrics.ts").then(({ Metrics }) => new Metrics(view));
-    const metrics = await this.#metrics;
-    return { status: 200, body: await metrics.text(), type: metrics.contentType };
+    if (route.isForThisMachine === true && !isLocal) return text("only for this machine", 403);
+    return await route.answer(isLocal);
   }
 
-  #failed(error: unknown): Answer {
-    this.#log.error("HTTP request failed by a defect", { error: String(error) });
+  #failed(error: unknown): HttpAnswer {
+    this.#log.error("internal error while handling an HTTP request", { error: String(error) });
     return text("internal error", 500);
   }
 
@@ -210,6 +211,6 @@ export class HttpServer {
   }
 }
 
-function text(body: string, status: number): Answer {
+function text(body: string, status: number): HttpAnswer {
   return { status, body, type: TEXT };
 }

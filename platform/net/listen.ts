@@ -4,8 +4,8 @@
  * @module
  */
 
-import { PilotError } from "../protocol/errors.ts";
-import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
+import { PilotError } from "../../protocol/errors.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../../protocol/ip.ts";
 
 /** All interfaces, IPv4 included. */
 export const ANY_V6 = "::";
