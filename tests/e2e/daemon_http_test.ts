@@ -27,7 +27,9 @@ Deno.test("a daemon serves health and metrics when it is asked to, and nothing o
     const rendezvous = await Rendezvous.start({
       ...{ registryAddr: "127.0.0.1:0", beaconAddr: "127.0.0.1:0", tls: "none", store: undefined },
     });
-    await using a = await startDaemon(dir, "a", rendezvous, { http: "127.0.0.1:0", public: true });
+    await using a = await startDaemon(dir, "a", rendezvous, {
+      ...{ http: "127.0.0.1:0", public: true, keepaliveMs: 500 },
+    });
     await using b = await startDaemon(dir, "b", rendezvous, { public: true });
     assert.equal(b.info().http, null);
     const addr = String(a.info().http);
