@@ -17,8 +17,8 @@
  * })();
  *
  * // ... and talk to another agent's port 4000.
- * const { node_id } = await driver.handshake("alice", "We share a project");
- * await driver.waitForTrust(node_id);
+ * const { node_id } = await driver.trust.request("alice", "We share a project");
+ * await driver.trust.waitFor(node_id);
  * await using conn = await driver.dial("alice", 4000);
  * await conn.write("hello");
  * console.log(new TextDecoder().decode(await conn.read()));

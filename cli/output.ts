@@ -12,7 +12,7 @@ import { lines, printable, safe, safeJson, SafeText } from "./terminal_text.ts";
 /** What a command hands back. */
 export interface Outcome {
   /** `data` of the JSON envelope. */
-  data: Record<string, unknown>;
+  data: object;
   /**
    * The same for people; nothing is printed when absent. A missing line end is added. A plain string is one line of
    * text that may hold anything, see `terminal_text.ts`.
@@ -30,7 +30,7 @@ export interface Outcome {
  * @param data The result.
  * @returns One line.
  */
-export function successEnvelope(data: Record<string, unknown>): SafeText {
+export function successEnvelope(data: object): SafeText {
   return safeJson({ status: "ok", data });
 }
 

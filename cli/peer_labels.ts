@@ -25,7 +25,7 @@ export class Names {
     const byNode = new Map<number, string>();
     if (call.json) return new Names(byNode);
     try {
-      const trusted = await (await call.driver()).trustedPeers({ signal: call.signal });
+      const trusted = await (await call.driver()).trust.peers({ signal: call.signal });
       for (const { node_id, hostname } of trusted) if (hostname) byNode.set(node_id, hostname);
     } catch {
       // Names are an ornament: without them the numbers say the same.

@@ -8,6 +8,8 @@
 import { formatAddress } from "../protocol/address.ts";
 import { KeyPair } from "../protocol/crypto/mod.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
+import type { DaemonHealth, DaemonInfo } from "../protocol/ipc/mod.ts";
+import type { PathReport } from "../protocol/path/mod.ts";
 import type { Emit } from "../protocol/lifecycle_events.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { logOf } from "../platform/log.ts";
@@ -21,13 +23,7 @@ import { chooseAead } from "./crypto/choose.ts";
 import { openHome } from "./home.ts";
 import { DaemonHttp } from "./http/daemon_http.ts";
 import { daemonHealth, daemonInfo, type InfoParts, pathTo } from "./info.ts";
-import type {
-  Backend,
-  DirectoryBackend,
-  Json,
-  NetworkBackend,
-  TrustBackend,
-} from "./ipc/backend.ts";
+import type { Backend, DirectoryBackend, NetworkBackend, TrustBackend } from "./ipc/backend.ts";
 import { IpcServer } from "./ipc/ipc_server.ts";
 import { random } from "./random.ts";
 import { NodeRegistry } from "./registry/node_registry.ts";
@@ -143,15 +139,15 @@ export class Daemon implements Backend, AsyncDisposable {
     return this.parts.socket;
   }
 
-  info(): Json {
+  info(): DaemonInfo {
     return daemonInfo(this.#infoParts());
   }
 
-  health(): Json {
+  health(): DaemonHealth {
     return daemonHealth(this.#infoParts());
   }
 
-  path(node: number): Json {
+  path(node: number): PathReport {
     return pathTo(this.parts.stack, node);
   }
 

@@ -5,12 +5,22 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
+import { INFO_FEATURES, IPC_FEATURES } from "../protocol/ipc/features.ts";
+import type {
+  DaemonHealth,
+  DaemonInfo,
+  DaemonStatus,
+  IpcConnInfo,
+  IpcUdpStats,
+  TrafficCounters,
+} from "../protocol/ipc/ipc_replies.ts";
+import type { PathReport } from "../protocol/path/mod.ts";
+import type { UdpStats } from "../platform/net/udp.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint } from "../protocol/ip.ts";
 import { registryWarning } from "../platform/registry_exposure.ts";
 import { VERSION } from "../platform/version.ts";
 import type { Parts } from "./assemble.ts";
-import type { Json } from "./ipc/backend.ts";
 import type { NetworkStack } from "./network_stack.ts";
 import type { Service } from "./service/service_port.ts";
 import { clashText } from "../platform/identity_clash.ts";
@@ -44,7 +54,7 @@ export interface InfoParts extends
 }
 
 /** Everything about a daemon. */
-export function daemonInfo(daemon: InfoParts): Json {
+export function daemonInfo(daemon: InfoParts): DaemonInfo {
   const { directory, registration, registry, options, socket } = daemon;
   const { tunnels, streams } = daemon.stack;
   const peers = tunnels.list();
@@ -55,7 +65,7 @@ export function daemonInfo(daemon: InfoParts): Json {
     address: addressOf(daemon),
     hostname: directory.hostname,
     ...(directory.hostnameError === undefined ? {} : { hostname_error: directory.hostnameError }),
-    tags: directory.tags,
+    tags: [...directory.tags],
     public: directory.isPublic,
     uptime_secs: daemon.uptimeMs / 1000,
     version: VERSION,
@@ -84,24 +94,24 @@ export function daemonInfo(daemon: InfoParts): Json {
     endpoint: formatEndpoint(directory.observed ?? socket.local),
     endpoint_proven: tunnels.beacon.isProven,
     socket_kind: socket.kind,
-    udp: { ...socket.stats },
+    udp: udpStats(socket.stats),
     aead: daemon.aead.name,
     encrypt: true,
     connections: streams.size,
     ports: streams.boundPorts,
     networks: directory.networks(),
     ...trafficCounters(daemon),
-    ...Object.assign({}, ...daemon.services.map((service) => service.info?.())),
+    ...Object.assign({}, ...daemon.services.map((service) => service.info?.() ?? {})),
     peer_list: peers.slice(0, MAX_LISTED),
     peers_truncated: peers.length > MAX_LISTED,
     conn_list: conns.slice(0, MAX_LISTED).map(connInfo),
     conns_truncated: conns.length > MAX_LISTED,
-    features: ["tagged_requests", "recv_credit", "dgram_bound"],
+    features: [...new Set([...INFO_FEATURES, ...IPC_FEATURES])],
   };
 }
 
 /** The short form. */
-export function daemonHealth(daemon: InfoParts): Json {
+export function daemonHealth(daemon: InfoParts): DaemonHealth {
   return {
     ...statusOf(daemon),
     uptime_seconds: Math.floor(daemon.uptimeMs / 1000),
@@ -121,16 +131,16 @@ export function daemonHealth(daemon: InfoParts): Json {
  *
  * @throws {PilotError} `not_found` when there is no tunnel to it.
  */
-export function pathTo(stack: Pick<NetworkStack, "tunnels">, node: number): Json {
+export function pathTo(stack: Pick<NetworkStack, "tunnels">, node: number): PathReport {
   const report = stack.tunnels.describe(node);
-  if (report !== undefined) return { ...report };
+  if (report !== undefined) return report;
   throw new PilotError("not_found", `There is no tunnel to node ${node}`, {
     hint: `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
   });
 }
 
 /** "ok" when peers can find this node, and no other in its place, "degraded" with the reasons otherwise. */
-function statusOf(daemon: InfoParts): { status: "ok" | "degraded"; status_reasons: string[] } {
+function statusOf(daemon: InfoParts): DaemonStatus {
   const { clash } = daemon.registry;
   const twice = clash === undefined ? undefined : clashText(clash);
   const { hostnameError } = daemon.directory;
@@ -168,11 +178,22 @@ function addressOf({ registry: { node } }: InfoParts): string {
   return node === 0 ? "" : formatAddress({ network: 0, node });
 }
 
+function udpStats(stats: UdpStats): IpcUdpStats {
+  const { sent, received, dropped, errors } = stats;
+  return {
+    ...{ sent, received, dropped, errors: { ...errors } },
+    sent_bytes: stats.sentBytes,
+    received_bytes: stats.receivedBytes,
+    send_calls: stats.sendCalls,
+    receive_calls: stats.receiveCalls,
+  };
+}
+
 function endpointText(endpoint: Endpoint | undefined): string {
   return endpoint === undefined ? "" : formatEndpoint(endpoint);
 }
 
-function trafficCounters(daemon: InfoParts): Json {
+function trafficCounters(daemon: InfoParts): TrafficCounters {
   const { trust, socket } = daemon;
   const { tunnels } = daemon.stack;
   const peers = tunnels.list();
@@ -195,7 +216,7 @@ function trafficCounters(daemon: InfoParts): Json {
 }
 
 /** Windows in bytes, as existing daemons have them. */
-function connInfo(conn: HostConn): Json {
+function connInfo(conn: HostConn): IpcConnInfo {
   const { window_slot_bytes: slotBytes, recv_win, peer_recv_win, ...stats } = conn.stats();
   return {
     id: conn.id,

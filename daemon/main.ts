@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import type { DaemonHealth, DaemonInfo } from "../protocol/ipc/mod.ts";
 import { onHangup } from "../platform/hangup.ts";
 import { LogFile } from "../platform/log_file.ts";
 import { acquirePidFile } from "../platform/pidfile.ts";
@@ -17,9 +18,9 @@ import { openHome } from "./home.ts";
 /** A daemon that runs in this process. */
 export interface RunningDaemon extends AsyncDisposable {
   /** Everything about it, as `pilotctl info --json` shows it (docs/protocol/local-socket.md §7). */
-  info(): Record<string, unknown>;
+  info(): DaemonInfo;
   /** The short form. */
-  health(): Record<string, unknown>;
+  health(): DaemonHealth;
   /** Ends it in order: what open connections hold is delivered first, within two seconds. */
   stop(): Promise<void>;
 }

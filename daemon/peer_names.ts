@@ -8,7 +8,8 @@
 import { formatAddress } from "../protocol/address.ts";
 import { encodeBase64 } from "../protocol/crypto/base64.ts";
 import { type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { type JsonObject, numberField, textField } from "../protocol/registry/registry_message.ts";
+import type { IpcResolvedHostname } from "../protocol/ipc/mod.ts";
+import { numberField, textField } from "../protocol/registry/registry_message.ts";
 
 /** Names kept; beyond, the one learned first goes. Far more than a person knows, a few hundred KiB. */
 export const MAX_PEER_NAMES = 4_096;
@@ -110,10 +111,13 @@ export class PeerNames {
    * @returns Its answer; or node_id, address, hostname and `cached`.
    * @throws {PilotError} What the registry says; that it is away, for a name that is not known.
    */
-  async resolve(hostname: string, ask: () => Promise<JsonObject>): Promise<JsonObject> {
+  async resolve(
+    hostname: string,
+    ask: () => Promise<IpcResolvedHostname>,
+  ): Promise<IpcResolvedHostname> {
     try {
       const reply = await ask();
-      await this.learn(numberField(reply, "node_id"), hostname);
+      await this.learn(reply.node_id, hostname);
       return reply;
     } catch (error) {
       await this.#ready;

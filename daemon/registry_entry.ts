@@ -10,14 +10,19 @@ import { formatAddress } from "../protocol/address.ts";
 import { type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
 import { isEndpointOfOne } from "../protocol/path/mod.ts";
-import {
-  flagField,
-  type JsonObject,
-  numberField,
-  textField,
-  textListField,
-} from "../protocol/registry/registry_message.ts";
+import { type JsonObject, numberField } from "../protocol/registry/registry_message.ts";
 import { type Clock, TimerSet } from "../platform/clock.ts";
+import type {
+  DEREGISTER,
+  IpcHandshakeTargetReply,
+  IpcResolvedHostname,
+  LOOKUP,
+  ReplyOf,
+  RESOLVE_HOSTNAME,
+  SET_HOSTNAME,
+  SET_TAGS,
+  SET_VISIBILITY,
+} from "../protocol/ipc/mod.ts";
 import type { DirectoryBackend } from "./ipc/backend.ts";
 import { isGlobal, type LocalAddresses, localAddresses } from "../platform/local_addresses.ts";
 import type { PeerNames } from "./peer_names.ts";
@@ -60,7 +65,7 @@ export class Directory implements DirectoryBackend {
   readonly #addresses: () => LocalAddresses;
   readonly #names: PeerNames | undefined;
   #learning: Promise<void> = Promise.resolve();
-  readonly #leave: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
+  readonly #leave: <T>(deregister: () => Promise<T>) => Promise<T>;
   readonly #warn: (message: string, fields: Record<string, unknown>) => void;
   #observed: Endpoint | undefined;
   readonly #timers: TimerSet;
@@ -86,7 +91,7 @@ export class Directory implements DirectoryBackend {
     /** Default: the system's. */
     addresses?: () => LocalAddresses;
     /** Carries a deregistration out such that nothing registers again. */
-    leave?: (deregister: () => Promise<JsonObject>) => Promise<JsonObject>;
+    leave?: <T>(deregister: () => Promise<T>) => Promise<T>;
     /** Names of trusted peers, for when the registry is away. */
     names?: PeerNames;
     /** Told what went wrong without doing harm. */
@@ -246,21 +251,24 @@ export class Directory implements DirectoryBackend {
 
   // ---- DirectoryBackend
 
-  resolveHostname(hostname: string): Promise<JsonObject> {
+  resolveHostname(hostname: string): Promise<ReplyOf<typeof RESOLVE_HOSTNAME>> {
     return this.#named(hostname, () => this.#registry.resolveHostname(hostname));
   }
 
-  handshakeTarget(hostname: string): Promise<JsonObject> {
+  handshakeTarget(hostname: string): Promise<IpcHandshakeTargetReply> {
     return this.#named(hostname, () => this.#registry.handshakeTarget(hostname));
   }
 
-  async #named(hostname: string, ask: () => Promise<JsonObject>): Promise<JsonObject> {
+  async #named(
+    hostname: string,
+    ask: () => Promise<IpcResolvedHostname>,
+  ): Promise<IpcResolvedHostname> {
     return this.#names === undefined ? await ask() : await this.#names.resolve(hostname, ask);
   }
 
-  async lookup(node: number): Promise<JsonObject> {
+  async lookup(node: number): Promise<ReplyOf<typeof LOOKUP>> {
     const facts = await this.#registry.lookup(node);
-    await this.#names?.learn(node, textField(facts, "hostname"), textField(facts, "public_key"));
+    await this.#names?.learn(node, facts.hostname ?? "", facts.public_key);
     return facts;
   }
 
@@ -285,7 +293,7 @@ export class Directory implements DirectoryBackend {
     }
   }
 
-  async setHostname(hostname: string): Promise<JsonObject> {
+  async setHostname(hostname: string): Promise<ReplyOf<typeof SET_HOSTNAME>> {
     const reply = await this.#registry.setHostname(hostname);
     this.#wanted.hostname = hostname;
     this.#hostnameError = undefined;
@@ -294,7 +302,7 @@ export class Directory implements DirectoryBackend {
     return reply;
   }
 
-  async setVisibility(isPublic: boolean): Promise<JsonObject> {
+  async setVisibility(isPublic: boolean): Promise<ReplyOf<typeof SET_VISIBILITY>> {
     const reply = await this.#registry.setVisibility(isPublic);
     this.#wanted.isPublic = isPublic;
     this.#isPublic = isPublic;
@@ -302,14 +310,14 @@ export class Directory implements DirectoryBackend {
     return reply;
   }
 
-  async setTags(tags: readonly string[]): Promise<JsonObject> {
+  async setTags(tags: readonly string[]): Promise<ReplyOf<typeof SET_TAGS>> {
     const reply = await this.#registry.setTags(tags);
-    this.#tags = textListField(reply, "tags");
+    this.#tags = reply.tags ?? [];
     this.#wanted.tags = this.#tags;
     return reply;
   }
 
-  deregister(): Promise<JsonObject> {
+  deregister(): Promise<ReplyOf<typeof DEREGISTER>> {
     return this.#leave(() => this.#registry.deregister());
   }
 
@@ -359,11 +367,10 @@ export class Directory implements DirectoryBackend {
 
   async #refresh(): Promise<void> {
     const facts = await this.#registry.lookup(this.#registry.node);
-    this.#isPublic = flagField(facts, "public");
-    this.#hostname = textField(facts, "hostname");
-    this.#tags = textListField(facts, "tags");
-    const networks = Array.isArray(facts.networks) ? facts.networks as unknown[] : [];
-    this.#takeNetworks(networks.filter((network) => typeof network === "number"));
+    this.#isPublic = facts.public;
+    this.#hostname = facts.hostname ?? "";
+    this.#tags = facts.tags ?? [];
+    this.#takeNetworks(facts.networks ?? []);
     await this.#save();
   }
 

@@ -28,7 +28,3 @@ export * from "./trust/mod.ts";
 export type { StreamEvent } from "./stream/mod.ts";
 export type { StreamEvent as ServiceEvent } from "./service/mod.ts";
 export { decodeHandshake, encodeHandshake } from "./trust/mod.ts";
-export {
-  decodeHandshake as decodeIpcHandshake,
-  encodeHandshake as encodeIpcHandshake,
-} from "./ipc/mod.ts";

@@ -11,7 +11,7 @@ import type { AbortOptions } from "./abort.ts";
 import { abortError, checkAbort, watchAbort } from "./abort.ts";
 import { Receiver } from "./conn_receiver.ts";
 import { Sender } from "./conn_sender.ts";
-import type { Session } from "./daemon_session.ts";
+import type { DaemonLink } from "./daemon_link.ts";
 
 /** An old daemon answers a close at once or never, milliseconds. */
 const UNTAGGED_CLOSE_MS = 5_000;
@@ -45,7 +45,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly remote: SocketAddress;
   /** Our port: the listener's for accepted connections; the daemon does not tell it for dialled ones. */
   readonly localPort: number | undefined;
-  readonly #session: Session;
+  readonly #session: DaemonLink;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
   readonly #what: string;
@@ -64,7 +64,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
    *
    * @ignore
    */
-  constructor(session: Session, { id, remote, localPort }: ConnInfo) {
+  constructor(session: DaemonLink, { id, remote, localPort }: ConnInfo) {
     this.id = id;
     this.remote = remote;
     this.localPort = localPort;

@@ -7,7 +7,7 @@
 import type { PilotError } from "../protocol/errors.ts";
 import { Cmd, encodeRecvCredit, IPC_RECV_WINDOW_BYTES } from "../protocol/ipc/mod.ts";
 import { abortError, watchAbort } from "./abort.ts";
-import type { ConnSink, Session } from "./daemon_session.ts";
+import type { ConnSink, DaemonLink } from "./daemon_link.ts";
 
 /** Credit is returned when this much was consumed: often enough that the daemon never runs dry. */
 const CREDIT_STEP_BYTES = IPC_RECV_WINDOW_BYTES / 4;
@@ -25,7 +25,7 @@ interface Reader {
 
 /** Collects what the daemon pushes until the application takes it. */
 export class Receiver implements ConnSink {
-  readonly #session: Session;
+  readonly #session: DaemonLink;
   readonly #id: number;
   readonly #what: string;
   readonly #onFinished: (error: PilotError | undefined) => void;
@@ -45,7 +45,7 @@ export class Receiver implements ConnSink {
    * @param onFinished Told once when the remote side, or the daemon, has ended the connection.
    */
   constructor(
-    session: Session,
+    session: DaemonLink,
     id: number,
     what: string,
     onFinished: (error: PilotError | undefined) => void,

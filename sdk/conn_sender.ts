@@ -10,7 +10,7 @@ import { abortError, watchAbort } from "./abort.ts";
 import type { ReplySink } from "./call.ts";
 import { errorFromJson } from "./remote_error.ts";
 import { LEAST_SEND_WINDOW_BYTES } from "./send_budget.ts";
-import type { Session } from "./daemon_session.ts";
+import type { DaemonLink } from "./daemon_link.ts";
 
 /** Largest piece of a stream in one frame: eight of them fill the window, so the daemon always has one at hand. */
 export const SEND_CHUNK_BYTES = IPC_SEND_WINDOW_BYTES / 8;
@@ -32,7 +32,7 @@ interface Write {
 
 /** What a sender uses of the conversation with the daemon. */
 export type SendSession = Pick<
-  Session,
+  DaemonLink,
   "tagged" | "budget" | "sendTagged" | "send" | "flushed"
 >;
 

@@ -25,6 +25,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Orphans } from "./orphans.ts";
 import { Outbox } from "./frame_outbox.ts";
 import { errorFromJson, protocolError } from "./remote_error.ts";
+import type { ConnSink, DaemonLink, LinkHandler } from "./daemon_link.ts";
 import { SendBudget } from "./send_budget.ts";
 import type { Transport } from "./transport.ts";
 
@@ -33,30 +34,8 @@ const MAX_IN_FLIGHT = 512;
 /** Largest payload of a request: a frame less its command and tag. */
 const MAX_REQUEST_BYTES = IPC_MAX_FRAME_BYTES - 1 - TAG_HEADER_BYTES;
 
-/** Receives what the daemon pushes for one connection. All calls are made from the read loop. */
-export interface ConnSink {
-  /** Bytes arrived; the view is valid until {@linkcode onBatchEnd}. */
-  onData(view: Uint8Array): void;
-  /** No more data of this read from the socket. */
-  onBatchEnd(): void;
-  /** The remote side has ended; `error` when it did not end orderly. */
-  onEnd(error: PilotError | undefined): void;
-  /** The daemon is gone. */
-  onLost(error: PilotError): void;
-}
-
-/** Receives what is not about a known connection. */
-export interface SessionHandler {
-  /** A connection was accepted. */
-  onAccept(payload: Uint8Array): void;
-  /** A datagram arrived. */
-  onDatagram(payload: Uint8Array): void;
-  /** The conversation is over. */
-  onLost(error: PilotError): void;
-}
-
 /** The conversation. Made by {@linkcode connect}; the driver and its connections share it. */
-export class Session implements CallHost {
+export class Session implements CallHost, DaemonLink {
   /** Time limits of the calls under way. */
   readonly deadlines: Deadlines = new Deadlines();
   /** What connections have sent and the daemon has not answered. */
@@ -77,7 +56,7 @@ export class Session implements CallHost {
   #nextId = 1;
   #tagged = false;
   #lost: PilotError | undefined;
-  #handler: SessionHandler | undefined;
+  #handler: LinkHandler | undefined;
 
   /**
    * @param transport The connected socket.
@@ -107,7 +86,7 @@ export class Session implements CallHost {
    *
    * @param handler Gets pushes.
    */
-  async run(handler: SessionHandler): Promise<void> {
+  async run(handler: LinkHandler): Promise<void> {
     this.#handler = handler;
     try {
       for (;;) {

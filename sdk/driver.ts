@@ -4,35 +4,42 @@
  * @module
  */
 
-import type { Address } from "../protocol/address.ts";
+import { type Address, parseAddress } from "../protocol/address.ts";
+import type { PathReport } from "../protocol/path/mod.ts";
 import { DecodeError, PilotError } from "../protocol/errors.ts";
 import {
   Cmd,
-  decodeAccept,
   decodeConn,
-  decodePort,
-  decodeRecvFrom,
   encodeConn,
   encodeDial,
-  encodePort,
+  HEALTH,
+  INFO,
+  type IpcHealth,
   type IpcHelloOk,
+  type IpcInfo,
+  type IpcPingReply,
+  PATH,
 } from "../protocol/ipc/mod.ts";
 import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
 import { Conn } from "./conn.ts";
-import { Control } from "./control.ts";
-import { DatagramReceiver } from "./datagrams.ts";
+import type { DatagramReceiver } from "./datagrams.ts";
 import { publish } from "./events.ts";
-import { blobSource, type FileSource, type StreamFile } from "./file_source.ts";
-import { fileSource, streamSource } from "./file_source_deno.ts";
+import type { FileSource, StreamFile } from "./file_source.ts";
 import { type FileReceipt, sendFile, type SendFileOptions } from "./files.ts";
 import { type MessageReceipt, sendMessage, type SendMessageOptions } from "./messages.ts";
-import { DEFAULT_BACKLOG, Listener } from "./listener.ts";
+import { Arrivals, type ListenOptions } from "./arrivals.ts";
+import type { Listener } from "./listener.ts";
 import { greet } from "./greet.ts";
 import { Names } from "./nameserver_client.ts";
-import { protocolError } from "./remote_error.ts";
-import type { Session } from "./daemon_session.ts";
+import { Networks } from "./networks.ts";
+import { ownAddress, ping } from "./node_requests.ts";
+import { openSource } from "./open_source.ts";
+import { RegistryEntry } from "./registry.ts";
+import { Requester } from "./requester.ts";
+import { Trust } from "./trust.ts";
+import type { DaemonLink } from "./daemon_link.ts";
 import { subscribe, type SubscribeOptions, type Subscription } from "./subscription.ts";
-import { checkU16, splitTargetPort, type Target } from "./target.ts";
+import { checkNode, checkU16, readTarget, splitTargetPort, type Target } from "./target.ts";
 
 /**
  * Longest wait for a connection when the caller sets none, milliseconds (as other drivers,
@@ -42,25 +49,25 @@ const DIAL_TIMEOUT_MS = 30_000;
 /** Longest wait for a daemon that does not read while the driver is closed, milliseconds. */
 const CLOSE_FLUSH_MS = 2_000;
 
-/** How to listen. */
-export interface ListenOptions extends AbortOptions {
-  /** Most connections waiting to be accepted, default 64; more are ended. */
-  backlog?: number;
-}
-
 /**
  * A program's connection to its daemon. Made by `connect`; closing it closes everything opened through it.
  *
  * Calls may overlap. With daemons that know no request ids they are answered one after the other.
  */
-export class Driver extends Control implements AsyncDisposable {
+export class Driver implements AsyncDisposable {
   /**
    * Resolves when the driver has ended: undefined after {@linkcode close}, otherwise why the daemon was lost.
    */
   readonly closed: Promise<PilotError | undefined>;
-  readonly #session: Session;
-  readonly #listeners = new Map<number, Listener>();
-  readonly #receivers = new Set<DatagramReceiver>();
+  /** Who may talk to this node. */
+  readonly trust: Trust;
+  /** This node's entry in the registry, and what the registry says of others. */
+  readonly registry: RegistryEntry;
+  /** The registry's networks. */
+  readonly networks: Networks;
+  readonly #session: DaemonLink;
+  readonly #requester: Requester;
+  readonly #arrivals: Arrivals;
   #closing: Promise<void> | undefined;
 
   #hello: IpcHelloOk | undefined;
@@ -71,14 +78,16 @@ export class Driver extends Control implements AsyncDisposable {
    *
    * @ignore
    */
-  constructor(session: Session) {
-    super(session);
+  constructor(session: DaemonLink) {
     this.#session = session;
-    this.closed = session.run({
-      onAccept: (payload) => this.#onAccept(payload),
-      onDatagram: (payload) => this.#onDatagram(payload),
-      onLost: (error) => this.#onLost(error),
-    }).then(() => this.#closing === undefined ? session.lost : undefined);
+    const requester = this.#requester = new Requester(session);
+    this.registry = new RegistryEntry(requester);
+    this.trust = new Trust(requester, this.registry);
+    this.networks = new Networks(requester);
+    this.#arrivals = new Arrivals(session);
+    this.closed = session.run(this.#arrivals).then(() =>
+      this.#closing === undefined ? session.lost : undefined
+    );
   }
 
   /**
@@ -87,7 +96,7 @@ export class Driver extends Control implements AsyncDisposable {
    * @ignore
    */
   static async open(
-    session: Session,
+    session: DaemonLink,
     options: WaitOptions & {
       name: string | undefined;
       reopen?: (options: AbortOptions) => Promise<Driver>;
@@ -127,6 +136,81 @@ export class Driver extends Control implements AsyncDisposable {
   }
 
   /**
+   * State of the daemon: node, address, peers, connections, counters.
+   *
+   * @param options Signal.
+   * @returns The daemon's `info`.
+   */
+  info(options: AbortOptions = {}): Promise<IpcInfo> {
+    return this.#requester.call(INFO, {}, "Reading the daemon's state", options);
+  }
+
+  /**
+   * Short form of {@linkcode info}.
+   *
+   * @param options Signal.
+   * @returns The daemon's `health`.
+   */
+  health(options: AbortOptions = {}): Promise<IpcHealth> {
+    return this.#requester.call(HEALTH, {}, "Reading the daemon's health", options);
+  }
+
+  /**
+   * Our own address on the backbone.
+   *
+   * @param options Signal.
+   * @returns The address.
+   * @throws {PilotError} `invalid_state` while the daemon has none.
+   */
+  async address(options: AbortOptions = {}): Promise<Address> {
+    return ownAddress(await this.info(options));
+  }
+
+  /**
+   * Measures the round trip to an agent's daemon over the tunnel.
+   *
+   * @param target Whom.
+   * @param options Signal; `timeoutMs` default 5 000.
+   * @returns Milliseconds, and whether the packet went through the beacon. With existing daemons it is the round trip of
+   * the echo service (port 7) over a connection.
+   * @throws {PilotError} `timeout`, `not_found`, `untrusted`.
+   */
+  async ping(target: Target, options: WaitOptions = {}): Promise<IpcPingReply> {
+    const address = await this.resolveTarget(target, options);
+    return await ping(this, this.#requester, address, options);
+  }
+
+  /**
+   * Which path to a peer is used, which others were tried, and why it is not direct if it is not.
+   *
+   * @param target Whom.
+   * @param options Signal.
+   * @returns The paths at this moment.
+   * @throws {PilotError} `not_found` when there is no tunnel to it; `unavailable` with a daemon without this command.
+   */
+  async path(target: Target, options: AbortOptions = {}): Promise<PathReport> {
+    const { node } = await this.resolveTarget(target, options);
+    const fields = { node: checkNode(node) };
+    return await this.#requester.call(PATH, fields, `Path to node ${node}`, options);
+  }
+
+  /**
+   * Turns any form of target into an address, asking the registry for hostnames.
+   *
+   * @param target Address, its text, node number or hostname.
+   * @param options Signal.
+   * @returns The address.
+   * @throws {PilotError} `invalid_argument`, `not_found`.
+   */
+  async resolveTarget(target: Target, options: AbortOptions = {}): Promise<Address> {
+    const read = readTarget(target);
+    if (!("hostname" in read)) return read;
+    const { signal } = options;
+    const { address } = await this.registry.resolve(read.hostname, { signal });
+    return parseAddress(address);
+  }
+
+  /**
    * Opens a stream connection.
    *
    * @param target `<target>:<port>`, where target is an address, node number or hostname; or only the target when
@@ -144,7 +228,7 @@ export class Driver extends Control implements AsyncDisposable {
   ): Promise<Conn>;
   /** Opens a stream connection to `<target>:<port>`. */
   dial(target: string, options?: WaitOptions): Promise<Conn>;
-  override async dial(
+  async dial(
     target: Target,
     portOrOptions?: number | WaitOptions,
     maybeOptions?: WaitOptions,
@@ -197,32 +281,7 @@ export class Driver extends Control implements AsyncDisposable {
    * @throws {PilotError} `already_exists` when the port is taken.
    */
   async listen(port: number, options: ListenOptions = {}): Promise<Listener> {
-    checkU16(port, "port");
-    const { backlog = DEFAULT_BACKLOG, signal } = options;
-    const listener = await this.#session.request<Listener>({
-      what: `Listening on port ${port}`,
-      cmd: Cmd.Bind,
-      expect: Cmd.BindOk,
-      payload: encodePort(port),
-      signal,
-      decode: (payload) => {
-        const bound = decodePort(payload);
-        if (bound instanceof DecodeError) return bound;
-        const listener: Listener = new Listener(
-          bound,
-          backlog,
-          () => this.#unbind(listener),
-        );
-        this.#listeners.set(bound, listener);
-        return listener;
-      },
-      onLate: (listener) => {
-        listener.close().catch(() => {
-          // The caller has gone on; a port that stays bound ends with the driver.
-        });
-      },
-    });
-    return listener;
+    return await this.#arrivals.listen(port, options);
   }
 
   /**
@@ -266,14 +325,7 @@ export class Driver extends Control implements AsyncDisposable {
    * @returns The receiver.
    */
   datagrams(port?: number): DatagramReceiver {
-    if (port !== undefined) checkU16(port, "port");
-    const receiver = new DatagramReceiver(
-      port,
-      () => this.#receivers.delete(receiver),
-    );
-    if (this.#session.lost === undefined) this.#receivers.add(receiver);
-    else receiver.end(this.#session.lost);
-    return receiver;
+    return this.#arrivals.datagrams(port);
   }
 
   /**
@@ -373,46 +425,6 @@ export class Driver extends Control implements AsyncDisposable {
     return this.close();
   }
 
-  #onAccept(payload: Uint8Array): void {
-    const accept = decodeAccept(payload);
-    if (accept instanceof DecodeError) return this.#malformed(accept);
-    const listener = this.#listeners.get(accept.port);
-    if (listener === undefined) {
-      // Its listener was closed while the connection was under way.
-      return this.#session.send(Cmd.Close, encodeConn(accept.conn));
-    }
-    listener.offer(
-      new Conn(this.#session, {
-        id: accept.conn,
-        remote: { ...accept.remote, port: accept.remotePort },
-        localPort: accept.port,
-      }),
-    );
-  }
-
-  #onDatagram(payload: Uint8Array): void {
-    if (this.#receivers.size === 0) return;
-    const datagram = decodeRecvFrom(payload);
-    if (datagram instanceof DecodeError) return this.#malformed(datagram);
-    for (const receiver of this.#receivers) {
-      if (receiver.port === undefined || receiver.port === datagram.port) {
-        // Each receiver owns its copy.
-        receiver.offer({ ...datagram, data: new Uint8Array(datagram.data) });
-      }
-    }
-  }
-
-  #onLost(error: PilotError): void {
-    for (const listener of this.#listeners.values()) listener.end(error);
-    for (const receiver of this.#receivers) receiver.end(error);
-    this.#listeners.clear();
-    this.#receivers.clear();
-  }
-
-  #malformed(error: DecodeError): void {
-    this.#session.close(protocolError(error.message));
-  }
-
   async #flushAndClose(): Promise<void> {
     // Those that end without a word are taken for broken by the daemon.
     for (const id of this.#session.openConns) this.#session.send(Cmd.Close, encodeConn(id));
@@ -424,55 +436,10 @@ export class Driver extends Control implements AsyncDisposable {
     clearTimeout(timer);
     this.#session.close(closedHere());
   }
-
-  async #unbind(listener: Listener): Promise<void> {
-    if (this.#session.lost !== undefined) return;
-    if (this.#listeners.get(listener.port) === listener) {
-      this.#listeners.delete(listener.port);
-    }
-    try {
-      await this.#session.request({
-        what: `Closing the listener on port ${listener.port}`,
-        cmd: Cmd.Unbind,
-        expect: Cmd.UnbindOk,
-        payload: encodePort(listener.port),
-        decode: decodePort,
-      });
-    } catch (error) {
-      // Old daemons free a port only when the client goes; what arrives until then is closed on arrival.
-      const ignored = error instanceof PilotError &&
-        (error.code === "unavailable" || error.code === "connection_closed");
-      if (!ignored) throw error;
-    }
-  }
 }
 
 function describe(target: Target): string {
   return typeof target === "object" ? `${target.network}:${target.node}` : String(target);
-}
-
-async function openSource(
-  file: string | Blob | StreamFile | FileSource,
-  { name }: SendFileOptions,
-  signal: AbortSignal,
-): Promise<FileSource> {
-  if (typeof file === "string") return await fileSource(file, name);
-  if (file instanceof Blob) {
-    return blobSource(file, name ?? (file instanceof File ? file.name : "blob"));
-  }
-  if ("stream" in file) {
-    return await streamSource({ ...file, name: name ?? file.name }, signal);
-  }
-  return name === undefined ? file : renamed(file, name);
-}
-
-function renamed(source: FileSource, name: string): FileSource {
-  return {
-    name,
-    size: source.size,
-    open: (offset) => source.open(offset),
-    release: () => source.release(),
-  };
 }
 
 function closedHere(): PilotError {

@@ -7,7 +7,7 @@
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { Cmd, decodeHelloOk, encodeHello, type IpcHelloOk } from "../protocol/ipc/mod.ts";
 import type { WaitOptions } from "./abort.ts";
-import type { Session } from "./daemon_session.ts";
+import type { DaemonLink } from "./daemon_link.ts";
 
 /** What to do about a daemon that does not greet. One that is full may just close, as existing ones do. */
 const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {
@@ -25,7 +25,7 @@ const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {
  * @throws {PilotError} `timeout`, `aborted`, `limit_exceeded`, `connection_closed`.
  */
 export async function greet(
-  session: Session,
+  session: DaemonLink,
   { name, signal, timeoutMs }: WaitOptions & { name: string | undefined },
 ): Promise<IpcHelloOk | undefined> {
   try {

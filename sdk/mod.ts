@@ -6,9 +6,11 @@
 
 export { connect, type ConnectOptions } from "./connect.ts";
 export type { CommonSocket } from "../platform/common_socket.ts";
-export { Driver, type ListenOptions } from "./driver.ts";
-export { Control, type ResolvedHostname } from "./control.ts";
+export { Driver } from "./driver.ts";
+export type { ListenOptions } from "./arrivals.ts";
 export { Networks } from "./networks.ts";
+export { RegistryEntry } from "./registry.ts";
+export { Trust } from "./trust.ts";
 export type { JsonObject } from "./requester.ts";
 export { Conn } from "./conn.ts";
 export { Listener } from "./listener.ts";
@@ -47,5 +49,6 @@ export type {
   IpcPendingHandshake,
   IpcPingReply,
   IpcRefusedHandshake,
+  IpcResolvedHostname,
   IpcTrustedPeer,
 } from "../protocol/ipc/mod.ts";

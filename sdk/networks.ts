@@ -4,7 +4,16 @@
  * @module
  */
 
-import { Cmd, encodeNetwork, type IpcNetwork } from "../protocol/ipc/mod.ts";
+import {
+  INVITE,
+  JOIN_NETWORK,
+  LEAVE_NETWORK,
+  LIST_MEMBERS,
+  LIST_NETWORKS,
+  MANAGE_NETWORK,
+  POLL_INVITES,
+  RESPOND_INVITE,
+} from "../protocol/ipc/mod.ts";
 import type { NetworkAction } from "../protocol/registry/registry_message.ts";
 import type { AbortOptions } from "./abort.ts";
 import type { JsonObject, Requester } from "./requester.ts";
@@ -30,11 +39,7 @@ export class Networks {
    * @returns The networks.
    */
   async list(options: AbortOptions = {}): Promise<JsonObject[]> {
-    const reply = await this.#network(
-      "Listing networks",
-      { sub: "list" },
-      options,
-    );
+    const reply = await this.#requester.call(LIST_NETWORKS, {}, "Listing networks", options);
     return objects(reply["networks"]);
   }
 
@@ -52,11 +57,8 @@ export class Networks {
     options: AbortOptions = {},
   ): Promise<JsonObject> {
     checkU16(network, "network");
-    return this.#network(
-      `Joining network ${network}`,
-      { sub: "join", network, token },
-      options,
-    );
+    const what = `Joining network ${network}`;
+    return this.#requester.call(JOIN_NETWORK, { network, token }, what, options);
   }
 
   /**
@@ -71,11 +73,8 @@ export class Networks {
     options: AbortOptions = {},
   ): Promise<JsonObject> {
     checkU16(network, "network");
-    return this.#network(
-      `Leaving network ${network}`,
-      { sub: "leave", network },
-      options,
-    );
+    const what = `Leaving network ${network}`;
+    return this.#requester.call(LEAVE_NETWORK, { network }, what, options);
   }
 
   /**
@@ -90,11 +89,8 @@ export class Networks {
     options: AbortOptions = {},
   ): Promise<JsonObject[]> {
     checkU16(network, "network");
-    const reply = await this.#network(
-      `Listing members of network ${network}`,
-      { sub: "members", network },
-      options,
-    );
+    const what = `Listing members of network ${network}`;
+    const reply = await this.#requester.call(LIST_MEMBERS, { network }, what, options);
     return objects(reply["nodes"]);
   }
 
@@ -112,11 +108,9 @@ export class Networks {
     options: AbortOptions = {},
   ): Promise<JsonObject> {
     checkU16(network, "network");
-    return this.#network(
-      `Inviting node ${node} to network ${network}`,
-      { sub: "invite", network, node: checkNode(node) },
-      options,
-    );
+    const what = `Inviting node ${node} to network ${network}`;
+    const fields = { network, node: checkNode(node) };
+    return this.#requester.call(INVITE, fields, what, options);
   }
 
   /**
@@ -126,11 +120,7 @@ export class Networks {
    * @returns The invitations.
    */
   async invites(options: AbortOptions = {}): Promise<JsonObject[]> {
-    const reply = await this.#network(
-      "Reading invitations",
-      { sub: "poll_invites" },
-      options,
-    );
+    const reply = await this.#requester.call(POLL_INVITES, {}, "Reading invitations", options);
     return objects(reply["invites"]);
   }
 
@@ -148,11 +138,8 @@ export class Networks {
     options: AbortOptions = {},
   ): Promise<JsonObject> {
     checkU16(network, "network");
-    return this.#network(
-      `Answering the invitation to network ${network}`,
-      { sub: "respond_invite", network, accept },
-      options,
-    );
+    const what = `Answering the invitation to network ${network}`;
+    return this.#requester.call(RESPOND_INVITE, { network, accept }, what, options);
   }
 
   /**
@@ -248,18 +235,6 @@ export class Networks {
     return this.#manage("set_join_token", network, { token }, options);
   }
 
-  /**
-   * Lets the registry take this node's older, replayable signatures again, for software that makes no others. The daemon
-   * makes no others itself until it is started again.
-   *
-   * @param options Signal.
-   * @returns The registry's answer.
-   */
-  releaseHold(options: AbortOptions = {}): Promise<JsonObject> {
-    const request = { sub: "manage", type: "release_hold", fields: {} } as const;
-    return this.#network("Releasing the hold", request, options);
-  }
-
   #manage(
     type: NetworkAction,
     network: number,
@@ -267,20 +242,12 @@ export class Networks {
     options: AbortOptions,
   ): Promise<JsonObject> {
     checkU16(network, "network");
-    return this.#network(
+    return this.#requester.call(
+      MANAGE_NETWORK,
+      { type, fields: { network_id: network, ...fields } },
       `Changing network ${network} (${type})`,
-      { sub: "manage", type, fields: { network_id: network, ...fields } },
       { ...(options.signal === undefined ? {} : { signal: options.signal }) },
     );
-  }
-
-  #network(
-    what: string,
-    request: IpcNetwork,
-    options: AbortOptions,
-  ): Promise<JsonObject> {
-    const payload = encodeNetwork(request);
-    return this.#requester.json(what, Cmd.Network, { ...options, payload });
   }
 }
 

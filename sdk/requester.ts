@@ -1,75 +1,70 @@
 /**
- * Requests that are answered with one JSON object.
+ * Calls that are answered with one JSON object.
  *
  * @module
  */
 
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { decodeJson } from "../protocol/ipc/mod.ts";
+import { decodeJson, type IpcCall } from "../protocol/ipc/mod.ts";
 import type { WaitOptions } from "./abort.ts";
-import type { Session } from "./daemon_session.ts";
+import type { DaemonLink } from "./daemon_link.ts";
 
 /** A JSON object as the daemon or the registry sent it, keys unchanged. */
 export type JsonObject = Record<string, unknown>;
 
-/** What a request may carry. */
-export interface RequestOptions extends WaitOptions {
-  /** Its payload. */
-  payload?: Uint8Array;
+/** How to ask. */
+export interface CallOptions extends WaitOptions {
   /** Code for failures an old daemon reports by a text that does not tell. */
   failure?: ErrorCode;
 }
 
 /** Asks the daemon. */
 export class Requester {
-  readonly #session: Session;
+  readonly #link: DaemonLink;
 
-  /** @param session The conversation with the daemon. */
-  constructor(session: Session) {
-    this.#session = session;
+  /** @param link The conversation with the daemon. */
+  constructor(link: DaemonLink) {
+    this.#link = link;
   }
 
   /** Whether the daemon has our extensions. */
   get tagged(): boolean {
-    return this.#session.tagged;
+    return this.#link.tagged;
   }
 
   /**
-   * A request whose answer, under the next command number, is a JSON object.
+   * Makes a call.
    *
+   * @param call Which one.
+   * @param fields What it carries.
    * @param what Names it in errors.
-   * @param cmd Command number.
-   * @param options Payload, signal, limit.
-   * @returns The object. The daemon is trusted to keep the types of its own answers.
+   * @param options Signal, limit.
+   * @returns The answer. The daemon is trusted to keep the types of its own answers.
+   * @throws {PilotError} The daemon's refusal; `unavailable` with another daemon, when only ours has the call.
    */
-  json<T>(what: string, cmd: number, options: RequestOptions): Promise<T> {
-    return this.#session.request<T>({
+  call<Fields, Reply>(
+    call: IpcCall<Fields, Reply>,
+    fields: Fields,
+    what: string,
+    options: CallOptions,
+  ): Promise<Reply> {
+    if (call.isExtension === true && !this.tagged) {
+      return Promise.reject(
+        new PilotError(
+          "unavailable",
+          `${what}: this daemon does not have that command`,
+          { hint: "Use the daemon of this package: pilotctl daemon run" },
+        ),
+      );
+    }
+    return this.#link.request<Reply>({
       ...options,
       what,
-      cmd,
-      expect: cmd + 1,
-      decode: decodeObject<T>,
+      cmd: call.cmd,
+      expect: call.cmd + 1,
+      payload: call.encode(fields),
+      decode: decodeObject<Reply>,
     });
-  }
-
-  /**
-   * As {@linkcode json}, for commands only our daemon has.
-   *
-   * @param what Names it in errors.
-   * @param cmd Command number.
-   * @param options Payload, signal, limit.
-   * @returns The object.
-   * @throws {PilotError} `unavailable` with another daemon.
-   */
-  extended<T>(what: string, cmd: number, options: RequestOptions): Promise<T> {
-    if (this.tagged) return this.json(what, cmd, options);
-    return Promise.reject(
-      new PilotError(
-        "unavailable",
-        `${what}: this daemon does not have that command`,
-        { hint: "Use the daemon of this package: pilotctl daemon run" },
-      ),
-    );
   }
 }
 

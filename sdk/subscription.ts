@@ -211,7 +211,7 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
   async #readWatched(signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
     const done = new AbortController();
     const options = { signal: done.signal, timeoutMs: WATCH_MS };
-    const watch = this.#driver.features.includes("tagged_requests")
+    const watch = this.#driver.features.includes("ping")
       ? setInterval(() => {
         // No answer proves nothing: the stream itself knows when its peer is gone.
         this.#driver.ping(this.#conn.remoteAddress, options).catch(() => {});

@@ -61,7 +61,7 @@ async function setToken(call: Invocation): Promise<Outcome> {
 }
 
 async function releaseHold(call: Invocation): Promise<Outcome> {
-  const reply = await (await call.driver()).networks.releaseHold({ signal: call.signal });
+  const reply = await (await call.driver()).registry.releaseHold({ signal: call.signal });
   return {
     data: reply,
     text:

@@ -213,7 +213,7 @@ async function connections(call: Invocation): Promise<Outcome> {
 
 async function find(call: Invocation): Promise<Outcome> {
   const hostname = call.arg(0, "hostname");
-  const found = await (await call.driver()).resolveHostname(hostname, { signal: call.signal });
+  const found = await (await call.driver()).registry.resolve(hostname, { signal: call.signal });
   const data = { ...found, hostname: found.hostname ?? hostname };
   const text = fields([
     ["Hostname", data.hostname],
@@ -230,7 +230,7 @@ async function lookup(call: Invocation): Promise<Outcome> {
   const node = /^\d+$/.test(target)
     ? parseNode(target)
     : (await driver.resolveTarget(target, { signal: call.signal })).node;
-  const found = await driver.lookup(node, { signal: call.signal }).catch((error) =>
+  const found = await driver.registry.lookup(node, { signal: call.signal }).catch((error) =>
     lookupWithoutDaemon(call, node, error)
   );
   const text = fields(
@@ -267,7 +267,7 @@ async function setHostname(call: Invocation): Promise<Outcome> {
 }
 
 async function applyHostname(call: Invocation, hostname: string): Promise<Outcome> {
-  const reply = await (await call.driver()).setHostname(hostname, { signal: call.signal });
+  const reply = await (await call.driver()).registry.setHostname(hostname, { signal: call.signal });
   await remember(call, { hostname: hostname === "" ? undefined : hostname });
   return {
     data: { ...reply, hostname: reply.hostname ?? hostname },
@@ -281,13 +281,15 @@ async function setTags(call: Invocation): Promise<Outcome> {
 }
 
 async function applyTags(call: Invocation, tags: readonly string[]): Promise<Outcome> {
-  const reply = await (await call.driver()).setTags(tags, { signal: call.signal });
+  const reply = await (await call.driver()).registry.setTags(tags, { signal: call.signal });
   const data = { ...reply, tags: reply.tags ?? tags };
   return { data, text: tags.length === 0 ? "Tags cleared" : `Tags: ${tags.join(", ")}` };
 }
 
 async function setVisibility(call: Invocation, isPublic: boolean): Promise<Outcome> {
-  const reply = await (await call.driver()).setVisibility(isPublic, { signal: call.signal });
+  const reply = await (await call.driver()).registry.setVisibility(isPublic, {
+    signal: call.signal,
+  });
   await remember(call, { public: isPublic });
   const visibility = isPublic ? "public" : "private";
   return {
@@ -297,7 +299,7 @@ async function setVisibility(call: Invocation, isPublic: boolean): Promise<Outco
 }
 
 async function deregister(call: Invocation): Promise<Outcome> {
-  const reply = await (await call.driver()).deregister({ signal: call.signal });
+  const reply = await (await call.driver()).registry.deregister({ signal: call.signal });
   return {
     data: reply,
     text: "Removed from the registry; the daemon registers again when it is restarted",

@@ -21,7 +21,7 @@ async function handshake(call: Invocation): Promise<Outcome> {
   const { signal } = call;
   const driver = await call.driver();
   const target = call.arg(0, "target");
-  const reply = await driver.handshake(target, call.args[1] ?? "", { signal });
+  const reply = await driver.trust.request(target, call.args[1] ?? "", { signal });
   const node = reply.node_id;
   if (reply.granted === true) {
     const data = { ...reply, trusted: true };
@@ -52,7 +52,7 @@ async function awaitTrust(
   { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
 ): Promise<void> {
   try {
-    await driver.waitForTrust(node, { signal, timeoutMs });
+    await driver.trust.waitFor(node, { signal, timeoutMs });
   } catch (error) {
     if (!(error instanceof PilotError) || error.code !== "timeout") throw error;
     throw new PilotError("timeout", `Node ${node} did not answer within ${timeoutMs / 1000} s`, {
@@ -65,7 +65,7 @@ async function awaitTrust(
 }
 
 async function pending(call: Invocation): Promise<Outcome> {
-  const open = await (await call.driver()).openHandshakes({ signal: call.signal });
+  const open = await (await call.driver()).trust.open({ signal: call.signal });
   const { style } = call;
   const parts: (SafeText | string)[] = [];
   if (open.pending.length > 0) {
@@ -96,7 +96,7 @@ async function pending(call: Invocation): Promise<Outcome> {
 }
 
 async function trust(call: Invocation): Promise<Outcome> {
-  const list = await (await call.driver()).trustedPeers({ signal: call.signal });
+  const list = await (await call.driver()).trust.peers({ signal: call.signal });
   const rows = list.map((peer) => [
     peer.node_id,
     peer.hostname ?? "",
@@ -113,20 +113,20 @@ async function trust(call: Invocation): Promise<Outcome> {
 
 async function approve(call: Invocation): Promise<Outcome> {
   const node = await peerNode(call);
-  const reply = await (await call.driver()).approveHandshake(node, { signal: call.signal });
+  const reply = await (await call.driver()).trust.approve(node, { signal: call.signal });
   return { data: { ...reply }, text: `Node ${node} approved` };
 }
 
 async function reject(call: Invocation): Promise<Outcome> {
   const node = await peerNode(call);
   const reason = call.args[1] ?? "";
-  const reply = await (await call.driver()).rejectHandshake(node, reason, { signal: call.signal });
+  const reply = await (await call.driver()).trust.reject(node, reason, { signal: call.signal });
   return { data: { ...reply }, text: `Node ${node} rejected` };
 }
 
 async function untrust(call: Invocation): Promise<Outcome> {
   const node = await peerNode(call);
-  const reply = await (await call.driver()).revokeTrust(node, { signal: call.signal });
+  const reply = await (await call.driver()).trust.revoke(node, { signal: call.signal });
   if (reply.withdrawn === true) {
     const data = { ...reply, status: "withdrawn" };
     return { data, text: `The request to node ${node} is withdrawn; it was not trusted` };
@@ -141,7 +141,7 @@ async function peerNode(call: Invocation): Promise<number> {
   if (/^\d+$/.test(target) || target.includes(":")) {
     return (await driver.resolveTarget(target)).node;
   }
-  return (await driver.handshakeTarget(target, { signal: call.signal })).node_id;
+  return (await driver.registry.handshakeTarget(target, { signal: call.signal })).node_id;
 }
 
 function localTime(unixSeconds: number): string {

@@ -6,6 +6,23 @@
  */
 
 import type { Address } from "../../protocol/address.ts";
+import type {
+  DaemonHealth,
+  DaemonInfo,
+  DEREGISTER,
+  IpcHandshakeTargetReply,
+  IpcOutgoingHandshake,
+  IpcPendingHandshake,
+  IpcRefusedHandshake,
+  IpcTrustedPeer,
+  LOOKUP,
+  ReplyOf,
+  RESOLVE_HOSTNAME,
+  SET_HOSTNAME,
+  SET_TAGS,
+  SET_VISIBILITY,
+} from "../../protocol/ipc/mod.ts";
+import type { PathReport } from "../../protocol/path/mod.ts";
 import type { Conn, Datagram, DialOptions } from "../stream/stream_conn.ts";
 import type { Emit } from "../../protocol/lifecycle_events.ts";
 
@@ -72,13 +89,13 @@ export interface TrustBackend {
    */
   revoke(node: number): Promise<boolean>;
   /** Our requests without an answer: {node_id, requested_at (unix s)}. */
-  outgoing(): Json[];
+  outgoing(): IpcOutgoingHandshake[];
   /** Our requests that were refused since the start: {node_id, reason, refused_at (unix s)}. */
-  refused(): Json[];
+  refused(): IpcRefusedHandshake[];
   /** Requests waiting for us: {node_id, public_key, justification, received_at (unix s)}. */
-  pending(): Json[];
+  pending(): IpcPendingHandshake[];
   /** Trusted peers: {node_id, public_key, approved_at (unix s), mutual, network}. */
-  trusted(): Json[];
+  trusted(): IpcTrustedPeer[];
   /** Resolves true as soon as the node is trusted, false after `timeoutMs`; `denied` when it refuses our request. */
   waitFor(
     node: number,
@@ -90,19 +107,19 @@ export interface TrustBackend {
 /** Registry operations in this node's name; replies are the registry's JSON objects. All may throw {@linkcode PilotError}. */
 export interface DirectoryBackend {
   /** `resolve_hostname` with this node as requester. */
-  resolveHostname(hostname: string): Promise<Json>;
+  resolveHostname(hostname: string): Promise<ReplyOf<typeof RESOLVE_HOSTNAME>>;
   /** Finds the node behind a hostname for a handshake, also a private one: {node_id, address}. */
-  handshakeTarget(hostname: string): Promise<Json>;
+  handshakeTarget(hostname: string): Promise<IpcHandshakeTargetReply>;
   /** `lookup`. */
-  lookup(node: number): Promise<Json>;
+  lookup(node: number): Promise<ReplyOf<typeof LOOKUP>>;
   /** Sets or (empty) clears the hostname. */
-  setHostname(hostname: string): Promise<Json>;
+  setHostname(hostname: string): Promise<ReplyOf<typeof SET_HOSTNAME>>;
   /** Public or private. */
-  setVisibility(isPublic: boolean): Promise<Json>;
+  setVisibility(isPublic: boolean): Promise<ReplyOf<typeof SET_VISIBILITY>>;
   /** Replaces the tags. */
-  setTags(tags: readonly string[]): Promise<Json>;
+  setTags(tags: readonly string[]): Promise<ReplyOf<typeof SET_TAGS>>;
   /** Removes this node from the registry. */
-  deregister(): Promise<Json>;
+  deregister(): Promise<ReplyOf<typeof DEREGISTER>>;
   /** `list_networks` and the other network sub-commands of docs/protocol/local-socket.md §5, by registry type. */
   network(type: string, fields: Json): Promise<Json>;
 }
@@ -118,11 +135,11 @@ export interface Backend {
   /** Daemon version. */
   readonly version: string;
   /** `info` (docs/protocol/local-socket.md §7); answered from memory. */
-  info(): Json;
+  info(): DaemonInfo;
   /** `health` (docs/protocol/local-socket.md §7). */
-  health(): Json;
+  health(): DaemonHealth;
   /** The ways to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
-  path(node: number): Json;
+  path(node: number): PathReport;
   /** Reports a lifecycle event (docs/protocol/local-socket.md §10), for logs and later webhooks. */
   readonly emit: Emit;
 }

@@ -14,6 +14,7 @@ import {
   encodeConn,
   encodeHelloOk,
   encodeIpcFrame,
+  IPC_FEATURES,
   IpcFrameReader,
 } from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
@@ -36,16 +37,6 @@ import { setGuardedInterval } from "../../platform/timers.ts";
 
 /** Dropped by clients (docs/protocol/local-socket.md §1); written only to see whether one is there. */
 const PROBE_FRAME = encodeIpcFrame(Cmd.Probe);
-/** What HelloOk says we can do. */
-const FEATURES: readonly string[] = [
-  "tags",
-  "recv_credit",
-  "close_reason",
-  "ping",
-  "lookup",
-  "handshake_target",
-  "path",
-];
 
 /** The byte stream to a client. */
 export interface ClientSocket {
@@ -284,7 +275,7 @@ export class ClientSession {
     const { version } = this.#host.backend;
     this.out.push(encodeIpcFrame(
       Cmd.HelloOk,
-      encodeHelloOk({ daemonVersion: version, features: FEATURES }),
+      encodeHelloOk({ daemonVersion: version, features: IPC_FEATURES }),
     ));
   }
 

@@ -15,7 +15,6 @@ import {
   encodeTaggedError,
   IPC_MAX_FRAME_BYTES,
 } from "../../protocol/ipc/mod.ts";
-import type { Json } from "./backend.ts";
 
 /** Room that a JSON reply must leave for length, command and tag. */
 const FRAME_OVERHEAD_BYTES = 64;
@@ -102,11 +101,11 @@ export function need<T>(value: Decoded<T>, prefix?: string): T {
  * @returns UTF-8 JSON below the frame limit.
  * @throws {PilotError} `limit_exceeded` when it cannot be made to fit.
  */
-export function encodeReply(reply: Json): Uint8Array {
+export function encodeReply(reply: object): Uint8Array {
   const limit = IPC_MAX_FRAME_BYTES - FRAME_OVERHEAD_BYTES;
   let bytes = encodeJson(reply);
   if (bytes.length <= limit) return bytes;
-  const cut: Json = { ...reply };
+  const cut: Record<string, unknown> = { ...reply };
   for (const [list, flag] of CUTTABLE) {
     let items = cut[list];
     while (Array.isArray(items) && items.length > 0 && bytes.length > limit) {

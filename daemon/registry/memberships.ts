@@ -38,7 +38,7 @@ export interface MembershipsDeps {
   /** Our node number; 0 before it is known. */
   readonly self: () => number;
   /** The registry's `lookup` in our name. Rejects when it cannot be asked. */
-  readonly lookup: (node: number) => Promise<JsonObject>;
+  readonly lookup: (node: number) => Promise<{ readonly networks?: readonly number[] | null }>;
   /** The registry's `get_network_policy` in our name. Rejects likewise. */
   readonly policy: (network: number) => Promise<JsonObject>;
   /** Networks that this node has joined. */
@@ -195,10 +195,8 @@ export class Memberships {
   }
 }
 
-function networksOf({ networks }: JsonObject): number[] {
-  return Array.isArray(networks)
-    ? (networks as unknown[]).filter(isNumber).filter((id) => id !== 0)
-    : [];
+function networksOf({ networks }: { readonly networks?: readonly number[] | null }): number[] {
+  return Array.isArray(networks) ? networks.filter(isNumber).filter((id) => id !== 0) : [];
 }
 
 function isNumber(value: unknown): value is number {

@@ -12,8 +12,14 @@ import type { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import {
   challenges,
+  type DeregisterReply,
   type JsonObject,
+  type LookupReply,
   numberField,
+  type ResolveHostnameReply,
+  type SetHostnameReply,
+  type SetTagsReply,
+  type SetVisibilityReply,
   textField,
   textListField,
 } from "../../protocol/registry/registry_message.ts";
@@ -124,7 +130,7 @@ export class NodeRegistry implements DirectoryBackend {
   /** The key registered for a node; undefined when the registry does not know the node. */
   async lookupKey(node: number): Promise<Uint8Array | undefined> {
     try {
-      return decodeBase64(textField(await this.lookup(node), "public_key"));
+      return decodeBase64((await this.lookup(node)).public_key);
     } catch (error) {
       if (error instanceof PilotError && error.code === "not_found") return undefined;
       throw error;
@@ -225,26 +231,25 @@ export class NodeRegistry implements DirectoryBackend {
 
   // ---- DirectoryBackend
 
-  lookup(node: number): Promise<JsonObject> {
+  lookup(node: number): Promise<LookupReply> {
     const self = this.#node;
     const request = { type: "lookup", node_id: node };
     // Signed, as the registry tells more to those who may see the node.
     return self === 0
-      ? this.#client.request(request)
+      ? this.#client.request(request) as Promise<unknown> as Promise<LookupReply>
       : this.#signed(challenges.lookup(self, node), { ...request, requester_id: self });
   }
 
-  resolveHostname(hostname: string): Promise<JsonObject> {
+  resolveHostname(hostname: string): Promise<ResolveHostnameReply> {
     return this.#resolveHostname(hostname, {});
   }
 
-  async handshakeTarget(hostname: string): Promise<JsonObject> {
-    const reply = await this.#resolveHostname(hostname, { purpose: "handshake" });
-    const node = numberField(reply, "node_id");
+  async handshakeTarget(hostname: string): Promise<{ node_id: number; address: string }> {
+    const { node_id: node } = await this.#resolveHostname(hostname, { purpose: "handshake" });
     return { node_id: node, address: formatAddress({ network: 0, node }) };
   }
 
-  setHostname(hostname: string): Promise<JsonObject> {
+  setHostname(hostname: string): Promise<SetHostnameReply> {
     const node_id = this.#self();
     return this.#signed(challenges.setHostname(node_id), {
       type: "set_hostname",
@@ -253,7 +258,7 @@ export class NodeRegistry implements DirectoryBackend {
     });
   }
 
-  setVisibility(isPublic: boolean): Promise<JsonObject> {
+  setVisibility(isPublic: boolean): Promise<SetVisibilityReply> {
     const node_id = this.#self();
     return this.#signed(challenges.setVisibility(node_id), {
       type: "set_visibility",
@@ -262,7 +267,7 @@ export class NodeRegistry implements DirectoryBackend {
     });
   }
 
-  setTags(tags: readonly string[]): Promise<JsonObject> {
+  setTags(tags: readonly string[]): Promise<SetTagsReply> {
     const node_id = this.#self();
     return this.#signed(challenges.setTags(node_id), {
       type: "set_tags",
@@ -271,7 +276,7 @@ export class NodeRegistry implements DirectoryBackend {
     });
   }
 
-  deregister(): Promise<JsonObject> {
+  deregister(): Promise<DeregisterReply> {
     const node_id = this.#self();
     return this.#signed(challenges.deregister(node_id), { type: "deregister", node_id });
   }
@@ -298,7 +303,7 @@ export class NodeRegistry implements DirectoryBackend {
       : await this.#signed(challenge, request);
   }
 
-  async #resolveHostname(hostname: string, extra: JsonObject): Promise<JsonObject> {
+  async #resolveHostname(hostname: string, extra: JsonObject): Promise<ResolveHostnameReply> {
     const requester = this.#self();
     return await this.#signed(challenges.resolveHostname(requester, hostname), {
       type: "resolve_hostname",
@@ -333,11 +338,11 @@ export class NodeRegistry implements DirectoryBackend {
     return this.#node;
   }
 
-  async #signed(challenge: Uint8Array, request: JsonObject): Promise<JsonObject> {
+  async #signed<T = JsonObject>(challenge: Uint8Array, request: JsonObject): Promise<T> {
     const signature = encodeBase64(await this.#identity.sign(challenge));
     const node = this.#node;
     try {
-      return await this.#client.request({ ...request, signature }, this.#signer);
+      return await this.#client.request({ ...request, signature }, this.#signer) as T;
     } catch (error) {
       if (!saysAbsent(error, node)) throw error;
       // It has not heard of us for long. That is no answer to what was asked, which can wait for our registration.

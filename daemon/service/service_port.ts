@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Backend, Json } from "../ipc/backend.ts";
+import type { OwnInfo } from "../../protocol/ipc/ipc_replies.ts";
+import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/stream_conn.ts";
 
 /** A running service. */
@@ -12,7 +13,7 @@ export interface Service {
   /** Stops listening and ends the service's connections. May be called again. */
   close(): void | Promise<void>;
   /** What it adds to `info`. */
-  info?(): Json;
+  info?(): Partial<OwnInfo>;
 }
 
 /** One connection of a service. */

@@ -5,12 +5,17 @@
  * @module
  */
 
-import { encodeBase64 } from "../../protocol/crypto/base64.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { textField } from "../../protocol/registry/registry_message.ts";
 import type { Statement, TrustState } from "../../protocol/trust/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
-import type { Json, TrustBackend } from "../ipc/backend.ts";
+import type {
+  IpcOutgoingHandshake,
+  IpcPendingHandshake,
+  IpcRefusedHandshake,
+  IpcTrustedPeer,
+} from "../../protocol/ipc/mod.ts";
+import type { TrustBackend } from "../ipc/backend.ts";
 import type { PeerNames } from "../peer_names.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { StatementDelivery } from "./delivery.ts";
@@ -23,6 +28,7 @@ import { readRelayed } from "./relayed.ts";
 import { Refusals } from "./refusals.ts";
 import { StateSaver, type Tombstones } from "./saver.ts";
 import { Underway } from "./underway.ts";
+import { outgoingList, pendingList, refusedList, trustedList } from "./trust_lists.ts";
 import { TrustWaiters } from "./waiters.ts";
 import type { Log } from "../../platform/log.ts";
 import { TaskSet } from "../../platform/task_set.ts";
@@ -278,40 +284,21 @@ export class TrustService implements TrustBackend {
     return wasTrusted;
   }
 
-  outgoing(): Json[] {
-    return this.#state.outgoing().map(({ nodeId, requestedAt }) => ({
-      node_id: nodeId,
-      requested_at: Math.floor(requestedAt / 1000),
-    }));
+  outgoing(): IpcOutgoingHandshake[] {
+    return outgoingList(this.#state);
   }
 
-  refused(): Json[] {
-    return this.#refusals.all().map(({ nodeId, reason, refusedAt }) => ({
-      node_id: nodeId,
-      reason,
-      refused_at: Math.floor(refusedAt / 1000),
-    }));
+  refused(): IpcRefusedHandshake[] {
+    return refusedList(this.#refusals);
   }
 
-  pending(): Json[] {
+  pending(): IpcPendingHandshake[] {
     this.poll();
-    return this.#state.pending().map((request) => ({
-      node_id: request.nodeId,
-      public_key: request.publicKey === undefined ? "" : encodeBase64(request.publicKey),
-      justification: request.justification,
-      received_at: Math.floor(request.receivedAt / 1000),
-    }));
+    return pendingList(this.#state);
   }
 
-  trusted(): Json[] {
-    return this.#state.trusted().map((peer) => ({
-      node_id: peer.nodeId,
-      public_key: peer.publicKey === undefined ? "" : encodeBase64(peer.publicKey),
-      approved_at: Math.floor(peer.approvedAt / 1000),
-      mutual: peer.mutual,
-      network: peer.network ?? 0,
-      hostname: this.#deps.names?.nameOf(peer.nodeId) ?? "",
-    }));
+  trusted(): IpcTrustedPeer[] {
+    return trustedList(this.#state, this.#deps.names);
   }
 
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {

@@ -5,11 +5,10 @@
  * @module
  */
 
-import { type Address, ADDRESS_BYTES, encodeAddress } from "../address.ts";
-import { concatBytes, decodeJson, decodeText, encodeJson, viewOf } from "../bytes.ts";
+import { concatBytes, decodeJson, encodeJson, viewOf } from "../bytes.ts";
 import { type Decoded, DecodeError, type ErrorCode, PilotError } from "../errors.ts";
 import { IPC_EXTENSION_VERSION } from "./ipc_frame.ts";
-import { encodeConn as u32 } from "./ipc_payload.ts";
+import { u32 } from "./integers.ts";
 
 /** Bytes before the payload of Tagged and TaggedReply: id and command. */
 export const TAG_HEADER_BYTES = 5;
@@ -19,8 +18,6 @@ const NO_HELLO = short("hello: missing version");
 const NO_TAG = short("tagged: missing id or command");
 const NO_CREDIT = short("recv credit: missing conn_id or bytes");
 const NO_ID = short("cancel: missing id");
-const NO_PING = short("ping: missing address or timeout");
-const NO_HOSTNAME = short("handshake target: missing hostname");
 const BAD_HELLO = new DecodeError("malformed", "hello: not a JSON object");
 const BAD_ERROR = new DecodeError("malformed", "error: not a JSON object");
 
@@ -280,47 +277,4 @@ export function encodeCancelTag(id: number): Uint8Array {
  */
 export function decodeCancelTag(payload: Uint8Array): Decoded<number> {
   return payload.length < 4 ? NO_ID : viewOf(payload).getUint32(0);
-}
-
-/** Payload of Ping. */
-export interface IpcPing {
-  /** Whom to ping. */
-  readonly address: Address;
-  /** Longest wait, milliseconds. */
-  readonly timeoutMs: number;
-}
-
-/**
- * Encodes Ping.
- *
- * @param ping Address and timeout.
- * @returns 10 bytes.
- */
-export function encodePing(ping: IpcPing): Uint8Array {
-  return concatBytes(encodeAddress(ping.address), u32(ping.timeoutMs));
-}
-
-/**
- * Decodes Ping.
- *
- * @param payload At least 10 bytes.
- * @returns Address and timeout, or a {@linkcode DecodeError}.
- */
-export function decodePing(payload: Uint8Array): Decoded<IpcPing> {
-  if (payload.length < ADDRESS_BYTES + 4) return NO_PING;
-  const view = viewOf(payload);
-  return {
-    address: { network: view.getUint16(0), node: view.getUint32(2) },
-    timeoutMs: view.getUint32(ADDRESS_BYTES),
-  };
-}
-
-/**
- * Decodes HandshakeTarget; `encodeText` is the other direction.
- *
- * @param payload A hostname in UTF-8.
- * @returns The hostname, or a {@linkcode DecodeError} when it is empty or not UTF-8.
- */
-export function decodeHandshakeTarget(payload: Uint8Array): Decoded<string> {
-  return payload.length === 0 ? NO_HOSTNAME : decodeText(payload);
 }

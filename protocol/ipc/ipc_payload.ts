@@ -6,9 +6,10 @@
  */
 
 import { type Address, ADDRESS_BYTES, encodeAddress } from "../address.ts";
-import { concatBytes, decodeJson, decodeText, viewOf } from "../bytes.ts";
+import { concatBytes, decodeText, viewOf } from "../bytes.ts";
 import { encodeText } from "../bytes.ts";
 import { type Decoded, DecodeError } from "../errors.ts";
+import { u16, u32 } from "./integers.ts";
 
 const short = (message: string) => new DecodeError("too_short", message);
 const NO_PORT = short("bind: missing port");
@@ -19,10 +20,7 @@ const NO_SENDTO = short("sendto: missing address/port");
 const NO_ACCEPT = short("accept: too short");
 const NO_RECV_FROM = short("recvfrom: too short");
 const NO_ERROR = short("error: missing code");
-const NO_FLAG = short("missing value");
 const NO_BROADCAST = short("broadcast: missing network_id, port or token");
-const NO_NODE = short("missing node_id");
-const BAD_TAGS = new DecodeError("malformed", "set_tags: invalid JSON");
 
 const ERROR_CODE = 1;
 /** Address and both ports. */
@@ -30,10 +28,6 @@ const RECV_FROM_HEADER_BYTES = ADDRESS_BYTES + 4;
 
 function addressAt(view: DataView, offset: number): Address {
   return { network: view.getUint16(offset), node: view.getUint32(offset + 2) };
-}
-
-function u16(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 8, value);
 }
 
 // By hand where it is done for every datagram: a view, or an array for each field, costs more than the copy of its data.
@@ -108,7 +102,7 @@ export function decodeDial(payload: Uint8Array): Decoded<IpcTarget> {
  * @returns 4 bytes.
  */
 export function encodeConn(conn: number): Uint8Array {
-  return Uint8Array.of(conn >>> 24, conn >>> 16, conn >>> 8, conn);
+  return u32(conn);
 }
 
 /**
@@ -309,63 +303,6 @@ export function decodeIpcError(payload: Uint8Array): Decoded<IpcErrorReply> {
   const message = decodeText(payload.subarray(2));
   if (message instanceof DecodeError) return message;
   return { code: viewOf(payload).getUint16(0), message };
-}
-
-/**
- * Encodes the one byte of SetVisibility (1 = public) and SetTaskExec.
- *
- * @param value The flag.
- * @returns 1 byte.
- */
-export function encodeFlag(value: boolean): Uint8Array {
-  return Uint8Array.of(value ? 1 : 0);
-}
-
-/**
- * Decodes the one byte of SetVisibility and SetTaskExec.
- *
- * @param payload At least 1 byte.
- * @returns True when it is 1, or a {@linkcode DecodeError}.
- */
-export function decodeFlag(payload: Uint8Array): Decoded<boolean> {
-  return payload.length < 1 ? NO_FLAG : payload[0] === 1;
-}
-
-/**
- * Encodes a node number: PreferDirect, Lookup.
- *
- * @param node The node.
- * @returns 4 bytes.
- */
-export function encodeNode(node: number): Uint8Array {
-  return encodeConn(node);
-}
-
-/**
- * Decodes a node number: PreferDirect, Lookup.
- *
- * @param payload At least 4 bytes.
- * @returns The node, or a {@linkcode DecodeError}.
- */
-export function decodeNode(payload: Uint8Array): Decoded<number> {
-  return payload.length < 4 ? NO_NODE : viewOf(payload).getUint32(0);
-}
-
-/**
- * Decodes SetTags; `encodeJson` is the other direction. How many tags are allowed is not judged here.
- *
- * @param payload A JSON array of strings.
- * @returns The tags, or a {@linkcode DecodeError}.
- */
-export function decodeTags(payload: Uint8Array): Decoded<string[]> {
-  const value = decodeJson(payload);
-  if (!Array.isArray(value)) return BAD_TAGS;
-  const tags: string[] = [];
-  for (const tag of value as unknown[]) {
-    if (typeof tag !== "string") return BAD_TAGS;
-    tags.push(tag);
-  }
-  return tags;
 }
 
 /** Payload of Broadcast. */

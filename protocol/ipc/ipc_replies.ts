@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { StreamStats } from "../stream/stream_stats.ts";
+
 /** A peer in {@linkcode IpcInfo}. */
 export interface IpcPeerInfo {
   /** The peer. */
@@ -26,8 +28,8 @@ export interface IpcPeerInfo {
   mss?: number;
 }
 
-/** A connection in {@linkcode IpcInfo}. */
-export interface IpcConnInfo {
+/** A connection in {@linkcode IpcInfo}; windows are bytes, as existing daemons have them. */
+export interface IpcConnInfo extends Omit<StreamStats, "window_slot_bytes"> {
   /** Connection id. */
   id: number;
   /** Our port. */
@@ -36,53 +38,86 @@ export interface IpcConnInfo {
   remote_addr: string;
   /** The peer's port. */
   remote_port: number;
-  /** State name, for example `ESTABLISHED`. */
-  state: string;
-  /** Congestion window, bytes. */
-  cong_win: number;
-  /** Slow-start threshold, bytes. */
-  ssthresh: number;
-  /** Bytes sent and not acknowledged. */
-  in_flight: number;
-  /** Smoothed round trip, milliseconds. */
-  srtt_ms: number;
-  /** Its variation, milliseconds. */
-  rttvar_ms: number;
-  /** Segments sent and not acknowledged. */
-  unacked: number;
-  /** Out-of-order segments held. */
-  ooo_buf: number;
-  /** Window the peer grants, bytes. */
-  peer_recv_win: number;
-  /** Window we grant, bytes. */
-  recv_win: number;
-  /** In loss recovery. */
-  in_recovery: boolean;
-  /** Stream bytes sent. */
-  bytes_sent: number;
-  /** Stream bytes received. */
-  bytes_recv: number;
-  /** Segments sent. */
-  segs_sent: number;
-  /** Segments received. */
-  segs_recv: number;
-  /** Segments sent again. */
-  retransmits: number;
-  /** Of those, by fast retransmit. */
-  fast_retx: number;
-  /** SACK blocks received. */
-  sack_recv: number;
-  /** SACK blocks sent. */
-  sack_sent: number;
-  /** Duplicate acknowledgements received. */
-  dup_acks: number;
 }
 
-/** Reply to Info (§7). */
-export interface IpcInfo {
+/** Counters of the UDP socket in {@linkcode OwnInfo}. */
+export interface IpcUdpStats {
+  /** Datagrams the kernel took. */
+  sent: number;
+  /** Bytes the kernel took. */
+  sent_bytes: number;
+  /** Datagrams received. */
+  received: number;
+  /** Bytes received. */
+  received_bytes: number;
+  /** Datagrams that could not be sent: refused by the kernel, no room, no usable destination, socket closed. */
+  dropped: number;
+  /** Calls that sent something. */
+  send_calls: number;
+  /** Calls that received something. */
+  receive_calls: number;
+  /** Errors of the kernel by name, such as `{ENOBUFS: 3}`. */
+  errors: Record<string, number>;
+}
+
+/** What the traffic of a daemon comes to. */
+export interface TrafficCounters {
+  /** Peers with a path. */
+  peers: number;
+  /** Peers with a tunnel key. */
+  encrypted_peers: number;
+  /** Peers whose key is proven. */
+  authenticated_peers: number;
+  /** Peers that are reached through the beacon now. */
+  relay_peer_count: number;
+  /** Trust requests that wait for us. */
+  handshake_pending_count: number;
+  /** Payload bytes of packets sent. */
+  bytes_sent: number;
+  /** Payload bytes of packets received. */
+  bytes_recv: number;
+  /** Tunnel packets sent. */
+  pkts_sent: number;
+  /** Tunnel packets received. */
+  pkts_recv: number;
+  /** Datagrams that the UDP socket has dropped. */
+  datagrams_dropped: number;
+  /** Frames opened. */
+  tunnel_encryption_success: number;
+  /** Frames that did not open. */
+  tunnel_encryption_failure: number;
+  /** Plaintext frames refused. */
+  plaintext_refused: number;
+  /** Authentic frames seen before, dropped. */
+  replays_dropped: number;
+}
+
+/** Whether peers can find this node, and no other in its place. */
+export interface DaemonStatus {
+  /** `ok`, or `degraded` with reasons. */
+  status: "ok" | "degraded";
+  /** Why it is `degraded`; empty for `ok`. */
+  status_reasons: string[];
+}
+
+/** What `info` of every daemon has (§7). */
+export interface CommonInfo extends
+  Pick<
+    TrafficCounters,
+    | "peers"
+    | "encrypted_peers"
+    | "authenticated_peers"
+    | "bytes_sent"
+    | "bytes_recv"
+    | "pkts_sent"
+    | "pkts_recv"
+    | "tunnel_encryption_success"
+    | "tunnel_encryption_failure"
+    | "handshake_pending_count"
+  > {
   /** Our node number, 0 before the first registration. */
   node_id: number;
-  /** Our address on network 0. */
+  /** Our address on network 0; empty before the first registration. */
   address: string;
   /** Our hostname, empty when none. */
   hostname: string;
@@ -92,34 +127,12 @@ export interface IpcInfo {
   connections: number;
   /** Bound ports. */
   ports: number;
-  /** Peers with a path. */
-  peers: number;
-  /** Peers with a tunnel key. */
-  encrypted_peers: number;
-  /** Peers whose key is proven. */
-  authenticated_peers: number;
   /** Encryption is on. */
   encrypt: boolean;
   /** An identity is loaded. */
   identity: boolean;
   /** Our Ed25519 public key, base64. */
   public_key: string;
-  /** Contact e-mail, when set. */
-  email?: string;
-  /** Tunnel bytes sent. */
-  bytes_sent: number;
-  /** Tunnel bytes received. */
-  bytes_recv: number;
-  /** Tunnel packets sent. */
-  pkts_sent: number;
-  /** Tunnel packets received. */
-  pkts_recv: number;
-  /** Frames opened. */
-  tunnel_encryption_success: number;
-  /** Frames that did not open. */
-  tunnel_encryption_failure: number;
-  /** Trust requests that wait for us. */
-  handshake_pending_count: number;
   /** Daemon version. */
   version: string;
   /** Networks we are in. */
@@ -128,66 +141,110 @@ export interface IpcInfo {
   peer_list: IpcPeerInfo[];
   /** Connections. */
   conn_list: IpcConnInfo[];
-  /** Names of optional abilities. */
-  features?: string[];
-  /** `peer_list` was cut to fit the frame. */
-  peers_truncated?: boolean;
-  /** `conn_list` was cut to fit the frame. */
-  conns_truncated?: boolean;
-  /** Ours: another process that uses the same identity, its address and Unix seconds since which it is known. */
-  identity_clash?: { addr: string; since: number } | null;
-  /** Ours: its home directory. */
-  home?: string;
-  /** Ours: its socket. */
-  socket?: string;
-  /** Ours: the place for programs that know no homes, when it serves it. */
-  common_socket?: string | null;
-  /** Ours: where registration stands, `registering`, `registered` or `retrying`. */
-  registration?: string;
-  /** Ours: why the last attempt to register failed. */
-  registration_error?: string;
-  /** Ours: `host:port` of the registry. */
-  registry?: string;
-  /** Ours: the registry is spoken to over TLS, with a pinned certificate. */
-  registry_tls?: boolean;
-  /** Ours: the registry's answers must be signed with a pinned key. */
-  registry_signed?: boolean;
-  /** Ours: which ways to peers may be taken, `auto`, `relay-only` or `no-relay`. */
-  path_mode?: string;
-  /** `host:port` of the beacon. */
-  beacon_addr?: string;
-  /** `host:port` of the tunnel, as the beacon sees it. */
-  endpoint?: string;
-  /** Ours: anybody may reach this node. */
-  public?: boolean;
-  /** Ours: tags of this node. */
-  tags?: string[];
-  /** Ours: process id of the daemon. */
-  pid?: number;
-  /** The beacon has the daemon's proof for its endpoint. */
-  endpoint_proven?: boolean;
-  /** Ours: the UDP socket in use. */
-  socket_kind?: string;
-  /** Ours: the AES-256-GCM in use. */
-  aead?: string;
 }
 
-/** Reply to Health (§7). */
-export interface IpcHealth {
-  /** `ok`; ours also say `degraded`, when others may not reach the node. */
-  status: string;
-  /** Ours: why it is `degraded`; empty for `ok`. */
-  status_reasons?: string[];
+/** What `info` of our daemon has besides. */
+export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof CommonInfo> {
+  /** Why the registry refuses the hostname that was asked for; absent when it does not. */
+  hostname_error?: string;
+  /** Contact e-mail, empty when none. */
+  email: string;
+  /** Names of optional abilities. */
+  features: string[];
+  /** `peer_list` was cut. */
+  peers_truncated: boolean;
+  /** `conn_list` was cut. */
+  conns_truncated: boolean;
+  /** Another process that uses the same identity, its address and Unix seconds since which it is known. */
+  identity_clash: { addr: string; since: number } | null;
+  /** Its home directory. */
+  home: string;
+  /** Its socket. */
+  socket: string;
+  /** The place for programs that know no homes, when it serves it. */
+  common_socket: string | null;
+  /** Where health and metrics are served, `host:port`. */
+  http: string | null;
+  /** Where registration stands: `registering`, `registered`, `retrying` or `deregistered`. */
+  registration: string;
+  /** Why the last attempt to register failed; absent when it did not. */
+  registration_error?: string;
+  /** `host:port` of the registry. */
+  registry: string;
+  /** A connection to the registry stands. */
+  registry_connected: boolean;
+  /** The registry is spoken to over TLS, with a pinned certificate. */
+  registry_tls: boolean;
+  /** The registry's answers must be signed with a pinned key. */
+  registry_signed: boolean;
+  /** What is unsafe about the way to the registry. */
+  registry_warning: string | null;
+  /** Which paths to peers may be taken: `auto`, `relay-only` or `no-relay`. */
+  path_mode: string;
+  /** `host:port` of the beacon, as configured. */
+  beacon_addr: string;
+  /** `ip:port` of the beacon in use; empty before one is known. */
+  beacon_endpoint: string;
+  /** The beacon answers. */
+  beacon_answers: boolean;
+  /** `host:port` of the tunnel, as the beacon sees it. */
+  endpoint: string;
+  /** The beacon has verified that the endpoint is ours. */
+  endpoint_proven: boolean;
+  /** Anybody may reach this node. */
+  public: boolean;
+  /** Tags of this node. */
+  tags: string[];
+  /** Process id of the daemon. */
+  pid: number;
+  /** The UDP socket in use. */
+  socket_kind: string;
+  /** Its counters. */
+  udp: IpcUdpStats;
+  /** The AES-256-GCM in use. */
+  aead: string;
+  /** Subscribers of the broker; absent without one. */
+  event_subscribers?: number;
+  /** Subscribers dropped because they did not keep up; absent without a broker. */
+  event_overruns?: number;
+}
+
+/** `info` as our daemon sends it. */
+export interface DaemonInfo extends CommonInfo, OwnInfo {}
+
+/** Reply to Info (§7): existing daemons have none of {@linkcode OwnInfo}. */
+export interface IpcInfo extends CommonInfo, Partial<OwnInfo> {}
+
+/** `health` as our daemon sends it. */
+export interface DaemonHealth extends DaemonStatus, TrafficCounters {
   /** Whole seconds since the daemon started. */
   uptime_seconds: number;
+  /** Our node number, 0 before the first registration. */
+  node_id: number;
+  /** Our address on network 0; empty before the first registration. */
+  address: string;
+  /** See {@linkcode OwnInfo}. */
+  registration: string;
   /** Live connections. */
   connections: number;
-  /** Peers with a path. */
-  peers: number;
-  /** Tunnel bytes sent. */
-  bytes_sent: number;
-  /** Tunnel bytes received. */
-  bytes_recv: number;
+  /** See {@linkcode OwnInfo}. */
+  beacon_addr: string;
+  /** See {@linkcode OwnInfo}. */
+  beacon_answers: boolean;
+  /** See {@linkcode OwnInfo}. */
+  endpoint_proven: boolean;
+}
+
+/** What `health` of every daemon has besides `status`. */
+type CommonHealthKey = "uptime_seconds" | "connections" | "peers" | "bytes_sent" | "bytes_recv";
+
+/** Reply to Health (§7): existing daemons have `status`, `uptime_seconds` and the four counters alone. */
+export interface IpcHealth
+  extends
+    Partial<Omit<DaemonHealth, "status" | CommonHealthKey>>,
+    Pick<DaemonHealth, CommonHealthKey> {
+  /** `ok`; ours also say `degraded`, when others may not reach the node. */
+  status: string;
 }
 
 /** Reply to a handshake request, approval, rejection or revocation (§4). */
@@ -260,12 +317,32 @@ export interface IpcTrustedPeer {
   hostname?: string;
 }
 
+/** Reply to the handshake `trusted` sub-command (§4). */
+export interface IpcTrustedPeers {
+  /** The peers; null instead of none from some daemons. */
+  trusted: IpcTrustedPeer[] | null;
+}
+
 /** Reply to the handshake `wait` sub-command (§4). */
 export interface IpcWaitReply {
   /** The peer. */
   node_id: number;
   /** Trusted by now. */
   trusted: boolean;
+}
+
+/** Reply to ResolveHostname (§2). */
+export interface IpcResolvedHostname {
+  /** The node with that hostname. */
+  node_id: number;
+  /** Its address on network 0. */
+  address: string;
+  /** Anybody may resolve it; absent from memory. */
+  public?: boolean;
+  /** The name. */
+  hostname?: string;
+  /** Ours: the registry is away; this is what it said before. */
+  cached?: boolean;
 }
 
 /** Reply to Ping (our extension). */

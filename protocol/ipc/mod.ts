@@ -7,7 +7,11 @@
 
 export * from "./ipc_frame.ts";
 export * from "./ipc_payload.ts";
-export * from "./subcommands.ts";
+export * from "./features.ts";
+export * from "./ipc_call.ts";
+export * from "./network_calls.ts";
+export * from "./node_calls.ts";
+export * from "./trust_calls.ts";
 export * from "./ipc_extension.ts";
 export type * from "./ipc_replies.ts";
 export { decodeJson, decodeText, encodeJson, encodeText } from "../bytes.ts";

@@ -108,7 +108,7 @@ export class Demo {
       const address = await this.#address(driver);
       check(address === before[name], `${name} was ${before[name]} and is now ${address}`);
     }
-    const trusted = await alice.trustedPeers({ signal });
+    const trusted = await alice.trust.peers({ signal });
     check(trusted.length === 1, `alice trusts ${trusted.length} agents after the restart`);
     this.step = "figures";
     Object.assign(report, await measure(alice, bob, "bob", signal));
@@ -158,12 +158,12 @@ export class Demo {
     const { signal, report, printer } = this.#options;
     const started = performance.now();
     const [toBob, toAlice] = await Promise.all([
-      alice.handshake("bob", "We work on the same demo", { signal }),
-      bob.handshake("alice", "We do", { signal }),
+      alice.trust.request("bob", "We work on the same demo", { signal }),
+      bob.trust.request("alice", "We do", { signal }),
     ]);
     await Promise.all([
-      alice.waitForTrust(toBob.node_id, { signal }),
-      bob.waitForTrust(toAlice.node_id, { signal }),
+      alice.trust.waitFor(toBob.node_id, { signal }),
+      bob.trust.waitFor(toAlice.node_id, { signal }),
     ]);
     report.trust_ms = round(performance.now() - started);
     printer.line("handshake", `mutual, both sides trust each other after ${report.trust_ms} ms`);

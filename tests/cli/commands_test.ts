@@ -4,7 +4,7 @@ import type { CliDriver } from "../../cli/main.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
-import { at, FakeConn, run, runJson, withDir } from "./support.ts";
+import { at, FakeConn, type FakeDriver, run, runJson, withDir } from "./support.ts";
 
 type Conn = Awaited<ReturnType<CliDriver["dial"]>>;
 const asConn = (conn: FakeConn) => conn as unknown as Conn;
@@ -86,7 +86,7 @@ Deno.test("commands that need the daemon say how to start it", async () => {
 });
 
 Deno.test("text from peers cannot send control characters to the terminal", async () => {
-  const openHandshakes = () =>
+  const open = () =>
     Promise.resolve({
       pending: [{
         node_id: 7,
@@ -98,7 +98,7 @@ Deno.test("text from peers cannot send control characters to the terminal", asyn
       refused: [],
     });
   const { stdout } = await run(["pending"], {
-    driver: { openHandshakes },
+    driver: { trust: { open } },
     isTerminal: true,
     env: { NO_COLOR: "1" },
   });
@@ -110,17 +110,24 @@ Deno.test("text from peers cannot send control characters to the terminal", asyn
 Deno.test("empty lists are [] in JSON", async () => {
   const none = () => Promise.resolve([]);
   const open = { pending: [], outgoing: [], refused: [] };
-  const driver = { openHandshakes: () => Promise.resolve(open), trustedPeers: none };
+  const driver = { trust: { open: () => Promise.resolve(open), peers: none } };
   assert.deepEqual((await runJson(["pending"], { driver })).data, open);
   assert.deepEqual((await runJson(["trust"], { driver })).data, { trusted: [] });
 });
 
 Deno.test("set-hostname and set-public keep the config file in step", async () => {
   await withDir(async (home) => {
-    const driver: Partial<CliDriver> = {
-      setHostname: (hostname) => Promise.resolve({ node_id: 5, hostname }),
-      setVisibility: (isPublic) =>
-        Promise.resolve({ node_id: 5, visibility: isPublic ? "public" : "private" }),
+    const driver: FakeDriver = {
+      registry: {
+        setHostname: (hostname) =>
+          Promise.resolve({ type: "set_hostname_ok", node_id: 5, hostname }),
+        setVisibility: (isPublic) =>
+          Promise.resolve({
+            type: "set_visibility_ok",
+            node_id: 5,
+            visibility: isPublic ? "public" : "private",
+          }),
+      },
     };
     const env = { PILOT_HOME: home };
     const stored = async () => JSON.parse(await Deno.readTextFile(join(home, "config.json")));
@@ -132,7 +139,10 @@ Deno.test("set-hostname and set-public keep the config file in step", async () =
     assert.deepEqual(await stored(), { public: true });
     assert.equal((await run(["set-hostname", "Not A Name"], { driver, env })).code, 2);
     const refuse = () => Promise.reject(new PilotError("already_exists", "Taken"));
-    const taken = await run(["set-hostname", "bob"], { driver: { setHostname: refuse }, env });
+    const taken = await run(["set-hostname", "bob"], {
+      driver: { registry: { setHostname: refuse } },
+      env,
+    });
     assert.equal(taken.code, EXIT_CODES.already_exists);
     assert.deepEqual(await stored(), { public: true }, "a refused name is not stored");
   });
@@ -335,7 +345,7 @@ Deno.test("dgram, publish and send-message take --data, --file or stdin, but onl
     const seen: string[] = [];
     const note = (data: string | Uint8Array) =>
       void seen.push(typeof data === "string" ? data : new TextDecoder().decode(data));
-    const driver: Partial<CliDriver> = {
+    const driver: FakeDriver = {
       sendDatagram: (_target, _port, data) => Promise.resolve(note(data)),
       publish: (_target, _topic, data) => Promise.resolve(note(data)),
       sendMessage: (_target, data, options) => {

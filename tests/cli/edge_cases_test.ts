@@ -8,14 +8,14 @@ import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
-import { at, run, runJson, withDir } from "./support.ts";
+import { at, type FakeDriver, run, runJson, withDir } from "./support.ts";
 
 const ADDRESS = "0:0000.0000.0007";
 const resolveTarget = () => Promise.resolve(parseAddress(ADDRESS));
 
 Deno.test("a forgotten --data is an error where standard input is empty, and an empty one is not", async () => {
   const seen: number[] = [];
-  const driver: Partial<CliDriver> = {
+  const driver: FakeDriver = {
     publish: (_target, _topic, data) => Promise.resolve(void seen.push(data.length)),
   };
   const forgotten = await runJson(["publish", "b", "t"], { driver, stdin: "" });
@@ -132,8 +132,10 @@ Deno.test("send-file tells after Ctrl-C that it can be gone on with", async () =
 });
 
 Deno.test("handshake with a peer that is trusted already asks for nothing on its side", async () => {
-  const driver: Partial<CliDriver> = {
-    handshake: () => Promise.resolve({ status: "sent", node_id: 7, already_trusted: true }),
+  const driver: FakeDriver = {
+    trust: {
+      request: () => Promise.resolve({ status: "sent", node_id: 7, already_trusted: true }),
+    },
   };
   const { code, stdout } = await run(["handshake", "bob", "--wait"], { driver });
   assert.deepEqual([code, stdout], [0, "Node 7 is trusted already\n"]);

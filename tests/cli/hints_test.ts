@@ -57,7 +57,7 @@ Deno.test("hostnames that could never be used are refused, and an empty one name
     const [name, why] of [["5", /always means node 5/], ["", /clear-hostname/], ["A", /lower/]]
   ) {
     const { code, error } = await runJson(["set-hostname", String(name)], {
-      driver: { setHostname },
+      driver: { registry: { setHostname } },
     });
     assert.equal(code, EXIT_CODES.invalid_argument);
     assert.match(`${error?.message} ${error?.hint}`, why as RegExp);

@@ -6,11 +6,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { catalog } from "../../cli/catalog.ts";
-import { buildProgram, type CliDriver, type CliHost } from "../../cli/main.ts";
+import { buildProgram, type CliHost } from "../../cli/main.ts";
 import type { Roles } from "../../cli/roles.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { replaceUnsafe } from "../../protocol/untrusted_text.ts";
-import { FakeConn, run, type RunOptions, withDir } from "./support.ts";
+import { FakeConn, type FakeDriver, run, type RunOptions, withDir } from "./support.ts";
 
 /** Sets the title, clears the screen, turns the direction, hides, and forges a line. */
 const HOSTILE =
@@ -70,35 +70,41 @@ const ADDRESS = { network: 0, node: 7 };
 const RECEIPT = { address: ADDRESS, bytes: 5, ack: `ACK ${HOSTILE}`, type: HOSTILE };
 
 /** A daemon whose peers and registry all lie. */
-function lyingDriver(): Partial<CliDriver> {
+function lyingDriver(): FakeDriver {
   const answer = { node_id: 7, status: HOSTILE, address: HOSTILE, hostname: HOSTILE };
   const driver: Record<string, unknown> = {
     info: lie(INFO),
     health: lie({ ...INFO, status: HOSTILE, uptime_seconds: 1 }),
     path: lie(PATH),
     resolveTarget: lie(ADDRESS),
-    resolveHostname: lie({ ...answer, public: true }),
-    lookup: lie({ ...answer, [HOSTILE]: { [HOSTILE]: HOSTILE } }),
-    setHostname: lie(answer),
-    setTags: lie({ ...answer, tags: [HOSTILE] }),
-    setVisibility: lie({ ...answer, visibility: HOSTILE }),
-    deregister: lie(answer),
-    handshake: lie(answer),
-    openHandshakes: lie({
-      pending: [{ node_id: 7, justification: HOSTILE, received_at: 1 }],
-      outgoing: [{ node_id: 8, requested_at: 1 }],
-      refused: [{ node_id: 9, reason: HOSTILE, refused_at: 1 }],
-    }),
-    trustedPeers: lie([{
-      node_id: 7,
-      mutual: true,
-      network: 0,
-      approved_at: 1,
-      public_key: HOSTILE,
-    }]),
-    approveHandshake: lie(answer),
-    rejectHandshake: lie(answer),
-    revokeTrust: lie(answer),
+    registry: {
+      resolve: lie({ ...answer, public: true }),
+      handshakeTarget: lie(answer),
+      lookup: lie({ ...answer, [HOSTILE]: { [HOSTILE]: HOSTILE } }),
+      setHostname: lie(answer),
+      setTags: lie({ ...answer, tags: [HOSTILE] }),
+      setVisibility: lie({ ...answer, visibility: HOSTILE }),
+      deregister: lie(answer),
+      releaseHold: lie(answer),
+    },
+    trust: {
+      request: lie(answer),
+      open: lie({
+        pending: [{ node_id: 7, justification: HOSTILE, received_at: 1 }],
+        outgoing: [{ node_id: 8, requested_at: 1 }],
+        refused: [{ node_id: 9, reason: HOSTILE, refused_at: 1 }],
+      }),
+      peers: lie([{
+        node_id: 7,
+        mutual: true,
+        network: 0,
+        approved_at: 1,
+        public_key: HOSTILE,
+      }]),
+      approve: lie(answer),
+      reject: lie(answer),
+      revoke: lie(answer),
+    },
     sendMessage: lie(RECEIPT),
     sendFile: lie({
       ...{ ...RECEIPT, name: HOSTILE, resumed: 0, sha256: HOSTILE, verified: true },
@@ -121,7 +127,6 @@ function lyingDriver(): Partial<CliDriver> {
       demote: lie(answer),
       transfer: lie(answer),
       setToken: lie(answer),
-      releaseHold: lie(answer),
     },
     names: () => ({
       queryAddress: lie(ADDRESS),
@@ -138,11 +143,11 @@ function lyingDriver(): Partial<CliDriver> {
     sendDatagram: lie(undefined),
     ping: lie({ rtt_ms: HOSTILE, relayed: true }),
   };
-  return driver as Partial<CliDriver>;
+  return driver as FakeDriver;
 }
 
 /** Every call of it fails with words of somebody else. */
-function failingDriver(): Partial<CliDriver> {
+function failingDriver(): FakeDriver {
   const failure = new PilotError("unavailable", HOSTILE, { hint: HOSTILE });
   const fail = () => Promise.reject(failure);
   const group = new Proxy({}, { get: () => fail });
@@ -153,7 +158,7 @@ function failingDriver(): Partial<CliDriver> {
         ? undefined
         : name === "close"
         ? () => Promise.resolve()
-        : name === "networks"
+        : ["networks", "trust", "registry"].includes(String(name))
         ? group
         : name === "names"
         ? () => group

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { CliDriver } from "../../cli/main.ts";
-import { run, runJson, withDir } from "./support.ts";
+import { type FakeDriver, run, runJson, withDir } from "./support.ts";
 
 /** A driver whose networks note what they are asked. */
-function networks(): { driver: Partial<CliDriver>; calls: unknown[] } {
+function networks(): { driver: FakeDriver; calls: unknown[] } {
   const calls: unknown[] = [];
   const answer = <T>(value: T) => (...args: unknown[]) => {
     calls.push(args.slice(0, -1));
@@ -26,11 +26,11 @@ function networks(): { driver: Partial<CliDriver>; calls: unknown[] } {
     promote: answer({ network_id: 3, target_node_id: 8, role: "admin" }),
     demote: answer({ network_id: 3, target_node_id: 8, role: "member" }),
     transfer: answer({ network_id: 3, old_owner: 5, new_owner: 8 }),
-    releaseHold: answer({ node_id: 5 }),
     respond: answer({ network_id: 3, accepted: true }),
   };
   const driver = {
     networks: fake as unknown as CliDriver["networks"],
+    registry: { releaseHold: answer({ node_id: 5 }) } as unknown as CliDriver["registry"],
     resolveTarget: () => Promise.resolve({ network: 0, node: 8 }),
   };
   return { driver, calls };

@@ -3,14 +3,14 @@ import FakeTimers from "@sinonjs/fake-timers";
 import type { CliDriver } from "../../cli/main.ts";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { run, runJson } from "./support.ts";
+import { type FakeDriver, run, runJson } from "./support.ts";
 
 const address = { network: 0, node: 5 };
 const REFRESH_MS = 120_000;
 const ADDRESS = "0:0000.0000.0005";
 
 /** A driver whose nameserver notes what it is asked; `calls` are its methods and arguments without options. */
-function nameserver(fail?: PilotError): { driver: Partial<CliDriver>; calls: unknown[] } {
+function nameserver(fail?: PilotError): { driver: FakeDriver; calls: unknown[] } {
   const calls: unknown[] = [];
   const answer = <T>(value: T, ...call: unknown[]) => {
     calls.push(call);

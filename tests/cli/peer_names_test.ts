@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { CliDriver } from "../../cli/main.ts";
-import { run, runJson, withDir } from "./support.ts";
+import { type FakeDriver, run, runJson, withDir } from "./support.ts";
 
 const PEER = { node_id: 7, mutual: true, network: 0, approved_at: 1, public_key: "k" };
 
@@ -15,9 +15,11 @@ const INFO = {
   conn_list: [{ id: 1, remote_addr: "0:0000.0000.0007", remote_port: 9, srtt_ms: 1 }],
 };
 
-const driver: Partial<CliDriver> = {
+const driver: FakeDriver = {
   info: () => Promise.resolve(INFO as unknown as Awaited<ReturnType<CliDriver["info"]>>),
-  trustedPeers: () => Promise.resolve([{ ...PEER, hostname: "carol" }, { ...PEER, node_id: 8 }]),
+  trust: {
+    peers: () => Promise.resolve([{ ...PEER, hostname: "carol" }, { ...PEER, node_id: 8 }]),
+  },
 };
 
 Deno.test("trust, peers, connections and inbox show the names of peers", () =>

@@ -5,7 +5,7 @@ import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import type { CliDriver } from "../../cli/main.ts";
 import type { Conn } from "../../mod.ts";
-import { at, FakeConn, run, runJson } from "./support.ts";
+import { at, FakeConn, type FakeDriver, run, runJson } from "./support.ts";
 
 const ADDRESS = "0:0000.0000.0007";
 /** Longer than the silence that once counted as the end of an answer, milliseconds. */
@@ -16,12 +16,12 @@ const asConn = (conn: FakeConn) => conn as unknown as Conn;
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** A driver whose every dial gives this connection. */
-function dialling(conn: FakeConn): { driver: Partial<CliDriver> } {
+function dialling(conn: FakeConn): { driver: FakeDriver } {
   return { driver: { dial: () => Promise.resolve(asConn(conn)) } };
 }
 
 /** A driver that accepts these connections and then none. */
-function accepting(...conns: FakeConn[]): { driver: Partial<CliDriver> } {
+function accepting(...conns: FakeConn[]): { driver: FakeDriver } {
   const accept = ({ signal }: { signal?: AbortSignal | undefined } = {}) => {
     const conn = conns.shift();
     if (conn !== undefined) return Promise.resolve(asConn(conn));

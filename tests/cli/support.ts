@@ -11,10 +11,17 @@ export interface RunResult {
   stderr: string;
 }
 
+/** Methods of a driver, those of its groups included. */
+export type FakeDriver = {
+  readonly [K in keyof CliDriver]?: CliDriver[K] extends (...args: never[]) => unknown
+    ? CliDriver[K]
+    : Partial<CliDriver[K]>;
+};
+
 /** What differs between tests. */
 export interface RunOptions {
   /** Methods of the driver that the command may call. Without it the daemon is not running. */
-  driver?: Partial<CliDriver>;
+  driver?: FakeDriver;
   /** Environment; `HOME` and `PILOT_HOME` should be set by tests that touch files. */
   env?: Record<string, string>;
   /** Standard input; absent means a terminal. */
@@ -94,7 +101,7 @@ export function at(value: unknown, ...path: readonly (string | number)[]): unkno
 }
 
 /** A driver with some methods; calling another one fails the test. */
-function fakeDriver(methods: Partial<CliDriver>): CliDriver {
+function fakeDriver(methods: FakeDriver): CliDriver {
   const close = () => Promise.resolve();
   return new Proxy({ close, ...methods } as CliDriver, {
     get(target, name) {

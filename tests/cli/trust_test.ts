@@ -3,24 +3,25 @@
 import assert from "node:assert/strict";
 import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
-import type { CliDriver } from "../../cli/main.ts";
 import { parseAddress } from "../../protocol/address.ts";
-import { at, run, runJson } from "./support.ts";
+import { at, type FakeDriver, run, runJson } from "./support.ts";
 
 const ADDRESS = "0:0000.0000.0007";
 const resolveTarget = () => Promise.resolve(parseAddress(ADDRESS));
 
 Deno.test("handshake waits for trust when asked, for the given time", async () => {
   const waits: unknown[] = [];
-  const driver: Partial<CliDriver> = {
-    handshake: (target, why) => {
-      assert.equal(target, "bob");
-      assert.equal(why, "because");
-      return Promise.resolve({ status: "sent", node_id: 7 });
-    },
-    waitForTrust: (node, options) => {
-      waits.push([node, options?.timeoutMs]);
-      return Promise.resolve();
+  const driver: FakeDriver = {
+    trust: {
+      request: (target, why) => {
+        assert.equal(target, "bob");
+        assert.equal(why, "because");
+        return Promise.resolve({ status: "sent", node_id: 7 });
+      },
+      waitFor: (node, options) => {
+        waits.push([node, options?.timeoutMs]);
+        return Promise.resolve();
+      },
     },
   };
   const sent = await runJson(["handshake", "bob", "because"], { driver });
@@ -33,10 +34,9 @@ Deno.test("handshake waits for trust when asked, for the given time", async () =
 });
 
 Deno.test("handshake ends with the refusal, says what is next, and knows who is trusted already", async () => {
-  const handshake = () => Promise.resolve({ status: "sent", node_id: 7 });
-  const waiting = (code: ErrorCode, message: string): Partial<CliDriver> => ({
-    handshake,
-    waitForTrust: () => Promise.reject(new PilotError(code, message)),
+  const request = () => Promise.resolve({ status: "sent", node_id: 7 });
+  const waiting = (code: ErrorCode, message: string): FakeDriver => ({
+    trust: { request, waitFor: () => Promise.reject(new PilotError(code, message)) },
   });
   const args = ["handshake", "bob", "--wait=5s"];
   const refused = await runJson(args, { driver: waiting("denied", "Node 7 rejected: because") });
@@ -46,35 +46,39 @@ Deno.test("handshake ends with the refusal, says what is next, and knows who is 
   assert.equal(late.code, EXIT_CODES.timeout);
   assert.match(String(late.error?.hint), /pilotctl pending .*pilotctl untrust 7/);
   const known = () => Promise.resolve({ status: "sent", node_id: 7, already_trusted: true });
-  const { data } = await runJson(["handshake", "bob"], { driver: { handshake: known } });
+  const { data } = await runJson(["handshake", "bob"], { driver: { trust: { request: known } } });
   assert.equal(at(data, "status"), "already_trusted");
 });
 
 Deno.test("pending shows our own requests and what became of them; untrust takes one back", async () => {
-  const openHandshakes = () =>
+  const open = () =>
     Promise.resolve({
       pending: [],
       outgoing: [{ node_id: 8, requested_at: 1 }],
       refused: [{ node_id: 9, reason: "no time", refused_at: 1 }],
     });
-  const { stdout } = await run(["pending"], { driver: { openHandshakes } });
+  const { stdout } = await run(["pending"], { driver: { trust: { open } } });
   assert.match(stdout, /^No requests\n\nAsked by us[^]*\n8 [^]*Refused to us[^]*\n9 +no time/);
-  const revokeTrust = (node: number) =>
+  const revoke = (node: number) =>
     Promise.resolve({ status: "revoked", node_id: node, withdrawn: true });
   const resolveTarget = () => Promise.resolve({ network: 0, node: 8 });
-  const withdrawn = await runJson(["untrust", "8"], { driver: { revokeTrust, resolveTarget } });
+  const withdrawn = await runJson(["untrust", "8"], {
+    driver: { trust: { revoke }, resolveTarget },
+  });
   assert.equal(at(withdrawn.data, "status"), "withdrawn");
 });
 
 Deno.test("approve, reject and untrust take ids, addresses and hostnames", async () => {
   const calls: unknown[] = [];
   const reply = (node_id: number) => Promise.resolve({ status: "ok", node_id });
-  const driver: Partial<CliDriver> = {
+  const driver: FakeDriver = {
     resolveTarget,
-    handshakeTarget: () => Promise.resolve({ node_id: 9, address: ADDRESS }),
-    approveHandshake: (node) => (calls.push(["approve", node]), reply(node)),
-    rejectHandshake: (node, reason) => (calls.push(["reject", node, reason]), reply(node)),
-    revokeTrust: (node) => (calls.push(["untrust", node]), reply(node)),
+    registry: { handshakeTarget: () => Promise.resolve({ node_id: 9, address: ADDRESS }) },
+    trust: {
+      approve: (node) => (calls.push(["approve", node]), reply(node)),
+      reject: (node, reason) => (calls.push(["reject", node, reason]), reply(node)),
+      revoke: (node) => (calls.push(["untrust", node]), reply(node)),
+    },
   };
   await run(["approve", "7"], { driver });
   await run(["reject", "bob", "no thanks"], { driver });

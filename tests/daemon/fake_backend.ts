@@ -7,6 +7,8 @@
 
 import { type Address, formatAddress } from "../../protocol/address.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import type { DaemonHealth, DaemonInfo, IpcTrustedPeer } from "../../protocol/ipc/mod.ts";
+import type { PathReport } from "../../protocol/path/mod.ts";
 import type { Emit } from "../../protocol/lifecycle_events.ts";
 import type { Backend, Json } from "../../daemon/ipc/backend.ts";
 import type { Conn, ConnListener, Datagram, DialOptions } from "../../daemon/stream/stream_conn.ts";
@@ -237,7 +239,7 @@ export class FakeBackend implements Backend {
     name,
   ) => ({ type: `${name}_ok` });
   infoReply: Json = { node_id: 1, address: formatAddress(SELF) };
-  trustedPeers: Json[] = [];
+  trustedPeers: IpcTrustedPeer[] = [];
   dialHook:
     | ((port: number, options: DialOptions) => Promise<void> | void)
     | undefined;
@@ -382,23 +384,23 @@ export class FakeBackend implements Backend {
 
   infoCalls = 0;
 
-  info(): Json {
+  info(): DaemonInfo {
     this.infoCalls++;
-    return this.infoReply;
+    return this.infoReply as unknown as DaemonInfo;
   }
 
-  path(node: number): Json {
-    return { node_id: node, route: "direct" };
+  path(node: number): PathReport {
+    return { node_id: node, route: "direct" } as PathReport;
   }
 
-  health(): Json {
-    return { status: "ok", uptime_seconds: 1 };
+  health(): DaemonHealth {
+    return { status: "ok", uptime_seconds: 1 } as DaemonHealth;
   }
 
   readonly emit: Emit = (event, data) => void this.events.push({ event, data: { ...data } });
 
-  async #call(name: string, args: unknown[]): Promise<Json> {
+  async #call<T = Json>(name: string, args: unknown[]): Promise<T> {
     this.calls.push({ name, args });
-    return await this.directoryReply(name, args);
+    return await this.directoryReply(name, args) as T;
   }
 }

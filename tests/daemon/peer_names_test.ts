@@ -1,3 +1,4 @@
+import { formatAddress } from "../../protocol/address.ts";
 /** Names of trusted peers without a registry: known ones only, and never somebody else's. */
 
 import assert from "node:assert/strict";
@@ -42,7 +43,11 @@ class World {
       const node = this.registry.get(hostname);
       return node === undefined
         ? Promise.reject(new PilotError("not_found", "hostname not found"))
-        : Promise.resolve({ node_id: node, hostname });
+        : Promise.resolve({
+          node_id: node,
+          hostname,
+          address: formatAddress({ network: 0, node }),
+        });
     });
   }
 }

@@ -59,10 +59,10 @@ function driverOf(dir: string, name: string): ReturnType<typeof connect> {
 async function befriend(dir: string, a: [string, Daemon], b: [string, Daemon]): Promise<void> {
   await using one = await driverOf(dir, a[0]);
   await using two = await driverOf(dir, b[0]);
-  await one.handshake(b[1].node, "");
-  await two.handshake(a[1].node, "");
-  await one.waitForTrust(b[1].node, { timeoutMs: 10_000 });
-  await two.waitForTrust(a[1].node, { timeoutMs: 10_000 });
+  await one.trust.request(b[1].node, "");
+  await two.trust.request(a[1].node, "");
+  await one.trust.waitFor(b[1].node, { timeoutMs: 10_000 });
+  await two.trust.waitFor(a[1].node, { timeoutMs: 10_000 });
 }
 
 /** Nothing of one node gets into another. */
@@ -119,8 +119,8 @@ Deno.test("two strangers who report trust in a private node, and in each other, 
     await assertShut(dir, "mallory", victim.node);
     assert.deepEqual(victim.parts.stack.tunnels.list(), [], "nor a key");
     await using driver = await driverOf(dir, "victim");
-    assert.deepEqual(await driver.trustedPeers(), []);
-    assert.deepEqual(await driver.pendingHandshakes(), []);
+    assert.deepEqual(await driver.trust.peers(), []);
+    assert.deepEqual(await driver.trust.pending(), []);
   }));
 
 Deno.test("a stranger that is refused learns no more than before", () =>
@@ -133,9 +133,9 @@ Deno.test("a stranger that is refused learns no more than before", () =>
     eve.parts.events.subscribe(({ name }) => void heard.push(name));
     await using driver = await driverOf(dir, "victim");
     await using theirs = await driverOf(dir, "eve");
-    await theirs.handshake(victim.node, "");
-    await until("the request", async () => (await driver.pendingHandshakes()).length === 1);
-    await driver.rejectHandshake(eve.node, "no");
+    await theirs.trust.request(victim.node, "");
+    await until("the request", async () => (await driver.trust.pending()).length === 1);
+    await driver.trust.reject(eve.node, "no");
     await until("the answer", () => heard.includes("handshake.rejected_by_peer"));
     const stranger = await inTheNameOf(dir, "eve", eve);
     using client = await RawClient.open(rendezvous.registryAddr);
@@ -198,7 +198,7 @@ Deno.test("a registry that vouches for everybody, in every way, opens no private
     knowsWhere(eve, victim);
     await assertShut(dir, "eve", victim.node);
     await using driver = await driverOf(dir, "victim");
-    assert.deepEqual(await driver.trustedPeers(), []);
+    assert.deepEqual(await driver.trust.peers(), []);
     assert.deepEqual(victim.parts.stack.tunnels.list(), []);
   }));
 
@@ -216,19 +216,19 @@ Deno.test("a peer that was off while its trust was revoked is refused when it is
     const { node } = bob;
     await bob.stop();
     await using driver = await driverOf(dir, "alice");
-    await driver.revokeTrust(node);
+    await driver.trust.revoke(node);
     await using back = await startDaemon(dir, "bob", rendezvous);
     await registered(back);
     assert.equal(back.node, node);
     knowsWhere(back, alice);
     await assertShut(dir, "bob", alice.node);
     await using theirs = await driverOf(dir, "bob");
-    await until("bob learns of it", async () => (await theirs.trustedPeers()).length === 0);
-    await theirs.handshake(alice.node, "again");
-    await until("the request", async () => (await driver.pendingHandshakes()).length === 1);
+    await until("bob learns of it", async () => (await theirs.trust.peers()).length === 0);
+    await theirs.trust.request(alice.node, "again");
+    await until("the request", async () => (await driver.trust.pending()).length === 1);
     await assertShut(dir, "bob", alice.node);
-    await driver.approveHandshake(node);
-    await theirs.waitForTrust(alice.node, { timeoutMs: 10_000 });
+    await driver.trust.approve(node);
+    await theirs.trust.waitFor(alice.node, { timeoutMs: 10_000 });
     await theirs.sendMessage(alice.node, "and again");
   }));
 
@@ -245,13 +245,13 @@ Deno.test("a revocation made while the registry takes the node for absent is tol
     const self = await inTheNameOf(dir, "alice", alice);
     await client.ok({ type: "deregister", node_id: alice.node, [WHOLE_BY]: self });
     await using driver = await driverOf(dir, "alice");
-    await driver.revokeTrust(bob.node);
+    await driver.trust.revoke(bob.node);
     const heartbeat = { type: "heartbeat", node_id: alice.node, [WHOLE_BY]: self };
     await until("alice is back", async () => (await client.call(heartbeat)).type !== "error");
     await using back = await startDaemon(dir, "bob", rendezvous);
     await registered(back);
     await using theirs = await driverOf(dir, "bob");
-    await until("bob learns of it", async () => (await theirs.trustedPeers()).length === 0);
+    await until("bob learns of it", async () => (await theirs.trust.peers()).length === 0);
     await assert.rejects(back.parts.directory.resolve(alice.node), { code: "untrusted" });
   }));
 
@@ -280,9 +280,9 @@ Deno.test("a member's streams and trust end with its membership, also after a re
       await assertShut(dir, "bob", alice.node);
       await one.networks.join(network_id);
       // Asked by nobody, approved by the network.
-      await two.handshake(alice.node, "");
-      await two.waitForTrust(alice.node, { timeoutMs: 10_000 });
-      assert.equal((await one.trustedPeers())[0]!.network, network_id);
+      await two.trust.request(alice.node, "");
+      await two.trust.waitFor(alice.node, { timeoutMs: 10_000 });
+      assert.equal((await one.trust.peers())[0]!.network, network_id);
 
       const conn = await two.dial(alice.node, ECHO);
       await conn.write("member");
@@ -308,7 +308,7 @@ Deno.test("a member's streams and trust end with its membership, also after a re
       assert.equal(ended, "ended");
       assert.ok(performance.now() - startMs < 10_000, "within seconds");
       await assertShut(dir, "bob", alice.node);
-      await until("no trust is left", async () => (await one.trustedPeers()).length === 0);
+      await until("no trust is left", async () => (await one.trust.peers()).length === 0);
     }
     await alice.stop();
     await using again = await startDaemon(dir, "alice", rendezvous);

@@ -30,7 +30,7 @@ Deno.test("kill -9 in mid-transfer: the other side is told, and everything works
   await b.start();
   assert.equal(await b.node(), before.node, "same node number");
   assert.equal((await b.driver.info()).public_key, before.key, "same key");
-  assert.equal((await b.driver.trustedPeers())[0]?.node_id, await a.node(), "trust kept");
+  assert.equal((await b.driver.trust.peers())[0]?.node_id, await a.node(), "trust kept");
 
   const error = await writing;
   assert.ok(error, "the writer must be told");
@@ -96,7 +96,7 @@ Deno.test("the rendezvous goes away: running streams do not notice, and it comes
 
   await world.startRendezvous();
   assert.equal(await a.registered(), nodes[0]);
-  const found = await b.driver.lookup(nodes[0]!);
+  const found = await b.driver.registry.lookup(nodes[0]!);
   assert.equal(found.node_id, nodes[0]);
   await using third = await a.driver.dial(nodes[1]!, 7);
   await third.write("after");
@@ -109,14 +109,14 @@ Deno.test("names of trusted peers work while the rendezvous is away, also after 
   await using b = await world.daemon("bob", "--hostname", "bob");
   await befriend(a, b);
   await eventually("alice learns what her friend is called", async () => {
-    return (await a.driver.trustedPeers())[0]?.hostname === "bob" || undefined;
+    return (await a.driver.trust.peers())[0]?.hostname === "bob" || undefined;
   });
   const node = await b.node();
   await world.stopRendezvous("SIGKILL");
   await a.driver.sendMessage("bob", "by name");
-  assert.equal((await a.driver.resolveHostname("bob")).node_id, node);
-  await assert.rejects(a.driver.resolveHostname("eve"), { code: "unavailable" });
+  assert.equal((await a.driver.registry.resolve("bob")).node_id, node);
+  await assert.rejects(a.driver.registry.resolve("eve"), { code: "unavailable" });
   await a.kill("SIGTERM");
   await a.start({ registered: false });
-  assert.equal((await a.driver.resolveHostname("bob")).node_id, node, "kept on disk");
+  assert.equal((await a.driver.registry.resolve("bob")).node_id, node, "kept on disk");
 });

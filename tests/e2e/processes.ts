@@ -261,8 +261,8 @@ export class Node implements AsyncDisposable {
 /** Makes two nodes trust each other. */
 export async function befriend(a: Node, b: Node): Promise<void> {
   const [nodeA, nodeB] = [await a.node(), await b.node()];
-  await a.driver.handshake(nodeB, "e2e");
-  await b.driver.handshake(nodeA, "e2e");
-  await a.driver.waitForTrust(nodeB, { timeoutMs: 20_000 });
-  await b.driver.waitForTrust(nodeA, { timeoutMs: 20_000 });
+  await a.driver.trust.request(nodeB, "e2e");
+  await b.driver.trust.request(nodeA, "e2e");
+  await a.driver.trust.waitFor(nodeB, { timeoutMs: 20_000 });
+  await b.driver.trust.waitFor(nodeA, { timeoutMs: 20_000 });
 }

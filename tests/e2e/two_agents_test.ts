@@ -58,8 +58,8 @@ Deno.test("two daemons talk: everything an agent does works end to end", async (
     assert.equal(request.justification, "work");
     const approved = await world.cli("bob", "approve", String(request.node_id));
     assert.equal(approved.code, 0, approved.stderr);
-    await a.driver.waitForTrust(await b.node(), { timeoutMs: 10_000 });
-    assert.equal((await a.driver.trustedPeers())[0]?.mutual, true);
+    await a.driver.trust.waitFor(await b.node(), { timeoutMs: 10_000 });
+    assert.equal((await a.driver.trust.peers())[0]?.mutual, true);
   });
 
   await t.step("ping answers", async () => {
@@ -146,10 +146,10 @@ Deno.test("two daemons talk: everything an agent does works end to end", async (
     const conn = await a.driver.dial("bob", 4002);
     const remote = await accepted;
     const ended = Promise.allSettled([readAll(conn), readAll(remote)]);
-    await b.driver.revokeTrust(await a.node());
+    await b.driver.trust.revoke(await a.node());
     for (const result of await ended) assert.equal(result.status, "rejected");
     await eventually("alice has forgotten bob", async () => {
-      return (await a.driver.trustedPeers()).length === 0 || undefined;
+      return (await a.driver.trust.peers()).length === 0 || undefined;
     });
     await assert.rejects(a.driver.dial(await b.node(), 7, { timeoutMs: 3_000 }));
     await Promise.allSettled([conn.close(), remote.close()]);

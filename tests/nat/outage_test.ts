@@ -106,8 +106,8 @@ test("host carried to another network", async ({ net, hosts, a, b, judge, fault 
   fault(await transfer.failure());
   await eventually("the registry knows the new endpoint", async () => {
     // Anybody sees the endpoint of a public node.
-    await a.driver.setVisibility(true);
-    const { real_addr } = await b.driver.lookup(a.node);
+    await a.driver.registry.setVisibility(true);
+    const { real_addr } = await b.driver.registry.lookup(a.node);
     return String(real_addr).startsWith(`${publicAddress}:`);
   });
 });

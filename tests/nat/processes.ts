@@ -181,13 +181,13 @@ export class Daemon implements AsyncDisposable {
  * registry, and answering it opens a tunnel at a time of its own.)
  */
 export async function befriend(a: Daemon, b: Daemon): Promise<void> {
-  await a.driver.handshake(b.node, "nat");
+  await a.driver.trust.request(b.node, "nat");
   await eventually(`${b.name} is asked by ${a.name}`, async () => {
-    const pending = await b.driver.pendingHandshakes();
+    const pending = await b.driver.trust.pending();
     return pending.some(({ node_id }) => node_id === a.node);
   });
-  await b.driver.approveHandshake(a.node);
-  await a.driver.waitForTrust(b.node, { timeoutMs: 20_000 });
+  await b.driver.trust.approve(a.node);
+  await a.driver.trust.waitFor(b.node, { timeoutMs: 20_000 });
 }
 
 /** A path as both ends see it. */

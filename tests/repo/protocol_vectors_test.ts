@@ -353,15 +353,15 @@ const MAKERS: Readonly<Record<string, (label: string, value: string) => string |
       'Handshake send 7 "hi"': () =>
         ipcFrame(
           ipc.Cmd.Handshake,
-          ipc.encodeHandshake({ sub: "send", node: 7, justification: "hi" }),
+          ipc.REQUEST_TRUST.encode({ node: 7, text: "hi" }),
         ),
       "Handshake wait 7 5000": () =>
         ipcFrame(
           ipc.Cmd.Handshake,
-          ipc.encodeHandshake({ sub: "wait", node: 7, timeoutMs: 5000 }),
+          ipc.AWAIT_TRUST.encode({ node: 7, timeoutMs: 5000 }),
         ),
       'Network join 3 "t"': () =>
-        ipcFrame(ipc.Cmd.Network, ipc.encodeNetwork({ sub: "join", network: 3, token: "t" })),
+        ipcFrame(ipc.Cmd.Network, ipc.JOIN_NETWORK.encode({ network: 3, token: "t" })),
       "Tagged 1 Info": () => ipcFrame(ipc.Cmd.Tagged, ipc.encodeTag(1, ipc.Cmd.Info)),
       Cancel: () => ipcFrame(ipc.Cmd.Cancel),
     }),

@@ -124,7 +124,7 @@ Deno.test("Driver matches tagged answers that come in another order", async () =
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const nodes = Array.from({ length: 50 }, (_, i) => i + 1);
-  const answers = Promise.all(nodes.map((node) => driver.lookup(node)));
+  const answers = Promise.all(nodes.map((node) => driver.registry.lookup(node)));
   const requests = [];
   for (const _ of nodes) requests.push(await client.expect(Cmd.Lookup));
   for (const request of requests.reverse()) {
@@ -290,8 +290,8 @@ for (const mode of MODES) {
       (driver) => driver.dial(TARGET, 7),
       (driver) => driver.info(),
       (driver) => driver.listen(5),
-      (driver) => driver.trustedPeers(),
-      (driver) => driver.waitForTrust(9),
+      (driver) => driver.trust.peers(),
+      (driver) => driver.trust.waitFor(9),
       (driver) => driver.datagrams().receive(),
       (driver) => driver.sendMessage(TARGET, "hi"),
     ];

@@ -42,7 +42,7 @@ class World implements AsyncDisposable {
     const node = await eventually(`${name} registers`, async () => {
       const { registration, node_id } = await driver.info();
       if (registration !== "registered") return undefined;
-      const { public: isPublic } = await driver.lookup(node_id);
+      const { public: isPublic } = await driver.registry.lookup(node_id);
       return isPublic === true ? node_id : undefined;
     });
     return [driver, node];

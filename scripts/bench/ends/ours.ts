@@ -217,12 +217,12 @@ async function befriend(a: DaemonEnd, b: DaemonEnd, signal: AbortSignal): Promis
   await using driverB = await b.connect();
   const nodeOf = async (driver: Driver) => (await driver.info({ signal })).node_id;
   const [nodeA, nodeB] = [await nodeOf(driverA), await nodeOf(driverB)];
-  await driverA.handshake(nodeB, "bench");
-  await driverB.handshake(nodeA, "bench");
+  await driverA.trust.request(nodeB, "bench");
+  await driverB.trust.request(nodeA, "bench");
   const options = { signal, timeoutMs: READY_MS };
   await Promise.all([
-    driverA.waitForTrust(nodeB, options),
-    driverB.waitForTrust(nodeA, options),
+    driverA.trust.waitFor(nodeB, options),
+    driverB.trust.waitFor(nodeA, options),
   ]);
 }
 

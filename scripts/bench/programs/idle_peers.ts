@@ -45,8 +45,8 @@ async function startPeer(config: IdlePeersConfig, index: number): Promise<void> 
   while ((await driver.info()).registration !== "registered") {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  const { node_id } = await driver.handshake(target, "bench");
-  await driver.waitForTrust(node_id);
+  const { node_id } = await driver.trust.request(target, "bench");
+  await driver.trust.waitFor(node_id);
   await driver.ping(target);
   daemons.push(daemon);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatAddress } from "../../../protocol/address.ts";
 import { encodeBase64, type Identity } from "../../../protocol/crypto/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
@@ -117,12 +118,15 @@ class HubRegistry extends NodeRegistry {
   }
 
   // deno-lint-ignore require-await -- rejects instead of throwing
-  override async lookup(node: number): Promise<JsonObject> {
+  override async lookup(node: number): ReturnType<NodeRegistry["lookup"]> {
     this.#hub.call(`lookup ${node}`);
     const key = this.#hub.world.directory.keys.get(node);
     if (key === undefined) throw new PilotError("not_found", "node not found");
     return {
+      type: "lookup_ok",
       node_id: node,
+      address: formatAddress({ network: 0, node }),
+      polo_score: 0,
       public_key: encodeBase64(key),
       public: this.#hub.public.has(node),
       networks: this.#hub.networks.get(node) ?? [0],

@@ -33,7 +33,6 @@ Deno.test("payload codecs of the common commands are inverse and total", () => {
   pair(u16, ipc.encodePort, ipc.decodePort);
   pair(record({ address, port: u16 }), ipc.encodeDial, ipc.decodeDial);
   pair(u32, ipc.encodeConn, ipc.decodeConn);
-  pair(u32, ipc.encodeNode, ipc.decodeNode);
   pair(
     record({ port: u16, conn: u32, remote: address, remotePort: u16 }),
     ipc.encodeAccept,
@@ -51,42 +50,11 @@ Deno.test("payload codecs of the common commands are inverse and total", () => {
     (value) => ipc.encodeIpcError(value.message, value.code),
     ipc.decodeIpcError,
   );
-  pair(fc.boolean(), ipc.encodeFlag, ipc.decodeFlag);
-  pair(fc.array(text, { maxLength: 4 }), ipc.encodeJson, ipc.decodeTags);
   pair(
     record({ network: u16, port: u16, token: text, data: bytes }),
     ipc.encodeBroadcast,
     ipc.decodeBroadcast,
   );
-});
-
-const handshake: fc.Arbitrary<ipc.IpcHandshake> = fc.oneof(
-  record({ sub: fc.constant("send" as const), node: u32, justification: text }),
-  record({ sub: fc.constantFrom("approve" as const, "revoke" as const), node: u32 }),
-  record({ sub: fc.constant("reject" as const), node: u32, reason: text }),
-  record({ sub: fc.constantFrom("pending" as const, "trusted" as const) }),
-  record({
-    sub: fc.constant("wait" as const),
-    node: u32,
-    timeoutMs: fc.nat({ max: ipc.IPC_HANDSHAKE_WAIT_MAX_MS }),
-  }),
-);
-const network: fc.Arbitrary<ipc.IpcNetwork> = fc.oneof(
-  record({ sub: fc.constantFrom("list" as const, "poll_invites" as const) }),
-  record({ sub: fc.constant("join" as const), network: u16, token: text }),
-  record({ sub: fc.constantFrom("leave" as const, "members" as const), network: u16 }),
-  record({ sub: fc.constant("invite" as const), network: u16, node: u32 }),
-  record({ sub: fc.constant("respond_invite" as const), network: u16, accept: fc.boolean() }),
-  record({
-    sub: fc.constant("manage" as const),
-    type: text,
-    fields: fc.constantFrom({}, { network_id: 3, ban: true }, { token: "t" }),
-  }),
-);
-
-Deno.test("payload codecs of the sub-commands are inverse and total", () => {
-  pair(handshake, ipc.encodeHandshake, ipc.decodeHandshake);
-  pair(network, ipc.encodeNetwork, ipc.decodeNetwork);
 });
 
 Deno.test("payload codecs of the extensions are inverse and total", () => {
@@ -110,8 +78,6 @@ Deno.test("payload codecs of the extensions are inverse and total", () => {
   );
   pair(record({ conn: u32, bytes: u32 }), ipc.encodeRecvCredit, ipc.decodeRecvCredit);
   pair(u32, ipc.encodeCancelTag, ipc.decodeCancelTag);
-  pair(record({ address, timeoutMs: u32 }), ipc.encodePing, ipc.decodePing);
-  pair(text.filter((value) => value !== ""), ipc.encodeText, ipc.decodeHandshakeTarget);
 });
 
 Deno.test("payloads have the layout of the reference", () => {
@@ -126,18 +92,6 @@ Deno.test("payloads have the layout of the reference", () => {
     "00020102030400050006ff",
   );
   assert.equal(toHex(ipc.encodeIpcError("no")), "00016e6f");
-  assert.equal(
-    toHex(ipc.encodeHandshake({ sub: "send", node: 5, justification: "hi" })),
-    "01000000056869",
-  );
-  assert.equal(
-    toHex(ipc.encodeHandshake({ sub: "wait", node: 5, timeoutMs: 1000 })),
-    "0700000005000003e8",
-  );
-  assert.equal(
-    toHex(ipc.encodeNetwork({ sub: "respond_invite", network: 3, accept: true })),
-    "07000301",
-  );
   assert.equal(toHex(ipc.encodeTag(1, ipc.Cmd.Dial)), "0000000103");
 });
 
@@ -152,45 +106,6 @@ Deno.test("decoders of short payloads say what is missing in the words of the re
   assert.equal(message(ipc.decodeSend(empty)), "send: missing conn_id");
   assert.equal(message(ipc.decodeConn(empty)), "close: missing conn_id");
   assert.equal(message(ipc.decodeSendTo(empty)), "sendto: missing address/port");
-  assert.equal(message(ipc.decodeHandshake(empty)), "handshake: missing sub-command");
-  assert.equal(message(ipc.decodeHandshake(hex("01"))), "handshake request: missing node_id");
-  assert.equal(message(ipc.decodeHandshake(hex("06000000"))), "handshake revoke: missing node_id");
-  assert.equal(message(ipc.decodeHandshake(hex("0a"))), "handshake: unknown sub-command 0x0a");
-  assert.equal(message(ipc.decodeNetwork(empty)), "network: missing sub-command");
-  assert.equal(message(ipc.decodeNetwork(hex("02"))), "network join: missing network_id");
-  assert.equal(
-    message(ipc.decodeNetwork(hex("070003"))),
-    "network respond-invite: missing network_id or accept flag",
-  );
-  assert.equal(
-    message(ipc.decodeNetwork(hex("050003000000"))),
-    "network invite: missing network_id or target_node_id",
-  );
-  assert.equal(
-    message(ipc.decodeBroadcast(hex("0003000700026b"))),
-    "broadcast: missing network_id, port or token",
-  );
-  for (const wrong of ["40", "4078", "405b5d", "407b7d"]) {
-    assert.equal(
-      message(ipc.decodeNetwork(hex(wrong))),
-      "network manage: not a JSON object with a type",
-    );
-  }
-  assert.equal(message(ipc.decodeNetwork(hex("ff"))), "network: unknown sub-command 0xff");
-});
-
-Deno.test("decodeHandshake cuts a wait to 30 s", () => {
-  assert.deepEqual(decoded(ipc.decodeHandshake(hex("0700000005ffffffff"))), {
-    sub: "wait",
-    node: 5,
-    timeoutMs: 30_000,
-  });
-});
-
-Deno.test("decodeTags refuses what is not an array of strings", () => {
-  for (const json of ["", "{}", '"a"', "[1]", '["a",null]', "null"]) {
-    assertDecodeError(ipc.decodeTags(ipc.encodeText(json)), "malformed");
-  }
 });
 
 Deno.test("decodeTaggedError gives back code, message and hint", () => {

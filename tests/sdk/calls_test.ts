@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { PilotError } from "../../protocol/errors.ts";
 import {
+  AWAIT_TRUST,
   Cmd,
-  decodeHandshake,
-  decodeNetwork,
-  decodePing,
   encodeConn,
   encodeIpcError,
+  LEAVE_NETWORK,
+  PING,
+  REQUEST_TRUST,
 } from "../../protocol/ipc/mod.ts";
 import type { Driver } from "../../sdk/mod.ts";
 import { FakeDaemon } from "./fake_daemon.ts";
@@ -52,35 +53,35 @@ const CASES: readonly Case[] = [
   },
   {
     name: "resolveHostname",
-    call: (driver) => driver.resolveHostname("alice"),
+    call: (driver) => driver.registry.resolve("alice"),
     cmd: Cmd.ResolveHostname,
     payload: bytes("alice"),
     reply: { node_id: 7, address: "0:0000.0000.0007" },
   },
   {
     name: "handshake",
-    call: (driver) => driver.handshake(7, "why not"),
+    call: (driver) => driver.trust.request(7, "why not"),
     cmd: Cmd.Handshake,
     payload: join(1, u32(7), bytes("why not")),
     reply: { status: "sent", node_id: 7 },
   },
   {
     name: "approveHandshake",
-    call: (driver) => driver.approveHandshake(7),
+    call: (driver) => driver.trust.approve(7),
     cmd: Cmd.Handshake,
     payload: join(2, u32(7)),
     reply: { status: "approved", node_id: 7 },
   },
   {
     name: "rejectHandshake",
-    call: (driver) => driver.rejectHandshake(7, "no"),
+    call: (driver) => driver.trust.reject(7, "no"),
     cmd: Cmd.Handshake,
     payload: join(3, u32(7), bytes("no")),
     reply: { status: "rejected", node_id: 7 },
   },
   {
     name: "pendingHandshakes",
-    call: (driver) => driver.pendingHandshakes(),
+    call: (driver) => driver.trust.pending(),
     cmd: Cmd.Handshake,
     payload: join(4),
     reply: { pending: [{ node_id: 1 }] },
@@ -88,7 +89,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: "pendingHandshakes of an old daemon",
-    call: (driver) => driver.pendingHandshakes(),
+    call: (driver) => driver.trust.pending(),
     cmd: Cmd.Handshake,
     payload: join(4),
     reply: { pending: null },
@@ -96,7 +97,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: "openHandshakes",
-    call: (driver) => driver.openHandshakes(),
+    call: (driver) => driver.trust.open(),
     cmd: Cmd.Handshake,
     payload: join(4),
     reply: { pending: [], outgoing: [{ node_id: 2 }], refused: [{ node_id: 3, reason: "no" }] },
@@ -104,7 +105,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: "trustedPeers",
-    call: (driver) => driver.trustedPeers(),
+    call: (driver) => driver.trust.peers(),
     cmd: Cmd.Handshake,
     payload: join(5),
     reply: { trusted: [{ node_id: 1 }] },
@@ -112,35 +113,35 @@ const CASES: readonly Case[] = [
   },
   {
     name: "revokeTrust",
-    call: (driver) => driver.revokeTrust(7),
+    call: (driver) => driver.trust.revoke(7),
     cmd: Cmd.Handshake,
     payload: join(6, u32(7)),
     reply: { status: "revoked", node_id: 7 },
   },
   {
     name: "setHostname",
-    call: (driver) => driver.setHostname("bob"),
+    call: (driver) => driver.registry.setHostname("bob"),
     cmd: Cmd.SetHostname,
     payload: bytes("bob"),
     reply: { hostname: "bob" },
   },
   {
     name: "setTags",
-    call: (driver) => driver.setTags(["a", "b"]),
+    call: (driver) => driver.registry.setTags(["a", "b"]),
     cmd: Cmd.SetTags,
     payload: bytes('["a","b"]'),
     reply: { tags: ["a", "b"] },
   },
   {
     name: "setVisibility",
-    call: (driver) => driver.setVisibility(true),
+    call: (driver) => driver.registry.setVisibility(true),
     cmd: Cmd.SetVisibility,
     payload: join(1),
     reply: { visibility: "public" },
   },
   {
     name: "deregister",
-    call: (driver) => driver.deregister(),
+    call: (driver) => driver.registry.deregister(),
     cmd: Cmd.Deregister,
     payload: join(),
     reply: {},
@@ -226,12 +227,12 @@ Deno.test("Driver has no request that names an impossible node or network", asyn
   for (const node of [0, -1, 1.5, NaN, 2 ** 32 - 1, 2 ** 32]) {
     for (
       const call of [
-        async () => await driver.approveHandshake(node),
-        async () => await driver.rejectHandshake(node),
-        async () => await driver.revokeTrust(node),
-        async () => await driver.waitForTrust(node),
-        async () => await driver.lookup(node),
-        async () => await driver.handshake(node),
+        async () => await driver.trust.approve(node),
+        async () => await driver.trust.reject(node),
+        async () => await driver.trust.revoke(node),
+        async () => await driver.trust.waitFor(node),
+        async () => await driver.registry.lookup(node),
+        async () => await driver.trust.request(node),
         async () => await driver.networks.invite(1, node),
       ]
     ) await rejectsWith(call(), "invalid_argument");
@@ -287,7 +288,7 @@ Deno.test("Driver.ping passes target and limit to the daemon", async () => {
   const { driver, client } = await daemon.connect();
   const pinging = driver.ping("5", { timeoutMs: 1500 });
   const request = await client.expect(Cmd.Ping);
-  assert.deepEqual(decodePing(request.payload), {
+  assert.deepEqual(PING.decode(request.payload), {
     address: { network: 0, node: 5 },
     timeoutMs: 1500,
   });
@@ -298,16 +299,13 @@ Deno.test("Driver.ping passes target and limit to the daemon", async () => {
 Deno.test("Driver.handshake finds private nodes by hostname", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
-  const asking = driver.handshake("alice", "hello");
+  const asking = driver.trust.request("alice", "hello");
   const find = await client.expect(Cmd.HandshakeTarget);
   assert.equal(text(find.payload), "alice");
   client.answerJson(find, { node_id: 9, address: "0:0000.0000.0009" });
   const request = await client.expect(Cmd.Handshake);
-  assert.deepEqual(decodeHandshake(request.payload), {
-    sub: "send",
-    node: 9,
-    justification: "hello",
-  });
+  assert.equal(request.payload[0], REQUEST_TRUST.sub);
+  assert.deepEqual(REQUEST_TRUST.decode(request.payload), { node: 9, text: "hello" });
   client.answerJson(request, { status: "sent", node_id: 9 });
   assert.equal((await asking).node_id, 9);
 });
@@ -315,8 +313,8 @@ Deno.test("Driver.handshake finds private nodes by hostname", async () => {
 Deno.test("Driver uses what an old daemon has, and says what it has not", async () => {
   await using daemon = new FakeDaemon("untagged");
   const { driver, client } = await daemon.connect();
-  await rejectsWith(driver.lookup(5), "unavailable");
-  const asking = driver.handshakeTarget("alice");
+  await rejectsWith(driver.registry.lookup(5), "unavailable");
+  const asking = driver.registry.handshakeTarget("alice");
   client.answerJson(await client.expect(Cmd.ResolveHostname), { node_id: 4 });
   assert.equal((await asking).node_id, 4);
 });
@@ -342,14 +340,11 @@ Deno.test("Driver.ping times the echo service where the daemon has no ping", asy
 Deno.test("Driver.waitForTrust asks again until the node is trusted", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
-  const waiting = driver.waitForTrust(5, { timeoutMs: 100_000 });
+  const waiting = driver.trust.waitFor(5, { timeoutMs: 100_000 });
   for (const trusted of [false, false, true]) {
     const request = await client.expect(Cmd.Handshake);
-    assert.deepEqual(decodeHandshake(request.payload), {
-      sub: "wait",
-      node: 5,
-      timeoutMs: 30_000,
-    });
+    assert.equal(request.payload[0], AWAIT_TRUST.sub);
+    assert.deepEqual(AWAIT_TRUST.decode(request.payload), { node: 5, timeoutMs: 30_000 });
     assert.ok(await isPending(waiting));
     client.answerJson(request, { node_id: 5, trusted });
   }
@@ -359,11 +354,11 @@ Deno.test("Driver.waitForTrust asks again until the node is trusted", async () =
 Deno.test("Driver.waitForTrust ends with timeout or aborted", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
-  const impatient = driver.waitForTrust(5, { timeoutMs: 0 });
+  const impatient = driver.trust.waitFor(5, { timeoutMs: 0 });
   client.answerJson(await client.expect(Cmd.Handshake), { trusted: false });
   await rejectsWith(impatient, "timeout", /trust of node 5/);
   const controller = new AbortController();
-  const waiting = driver.waitForTrust(5, { signal: controller.signal });
+  const waiting = driver.trust.waitFor(5, { signal: controller.signal });
   await client.expect(Cmd.Handshake);
   controller.abort();
   await rejectsWith(waiting, "aborted");
@@ -373,7 +368,7 @@ Deno.test("Driver.waitForTrust ends with timeout or aborted", async () => {
 Deno.test("Driver.waitForTrust looks for itself with a daemon that cannot wait", async () => {
   await using daemon = new FakeDaemon("untagged");
   const { driver, client } = await daemon.connect();
-  const waiting = driver.waitForTrust(5);
+  const waiting = driver.trust.waitFor(5);
   for (const trusted of [[], [{ node_id: 5 }]]) {
     const request = await client.expect(Cmd.Handshake);
     assert.equal(request.payload[0], 7);
@@ -391,10 +386,8 @@ Deno.test("Driver keeps network numbers of two bytes apart", async () => {
   const { driver, client } = await daemon.connect();
   const leaving = driver.networks.leave(0x1234);
   const request = await client.expect(Cmd.Network);
-  assert.deepEqual(decodeNetwork(request.payload), {
-    sub: "leave",
-    network: 0x1234,
-  });
+  assert.equal(request.payload[0], LEAVE_NETWORK.sub);
+  assert.deepEqual(LEAVE_NETWORK.decode(request.payload), { network: 0x1234 });
   client.answerJson(request, {});
   await leaving;
 });

@@ -1,0 +1,19 @@
+/**
+ * Optional abilities of our daemon, as HelloOk and `info` name them.
+ *
+ * @module
+ */
+
+/** What HelloOk says that our daemon can do. */
+export const IPC_FEATURES: readonly string[] = [
+  "tags",
+  "recv_credit",
+  "close_reason",
+  "ping",
+  "lookup",
+  "handshake_target",
+  "path",
+];
+
+/** What `info` says besides, by the names of existing daemons. */
+export const INFO_FEATURES: readonly string[] = ["tagged_requests", "recv_credit", "dgram_bound"];
