@@ -212,6 +212,57 @@ Deno.test("Sender lets an aborted write be when all of its bytes have left", asy
   assert.deepEqual(session.data, bytes("gone on!"), "no byte is taken back");
 });
 
+Deno.test("Sender lets an aborted write be that was the last to leave", async () => {
+  const { session, sender } = setup();
+  const controller = new AbortController();
+  const doomed = sender.write(bytes("gone"), { signal: controller.signal });
+  controller.abort();
+  await rejectsWith(doomed, "aborted");
+  const next = sender.write(bytes("!"));
+  session.answer(2);
+  await next;
+  assert.deepEqual(session.data, bytes("gone!"));
+});
+
+Deno.test("Sender sends the rest whole when a write before it is cut out", async () => {
+  const { session, sender } = setup({ window: 16 * KIB });
+  const first = sender.write(new Uint8Array(16 * KIB));
+  const controller = new AbortController();
+  const doomed = sender.write(bytes("lost"), { signal: controller.signal });
+  const data = pattern(20 * KIB, 5);
+  const later = sender.write(data);
+  controller.abort();
+  await rejectsWith(doomed, "aborted");
+  session.answer(5);
+  await Promise.all([first, later]);
+  assert.deepEqual(session.data.slice(16 * KIB), data);
+});
+
+Deno.test("Sender leaves nothing at the signal of a write that is settled", async () => {
+  const { session, sender } = setup();
+  const { signal } = new AbortController();
+  const listeners: string[] = [];
+  const add = signal.addEventListener.bind(signal) as typeof signal.addEventListener;
+  const remove = signal.removeEventListener.bind(signal) as typeof signal.removeEventListener;
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners.push("added");
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners.push("removed");
+    remove(...args);
+  };
+  const taken = sender.write(bytes("x"), { signal });
+  assert.deepEqual(listeners, ["added"]);
+  session.answer();
+  await taken;
+  assert.deepEqual(listeners, ["added", "removed"]);
+  const refused = sender.write(bytes("y"), { signal });
+  session.refuse(REFUSED);
+  await rejectsWith(refused, "untrusted");
+  assert.deepEqual(listeners, ["added", "removed", "added", "removed"]);
+});
+
 Deno.test("Sender cuts an aborted write out when none of its bytes have left, wherever it stands", async () => {
   const { session, sender } = setup({ window: 16 * KIB });
   const first = sender.write(pattern(16 * KIB));
@@ -306,6 +357,15 @@ Deno.test("Sender.finish waits for the answers and takes no more writes meanwhil
   await Promise.all([finish, ...writes]);
 });
 
+Deno.test("Sender.finish waits for the answer to an early write", async () => {
+  const { session, sender } = setup();
+  await sender.write(bytes("a"), { early: true });
+  const finish = sender.finish();
+  assert.ok(await isPending(finish));
+  session.answer();
+  await finish;
+});
+
 Deno.test("Sender.finish ends with the connection", async () => {
   const { sender } = setup();
   const write = sender.write(bytes("a"));
@@ -343,6 +403,17 @@ Deno.test("at the peer's end a half-sent write is refused, and the first reason 
   sender.remoteEnded(REFUSED);
   assert.deepEqual(await refused, ["connection_closed: The peer has ended"]);
   session.answer(2);
+  await rejectsWith(sender.write(bytes("y")), "connection_closed");
+});
+
+Deno.test("at the peer's end one frame under way is waited for, and its reason outlives the daemon", async () => {
+  const { session, sender } = setup();
+  const write = sender.write(bytes("x"));
+  sender.remoteEnded(ENDED);
+  assert.ok(await isPending(write));
+  session.answer();
+  await write;
+  sender.onLost(REFUSED);
   await rejectsWith(sender.write(bytes("y")), "connection_closed");
 });
 

@@ -178,6 +178,8 @@ export class VirtualSocket implements UdpSocket {
     this.stats.received++;
     this.stats.receivedBytes += data.length;
     this.#onDatagram?.(data, from);
+    // As a real socket's next datagram would: what is kept beyond the call must have been copied.
+    data.fill(0xaa);
   }
 
   start(onDatagram: Receive): void {

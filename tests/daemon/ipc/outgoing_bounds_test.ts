@@ -330,22 +330,28 @@ Deno.test("a source that offers itself while it is asked has one turn, not two",
   }
 });
 
-Deno.test("datagrams wait up to their bound, to the byte", async () => {
+Deno.test("datagrams wait up to their bound, to the byte, and what is dropped does not leave", async () => {
   const client = new Client();
   const { out } = client;
   out.push(frame(1));
   await settled();
-  out.pushDatagram(frame(DATAGRAM_QUEUE_BYTES - 10));
-  out.pushDatagram(frame(11));
+  const size = DATAGRAM_QUEUE_BYTES / 16;
+  for (let n = 0; n < 15; n++) out.pushDatagram(frame(size, 1));
+  out.pushDatagram(frame(size - 10, 1));
+  out.pushDatagram(frame(11, 2));
   assert.equal(out.droppedDatagrams, 1);
-  out.pushDatagram(frame(10));
+  out.pushDatagram(frame(10, 1));
   assert.equal(out.droppedDatagrams, 1);
-  out.pushDatagram(frame(1));
+  out.pushDatagram(frame(1, 2));
   assert.equal(out.droppedDatagrams, 2);
+  await client.take();
+  let left = 0;
+  while (client.isWriting) left += count(await client.take(), 1);
+  assert.equal(left, DATAGRAM_QUEUE_BYTES);
+  assert.equal(client.writes.reduce((sum, { length }) => sum + length, 0), left + 1);
   out.stop();
   out.pushDatagram(frame(1));
   assert.equal(out.droppedDatagrams, 2, "a dead client loses nothing");
-  await client.take();
 });
 
 Deno.test("a thousand and more frames in the queue leave in order", async () => {
