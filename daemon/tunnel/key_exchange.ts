@@ -69,11 +69,12 @@ export class KeyExchange {
   readonly #clock: Clock;
   readonly #keyPair: KeyPair;
   readonly #aead: AeadFactory;
-  readonly #keys: PeerKeys;
+  readonly #keys: Pick<PeerKeys, "check">;
   readonly #random: (out: Uint8Array) => void;
   readonly #mayKnow: (node: number) => Promise<boolean>;
   readonly #sources: KeyedRateLimit<string>;
   readonly #expected: KeyedRateLimit<string>;
+  readonly #maxNonces: number;
   /** By node and lane. */
   readonly #verifying = new Map<string, Verification>();
   readonly #nonces = new Map<string, NonceSequence>();
@@ -86,10 +87,12 @@ export class KeyExchange {
     clock: Clock;
     keyPair: KeyPair;
     aead: AeadFactory;
-    keys: PeerKeys;
+    keys: Pick<PeerKeys, "check">;
     random: (out: Uint8Array) => void;
     /** Whether a node that we do not expect may know that we are here. */
     mayKnow: (node: number) => Promise<boolean>;
+    /** {@linkcode MAX_NONCE_SEQUENCES}, smaller in tests. */
+    maxNonces?: number;
   }) {
     this.#clock = options.clock;
     this.#keyPair = options.keyPair;
@@ -97,6 +100,7 @@ export class KeyExchange {
     this.#keys = options.keys;
     this.#random = options.random;
     this.#mayKnow = options.mayKnow;
+    this.#maxNonces = options.maxNonces ?? MAX_NONCE_SEQUENCES;
     this.#sources = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
     this.#expected = new KeyedRateLimit(KEX_RATE, MAX_KEX_SOURCES);
   }
@@ -239,7 +243,7 @@ export class KeyExchange {
     const nonces = this.#nonces.get(id) ?? NonceSequence.start(this.#random);
     this.#nonces.delete(id);
     this.#nonces.set(id, nonces);
-    if (this.#nonces.size > MAX_NONCE_SEQUENCES) {
+    if (this.#nonces.size > this.#maxNonces) {
       this.#nonces.delete(this.#nonces.keys().next().value!);
     }
     return nonces;
