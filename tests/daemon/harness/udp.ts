@@ -177,9 +177,10 @@ export class VirtualSocket implements UdpSocket {
   receive(data: Uint8Array, from: Endpoint): void {
     this.stats.received++;
     this.stats.receivedBytes += data.length;
-    this.#onDatagram?.(data, from);
+    const buffer = data.slice();
+    this.#onDatagram?.(buffer, from);
     // As a real socket's next datagram would: what is kept beyond the call must have been copied.
-    data.fill(0xaa);
+    buffer.fill(0xaa);
   }
 
   start(onDatagram: Receive): void {

@@ -12,7 +12,7 @@ Deno.test("first contact takes three PILAs and delivers what waited, in order", 
   for (const text of ["one", "two", "three"]) a.send(datagram(a, b, text));
   // An answer proves the key to the side that asked.
   b.datagrams.onDatagram((got) => {
-    b.got.push(got);
+    b.got.push({ ...got, data: got.data.slice() });
     void b.datagrams.send({ network: 0, node: 5 }, 2000, new TextEncoder().encode("hello"));
   });
   await world.run(100);
