@@ -27,9 +27,13 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
   ],
   "platform/config.ts": ["tests/platform/config_test.ts", "tests/platform/settings_test.ts"],
   "protocol/crypto/replay.ts": ["tests/protocol/crypto/replay_test.ts"],
-  "protocol/path/manager.ts": ["tests/protocol/path"],
+  "protocol/path/manager.ts": [
+    "tests/protocol/path/manager_rules_test.ts",
+    "tests/protocol/path/manager_test.ts",
+  ],
   "protocol/stream/recovery.ts": [
     "tests/protocol/stream/recovery_rules_test.ts",
+    "tests/protocol/stream/recovery_timers_test.ts",
     "tests/protocol/stream/recovery_test.ts",
     "tests/protocol/stream/parts_test.ts",
   ],
