@@ -78,8 +78,8 @@ const CASES: [string, [number, boolean][]][] = [
     [1, true],
   ]],
   ["16 clears the first of them, too", [
-    [1, true],
     [W, true],
+    [1, true],
     [W + 2, true],
     [W + 1, true],
   ]],
