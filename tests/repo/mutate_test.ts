@@ -119,6 +119,11 @@ Deno.test("closestTests takes the mirror image and whoever imports the file, not
     test("tests/sim/far_test.ts", imports),
   ];
   assert.deepEqual(closestTests("a/b.ts", tests), ["tests/a/b_test.ts", "tests/a/user_test.ts"]);
+  assert.deepEqual(closestTests("a/met_by_mod.ts", tests), [
+    "tests/a/b_test.ts",
+    "tests/a/user_test.ts",
+    "tests/a/other_test.ts",
+  ]);
   const paths = new Set(sourcesOf(["tests"]).map(({ path }) => path));
   for (const [file, named] of Object.entries(TARGETS)) {
     assert.deepEqual(closestTests(file, []), named);

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import type { Candidate } from "../../../protocol/path/candidate.ts";
 import { PathManager } from "../../../protocol/path/manager.ts";
 import { pathProbeId } from "../../../protocol/path/probe.ts";
-import { type PathMode, RELAY_ROUTE, type Route } from "../../../protocol/path/route.ts";
+import type { PathMode, Route } from "../../../protocol/path/route.ts";
 import { direct } from "./model.ts";
 
 /** A way. */
