@@ -6,6 +6,7 @@ import {
   CHECK_PROBES_MS,
   FASTER_PAUSE_MS,
   FORGIVE_MS,
+  MAX_CANDIDATES,
   PATH_SUSPECT_MS,
   SEARCH_PROBES_MS,
 } from "../../../protocol/path/manager.ts";
@@ -294,4 +295,22 @@ Deno.test("an answer before the first frame chooses nothing", () => {
   rig.poll(0);
   assert.equal(rig.answer(B, 20), false);
   assert.equal(rig.current, undefined);
+});
+
+Deno.test("a way that was opened without data is not asked about for a silence", () => {
+  const rig = new Rig("relay-only");
+  rig.paths.heard(RELAY_ROUTE, 0, false);
+  rig.poll(0);
+  assert.equal(rig.paths.deadline, Infinity);
+});
+
+Deno.test("the way in use is not given up for room, however little speaks for it", () => {
+  const rig = new Rig();
+  rig.paths.heard(A, 1, false); // observed, and never answered
+  for (let n = 0; n < 2 * MAX_CANDIDATES; n++) {
+    rig.paths.add("public", { host: "203.0.113.1", port: 1_000 + n });
+  }
+  assert.equal(rig.current, "A");
+  assert.ok(rig.paths.candidates.includes(rig.paths.current!));
+  assert.equal(rig.paths.candidates.length, MAX_CANDIDATES + 1, "and the relay");
 });
