@@ -55,7 +55,9 @@ for (const path of paths) {
     for (const mutant of mutants) console.log(`  ${placeText(path, mutant)}`);
     continue;
   }
-  const { killed, survivors } = await tryMutants(ROOT, path, tests, mutants, Number(values.jobs));
+  const { killed, survivors } = await tryMutants(ROOT, path, tests, mutants, {
+    jobs: Number(values.jobs),
+  });
   const report: FileReport = {
     path,
     tried: mutants.length,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import { importsOf, type SourceFile } from "../../tests/repo/sources.ts";
 
 /** Tests that take other programs, networks or minutes; a rule of one file has a test that is closer. */
@@ -25,11 +26,16 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
     "tests/daemon/tunnel/peer_tunnel_test.ts",
     "tests/daemon/tunnel/old_peer_test.ts",
   ],
-  "platform/config.ts": ["tests/platform/config_test.ts", "tests/platform/settings_test.ts"],
+  "platform/settings/config.ts": ["tests/platform/settings"],
   "protocol/crypto/replay.ts": ["tests/protocol/crypto/replay_test.ts"],
-  "protocol/path/manager.ts": ["tests/protocol/path"],
+  "protocol/path/manager.ts": [
+    "tests/protocol/path/manager_rules_test.ts",
+    "tests/protocol/path/manager_test.ts",
+    "tests/protocol/path/manager_ways_test.ts",
+  ],
   "protocol/stream/recovery.ts": [
     "tests/protocol/stream/recovery_rules_test.ts",
+    "tests/protocol/stream/recovery_timers_test.ts",
     "tests/protocol/stream/recovery_test.ts",
     "tests/protocol/stream/parts_test.ts",
   ],
@@ -41,7 +47,8 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The tests closest to a file: those of the table, or its mirror image below `tests/` and the tests that import it.
+ * The tests closest to a file: those of the table, or its mirror image below `tests/` and the tests that import it. Of a
+ * file that is met through its folder's `mod.ts` alone, the tests of the folder.
  *
  * @param path A file of the product, from the root.
  * @param tests Every file below `tests/`.
@@ -51,8 +58,10 @@ export function closestTests(path: string, tests: readonly SourceFile[]): string
   const named = TARGETS[path];
   if (named !== undefined) return [...named];
   const mirror = `tests/${path.replace(/\.ts$/, "_test.ts")}`;
-  return tests
-    .filter((test) => test.path.endsWith("_test.ts") && !DISTANT.test(test.path))
-    .filter((test) => test.path === mirror || importsOf(test).some(({ from }) => from === path))
-    .map((test) => test.path);
+  const near = tests.filter((test) => test.path.endsWith("_test.ts") && !DISTANT.test(test.path));
+  const close = near.filter((test) =>
+    test.path === mirror || importsOf(test).some(({ from }) => from === path)
+  );
+  const folder = near.filter((test) => dirname(test.path) === dirname(mirror));
+  return (close.length > 0 ? close : folder).map((test) => test.path);
 }

@@ -147,9 +147,11 @@ function isEquality(node: AnyNode): boolean {
   return node.type === "BinaryExpression" && /^[!=]==$/.test(node.operator);
 }
 
-/** Within the value of a constant of the file or of a class, which is a number or a sum of some. */
+/** Within the value of a constant of the file or of a class, which is of numbers alone. */
 function isNamedConstant(parents: readonly AnyNode[]): boolean {
-  const name = parents.findLastIndex(({ type }) => !/^(?:Binary|Unary)Expression$/.test(type));
+  const name = parents.findLastIndex(({ type }) =>
+    !/^(?:Binary|Unary|Array|Object)Expression$|^Property$/.test(type)
+  );
   return /^(?:VariableDeclarator|PropertyDefinition)$/.test(parents[name]?.type ?? "") &&
     !parents.some(({ type }) => /Function|MethodDefinition/.test(type));
 }

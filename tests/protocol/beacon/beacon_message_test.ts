@@ -6,6 +6,7 @@ import {
   encodeBeacon,
   encodeRelayInto,
   isBeaconMessage,
+  MAX_SYNC_NODES,
 } from "../../../protocol/beacon/beacon_message.ts";
 import { encodePunch } from "../../../protocol/tunnel/frame.ts";
 import {
@@ -105,6 +106,19 @@ Deno.test("decodeBeacon ignores extra bytes of a discover and refuses bad IP len
   assertDecodeError(decodeBeacon(hex("0a02")), "unknown_type");
   assertDecodeError(decodeBeacon(hex("0b01")), "unknown_type");
   assertDecodeError(decodeBeacon(hex("0700000001ffff0000002a")), "truncated");
+});
+
+Deno.test("a sync holds no node to as many as its count can say", () => {
+  const sync = (count: number): BeaconMessage => ({
+    type: "sync",
+    beacon: 1,
+    nodes: Array.from({ length: count }, (_, i) => i),
+  });
+  for (const count of [0, 1, MAX_SYNC_NODES]) {
+    const wire = encodeBeacon(sync(count));
+    assert.equal(wire.length, 7 + 4 * count);
+    assert.deepEqual(decodeBeacon(wire), sync(count));
+  }
 });
 
 Deno.test("isBeaconMessage tells beacon messages from tunnel frames", () => {

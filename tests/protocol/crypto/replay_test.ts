@@ -77,6 +77,12 @@ const CASES: [string, [number, boolean][]][] = [
     [Infinity, false],
     [1, true],
   ]],
+  ["16 clears the first of them, too", [
+    [W, true],
+    [1, true],
+    [W + 2, true],
+    [W + 1, true],
+  ]],
 ];
 
 for (const [name, steps] of CASES) {
@@ -142,6 +148,31 @@ Deno.test("ReplayWindows tells a replay from an old counter", () => {
   assert.equal(windows.accept(1, 10_000 - W), "old");
   assert.equal(windows.accept(1, 10_001 - W), "ok");
   assert.equal(windows.accept(1, 2 ** 53), "old");
+});
+
+Deno.test("ReplayWindows records every counter, not only the first of a prefix", () => {
+  const windows = new ReplayWindows();
+  for (const counter of [1, 2, W + 2]) {
+    assert.equal(windows.accept(1, counter), "ok");
+    assert.equal(windows.accept(1, counter), "replay");
+  }
+  assert.equal(windows.accept(1, 2), "old");
+});
+
+Deno.test("ReplayWindows keeps prefix 0 like any other when the next one comes", () => {
+  const windows = new ReplayWindows();
+  windows.accept(0, 5);
+  windows.accept(1, 1);
+  assert.equal(windows.accept(0, 6), "ok");
+  assert.equal(windows.accept(0, 5), "old");
+});
+
+Deno.test("ReplayWindows forgets the prefix closed first when there are too many", () => {
+  const windows = new ReplayWindows();
+  const most = CLOSED_PREFIXES + OLDER_PREFIXES + 1;
+  for (let prefix = 1; prefix <= most + 1; prefix++) windows.accept(prefix, 7);
+  assert.equal(windows.accept(2, 7), "old");
+  assert.equal(windows.accept(1, 7), "ok", "the price of the bound");
 });
 
 Deno.test("ReplayWindows takes a counter that restarts under a new prefix", () => {

@@ -196,4 +196,17 @@ Deno.test("binary encoders refuse wrong signatures and frames above 4 MiB", () =
   throwsPilot(() => registry.encodeBinaryResolve(bad), "invalid_argument");
   const tooLong = new Uint8Array(registry.REGISTRY_MAX_FRAME_BYTES);
   throwsPilot(() => registry.encodeBinaryFrame(0, tooLong), "limit_exceeded");
+  const longest = registry.encodeBinaryFrame(0, tooLong.subarray(1));
+  assert.equal(longest.length, 4 + registry.REGISTRY_MAX_FRAME_BYTES);
+});
+
+Deno.test("a resolve reply lists up to 1024 addresses, and one that claims more is refused", () => {
+  const lanAddrs = Array.from({ length: 1024 }, (_, i) => `10.0.0.1:${i}`);
+  const reply = { node: 7, realAddr: "192.0.2.1:4000", lanAddrs, keyAgeDays: 1 };
+  const wire = registry.encodeBinaryResolveOk(reply);
+  assert.deepEqual(registry.decodeBinaryResolveOk(wire), reply);
+  const countAt = 4 + 2 + reply.realAddr.length;
+  assert.equal(new DataView(wire.buffer, wire.byteOffset).getUint16(countAt), 1024);
+  new DataView(wire.buffer, wire.byteOffset).setUint16(countAt, 1025);
+  assertDecodeError(registry.decodeBinaryResolveOk(wire), "too_long");
 });

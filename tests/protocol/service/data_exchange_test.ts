@@ -116,6 +116,20 @@ Deno.test("decodeFile refuses paths and long names and keeps a payload without n
   }
 });
 
+Deno.test("a file name has at most 255 bytes, a payload of two is one without a name", () => {
+  for (const name of ["n".repeat(255), "é".repeat(127) + "x"]) {
+    assert.equal(isPlainFileName(name), true);
+    const header = encodeFileHeader(name, 1);
+    const payload = concatBytes(header.subarray(8), Uint8Array.of(9));
+    assert.deepEqual(decodeFile(payload), { name, data: Uint8Array.of(9) });
+  }
+  assert.equal(isPlainFileName("n".repeat(256)), false);
+  assert.equal(isPlainFileName("é".repeat(128)), false);
+  assertDecodeError(decodeFile(hex("0100")), "too_long");
+  assert.deepEqual(decodeFile(hex("0000")), { name: "", data: hex("0000") });
+  assert.deepEqual(decodeFile(hex("00")), { name: "", data: hex("00") });
+});
+
 Deno.test("encodeFileHeader refuses names that a reader would refuse", () => {
   for (const name of ["", "..", "a/b", "x".repeat(256), "é".repeat(128)]) {
     throwsPilot(() => encodeFileHeader(name, 1), "invalid_argument");

@@ -64,6 +64,7 @@ Deno.test("EventStreamReader refuses long topics, long payloads and topics that 
     return reader.next();
   };
   assertDecodeError(read("0401"), "too_long");
+  assert.equal(read("0400"), undefined, "the longest topic may follow");
   assertDecodeError(read("00016101000001"), "too_long");
   assertDecodeError(read("0001610000000b", { maxPayloadBytes: 10 }), "too_long");
   assertDecodeError(read("0001ff00000000"), "malformed");

@@ -101,3 +101,21 @@ Deno.test("encodeFileStream refuses wrong ids, hashes and names", () => {
     "invalid_argument",
   );
 });
+
+Deno.test("decodeFileStream takes sizes and offsets up to 2^53-1", () => {
+  const id = hex(ID);
+  const most = Number.MAX_SAFE_INTEGER;
+  const sha256 = new Uint8Array(32);
+  const messages: FileStreamMessage[] = [
+    { kind: "init", transferId: id, size: most, sha256, chunkBytes: 1, name: "a" },
+    { kind: "chunk", transferId: id, offset: most, data: EMPTY },
+    { kind: "ack", transferId: id, offset: most },
+    { kind: "init_ack", transferId: id, offset: most },
+  ];
+  for (const value of messages) {
+    const wire = encodeFileStream(value);
+    assert.deepEqual(decodeFileStream(wire), value);
+    const above = toHex(wire).replace("001fffffffffffff", "0020000000000000");
+    assertDecodeError(decodeFileStream(hex(above)), "too_long");
+  }
+});

@@ -7,6 +7,7 @@ import {
   encodeNameReply,
   encodeNameRequest,
   isName,
+  isPlainName,
   MAX_NAME_BYTES,
   MAX_NAME_REPLY_BYTES,
   MAX_NAME_REQUEST_BYTES,
@@ -219,5 +220,35 @@ Deno.test("encodeNameRequest refuses names and numbers that would become another
       () => encodeNameRequest(request),
       (error) => error instanceof PilotError && error.code === "invalid_argument",
     );
+  }
+});
+
+Deno.test("requests, replies and names are taken up to their last byte", () => {
+  const padded = (text: string, length: number) => bytes(text.padEnd(length));
+  assert.ok(
+    !(decodeNameRequest(padded("QUERY A a", MAX_NAME_REQUEST_BYTES)) instanceof DecodeError),
+  );
+  assert.ok(
+    decodeNameRequest(padded("QUERY A a", MAX_NAME_REQUEST_BYTES + 1)) instanceof DecodeError,
+  );
+  assert.deepEqual(decodeNameReply(padded("OK", MAX_NAME_REPLY_BYTES)), { kind: "ok" });
+  assert.ok(decodeNameReply(padded("OK", MAX_NAME_REPLY_BYTES + 1)) instanceof DecodeError);
+  const label = "a".repeat(63);
+  const longest = [label, label, label, "a".repeat(MAX_NAME_BYTES - 3 * 64)].join(".");
+  assert.equal(longest.length, MAX_NAME_BYTES);
+  assert.deepEqual([isPlainName(longest), isPlainName(`${longest}a`)], [true, false]);
+});
+
+Deno.test("a list of providers fills the longest reply to its last byte", () => {
+  const line = (name: string) => `S ${name} ${ADDRESS} 80`.length;
+  const provider = (name: string) => ({ name, address: FIVE, port: 80 });
+  const lines = Math.floor((MAX_NAME_REPLY_BYTES - 100) / (line("a") + 1));
+  const rest = MAX_NAME_REPLY_BYTES - lines * (line("a") + 1);
+  for (const [over, kept] of [[0, lines + 1], [1, lines]] as const) {
+    const last = "b".repeat(1 + rest - line("a") + over);
+    const providers = [...Array.from({ length: lines }, () => provider("a")), provider(last)];
+    const wire = encodeNameReply({ kind: "S", providers });
+    assert.equal(text(wire).split("\n").length, kept);
+    if (over === 0) assert.equal(wire.length, MAX_NAME_REPLY_BYTES);
   }
 });

@@ -66,3 +66,23 @@ Deno.test("no bytes make decodeTaggedMessage or decodeTrace throw", () => {
     decodeTrace(bytes);
   }));
 });
+
+Deno.test("a header has at most 1024 bytes, and an inner frame may be empty", () => {
+  const tagged = (headerBytes: number) => {
+    const empty = '{"message_id":"a","x":""}';
+    const header = empty.replace('""', `"${"x".repeat(headerBytes - empty.length)}"`);
+    const text = new TextEncoder().encode(header);
+    assert.equal(text.length, headerBytes);
+    return Uint8Array.of(headerBytes >> 8, headerBytes & 0xff, ...text, 0, 0, 0, 1);
+  };
+  assert.deepEqual(decodeTaggedMessage(tagged(1024)), {
+    tags: { messageId: "a" },
+    inner: { type: 1, payload: new Uint8Array() },
+  });
+  assertDecodeError(decodeTaggedMessage(tagged(1025)), "malformed");
+  assert.deepEqual(decodeTrace(hex("000000010000000000000007")), {
+    sent: 7n,
+    inner: { type: 1, payload: new Uint8Array() },
+  });
+  assert.ok("kind" in decodeTrace(hex("0000000100000000000000")));
+});

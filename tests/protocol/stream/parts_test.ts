@@ -348,3 +348,16 @@ Deno.test("Pacer makes up for a timer that fired late, by 4 ms at most", () => {
   // 20 segments a millisecond.
   assert.deepEqual([0, 2, 4, 100].map(burst), [20, 60, 100, 100]);
 });
+
+Deno.test("collidesWithSack looks at the first five bytes, which are enough", () => {
+  const sack = (count: number, length: number) =>
+    Uint8Array.of(0x53, 0x41, 0x43, 0x4b, count, 0).subarray(0, length);
+  assert.deepEqual([4, 5, 6].map((length) => collidesWithSack(sack(1, length))), [
+    false,
+    true,
+    true,
+  ]);
+  assert.deepEqual([0, 1, 4, 5].map((count) => collidesWithSack(sack(count, 5))), [
+    ...[false, true, true, false],
+  ]);
+});

@@ -183,3 +183,14 @@ Deno.test("handshakeHash depends on every field but sig2", () => {
   const all = changes.map((change) => handshakeHash({ ...MESSAGE, ...change }));
   assert.equal(new Set([hash, ...all]).size, changes.length + 1);
 });
+
+Deno.test("messages are written and read up to their last byte", () => {
+  const room = HANDSHAKE_MAX_SENT_BYTES - encodeHandshake({ ...MESSAGE, justification: "" }).length;
+  const filled = (length: number) => ({ ...MESSAGE, justification: "x".repeat(length) });
+  assert.equal(encodeHandshake(filled(room)).length, HANDSHAKE_MAX_SENT_BYTES);
+  assert.throws(() => encodeHandshake(filled(room + 1)), { code: "invalid_argument" });
+  assert.deepEqual(decodeHandshake(utf8(JSON_TEXT.padEnd(HANDSHAKE_MAX_READ_BYTES))), MESSAGE);
+  assert.ok(
+    decodeHandshake(utf8(JSON_TEXT.padEnd(HANDSHAKE_MAX_READ_BYTES + 1))) instanceof DecodeError,
+  );
+});

@@ -12,6 +12,7 @@ import {
   noncePrefix,
   pilaChallenge,
   PILS_HEADER_BYTES,
+  PILS_OVERHEAD_BYTES,
   pilsSender,
   writePilsHeader,
 } from "../../../protocol/tunnel/frame.ts";
@@ -174,4 +175,16 @@ Deno.test("pilsSender agrees with decodeFrame for any bytes", () => {
     const sender = "type" in frame && frame.type === "pils" ? frame.sender : undefined;
     assert.equal(pilsSender(bytes), sender);
   }));
+});
+
+Deno.test("the shortest frames are whole: a magic alone, and a seal around nothing", () => {
+  assert.deepEqual(decodeFrame(hex("50494c50")), { type: "pilp" });
+  const empty = new Uint8Array(PILS_OVERHEAD_BYTES);
+  writePilsHeader(empty, 0, 5, 0, 0);
+  const frame = decoded(decodeFrame(empty));
+  assert.equal(frame.type, "pils");
+  assert.equal(pilsSender(empty), 5);
+  assertDecodeError(decodeFrame(empty.subarray(1)), "unknown_type");
+  assertDecodeError(decodeFrame(empty.subarray(0, PILS_OVERHEAD_BYTES - 1)), "too_short");
+  assert.equal(pilsSender(empty.subarray(0, PILS_OVERHEAD_BYTES - 1)), undefined);
 });
