@@ -17,7 +17,7 @@ const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };
 export function logEvents(clock: Clock, log: Log): EventListener {
   const warnings = new TokenBucket(WARNING_RATE, clock.now());
   return ({ name, data }) => {
-    const { level } = LIFECYCLE_EVENTS[name];
+    const level = LIFECYCLE_EVENTS[name];
     const isTold = level !== "warn" || warnings.take(clock.now());
     log(isTold ? level : "debug", name, { ...data });
   };

@@ -45,6 +45,37 @@ export type ErrorCode =
   /** A defect of ours. */
   | "internal";
 
+/** Every {@linkcode ErrorCode}; the type makes sure that none is missing. */
+const ERROR_CODES: Readonly<Record<ErrorCode, true>> = {
+  invalid_argument: true,
+  not_found: true,
+  already_exists: true,
+  not_running: true,
+  connection_failed: true,
+  connection_refused: true,
+  connection_closed: true,
+  timeout: true,
+  untrusted: true,
+  denied: true,
+  limit_exceeded: true,
+  invalid_state: true,
+  unavailable: true,
+  protocol_error: true,
+  io_error: true,
+  aborted: true,
+  internal: true,
+};
+
+/**
+ * Is this text one of our error codes?
+ *
+ * @param text Any value.
+ * @returns True for an {@linkcode ErrorCode}.
+ */
+export function isErrorCode(text: unknown): text is ErrorCode {
+  return typeof text === "string" && Object.hasOwn(ERROR_CODES, text);
+}
+
 /** What may accompany a {@linkcode PilotError}. */
 export interface PilotErrorOptions {
   /** What the person or agent can do next, one sentence. */

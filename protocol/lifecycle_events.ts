@@ -1,15 +1,31 @@
 /**
- * The lifecycle events of a daemon: each name with its payload, its level and what it means, in one place. Log,
+ * The lifecycle events of a daemon: each name with its payload, its level and what it means, once. Log,
  * metrics and local clients are told of them; names and fields are those of existing daemons where these have the
  * event (docs/protocol/local-socket.md §10).
  *
  * @module
  */
 
-/** What an agent sent us or asked of us. */
-interface FromPeer {
+/** Something about one peer. */
+export interface PeerEvent {
   /** The node that the tunnel has authenticated. */
   readonly peer_node_id: number;
+}
+
+/** This node in the registry. */
+export interface NodeEvent {
+  /** Our address on the backbone. */
+  readonly address: string;
+  /** `host:port` by which it is registered. */
+  readonly endpoint: string;
+}
+
+/** An invitation to a network. */
+export interface InviteEvent {
+  /** To which network. */
+  readonly network_id: number;
+  /** Who invites. */
+  readonly inviter_id: number;
 }
 
 /** Both ends of an incoming connection. */
@@ -36,6 +52,7 @@ export interface RejectedEvent {
 
 /** A subscriber of the broker. */
 export interface SubscriberEvent {
+  /** The topic; `*` for all. */
   readonly topic: string;
   /** `address:port` of the subscriber. */
   readonly remote: string;
@@ -43,40 +60,63 @@ export interface SubscriberEvent {
 
 /** The payload of each lifecycle event. */
 export interface LifecycleEvents {
-  "node.registered": { readonly address: string; readonly endpoint: string };
-  "node.reregistered": { readonly address: string; readonly endpoint: string };
-  "network.invited": { readonly network_id: number; readonly inviter_id: number };
-  "network.peer_left": FromPeer;
-  "tunnel.established": FromPeer & {
+  /** The registry has taken this node in. */
+  "node.registered": NodeEvent;
+  /** The registry has taken this node in again. */
+  "node.reregistered": NodeEvent;
+  /** A member invites this node to a network. */
+  "network.invited": InviteEvent;
+  /** A peer has left a network that it shared with us. */
+  "network.peer_left": PeerEvent;
+  /** A peer has proven its key. */
+  "tunnel.established": PeerEvent & {
     readonly authenticated: boolean;
     readonly relay: boolean;
     /** Another key took the place of one in use. */
     readonly rekeyed: boolean;
   };
-  "tunnel.path_changed": FromPeer & {
+  /** Frames to a peer take another path. */
+  "tunnel.path_changed": PeerEvent & {
     readonly relay: boolean;
     /** `host:port`, or `(relay)`. */
     readonly endpoint: string;
   };
+  /** The beacon has verified that our endpoint is ours. */
   "tunnel.endpoint_proven": Record<never, never>;
+  /** A peer opens a connection. */
   "conn.syn_received": ConnEvent;
+  /** A connection that a peer opened is established. */
   "conn.established": ConnEvent;
+  /** A peer without consent wanted to open a connection. */
   "syn.rejected": RejectedEvent;
+  /** A peer without consent sent a datagram. */
   "datagram.rejected": RejectedEvent;
-  "security.syn_rate_limited": { readonly src_addr: string; readonly src_port: number };
-  "security.key_mismatch": FromPeer;
-  "handshake.received": FromPeer & { readonly justification: string };
-  "handshake.pending": FromPeer & { readonly justification: string };
-  "handshake.auto_approved": FromPeer & {
+  /** A peer opens connections too fast. */
+  "security.syn_rate_limited": Pick<ConnEvent, "src_addr" | "src_port">;
+  /** A key was offered that is not the peer's. */
+  "security.key_mismatch": PeerEvent;
+  /** A peer asks for trust. */
+  "handshake.received": PeerEvent & { readonly justification: string };
+  /** A request for trust waits for a decision. */
+  "handshake.pending": PeerEvent & { readonly justification: string };
+  /** A request for trust was accepted by a rule. */
+  "handshake.auto_approved": PeerEvent & {
     /** `mutual`, `same_network` or `auto_approve`. */
     readonly reason: string;
   };
-  "handshake.approved": FromPeer;
-  "handshake.rejected": FromPeer & { readonly reason: string };
-  "handshake.rejected_by_peer": FromPeer & { readonly reason: string };
-  "trust.revoked": FromPeer;
-  "trust.revoked_by_peer": FromPeer;
-  "trust.network_ended": FromPeer;
+  /** A request for trust was accepted here. */
+  "handshake.approved": PeerEvent;
+  /** A request for trust was declined here. */
+  "handshake.rejected": PeerEvent & { readonly reason: string };
+  /** A peer declined our request for trust. */
+  "handshake.rejected_by_peer": PeerEvent & { readonly reason: string };
+  /** Trust was ended here. */
+  "trust.revoked": PeerEvent;
+  /** A peer has ended trust. */
+  "trust.revoked_by_peer": PeerEvent;
+  /** Trust ended with the common network it came from. */
+  "trust.network_ended": PeerEvent;
+  /** A message is in the inbox. */
   "message.received": {
     /** `text`, `json` or `binary`. */
     readonly type: string;
@@ -91,6 +131,7 @@ export interface LifecycleEvents {
     /** The id of the message that it answers. */
     readonly reply_to?: string;
   };
+  /** A file has arrived. */
   "file.received": {
     readonly filename: string;
     /** Bytes. */
@@ -100,9 +141,13 @@ export interface LifecycleEvents {
     /** Address of the sender. */
     readonly from: string;
   };
+  /** A peer subscribes to a topic of our broker. */
   "pubsub.subscribed": SubscriberEvent;
+  /** A subscription at our broker has ended. */
   "pubsub.unsubscribed": SubscriberEvent;
+  /** A subscriber does not keep up and was dropped. */
   "pubsub.overrun": SubscriberEvent;
+  /** An event was published at our broker. */
   "pubsub.published": {
     readonly topic: string;
     /** Payload bytes. */
@@ -118,59 +163,42 @@ export type LifecycleEventName = keyof LifecycleEvents;
 /** Tells of an event; never throws. */
 export type Emit = <K extends LifecycleEventName>(event: K, data: LifecycleEvents[K]) => void;
 
-/** How an event is treated, and what it means. */
-export interface LifecycleEventKind {
-  /**
-   * Level in the log: `info` for what happens seldom, `warn` for what an operator should look at, whose rate is bounded
-   * as strangers can cause some of it, `debug` for all that is usual.
-   */
-  readonly level: "debug" | "info" | "warn";
-  /** One sentence. */
-  readonly about: string;
-}
+/**
+ * Level of an event in the log: `info` for what happens seldom, `warn` for what an operator should look at, whose rate
+ * is bounded as strangers can cause some of it, `debug` for all that is usual.
+ */
+export type LifecycleEventLevel = "debug" | "info" | "warn";
 
-/** Every lifecycle event. */
-export const LIFECYCLE_EVENTS: { readonly [K in LifecycleEventName]: LifecycleEventKind } = {
-  "node.registered": { level: "info", about: "The registry has taken this node in." },
-  "node.reregistered": { level: "info", about: "The registry has taken this node in again." },
-  "network.invited": { level: "info", about: "A member invites this node to a network." },
-  "network.peer_left": {
-    level: "info",
-    about: "A peer has left a network that it shared with us.",
-  },
-  "tunnel.established": { level: "info", about: "A peer has proven its key." },
-  "tunnel.path_changed": { level: "info", about: "Frames to a peer take another path." },
-  "tunnel.endpoint_proven": {
-    level: "info",
-    about: "The beacon has verified that our endpoint is ours.",
-  },
-  "conn.syn_received": { level: "debug", about: "A peer opens a connection." },
-  "conn.established": { level: "debug", about: "A connection that a peer opened is established." },
-  "syn.rejected": { level: "debug", about: "A peer without consent wanted to open a connection." },
-  "datagram.rejected": { level: "debug", about: "A peer without consent sent a datagram." },
-  "security.syn_rate_limited": { level: "warn", about: "A peer opens connections too fast." },
-  "security.key_mismatch": { level: "warn", about: "A key was offered that is not the peer's." },
-  "handshake.received": { level: "info", about: "A peer asks for trust." },
-  "handshake.pending": { level: "info", about: "A request for trust waits for a decision." },
-  "handshake.auto_approved": {
-    level: "info",
-    about: "A request for trust was accepted by a rule.",
-  },
-  "handshake.approved": { level: "info", about: "A request for trust was accepted here." },
-  "handshake.rejected": { level: "info", about: "A request for trust was declined here." },
-  "handshake.rejected_by_peer": { level: "info", about: "A peer declined our request for trust." },
-  "trust.revoked": { level: "info", about: "Trust was ended here." },
-  "trust.revoked_by_peer": { level: "info", about: "A peer has ended trust." },
-  "trust.network_ended": {
-    level: "info",
-    about: "Trust ended with the common network it came from.",
-  },
-  "message.received": { level: "debug", about: "A message is in the inbox." },
-  "file.received": { level: "debug", about: "A file has arrived." },
-  "pubsub.subscribed": { level: "debug", about: "A peer subscribes to a topic of our broker." },
-  "pubsub.unsubscribed": { level: "debug", about: "A subscription at our broker has ended." },
-  "pubsub.overrun": { level: "warn", about: "A subscriber does not keep up and was dropped." },
-  "pubsub.published": { level: "debug", about: "An event was published at our broker." },
+/** Every lifecycle event with its level. */
+export const LIFECYCLE_EVENTS: { readonly [K in LifecycleEventName]: LifecycleEventLevel } = {
+  "node.registered": "info",
+  "node.reregistered": "info",
+  "network.invited": "info",
+  "network.peer_left": "info",
+  "tunnel.established": "info",
+  "tunnel.path_changed": "info",
+  "tunnel.endpoint_proven": "info",
+  "conn.syn_received": "debug",
+  "conn.established": "debug",
+  "syn.rejected": "debug",
+  "datagram.rejected": "debug",
+  "security.syn_rate_limited": "warn",
+  "security.key_mismatch": "warn",
+  "handshake.received": "info",
+  "handshake.pending": "info",
+  "handshake.auto_approved": "info",
+  "handshake.approved": "info",
+  "handshake.rejected": "info",
+  "handshake.rejected_by_peer": "info",
+  "trust.revoked": "info",
+  "trust.revoked_by_peer": "info",
+  "trust.network_ended": "info",
+  "message.received": "debug",
+  "file.received": "debug",
+  "pubsub.subscribed": "debug",
+  "pubsub.unsubscribed": "debug",
+  "pubsub.overrun": "warn",
+  "pubsub.published": "debug",
 };
 
 /** The names of all lifecycle events, in the order of the table. */
@@ -182,8 +210,10 @@ export const LIFECYCLE_EVENT_NAMES: readonly LifecycleEventName[] = Object.keys(
 export interface LifecycleEvent<K extends LifecycleEventName = LifecycleEventName> {
   /** Rises by one with each event since the start of the daemon, from 1. */
   readonly id: number;
+  /** Its name. */
   readonly name: K;
   /** Unix milliseconds. */
   readonly atMs: number;
+  /** What it says. */
   readonly data: LifecycleEvents[K];
 }

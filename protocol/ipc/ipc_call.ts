@@ -32,6 +32,7 @@ export type ReplyOf<C extends { readonly reply?: unknown }> = NonNullable<C["rep
 
 /** How the fields of a call travel. */
 export interface FieldCodec<Fields> {
+  /** The fields as they travel, without sub-command. */
   encode(fields: Fields): Uint8Array;
   /** `name` is what the texts of errors begin with. */
   decode(payload: Uint8Array, name: string): Decoded<Fields>;
@@ -39,13 +40,17 @@ export interface FieldCodec<Fields> {
 
 /** How a call is described. */
 export interface CallOptions<Fields> {
+  /** Command byte. */
   readonly cmd: number;
+  /** First byte of the payload, for commands that have several. */
   readonly sub?: number;
   /** What the texts of its errors begin with. */
   readonly name: string;
   /** Default `name`; empty for errors that stand alone. */
   readonly prefix?: string;
+  /** Daemons of other implementations do not have it. */
   readonly isExtension?: boolean;
+  /** How its fields travel. */
   readonly fields: FieldCodec<Fields>;
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { concatBytes, decodeJson, encodeJson, viewOf } from "../bytes.ts";
-import { type Decoded, DecodeError, type ErrorCode, PilotError } from "../errors.ts";
+import { type Decoded, DecodeError, isErrorCode, PilotError } from "../errors.ts";
 import { IPC_EXTENSION_VERSION } from "./ipc_frame.ts";
 import { u32 } from "./integers.ts";
 
@@ -161,37 +161,6 @@ export function decodeTagged(payload: Uint8Array): Decoded<IpcTagged> {
     cmd: payload[4]!,
     payload: payload.subarray(TAG_HEADER_BYTES),
   };
-}
-
-/** Every {@linkcode ErrorCode}; the type makes sure that none is missing. */
-const ERROR_CODES: Readonly<Record<ErrorCode, true>> = {
-  invalid_argument: true,
-  not_found: true,
-  already_exists: true,
-  not_running: true,
-  connection_failed: true,
-  connection_refused: true,
-  connection_closed: true,
-  timeout: true,
-  untrusted: true,
-  denied: true,
-  limit_exceeded: true,
-  invalid_state: true,
-  unavailable: true,
-  protocol_error: true,
-  io_error: true,
-  aborted: true,
-  internal: true,
-};
-
-/**
- * Is this text one of our error codes?
- *
- * @param text Any value.
- * @returns True for an {@linkcode ErrorCode}.
- */
-export function isErrorCode(text: unknown): text is ErrorCode {
-  return typeof text === "string" && Object.hasOwn(ERROR_CODES, text);
 }
 
 /**

@@ -236,7 +236,13 @@ export interface DaemonHealth extends DaemonStatus, TrafficCounters {
 }
 
 /** What `health` of every daemon has besides `status`. */
-type CommonHealthKey = "uptime_seconds" | "connections" | "peers" | "bytes_sent" | "bytes_recv";
+/** What daemons of every implementation count. */
+export type CommonHealthKey =
+  | "uptime_seconds"
+  | "connections"
+  | "peers"
+  | "bytes_sent"
+  | "bytes_recv";
 
 /** Reply to Health (§7): existing daemons have `status`, `uptime_seconds` and the four counters alone. */
 export interface IpcHealth

@@ -28,7 +28,9 @@ const NETWORK: FieldCodec<{ readonly network: number }> = {
 
 /** A network and the token by which it is joined; empty for none. */
 export interface NetworkAndToken {
+  /** Network id. */
   readonly network: number;
+  /** UTF-8; empty for none. */
   readonly token: string;
 }
 
@@ -44,7 +46,9 @@ const NETWORK_AND_TOKEN: FieldCodec<NetworkAndToken> = {
 
 /** A network and a node. */
 export interface NetworkAndNode {
+  /** Network id. */
   readonly network: number;
+  /** Node id. */
   readonly node: number;
 }
 
@@ -59,7 +63,9 @@ const NETWORK_AND_NODE: FieldCodec<NetworkAndNode> = {
 
 /** A network and whether to join it. */
 export interface NetworkAndAnswer {
+  /** Network id. */
   readonly network: number;
+  /** `true` joins it, `false` declines. */
   readonly accept: boolean;
 }
 

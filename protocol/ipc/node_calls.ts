@@ -114,6 +114,7 @@ export const PATH: IpcCall<{ readonly node: number }, PathReport> = ipcCall({
 
 /** What a ping carries. */
 export interface PingFields {
+  /** Whom it goes to. */
   readonly address: Address;
   /** Longest wait, milliseconds. */
   readonly timeoutMs: number;

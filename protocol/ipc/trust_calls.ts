@@ -29,7 +29,9 @@ export const IPC_HANDSHAKE_WAIT_MAX_MS = 30_000;
 
 /** A node, and words for its people. */
 export interface NodeAndText {
+  /** Node id. */
   readonly node: number;
+  /** UTF-8; empty for none. */
   readonly text: string;
 }
 
@@ -45,6 +47,7 @@ const NODE_AND_TEXT: FieldCodec<NodeAndText> = {
 
 /** A node, and how long to wait for it. */
 export interface NodeAndTimeout {
+  /** Node id. */
   readonly node: number;
   /** At most {@linkcode IPC_HANDSHAKE_WAIT_MAX_MS}. */
   readonly timeoutMs: number;
