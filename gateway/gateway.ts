@@ -84,7 +84,20 @@ export interface GatewayOptions {
   limits?: Partial<GatewayLimits>;
 }
 
-/** Maps agents to local addresses. */
+/**
+ * Maps agents to local addresses.
+ *
+ * @example A local port that leads to an agent
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ * import { Gateway } from "@pilot-protocol/pilot/gateway";
+ *
+ * await using driver = await connect();
+ * await using gateway = new Gateway({ driver, subnet: "127.9.0.0/16", ports: [8400] });
+ * const { localIp } = await gateway.map(await driver.resolveTarget("alice"));
+ * console.log(`curl http://${localIp}:8400/`);
+ * ```
+ */
 export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #subnet: Subnet;

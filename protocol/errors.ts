@@ -84,7 +84,23 @@ export interface PilotErrorOptions {
   cause?: unknown;
 }
 
-/** The one error class thrown by this package. */
+/**
+ * The one error class thrown by this package.
+ *
+ * @example What to do next, by kind of failure
+ * ```ts
+ * import { connect, PilotError } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * try {
+ *   await using conn = await driver.dial("alice", 4999);
+ * } catch (error) {
+ *   if (!(error instanceof PilotError)) throw error;
+ *   if (error.code === "connection_refused") console.log("nothing listens there");
+ *   else console.error(`${error.code}: ${error.message}`, error.hint ?? "");
+ * }
+ * ```
+ */
 export class PilotError extends Error {
   /** Stable kind of failure. */
   readonly code: ErrorCode;

@@ -37,6 +37,17 @@ export interface ConnInfo {
  * 1 MiB is buffered in each, less when more than eight connections of the driver send at once (with daemons that grant
  * no credit, 4 MiB of unread data stop the whole driver's reading).
  * Messages have no borders: what was one `write` may arrive as several chunks.
+ *
+ * @example A request and everything that is answered
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * await using conn = await driver.dial("alice:4000", { timeoutMs: 10_000 });
+ * await conn.write("hello");
+ * const answer = await conn.read();
+ * console.log(answer === undefined ? "closed" : new TextDecoder().decode(answer));
+ * ```
  */
 export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /** Number of the connection within the daemon, as in `info().conn_list`. */

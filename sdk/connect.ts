@@ -42,6 +42,19 @@ export interface ConnectOptions extends WaitOptions {
  * @returns The driver.
  * @throws {PilotError} `not_running` when no daemon answers, `denied` when its socket may not be opened, `timeout`
  * when it does not speak, `aborted`.
+ *
+ * @example Asking the daemon for our address
+ * ```ts
+ * import { connect, formatAddress, PilotError } from "@pilot-protocol/pilot";
+ *
+ * try {
+ *   await using driver = await connect({ name: "my-agent", timeoutMs: 2_000 });
+ *   console.log(formatAddress(await driver.address()));
+ * } catch (error) {
+ *   if (!(error instanceof PilotError) || error.code !== "not_running") throw error;
+ *   console.error(`${error.message}. ${error.hint}`);
+ * }
+ * ```
  */
 export async function connect(options: ConnectOptions = {}): Promise<Driver> {
   const { signal, connector = connectUnix } = options;

@@ -26,7 +26,22 @@ export interface Datagram {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** Datagrams that arrived since it was made by `Driver.datagrams`, at most 2,048 of 2 MiB waiting. */
+/**
+ * Datagrams that arrived since it was made by `Driver.datagrams`, at most 2,048 of 2 MiB waiting.
+ *
+ * @example A datagram and the answer to it
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * await using answers = driver.datagrams(4003);
+ * await driver.sendDatagram("alice", 4002, new TextEncoder().encode("4003"));
+ * for await (const { source, data } of answers) {
+ *   console.log(`node ${source.node}: ${new TextDecoder().decode(data)}`);
+ *   break;
+ * }
+ * ```
+ */
 export class DatagramReceiver implements AsyncIterable<Datagram>, AsyncDisposable {
   /** Only datagrams to this port; undefined takes all. */
   readonly port: number | undefined;

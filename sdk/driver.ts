@@ -53,6 +53,18 @@ const CLOSE_FLUSH_MS = 2_000;
  * A program's connection to its daemon. Made by `connect`; closing it closes everything opened through it.
  *
  * Calls may overlap. With daemons that know no request ids they are answered one after the other.
+ *
+ * @example A message, a file and a measured path
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * const { rtt_ms, relayed } = await driver.ping("alice");
+ * console.log(`alice answers after ${rtt_ms} ms${relayed ? " through the beacon" : ""}`);
+ * const receipt = await driver.sendMessage("alice", JSON.stringify({ ask: "time" }), { type: "json" });
+ * console.log(`stored, ${receipt.bytes} bytes`);
+ * await driver.sendFile("alice", new Blob(["a,b\n1,2\n"]), { name: "table.csv" });
+ * ```
  */
 export class Driver implements AsyncDisposable {
   /**

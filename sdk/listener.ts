@@ -12,7 +12,25 @@ import type { Conn } from "./conn.ts";
 /** Connections that wait to be accepted; each may hold 1 MiB of early data. */
 export const DEFAULT_BACKLOG = 64;
 
-/** Connections to a local port, in the order they were established. Made by `Driver.listen`. */
+/**
+ * Connections to a local port, in the order they were established. Made by `Driver.listen`.
+ *
+ * @example An echo for every connection
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * await using listener = await driver.listen(4001);
+ * const serving = (async () => {
+ *   for await (const conn of listener) {
+ *     conn.readable.pipeTo(conn.writable).catch((error) => console.error(error));
+ *   }
+ * })();
+ * // The loop ends with the listener.
+ * await listener.close();
+ * await serving;
+ * ```
+ */
 export class Listener implements AsyncIterable<Conn>, AsyncDisposable {
   /** The port. */
   readonly port: number;

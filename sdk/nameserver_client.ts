@@ -52,6 +52,16 @@ export interface NamedService {
  * A nameserver, made by `Driver.names`. Records live 5 minutes: who wants to stay known registers again in time. Every
  * call takes a signal and `timeoutMs` (default 30 000) and throws as `Driver.dial` does, `connection_refused` when the
  * agent runs no nameserver; `denied` when it refuses, `protocol_error` when it answers something else.
+ *
+ * @example A name that another agent keeps for us
+ * ```ts
+ * import { connect, formatAddress } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * const names = driver.names("alice");
+ * await names.registerAddress("printer");
+ * console.log(formatAddress(await names.queryAddress("printer")));
+ * ```
  */
 export class Names {
   /** The agent that runs it. */

@@ -19,7 +19,19 @@ import type { AbortOptions } from "./abort.ts";
 import type { JsonObject, Requester } from "./requester.ts";
 import { checkNode, checkU16 } from "./target.ts";
 
-/** Network requests, reached as `driver.networks`. Failures are as those of the driver's other requests. */
+/**
+ * Network requests, reached as `driver.networks`. Failures are as those of the driver's other requests.
+ *
+ * @example The networks there are
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * for (const { name } of await driver.networks.list()) {
+ *   console.log(name);
+ * }
+ * ```
+ */
 export class Networks {
   readonly #requester: Requester;
 

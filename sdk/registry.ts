@@ -28,12 +28,10 @@ import { checkNode } from "./target.ts";
  * ```ts
  * import { connect } from "@pilot-protocol/pilot";
  *
- * async function publish(name: string): Promise<void> {
- *   await using driver = await connect();
- *   await driver.registry.setHostname(name);
- *   await driver.registry.setTags(["search", "weather"]);
- *   await driver.registry.setVisibility(true);
- * }
+ * await using driver = await connect();
+ * await driver.registry.setHostname("bob");
+ * await driver.registry.setTags(["search", "weather"]);
+ * await driver.registry.setVisibility(true);
  * ```
  */
 export class RegistryEntry {

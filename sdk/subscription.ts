@@ -71,6 +71,19 @@ interface Subscribed {
  * A subscription to one topic of an agent's broker, made by `Driver.subscribe`. The same connection can publish;
  * the broker does not send a connection its own events. Events are delivered at most once, in order. A gap is never
  * silent: whoever may have missed events gets an error, or with `resubscribe` a call of `onInterrupted`.
+ *
+ * @example The first three events, whatever happens to the broker meanwhile
+ * ```ts
+ * import { connect } from "@pilot-protocol/pilot";
+ *
+ * await using driver = await connect();
+ * await using events = await driver.subscribe("alice", "weather", { resubscribe: true });
+ * let count = 0;
+ * for await (const { topic, payload } of events) {
+ *   console.log(topic, new TextDecoder().decode(payload));
+ *   if (++count === 3) break;
+ * }
+ * ```
  */
 export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable {
   /** The topic; `*` receives all. */

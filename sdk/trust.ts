@@ -38,11 +38,11 @@ const TRUST_TIMEOUT_MS = 60_000;
  * ```ts
  * import { connect } from "@pilot-protocol/pilot";
  *
- * async function befriend(name: string): Promise<void> {
- *   await using driver = await connect();
- *   const { node_id } = await driver.trust.request(name, "We share a project");
- *   await driver.trust.waitFor(node_id, { timeoutMs: 30_000 });
- * }
+ * await using driver = await connect();
+ * const { node_id } = await driver.trust.request("alice", "We share a project");
+ * await driver.trust.waitFor(node_id, { timeoutMs: 30_000 });
+ * const trusted = await driver.trust.peers();
+ * console.log(trusted.map(({ node_id }) => node_id));
  * ```
  */
 export class Trust {

@@ -8,8 +8,14 @@ import { join } from "node:path";
 import { PilotError } from "../../protocol/errors.ts";
 import type { PathMode } from "../../protocol/path/route.ts";
 import { type Sources, valuesOf } from "./setting.ts";
-import { DAEMON, type DaemonSettings, DEFAULT_KEEPALIVE_MS, NO_SOCKET } from "./setting_table.ts";
-import { absolute, type Settings, userHomeOf } from "./resolve_settings.ts";
+import {
+  DAEMON,
+  type DaemonSettings,
+  DEFAULT_KEEPALIVE_MS,
+  NO_SOCKET,
+  type PlaceSettings,
+} from "./setting_table.ts";
+import { absolute, resolveSettings, type Settings, userHomeOf } from "./resolve_settings.ts";
 
 /** What a daemon that has come up tells {@linkcode DaemonOptions.ready}. */
 export interface DaemonReady {
@@ -42,6 +48,18 @@ export interface DaemonOptions extends Omit<DaemonSettings, "relayOnly" | "noRel
 
 /** Values of {@linkcode DaemonSettings} given on the command line; what is undefined comes from elsewhere. */
 export type DaemonFlags = { [K in keyof DaemonSettings]?: DaemonSettings[K] | undefined };
+
+/**
+ * Options of a daemon within a program, as the command line would have them.
+ *
+ * @param given Places and settings; what is undefined comes from the environment, the config file of the home or the
+ * defaults.
+ * @returns Everything the daemon needs.
+ * @throws {PilotError} `invalid_argument` for values that are none, `io_error` when the config file cannot be read.
+ */
+export function daemonOptions(given: PlaceSettings & DaemonFlags = {}): DaemonOptions {
+  return resolveDaemonOptions(resolveSettings({ flags: given }), given);
+}
 
 /**
  * Completes daemon flags with the environment, the config file and the defaults.
