@@ -105,6 +105,14 @@ export class HostConn implements Conn, Timed {
     return this.#reported;
   }
 
+  get isPeerReading(): boolean {
+    return this.#stream.isPeerReading;
+  }
+
+  get isDelivered(): boolean {
+    return this.#stream.isDelivered;
+  }
+
   setListener(listener: ConnListener): void {
     this.#listener = listener;
     if (this.readableBytes > 0 || this.#ended || this.#reported) {
@@ -135,6 +143,12 @@ export class HostConn implements Conn, Timed {
     const taken = this.#stream.write(data, this.#host.now());
     if (taken > 0) this.drive();
     return taken;
+  }
+
+  closeWrite(): boolean {
+    const isKnown = this.#stream.closeWrite(this.#host.now());
+    this.drive();
+    return isKnown;
   }
 
   close(): void {

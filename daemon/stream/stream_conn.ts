@@ -43,6 +43,10 @@ export interface Conn {
   readonly writableBytes: number;
   /** The peer has closed and everything it sent has been read. */
   readonly ended: boolean;
+  /** After {@linkcode ended}: the peer has closed its writing alone, and reads what is still written. */
+  readonly isPeerReading: boolean;
+  /** After a close: the peer has acknowledged everything; told by `onWritable`. */
+  readonly isDelivered: boolean;
   /** The terminal state is reached; `onClosed` has been or is about to be called. */
   readonly closed: boolean;
 
@@ -54,6 +58,12 @@ export interface Conn {
   readInto(out: Uint8Array): number;
   /** Copies as much of `data` as fits into the send buffer and returns how much that was; 0 when full or closing. */
   write(data: Uint8Array): number;
+  /**
+   * Closes for writing; reading goes on until the peer closes.
+   *
+   * @returns False when the peer knows no half close: nothing has changed.
+   */
+  closeWrite(): boolean;
   /** Orderly close: everything written is delivered first. Reading goes on until the peer ends. */
   close(): void;
   /** As {@linkcode close}, but the peer is told at the end that nobody has closed: the program has gone. */

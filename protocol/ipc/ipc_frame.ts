@@ -91,6 +91,10 @@ export const Cmd = {
   HandshakeTargetOk: 0x4b,
   Path: 0x4c,
   PathOk: 0x4d,
+  CloseWrite: 0x50,
+  CloseWriteOk: 0x51,
+  /** Ours, daemon to client: the peer has closed its writing alone. */
+  ReadEnd: 0x52,
   /** Ours, daemon to client, empty: is anybody there? Dropped like every unknown command. */
   Probe: 0x4f,
 } as const;

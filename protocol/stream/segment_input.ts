@@ -202,8 +202,12 @@ export class Input {
     const { receiver } = peer;
     const offset = peer.space.toOffset(segment.seq, receiver.next) + length;
     receiver.ackSoon();
+    if (peer.reference || segment.window === 0) core.isPeerDeaf = true;
     if (core.peerFin.onFin(offset, receiver, now, core.sender.rtt.base)) {
       core.onPeerFin(now, peer);
+    } else if (core.peerFin.ended && core.isPeerDeaf && !core.closing) {
+      // It had closed its writing before, and now reads no more either.
+      core.startClosing(now);
     } else if (core.peerFin.ended && core.finOffset !== undefined) {
       // A repeated FIN: the peer missed ours as well.
       core.retry.hasten(now);

@@ -56,7 +56,7 @@ export class Output {
     }
     if (core.finOffset !== undefined && now >= core.retry.deadline) {
       core.retry.sent(now);
-      return this.#segment(peer, FIN | ACK, core.finOffset, NO_PAYLOAD, now);
+      return this.#fin(peer, core.finOffset, now);
     }
     return receiver.ackDue(now) ? this.#ack(peer, now) : this.#sign(peer, now);
   }
@@ -76,6 +76,13 @@ export class Output {
       window: Math.min(SYN_WINDOW_SLOTS, core.config.recvBufferSegments),
       payload: NO_PAYLOAD,
     };
+  }
+
+  /** Towards peers of ours the window tells whether anything is still read (docs/protocol/streams.md §6.5). */
+  #fin(peer: Peer, offset: number, now: number): Segment {
+    const fin = this.#segment(peer, FIN | ACK, offset, NO_PAYLOAD, now);
+    if (peer.reference) return fin;
+    return { ...fin, window: this.#core.isHalfClosed ? Math.max(1, fin.window) : 0 };
   }
 
   #ack(peer: Peer, now: number): Segment {

@@ -159,7 +159,9 @@ export class Stream {
    */
   close(now: number): void {
     const core = this.#core;
-    if (core.closing || core.over) return;
+    if (core.over) return;
+    if (core.isHalfClosed) return core.endHalfClose(now);
+    if (core.closing) return;
     if (core.state === "SYN_SENT" && core.sender.pending === 0) {
       // Nothing was promised to anyone yet.
       core.finish();
@@ -167,6 +169,34 @@ export class Stream {
     }
     core.startClosing(now);
     if (core.state === "ESTABLISHED") core.state = "FIN_WAIT";
+  }
+
+  /**
+   * Closes for writing alone: the FIN follows as for {@linkcode close}, and what the peer still sends is read until it
+   * closes, too. {@linkcode isDelivered} then tells that the peer has everything. Existing peers know no half close.
+   *
+   * @param now Milliseconds.
+   * @returns Whether the peer can be told; false leaves the stream as it is.
+   */
+  closeWrite(now: number): boolean {
+    const core = this.#core;
+    if (core.peer === undefined || core.peer.reference) return false;
+    if (core.closing || core.over) return true;
+    core.isHalfClosed = !core.peerFin.ended && !core.discardReads;
+    core.startClosing(now);
+    if (core.state === "ESTABLISHED") core.state = "FIN_WAIT";
+    return true;
+  }
+
+  /** The peer has acknowledged everything written, and our close. */
+  get isDelivered(): boolean {
+    return this.#core.finAcked;
+  }
+
+  /** The peer has closed its side for writing, and reads what we still write. */
+  get isPeerReading(): boolean {
+    const { peerFin, isPeerDeaf, over } = this.#core;
+    return peerFin.ended && !isPeerDeaf && !over;
   }
 
   /**

@@ -72,6 +72,10 @@ export class Core {
   closing = false;
   /** Nobody has closed: the program has gone, and the peer is to know. */
   abandoned = false;
+  /** Only our writing is over: what the peer still sends is read (docs/protocol/streams.md §6.5). */
+  isHalfClosed = false;
+  /** The peer has closed both directions: nothing that we might still write has a reader. */
+  isPeerDeaf = false;
   /** The application reads no more. */
   discardReads = false;
   /** A `write` came short. */
@@ -115,7 +119,9 @@ export class Core {
 
   /** Open with nothing outstanding: only keepalives would notice a dead peer. */
   get idle(): boolean {
-    return this.state === "ESTABLISHED" && this.sender.pending === 0;
+    const isOpen = this.state === "ESTABLISHED" || this.state === "CLOSE_WAIT" && !this.closing ||
+      this.isHalfClosed && this.finAcked;
+    return isOpen && this.sender.pending === 0;
   }
 
   /** Offset after everything sent, our FIN included. */
@@ -172,9 +178,17 @@ export class Core {
     }
   }
 
-  /** There was progress: a closing stream gets more time. */
+  /** There was progress: a closing stream gets more time. One that is closed by halves has all the time there is. */
   linger(now: number): void {
-    this.stateUntil = now + this.config.lingerMs;
+    const isWaiting = this.isHalfClosed && this.finAcked;
+    this.stateUntil = isWaiting ? Infinity : now + this.config.lingerMs;
+  }
+
+  /** Our writing was over, and now our reading is: the FIN goes out again, as one that closes both directions. */
+  endHalfClose(now: number): void {
+    this.isHalfClosed = false;
+    this.linger(now);
+    if (this.finOffset !== undefined && !this.peerFin.ended) this.#repeatFin(now);
   }
 
   /** Our FIN comes next; what is not acknowledged by now is dropped. */
@@ -182,6 +196,10 @@ export class Core {
     this.finOffset = this.sender.clear();
     // From here on the repetitions of the FIN are the limit.
     this.stateUntil = Infinity;
+    this.#repeatFin(now);
+  }
+
+  #repeatFin(now: number): void {
     this.retry.start(now, this.sender.rtt.rto, this.config.maxRtoMs);
   }
 
@@ -194,8 +212,8 @@ export class Core {
       return;
     }
     if (!this.closing) {
-      this.startClosing(now);
       this.state = "CLOSE_WAIT";
+      if (this.isPeerDeaf || this.error !== undefined) this.startClosing(now);
     }
     // An older peer takes no data once it has closed (docs/protocol/streams.md §6.1): nothing will be acknowledged any
     // more.
@@ -209,6 +227,7 @@ export class Core {
   onFinAcked(now: number): void {
     this.finAcked = true;
     this.retry.stop();
+    if (this.isHalfClosed) this.events.add("writable");
     if (this.peerFin.ended) this.#bothClosed(now);
     else this.linger(now);
   }

@@ -6,7 +6,8 @@
 
 /**
  * What happened. `established`: the handshake is done. `readable`: bytes arrived since the last such event.
- * `writable`: a `write` that came short can go on. `end`: the peer closed and everything it sent has been read.
+ * `writable`: a `write` that came short can go on, or
+ * everything was delivered after a close. `end`: the peer closed and everything it sent has been read.
  * `closed`: the stream is over (TIME_WAIT or CLOSED); its `error` says whether badly.
  */
 export type StreamEvent =

@@ -256,7 +256,7 @@ Deno.test("a FIN in SYN_RECV opens and ends the stream", () => {
 
 Deno.test("a repeated FIN of the peer brings ours again at once", () => {
   const script = Script.established();
-  const fin = { flags: FIN | ACK, seq: script.peer(0), ack: script.own(0) };
+  const fin = { flags: FIN | ACK, seq: script.peer(0), ack: script.own(0), window: 0 };
   assert.deepEqual(script.in(fin).map((s) => flagNames(s.flags)), ["FIN|ACK"]);
   script.now += 50;
   assert.deepEqual(script.in(fin).map((s) => flagNames(s.flags)), ["FIN|ACK"]);
