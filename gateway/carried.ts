@@ -10,7 +10,7 @@ import { setGuardedTimeout } from "../platform/timers.ts";
 
 /**
  * Longest silence of the agent after the client has ended its side and before anything was answered, milliseconds.
- * Streams have no half-close: what waits for a slow answer and what has gone away look alike.
+ * Existing agents cannot be told of that end: what waits for a slow answer and what has gone away look alike.
  */
 export const UNANSWERED_SILENCE_MS = 60_000;
 /**
@@ -45,6 +45,8 @@ export class Carried {
   #conn: Conn | undefined;
   #isEnded = false;
   #isClientDone = false;
+  /** The agent knows that the client has ended its side. */
+  #isAgentTold = false;
   #isAnswered = false;
   #isFinishing = false;
   /** The client takes what it was sent; if it does not, that is no silence of the agent. */
@@ -68,7 +70,8 @@ export class Carried {
 
   /** Has the client ended after an answer had begun? Whether the rest of it is still wanted nobody can tell. */
   get isLingering(): boolean {
-    return this.#isClientDone && this.#isAnswered && !this.#isWriting && !this.#isFinishing;
+    return this.#isClientDone && !this.#isAgentTold && this.#isAnswered && !this.#isWriting &&
+      !this.#isFinishing;
   }
 
   /** Ends in order: what the client has sent still arrives. */
@@ -127,8 +130,12 @@ export class Carried {
       if (error instanceof ClientGone) throw error;
     });
     try {
-      // The agent's end is the end of the answer; what the client might still send has no receiver.
-      await Promise.race([downward, clientDone.then(() => downward), this.#silence.promise]);
+      await Promise.race([
+        Promise.all([clientDone, downward]),
+        // What the client might still send has no receiver.
+        Promise.all([conn.closed, downward]),
+        this.#silence.promise,
+      ]);
       // Silence is an end as well: the client learns it now, the agent when it has taken everything.
       this.#closeTcp();
       await conn.close();
@@ -146,8 +153,14 @@ export class Carried {
       this.#touch();
       await conn.write(buffer.subarray(0, count));
     }
-    this.#isClientDone = true;
+    this.#isClientDone = this.#isAgentTold = true;
     this.#touch();
+    try {
+      await conn.closeWrite();
+    } catch (error) {
+      if (!(error instanceof PilotError && error.code === "unavailable")) throw error;
+      this.#isAgentTold = false;
+    }
     this.#watch();
   }
 
@@ -163,6 +176,16 @@ export class Carried {
       this.#isWriting = false;
       this.#touch();
       if (this.#isClientDone) this.#watch();
+    }
+    await this.#endDownward();
+  }
+
+  /** The agent sends no more: the client learns it, and may itself go on. */
+  async #endDownward(): Promise<void> {
+    try {
+      await this.#tcp.closeWrite();
+    } catch (error) {
+      if (!this.#isEnded && !this.#isFinishing) throw new ClientGone(String(error));
     }
   }
 
@@ -188,7 +211,7 @@ export class Carried {
 
   get #silenceLimitMs(): number {
     const { answeredMs, unansweredMs, idleMs } = this.#limits;
-    if (!this.#isClientDone || this.#isWriting) return idleMs;
+    if (!this.#isClientDone || this.#isAgentTold || this.#isWriting) return idleMs;
     return this.#isAnswered ? answeredMs : unansweredMs;
   }
 

@@ -6,7 +6,7 @@
 
 import { type Address, formatSocketAddress, type SocketAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { Cmd, decodeConn, encodeConn } from "../protocol/ipc/mod.ts";
+import { Cmd, decodeConn, encodeConn, HALF_CLOSE } from "../protocol/ipc/mod.ts";
 import type { AbortOptions } from "./abort.ts";
 import { abortError, checkAbort, watchAbort } from "./abort.ts";
 import { Receiver } from "./conn_receiver.ts";
@@ -56,6 +56,8 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly remote: SocketAddress;
   /** Our port: the listener's for accepted connections; the daemon does not tell it for dialled ones. */
   readonly localPort: number | undefined;
+  /** Resolves when nothing can be written any more, as the peer or the daemon has ended the connection. */
+  readonly closed: Promise<void>;
   readonly #session: DaemonLink;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
@@ -79,6 +81,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.id = id;
     this.remote = remote;
     this.localPort = localPort;
+    this.closed = this.#remoteEnd.promise;
     this.#session = session;
     this.#what = formatSocketAddress(remote);
     this.#sender = new Sender(session, id, this.#what);
@@ -143,13 +146,14 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   /**
    * The outgoing bytes as a Web stream. A write settles as soon as the window (at most 1 MiB) has room, so that a pipe
-   * keeps it full; closing waits for delivery like {@linkcode close}; aborting is {@linkcode abort}.
+   * keeps it full; closing waits for delivery and is {@linkcode closeWrite}, or {@linkcode close} where there is no half
+   * close; aborting is {@linkcode abort}.
    */
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= new WritableStream({
       write: (chunk, controller) =>
         this.#sender.write(chunk, { signal: controller.signal, early: true }),
-      close: () => this.close(),
+      close: () => this.#closeWritable(),
       abort: () => this.abort(),
     });
   }
@@ -162,6 +166,55 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
       const chunk = await this.read();
       if (chunk === undefined) return;
       yield chunk;
+    }
+  }
+
+  /**
+   * Closes for writing: everything written is delivered, the peer sees the end, and what it still sends can be read.
+   * To be followed by {@linkcode close} unless everything is read to the end.
+   *
+   * @param options Signal to stop waiting; the connection is aborted then.
+   * @returns When the peer has everything.
+   * @throws {PilotError} `unavailable` when the peer or the daemon is an existing one without half close: nothing has
+   * changed, and more can be written. Otherwise why something written was not delivered; `connection_closed`, `aborted`.
+   */
+  async closeWrite(options: AbortOptions = {}): Promise<void> {
+    const { signal } = options;
+    const what = `Closing ${this.#what} for writing`;
+    checkAbort(signal, what);
+    if (!this.#session.features.includes(HALF_CLOSE)) {
+      throw new PilotError("unavailable", `${what}: the daemon knows no half close`);
+    }
+    // The peer has closed both directions, or we have: there is nothing left to be told.
+    if (this.#release !== undefined) return await this.close(options);
+    await this.#sender.finish();
+    if (this.#release !== undefined) return await this.close(options);
+    try {
+      await this.#session.request({
+        cmd: Cmd.CloseWrite,
+        expect: Cmd.CloseWriteOk,
+        payload: encodeConn(this.id),
+        what,
+        signal,
+        timeoutMs: CLOSE_TIMEOUT_MS,
+        immediate: true,
+        decode: decodeConn,
+      });
+    } catch (error) {
+      const { code } = PilotError.from(error, "internal");
+      if (code === "not_found") return; // the daemon has forgotten it: it is closed
+      if (code === "unavailable") this.#sender.reopen();
+      else this.abort();
+      throw error;
+    }
+  }
+
+  async #closeWritable(): Promise<void> {
+    try {
+      await this.closeWrite();
+    } catch (error) {
+      if (!(error instanceof PilotError && error.code === "unavailable")) throw error;
+      await this.close();
     }
   }
 

@@ -74,6 +74,11 @@ export class Receiver implements ConnSink {
     this.#serve();
   }
 
+  onReadEnd(): void {
+    this.#end ??= { error: undefined };
+    this.#serve();
+  }
+
   onEnd(error: PilotError | undefined): void {
     if (this.#finished) return;
     this.#finished = true;

@@ -132,6 +132,11 @@ export class Sender implements ReplySink {
     }
   }
 
+  /** The close after {@linkcode finish} was refused: writes go on. */
+  reopen(): void {
+    this.#closed = false;
+  }
+
   /**
    * Ends sending: what the daemon has not got is dropped.
    *

@@ -15,6 +15,8 @@ export interface ConnSink {
   onData(view: Uint8Array): void;
   /** Everything that arrived at once has been handed over. */
   onBatchEnd(): void;
+  /** The peer sends no more, and takes what we still write. */
+  onReadEnd(): void;
   /** The peer has ended; `error` says that it was not in order. */
   onEnd(error: PilotError | undefined): void;
   /** The daemon is gone. */
@@ -35,6 +37,8 @@ export interface LinkHandler {
 export interface DaemonLink {
   /** The daemon has our extensions: requests may overlap, and writes are answered. */
   readonly tagged: boolean;
+  /** Optional abilities that the daemon announced. */
+  readonly features: readonly string[];
   /** Why the conversation has ended, once it has. */
   readonly lost: PilotError | undefined;
   /** Connections that are open. */
@@ -43,8 +47,8 @@ export interface DaemonLink {
   readonly budget: SendBudget;
   /** Takes what comes until the conversation ends. */
   run(handler: LinkHandler): Promise<void>;
-  /** From now on the daemon is one of ours. */
-  enableTags(): void;
+  /** From now on the daemon is one of ours, which has these abilities. */
+  enableTags(features: readonly string[]): void;
   /** Asks and waits for the answer. */
   request<T>(request: Request<T>): Promise<T>;
   /** Sends what is not answered. */

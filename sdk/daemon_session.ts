@@ -55,6 +55,7 @@ export class Session implements CallHost, DaemonLink {
   #untagged: { expect: number; sink: ReplySink } | undefined;
   #nextId = 1;
   #tagged = false;
+  #features: readonly string[] = [];
   #lost: PilotError | undefined;
   #handler: LinkHandler | undefined;
 
@@ -69,6 +70,11 @@ export class Session implements CallHost, DaemonLink {
   /** Whether requests carry ids and flow control is on. */
   get tagged(): boolean {
     return this.#tagged;
+  }
+
+  /** What the daemon announced. */
+  get features(): readonly string[] {
+    return this.#features;
   }
 
   /** Numbers of the connections that have not ended. */
@@ -105,7 +111,8 @@ export class Session implements CallHost, DaemonLink {
   }
 
   /** Switches to tagged requests; to be called when the daemon answered Hello. */
-  enableTags(): void {
+  enableTags(features: readonly string[]): void {
+    this.#features = features;
     this.#tagged = true;
   }
 
@@ -312,6 +319,8 @@ export class Session implements CallHost, DaemonLink {
         return this.#handler!.onAccept(payload);
       case Cmd.RecvFrom:
         return this.#handler!.onDatagram(payload);
+      case Cmd.ReadEnd:
+        return this.#takeReadEnd(payload);
       case Cmd.CloseOk:
         return this.#takeEnd(payload);
       default:
@@ -341,6 +350,14 @@ export class Session implements CallHost, DaemonLink {
     if (sink === undefined) return; // An answer to nothing changes nothing.
     this.#replies.delete(reply.id);
     sink.onReply(reply.cmd, reply.payload);
+  }
+
+  #takeReadEnd(payload: Uint8Array): void {
+    const id = decodeConn(payload);
+    if (id instanceof DecodeError) return this.#malformed("ReadEnd", id);
+    const sink = this.#conns.get(id);
+    sink?.onBatchEnd();
+    sink?.onReadEnd();
   }
 
   #takeEnd(payload: Uint8Array): void {

@@ -5,7 +5,13 @@
  */
 
 import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { Cmd, decodeHelloOk, encodeHello, type IpcHelloOk } from "../protocol/ipc/mod.ts";
+import {
+  Cmd,
+  decodeHelloOk,
+  encodeHello,
+  HALF_CLOSE,
+  type IpcHelloOk,
+} from "../protocol/ipc/mod.ts";
 import type { WaitOptions } from "./abort.ts";
 import type { DaemonLink } from "./daemon_link.ts";
 
@@ -35,10 +41,10 @@ export async function greet(
       what: "Greeting the daemon",
       cmd: Cmd.Hello,
       expect: Cmd.HelloOk,
-      payload: encodeHello(name === undefined ? {} : { name }),
+      payload: encodeHello({ ...(name === undefined ? {} : { name }), features: [HALF_CLOSE] }),
       decode: (payload) => {
         const hello = decodeHelloOk(payload);
-        if (!(hello instanceof DecodeError)) session.enableTags();
+        if (!(hello instanceof DecodeError)) session.enableTags(hello.features);
         return hello;
       },
     });

@@ -34,12 +34,16 @@ export interface ClientConnOwner {
   readonly out: Outgoing;
   /** Whether the client has said Hello: it grants credit and understands why a connection ended. */
   readonly extended: boolean;
+  /** Whether the client understands that a peer has closed its writing alone. */
+  readonly halfCloses: boolean;
   /** A tagged Send has been taken by the stream; whether others of this connection wait behind it. */
   sent(tag: number, isMoreQueued: boolean): void;
   /** A tagged request about this connection failed. */
   failed(tag: number, error: PilotError): void;
   /** A tagged Close is done. */
   closed(tag: number, conn: ClientConn): void;
+  /** A tagged CloseWrite is done. */
+  writeClosed(tag: number, conn: ClientConn): void;
   /** The send queue has grown or shrunk by this many bytes. */
   sendQueueChanged(conn: ClientConn, change: number): void;
   /** The connection is over and nothing is owed any more. */
@@ -64,10 +68,14 @@ export class ClientConn implements FrameSource, ConnListener {
   #closeWanted = false;
   #discarding = false;
   #endTold = false;
+  #readEndTold = false;
   #over = false;
   #gone = false;
   #error: PilotError | undefined;
   #closeTags: number[] = [];
+  #writeCloseTag: number | undefined;
+  #writeCloseWanted = false;
+  #writeCloseCalled = false;
   #orphaned = false;
   /** Its client has gone without a Close. */
   #abandoned = false;
@@ -104,7 +112,8 @@ export class ClientConn implements FrameSource, ConnListener {
   get ready(): boolean {
     if (this.#gone || this.#orphaned || this.#discarding) return false;
     if (this.#conn.readableBytes > 0) return this.#credit > 0;
-    return !this.#endTold && (this.#conn.ended || this.#over);
+    if (this.#endTold) return false;
+    return this.#over || this.#conn.ended && !(this.#readEndTold && this.#conn.isPeerReading);
   }
 
   onReadable(): void {
@@ -115,12 +124,14 @@ export class ClientConn implements FrameSource, ConnListener {
 
   onWritable(): void {
     this.#flush();
+    this.#answerWriteClose();
   }
 
   onClosed(error: PilotError | undefined): void {
     this.#over = true;
     this.#error = error;
     if (this.#sendQueued > 0) this.#failSends();
+    this.#answerWriteClose();
     if (this.#discarding || this.#orphaned) this.#drop();
     else this.#owner.out.offer(this);
     this.#checkClosed();
@@ -133,7 +144,7 @@ export class ClientConn implements FrameSource, ConnListener {
    * @param tag Id to answer when the stream has taken it.
    */
   send(data: Uint8Array, tag: number | undefined): void {
-    if (this.#closeWanted || this.#over) {
+    if (this.#closeWanted || this.#writeCloseWanted || this.#over) {
       if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
       return; // an untagged client learns it by CloseOk (docs/protocol/local-socket.md §2)
     }
@@ -174,12 +185,33 @@ export class ClientConn implements FrameSource, ConnListener {
   }
 
   /**
-   * The client no longer waits for its tagged Close: the connection is reset.
+   * Closes for writing: what is queued is delivered first, and what arrives is still the client's.
    *
-   * @param tag The Close.
-   * @returns False when there is no such Close.
+   * @param tag Answered when the peer has everything; with `unavailable` where it knows no half close.
+   */
+  closeWrite(tag: number): void {
+    const isClosing = this.#closeWanted || this.#writeCloseWanted;
+    if (isClosing || this.#over && this.#error !== undefined) {
+      return this.#owner.failed(tag, this.#closedError());
+    }
+    this.#writeCloseWanted = true;
+    this.#writeCloseTag = tag;
+    this.#flush();
+    this.#answerWriteClose();
+  }
+
+  /**
+   * The client no longer waits for its tagged Close or CloseWrite: the connection is reset.
+   *
+   * @param tag The request.
+   * @returns False when there is no such request.
    */
   cancelClose(tag: number): boolean {
+    if (tag === this.#writeCloseTag) {
+      this.#writeCloseTag = undefined;
+      this.#conn.abort();
+      return true;
+    }
     const index = this.#closeTags.indexOf(tag);
     if (index < 0) return false;
     this.#closeTags.splice(index, 1);
@@ -211,6 +243,7 @@ export class ClientConn implements FrameSource, ConnListener {
     this.#orphaned = true;
     this.#abandoned = this.#owner.extended && !this.#closeWanted;
     this.#closeTags = [];
+    this.#writeCloseTag = undefined;
     this.#drop();
     if (this.#gone) return;
     this.#closeWanted = true;
@@ -255,8 +288,22 @@ export class ClientConn implements FrameSource, ConnListener {
     if (this.#conn.readableBytes > 0) return;
     if (this.#over) this.#tellEnd(this.#error);
     // An end may have an error already: a peer that closed before all of its data arrived.
-    else if (this.#conn.ended) this.#tellEnd(this.#conn.error);
+    else if (this.#conn.ended) this.#tellPeerEnd();
     this.#checkClosed();
+  }
+
+  /** The peer's data is complete. */
+  #tellPeerEnd(): void {
+    if (!this.#conn.isPeerReading) return this.#tellEnd(this.#conn.error);
+    if (this.#owner.halfCloses) {
+      if (this.#readEndTold) return;
+      this.#readEndTold = true;
+      return this.#owner.out.push(encodeIpcFrame(Cmd.ReadEnd, encodeConn(this.id)));
+    }
+    // For other clients the end of one direction is the end of both.
+    this.#tellEnd(undefined);
+    this.#closeWanted = true;
+    this.#flush();
   }
 
   #tellEnd(error: PilotError | undefined): void {
@@ -310,13 +357,33 @@ export class ClientConn implements FrameSource, ConnListener {
       }
     }
     this.#flushing = false;
-    if (
-      this.#closeWanted && this.#sendQueue.length === 0 && !this.#closeCalled
-    ) {
+    if (this.#sendQueue.length > 0) return;
+    if (this.#writeCloseWanted && !this.#writeCloseCalled) {
+      this.#writeCloseCalled = true;
+      if (!this.#conn.closeWrite()) this.#refuseWriteClose();
+    }
+    if (this.#closeWanted && !this.#closeCalled) {
       this.#closeCalled = true;
       if (this.#abandoned) this.#conn.abandon();
       else this.#conn.close();
     }
+  }
+
+  /** Nothing has changed: the client may go on. */
+  #refuseWriteClose(): void {
+    this.#writeCloseWanted = this.#writeCloseCalled = false;
+    const tag = this.#writeCloseTag;
+    this.#writeCloseTag = undefined;
+    if (tag === undefined) return;
+    this.#owner.failed(tag, new PilotError("unavailable", "The peer knows no half close"));
+  }
+
+  #answerWriteClose(): void {
+    const tag = this.#writeCloseTag;
+    if (tag === undefined || !this.#over && !this.#conn.isDelivered) return;
+    this.#writeCloseTag = undefined;
+    if (this.#conn.isDelivered || this.#error === undefined) this.#owner.writeClosed(tag, this);
+    else this.#owner.failed(tag, this.#error);
   }
 
   #failSends(): void {

@@ -15,6 +15,7 @@ import {
   encodeAccept,
   encodeConn,
   encodeIpcFrame,
+  HALF_CLOSE,
 } from "../../protocol/ipc/mod.ts";
 import type { Conn, DialOptions } from "../stream/stream_conn.ts";
 import type { NetworkBackend } from "./backend.ts";
@@ -38,6 +39,7 @@ export class ClientConns implements ClientConnOwner {
   #dials = 0;
   #sendQueued = 0;
   #extended = false;
+  #halfCloses = false;
   #ended = false;
 
   /**
@@ -55,6 +57,10 @@ export class ClientConns implements ClientConnOwner {
     return this.#extended;
   }
 
+  get halfCloses(): boolean {
+    return this.#halfCloses;
+  }
+
   /** Connections that are not over. */
   get size(): number {
     return this.#conns.size;
@@ -65,8 +71,13 @@ export class ClientConns implements ClientConnOwner {
     return this.#overfull.size > 0 || this.#queues.isOver(this.#sendQueued);
   }
 
-  /** The client has said Hello: it grants credit and understands why connections end. */
-  extend(): void {
+  /**
+   * The client has said Hello: it grants credit and understands why connections end.
+   *
+   * @param features What else it understands.
+   */
+  extend(features: readonly string[]): void {
+    this.#halfCloses ||= features.includes(HALF_CLOSE);
     if (this.#extended) return;
     this.#extended = true;
     for (const conn of this.#conns.values()) conn.startCredit();
@@ -108,6 +119,22 @@ export class ClientConns implements ClientConnOwner {
     }
     if (tag !== undefined) this.#closes.set(tag, conn);
     conn.close(tag);
+  }
+
+  /**
+   * CloseWrite; answered when the peer has everything. As a Close it lasts as long as a peer likes, and giving it up
+   * resets the connection.
+   *
+   * @param payload The connection.
+   * @param tag The request's id.
+   */
+  closeWrite(payload: Uint8Array, tag: number): void {
+    const id = decodeConn(payload);
+    if (id instanceof DecodeError) return this.#malformed(id, tag);
+    const conn = this.#conns.get(id);
+    if (conn === undefined) return this.#unknown(id, tag);
+    this.#closes.set(tag, conn);
+    conn.closeWrite(tag);
   }
 
   /**
@@ -226,6 +253,11 @@ export class ClientConns implements ClientConnOwner {
   closed(tag: number, conn: ClientConn): void {
     this.#closes.delete(tag);
     this.out.push(encodeAnswer(tag, Cmd.CloseOk, encodeConn(conn.id)));
+  }
+
+  writeClosed(tag: number, conn: ClientConn): void {
+    this.#closes.delete(tag);
+    this.out.push(encodeAnswer(tag, Cmd.CloseWriteOk, encodeConn(conn.id)));
   }
 
   sendQueueChanged(conn: ClientConn, change: number): void {

@@ -265,13 +265,14 @@ export class ClientSession {
       return this.out.push(encodeFailure(id, error));
     }
     if (cmd === Cmd.Close) return this.#conns.close(this.#host.backend.network, inner, id);
+    if (cmd === Cmd.CloseWrite) return this.#conns.closeWrite(inner, id);
     this.#run(cmd, inner, id);
   }
 
   #hello(payload: Uint8Array): void {
     const hello = decodeHello(payload);
     if (hello instanceof DecodeError) return this.#malformed(hello);
-    this.#conns.extend();
+    this.#conns.extend(hello.features ?? []);
     const { version } = this.#host.backend;
     this.out.push(encodeIpcFrame(
       Cmd.HelloOk,

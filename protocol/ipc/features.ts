@@ -4,6 +4,9 @@
  * @module
  */
 
+/** A connection can be closed for writing alone; the daemon tells it of the peer's only those who say it in Hello. */
+export const HALF_CLOSE: string = "half_close";
+
 /** What HelloOk says that our daemon can do. */
 export const IPC_FEATURES: readonly string[] = [
   "tags",
@@ -13,6 +16,7 @@ export const IPC_FEATURES: readonly string[] = [
   "lookup",
   "handshake_target",
   "path",
+  HALF_CLOSE,
 ];
 
 /** What `info` says besides, by the names of existing daemons. */

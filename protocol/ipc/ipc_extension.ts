@@ -36,6 +36,8 @@ export interface IpcHello {
   readonly version: number;
   /** What the client calls itself, for logs. */
   readonly name?: string;
+  /** Optional abilities of the client; default none. */
+  readonly features?: readonly string[];
 }
 
 /** Payload of HelloOk. */
@@ -62,10 +64,14 @@ function decodeVersioned(
  * Encodes Hello.
  *
  * @param hello `version` defaults to {@linkcode IPC_EXTENSION_VERSION}.
- * @returns Version byte and JSON.
+ * @returns Version byte and JSON {name?, features?}.
  */
 export function encodeHello(hello: Partial<IpcHello> = {}): Uint8Array {
-  const info = hello.name === undefined ? {} : { name: hello.name };
+  const { name, features = [] } = hello;
+  const info = {
+    ...(name === undefined ? {} : { name }),
+    ...(features.length === 0 ? {} : { features }),
+  };
   return concatBytes(
     Uint8Array.of(hello.version ?? IPC_EXTENSION_VERSION),
     encodeJson(info),
@@ -76,13 +82,18 @@ export function encodeHello(hello: Partial<IpcHello> = {}): Uint8Array {
  * Decodes Hello.
  *
  * @param payload Version byte and JSON object; unknown keys are ignored.
- * @returns The client's version and name, or a {@linkcode DecodeError}.
+ * @returns The client's version, name and features, or a {@linkcode DecodeError}.
  */
 export function decodeHello(payload: Uint8Array): Decoded<IpcHello> {
   const hello = decodeVersioned(payload);
   if (hello instanceof DecodeError) return hello;
   const { version, info } = hello;
-  return typeof info["name"] === "string" ? { version, name: info["name"] } : { version };
+  const features = strings(info["features"]);
+  return {
+    version,
+    ...(typeof info["name"] === "string" ? { name: info["name"] } : {}),
+    ...(features.length === 0 ? {} : { features }),
+  };
 }
 
 /**

@@ -69,9 +69,12 @@ export class FakeConn implements Conn {
   /** Reset from this side. */
   aborted = false;
   readonly inbound: Pipe;
+  /** Knows half closes. */
+  halfCloses = true;
   readonly #synchronous: () => boolean;
   #listener: ConnListener | undefined;
   #closing = false;
+  #isWriteClosed = false;
   #closedTold = false;
   #blocked = false;
 
@@ -95,7 +98,7 @@ export class FakeConn implements Conn {
 
   get state(): Conn["state"] {
     if (this.closed) return "CLOSED";
-    if (this.#closing) return "FIN_WAIT";
+    if (this.#closing || this.#isWriteClosed) return "FIN_WAIT";
     return this.inbound.ended ? "CLOSE_WAIT" : "ESTABLISHED";
   }
 
@@ -104,16 +107,24 @@ export class FakeConn implements Conn {
   }
 
   get writableBytes(): number {
-    return this.#closing || this.closed ? 0 : this.peer.inbound.room;
+    return this.#closing || this.#isWriteClosed || this.closed ? 0 : this.peer.inbound.room;
   }
 
   get ended(): boolean {
     return this.inbound.ended && this.inbound.bytes === 0;
   }
 
+  get isPeerReading(): boolean {
+    return this.inbound.ended && this.peer.#isWriteClosed && !this.peer.#closing;
+  }
+
+  get isDelivered(): boolean {
+    return (this.#closing || this.#isWriteClosed) && this.peer.inbound.bytes === 0;
+  }
+
   get closed(): boolean {
     return this.error !== undefined || this.aborted ||
-      (this.#closing && this.ended);
+      ((this.#closing || this.#isWriteClosed) && this.ended);
   }
 
   setListener(listener: ConnListener): void {
@@ -131,6 +142,7 @@ export class FakeConn implements Conn {
       this.peer.#blocked = false;
       this.#later(() => this.peer.#tell("onWritable"));
     }
+    if (this.peer.#isWriteClosed) this.#later(() => this.peer.#tell("onWritable"));
     if (this.ended) this.#later(() => this.#finish());
     return data;
   }
@@ -142,12 +154,26 @@ export class FakeConn implements Conn {
   }
 
   write(data: Uint8Array): number {
-    if (this.#closing || this.closed) return 0;
+    if (this.#closing || this.#isWriteClosed || this.closed) return 0;
     const taken = this.peer.inbound.push(data);
     this.bytesWritten += taken;
     if (taken < data.length || this.writableBytes === 0) this.#blocked = true;
     if (taken > 0) this.#later(() => this.peer.#tell("onReadable"));
     return taken;
+  }
+
+  closeWrite(): boolean {
+    if (!this.halfCloses) return false;
+    if (this.#closing || this.#isWriteClosed || this.closed) return true;
+    this.#isWriteClosed = true;
+    this.peer.inbound.ended = true;
+    this.#later(() => {
+      this.peer.#tell("onReadable");
+      this.#tell("onWritable");
+      this.peer.#finish();
+      this.#finish();
+    });
+    return true;
   }
 
   close(): void {

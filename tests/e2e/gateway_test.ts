@@ -1,6 +1,7 @@
 /** The gateway as a process: TCP in, an agent's port out, and what happens when the daemon goes. */
 
 import assert from "node:assert/strict";
+import { Gateway } from "../../gateway/mod.ts";
 import { befriend, cliArgs, eventually, World } from "./processes.ts";
 
 /** A TCP port that nobody uses at the moment. */
@@ -64,3 +65,56 @@ Deno.test({
     assert.equal(code, 8);
   },
 });
+
+Deno.test({
+  name: "gateway carries each direction to its own end, whichever ends first",
+  ignore: Deno.build.os !== "linux", // elsewhere 127.78.0.1 has to be set up first
+  timeout: 120_000,
+  async fn() {
+    await using world = await World.create();
+    await using alice = await world.daemon("alice");
+    await using bob = await world.daemon("bob");
+    await befriend(alice, bob);
+    // Silence ends nothing here: a client that has ended its side is known to wait for the answer.
+    const limits = { unansweredMs: 100, answeredMs: 100 };
+    const port = freePort();
+    await using gateway = new Gateway({
+      ...{ driver: alice.driver, subnet: "127.78.0.0/16", ports: [port], limits },
+    });
+    const { localIp } = gateway.map(await bob.driver.address());
+    await using listener = await bob.driver.listen(port);
+    const connect = async () => {
+      const accepting = listener.accept();
+      const tcp = await Deno.connect({ hostname: localIp, port });
+      return { tcp, agent: await accepting };
+    };
+
+    const { tcp: asks, agent: answers } = await connect();
+    await asks.write(new TextEncoder().encode("question"));
+    await asks.closeWrite();
+    assert.equal(await toText(answers.readable), "question");
+    await answers.write(new TextEncoder().encode("well, "));
+    await new Promise((resolve) => setTimeout(resolve, 500)); // longer than the silence
+    await answers.write(new TextEncoder().encode("yes"));
+    await answers.close();
+    assert.equal(await toText(asks.readable), "well, yes");
+
+    const { tcp: listens, agent: speaks } = await connect();
+    await speaks.write(new TextEncoder().encode("welcome"));
+    const told = speaks.closeWrite();
+    const buffer = new Uint8Array(100);
+    const length = (await listens.read(buffer))!;
+    assert.equal(new TextDecoder().decode(buffer.subarray(0, length)), "welcome");
+    assert.equal(await listens.read(buffer), null);
+    await told;
+    await listens.write(new TextEncoder().encode("thanks"));
+    await listens.closeWrite();
+    assert.equal(await toText(speaks.readable), "thanks");
+    await speaks.close();
+    listens.close();
+  },
+});
+
+function toText(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
+  return new Response(stream).text();
+}

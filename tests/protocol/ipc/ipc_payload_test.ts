@@ -135,7 +135,7 @@ Deno.test("decodeTaggedError reads unknown codes as internal and refuses other J
 Deno.test("decodeHello and decodeHelloOk ignore unknown and wrong keys", () => {
   const json = ipc.encodeText('{"name":5,"version":7,"features":["a",1,"b"],"extra":{}}');
   const payload = new Uint8Array([2, ...json]);
-  assert.deepEqual(ipc.decodeHello(payload), { version: 2 });
+  assert.deepEqual(ipc.decodeHello(payload), { version: 2, features: ["a", "b"] });
   assert.deepEqual(ipc.decodeHelloOk(payload), {
     version: 2,
     daemonVersion: "",

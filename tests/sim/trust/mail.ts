@@ -95,6 +95,13 @@ class MailConn implements Conn {
     return this.#received === undefined;
   }
 
+  readonly isPeerReading = false;
+  readonly isDelivered = false;
+
+  closeWrite(): boolean {
+    return false;
+  }
+
   setListener(listener: ConnListener): void {
     this.#listener = listener;
   }
