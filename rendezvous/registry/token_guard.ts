@@ -56,7 +56,10 @@ export class TokenGuard {
     const key = network === undefined ? source : `${source} ${network}`;
     if (!this.#failures.has(key, now)) {
       this.counts.refused++;
-      throw new RegistryFailure("rate limited: too many wrong tokens from this address");
+      throw new RegistryFailure(
+        "limit_exceeded",
+        "rate limited: too many wrong tokens from this address",
+      );
     }
     if (matches()) return true;
     this.counts[kind]++;

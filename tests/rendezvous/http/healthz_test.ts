@@ -44,7 +44,7 @@ Deno.test("health is 503 with the reason while the store refuses writes, and 200
   });
   assert.equal((await health(view, false)).status, 200);
   store.isBroken = true;
-  await assert.rejects(core.change(() => core.directory.create("key")));
+  await assert.rejects(core.change(() => core.nodes.create("key")));
   const { status, body } = await health(view, false);
   assert.equal(status, 503);
   assert.equal(body["status"], "unhealthy");

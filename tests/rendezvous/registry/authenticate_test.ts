@@ -41,7 +41,7 @@ function peer(): Peer {
 async function setup(signer?: AnswerSigner) {
   const core = newCore({ signer });
   const identity = await Identity.generate();
-  const node = await core.change(() => core.directory.create(identity.publicKeyBase64));
+  const node = await core.change(() => core.nodes.create(identity.publicKeyBase64));
   const request: JsonObject = {
     type: "set_tags",
     node_id: node.id,
@@ -134,7 +134,7 @@ Deno.test("what only a signature over the whole request may do, less does not, n
 Deno.test("a request is refused when the node's key is rotated in the turn in which it is checked", async () => {
   const { core, node, request, from } = await setup();
   const asked = authenticate(core, node.id, request, CHALLENGE);
-  const rotated = meanwhile(core, asked, () => core.directory.setKey(node, fakeKey(2)));
+  const rotated = meanwhile(core, asked, () => core.nodes.setKey(node, fakeKey(2)));
   await assert.rejects(rotated, BAD_SIGNATURE);
   assert.deepEqual([...from.auth.nodes], [], "the connection speaks for nobody");
   await core.close();
@@ -148,7 +148,7 @@ Deno.test("a request is refused when the node leaves in the turn in which it is 
     NOT_FOUND,
   );
   assert.deepEqual([...from.auth.nodes], []);
-  await core.change(() => core.directory.revive(node));
+  await core.change(() => core.nodes.revive(node));
   // As the binary forms and the requests of networks are checked.
   const proof = signatureField(request);
   await assert.rejects(
@@ -160,15 +160,15 @@ Deno.test("a request is refused when the node leaves in the turn in which it is 
 
 Deno.test("a node that goes silent or leaves meanwhile is not found, the admin's word or not", async () => {
   const { core, node, request } = await setup();
-  const silent = () => void (core.directory.edit(node).state = "silent");
+  const silent = () => void (core.nodes.edit(node).state = "silent");
   const ask = (options: { admin?: boolean; silent?: boolean } = {}) =>
     authenticate(core, node.id, { ...request, admin_token: ADMIN }, CHALLENGE, options);
   await assert.rejects(meanwhile(core, ask(), silent), NOT_FOUND);
-  await core.change(() => core.directory.revive(node));
+  await core.change(() => core.nodes.revive(node));
   assert.equal(await meanwhile(core, ask({ silent: true }), silent), node);
   assert.equal(await ask({ silent: true }), node);
   await assert.rejects(ask(), NOT_FOUND);
-  await core.change(() => core.directory.revive(node));
+  await core.change(() => core.nodes.revive(node));
   const leave = () => core.leave(node);
   await assert.rejects(meanwhile(core, ask({ admin: true, silent: true }), leave), NOT_FOUND);
   await assert.rejects(ask({ admin: true, silent: true }), NOT_FOUND);
@@ -180,7 +180,7 @@ async function twoRequests(
   second: (ids: { node: NodeRecord; identity: Identity }) => Promise<JsonObject>,
 ) {
   const { core, node, identity, request, from } = await setup();
-  await core.change(() => void (core.directory.edit(node).realAddr = "198.51.100.7:1"));
+  await core.change(() => void (core.nodes.edit(node).realAddr = "198.51.100.7:1"));
   const place = { realAddr: "192.0.2.1:4000", lanAddrs: [], relayOnly: false };
   node.pending = new Map([["192.0.2.1", place]]);
   const other = await second({ node, identity });
@@ -249,7 +249,7 @@ Deno.test("a request without a signature, or with one that is no base64, says so
 
 Deno.test("a node that is held to whole signatures is refused with less, and with a whole one of another", async () => {
   const { core, node, request } = await setup();
-  await core.change(() => void (core.directory.edit(node).held = true));
+  await core.change(() => void (core.nodes.edit(node).held = true));
   await assert.rejects(
     authenticate(core, node.id, request, CHALLENGE),
     { name: "WholeSignatureRequired", message: /node 1 is held to it/ },
@@ -273,7 +273,7 @@ Deno.test("a node is held to whole signatures from its first on, once that is st
 Deno.test("a signed request confirms the place that its source has said without a signature, and no other", async () => {
   const { core, node, request } = await setup();
   const place = (realAddr: string) => ({ realAddr, lanAddrs: [], relayOnly: true });
-  await core.change(() => void (core.directory.edit(node).realAddr = "198.51.100.7:1"));
+  await core.change(() => void (core.nodes.edit(node).realAddr = "198.51.100.7:1"));
   node.pending = new Map([["192.0.2.9", place("192.0.2.9:5")]]);
   await authenticate(core, node.id, request, CHALLENGE);
   assert.equal(node.realAddr, "198.51.100.7:1");

@@ -68,24 +68,24 @@ Deno.test("two nodes may swap names and keys in one batch", () =>
   withDirectory(async (directory) => {
     const first = newCore(await SqliteStore.open(directory));
     await first.change(() => {
-      first.directory.setHostname(first.directory.create(key(1)), "one");
-      first.directory.setHostname(first.directory.create(key(2)), "two");
+      first.nodes.setHostname(first.nodes.create(key(1)), "one");
+      first.nodes.setHostname(first.nodes.create(key(2)), "two");
     });
-    const [a, b] = [first.directory.live(1), first.directory.live(2)];
+    const [a, b] = [first.nodes.live(1), first.nodes.live(2)];
     await first.change(() => {
-      first.directory.setHostname(a, "");
-      first.directory.setHostname(b, "one");
-      first.directory.setHostname(a, "two");
-      first.directory.setKey(a, key(3));
-      first.directory.setKey(b, key(1));
-      first.directory.setKey(a, key(2));
+      first.nodes.setHostname(a, "");
+      first.nodes.setHostname(b, "one");
+      first.nodes.setHostname(a, "two");
+      first.nodes.setKey(a, key(3));
+      first.nodes.setKey(b, key(1));
+      first.nodes.setKey(a, key(2));
     });
     await first.close();
     const second = newCore(await SqliteStore.open(directory));
-    assert.equal(second.directory.byHostname("two")?.id, 1);
-    assert.equal(second.directory.byHostname("one")?.id, 2);
-    assert.equal(second.directory.byKey(key(2))?.id, 1);
-    assert.equal(second.directory.byKey(key(1))?.id, 2);
+    assert.equal(second.nodes.byHostname("two")?.id, 1);
+    assert.equal(second.nodes.byHostname("one")?.id, 2);
+    assert.equal(second.nodes.byKey(key(2))?.id, 1);
+    assert.equal(second.nodes.byKey(key(1))?.id, 2);
     await second.close();
   }));
 
@@ -93,16 +93,16 @@ Deno.test("reaping looks at every node in turns, however small the turns are", a
   const clock = new TestClock();
   const core = newCore(new MemoryStore(), clock);
   await core.change(() => {
-    for (let n = 1; n <= 10; n++) core.directory.create(key(n));
+    for (let n = 1; n <= 10; n++) core.nodes.create(key(n));
   });
   clock.advance(301_000);
   let reaped = 0;
   await core.change(() => {
-    for (let turn = 0; turn < 4; turn++) reaped += core.directory.reap(300_000, 3);
+    for (let turn = 0; turn < 4; turn++) reaped += core.nodes.reap(300_000, 3);
   });
   assert.equal(reaped, 10);
-  assert.equal(core.directory.liveCount, 0);
-  assert.equal(core.directory.size, 10);
+  assert.equal(core.nodes.liveCount, 0);
+  assert.equal(core.nodes.size, 10);
   await core.close();
 });
 

@@ -36,6 +36,6 @@ export async function populate(
   fields: { tags?: string[] } = {},
 ): Promise<void> {
   await core.change(() => {
-    for (let n = 1; n <= count; n++) Object.assign(core.directory.create(fakeKey(n)), fields);
+    for (let n = 1; n <= count; n++) Object.assign(core.nodes.create(fakeKey(n)), fields);
   });
 }
