@@ -32,6 +32,7 @@ export {
   type RegistryRequest,
   type ReplyKinds,
   signedForms,
+  signedText,
 } from "./request_schema.ts";
 export { NETWORK_ACTIONS, type NetworkAction } from "./requests/role_schema.ts";
 export type { IdentityClash } from "./requests/identity_schema.ts";

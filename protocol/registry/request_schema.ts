@@ -79,6 +79,20 @@ export function signedForms<F extends object>(
   return texts.filter((text) => text !== undefined).map(encodeText);
 }
 
+/**
+ * What an asker of today signs for a request.
+ *
+ * @param request What it is.
+ * @param message The request, or its fields, as it is sent.
+ * @returns The text's bytes; undefined where the wire has nothing to sign.
+ */
+export function signedText<F extends object>(
+  request: RegistryRequest<F>,
+  message: object,
+): Uint8Array | undefined {
+  return signedForms(request, readFields(request, message))[0];
+}
+
 function readAll<R extends object>(kinds: ReplyKinds<R>, message: JsonObject): R & JsonObject {
   const read: JsonObject = { ...message };
   for (const name in kinds) {
@@ -97,7 +111,7 @@ function readAll<R extends object>(kinds: ReplyKinds<R>, message: JsonObject): R
  * @returns It, with the fields that are known as they must be, and all others as they came.
  */
 export function readReply<R extends object>(
-  { reply }: RegistryRequest<never, R>,
+  { reply }: { readonly reply: ReplyKinds<R> },
   message: JsonObject,
 ): R & JsonObject {
   return readAll(reply, message);

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { cliArgs, eventually } from "../e2e/processes.ts";
-import { challenges } from "../../protocol/registry/registry_message.ts";
+import { challenges } from "./support/challenges.ts";
 import { RawClient, registered, split, type TestNode } from "./support/client.ts";
 import { withDirectory } from "./support/server.ts";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, type TestNode } from "../support/client.ts";
 import { NOBODY } from "./subject.ts";
 import { inWorld, type World } from "./world.ts";

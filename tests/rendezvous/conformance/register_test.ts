@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { MAX_INBOX_PER_SOURCE } from "../../../rendezvous/registry/registry_limits.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { TestNode } from "../support/client.ts";
 import { MASKED } from "./subject.ts";
 import { ADMIN, inWorld, MODES } from "./world.ts";

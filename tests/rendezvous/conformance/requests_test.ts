@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { HANDLERS } from "../../../rendezvous/registry/requests/mod.ts";
+import { SERVED } from "../../../rendezvous/registry/requests/mod.ts";
 import { tryAll } from "./runner.ts";
 import { NETWORK_SUBJECTS } from "./subjects/networks.ts";
 import { NODE_SUBJECTS } from "./subjects/nodes.ts";
@@ -24,6 +24,6 @@ Deno.test("every request that the server knows is tried", () => {
   const apart = ["register", "list_nodes", "set_join_token"];
   assert.deepEqual(
     [...SUBJECTS.map(({ type }) => type), ...apart].sort(),
-    [...HANDLERS.keys()].sort(),
+    [...SERVED.keys()].sort(),
   );
 });

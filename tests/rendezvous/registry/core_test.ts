@@ -6,7 +6,7 @@ import { getLogger } from "../../../platform/log.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
-import type { Peer } from "../../../rendezvous/registry/handler.ts";
+import type { Peer } from "../../../rendezvous/registry/context.ts";
 import {
   NEW_NODES_BURST,
   NEW_NODES_PER_SECOND,
@@ -15,6 +15,7 @@ import { MemoryStore } from "../../../rendezvous/registry/store/memory_store.ts"
 import { SqliteStore } from "../../../rendezvous/registry/store/sqlite.ts";
 import type { RegistryStore } from "../../../rendezvous/registry/store/store.ts";
 import { TestClock, withDirectory } from "../support/server.ts";
+import { CHANGE } from "../support/context.ts";
 
 function newCore(store: RegistryStore, clock = new TestClock()): RegistryCore {
   return new RegistryCore({ store, clock, log: getLogger(["test"]) });
@@ -67,12 +68,12 @@ Deno.test("the endpoint of a node is what its TCP connection comes from", async 
 Deno.test("two nodes may swap names and keys in one batch", () =>
   withDirectory(async (directory) => {
     const first = newCore(await SqliteStore.open(directory));
-    await first.change(() => {
+    await first.change(CHANGE, () => {
       first.nodes.setHostname(first.nodes.create(key(1)), "one");
       first.nodes.setHostname(first.nodes.create(key(2)), "two");
     });
     const [a, b] = [first.nodes.live(1), first.nodes.live(2)];
-    await first.change(() => {
+    await first.change(CHANGE, () => {
       first.nodes.setHostname(a, "");
       first.nodes.setHostname(b, "one");
       first.nodes.setHostname(a, "two");
@@ -92,12 +93,12 @@ Deno.test("two nodes may swap names and keys in one batch", () =>
 Deno.test("reaping looks at every node in turns, however small the turns are", async () => {
   const clock = new TestClock();
   const core = newCore(new MemoryStore(), clock);
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     for (let n = 1; n <= 10; n++) core.nodes.create(key(n));
   });
   clock.advance(301_000);
   let reaped = 0;
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     for (let turn = 0; turn < 4; turn++) reaped += core.nodes.reap(300_000, 3);
   });
   assert.equal(reaped, 10);
@@ -121,9 +122,12 @@ Deno.test("a store that cannot be written is told as such, not as a refusal, and
     assert.deepEqual(await answerJson(core, request, peer("192.0.2.1")), {
       type: "error",
       error: "the registry cannot write its store",
+      code: "unavailable",
     });
   }
-  const failure = registryFailure("revoke_trust", "the registry cannot write its store");
+  const failure = registryFailure("revoke_trust", {
+    error: "the registry cannot write its store",
+  });
   assert.equal(failure.code, "unavailable");
   store.isFull = false;
   await core.close();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { formatRfc3339 } from "../../../rendezvous/registry/rfc3339.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { ANNOUNCEMENT_WINDOW_MS, ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { MAX_BEACONS_PER_SOURCE } from "../../../rendezvous/registry/registry_limits.ts";
 import { registered } from "../support/client.ts";

@@ -1,7 +1,7 @@
 /** Lookup, resolve, hostnames, visibility, tags: what who may see (docs/protocol/registry.md §4.2, §5). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import { RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";

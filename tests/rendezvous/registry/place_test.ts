@@ -1,11 +1,12 @@
 /** Unsigned registrations, as existing nodes send them, and whom they move (docs/RENDEZVOUS.md). */
 
 import assert from "node:assert/strict";
-import { challenges, type JsonObject } from "../../../protocol/registry/registry_message.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { answerBinaryFrame, answerJson } from "../../../rendezvous/registry/answer.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import type { RegistryCore } from "../../../rendezvous/registry/core.ts";
-import type { Peer } from "../../../rendezvous/registry/handler.ts";
+import type { Peer } from "../../../rendezvous/registry/context.ts";
 import { BinaryType, encodeBinaryHeartbeat } from "../../../protocol/registry/registry_message.ts";
 import { MAX_PENDING_PLACES } from "../../../rendezvous/registry/registry_limits.ts";
 import { TestNode } from "../support/client.ts";

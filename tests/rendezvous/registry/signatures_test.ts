@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 

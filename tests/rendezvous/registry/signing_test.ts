@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { decodeBase64, encodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { answerProblem, SIGN_NONCE_BYTES } from "../../../protocol/registry/signed_answer.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";

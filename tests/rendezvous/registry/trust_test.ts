@@ -1,7 +1,7 @@
 /** Consent and relayed handshakes (docs/protocol/registry.md §4.3, §4.4). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import {
   FRESH_CONSENT_MS,
   INBOX_TTL_SECONDS,

@@ -5,11 +5,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Identity } from "../../../../protocol/crypto/identity.ts";
-import {
-  challenges,
-  type JsonObject,
-  type NetworkAction,
-} from "../../../../protocol/registry/registry_message.ts";
+import type { JsonObject, NetworkAction } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../../rendezvous/registry/answer.ts";
 import type { RegistryCore } from "../../../../rendezvous/registry/core.ts";
