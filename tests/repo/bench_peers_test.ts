@@ -111,7 +111,7 @@ Deno.test(
       assert.deepEqual(first, second);
       if (typeof first === "string") assert.fail(first);
       assert.equal(first.origin, "Go module example.org/peer v1.2.3, built with go9.9");
-      assert.equal(await readFile(join(first.nodes, "peer"), "utf8"), "built\n");
+      assert.equal(await readFile(join(first.directory, "peer"), "utf8"), "built\n");
       const [line, ...others] = (await readFile(log, "utf8")).trim().split("\n");
       assert.deepEqual(others, [], "built once");
       assert.match(

@@ -4,8 +4,19 @@
  * @module
  */
 
-import { COUNT, FLAG, NETWORK, NODE, optional, TEXT, TEXTS } from "../registry_fields.ts";
-import { record, type RegistryRequest } from "../request_schema.ts";
+import {
+  COUNT,
+  type FieldKind,
+  FLAG,
+  isJsonObject,
+  NETWORK,
+  NODE,
+  optional,
+  readField,
+  TEXT,
+  TEXTS,
+} from "../registry_fields.ts";
+import type { RegistryRequest } from "../request_schema.ts";
 import { NODE_FIELDS, type NodeFields, type NoFields } from "./common_schema.ts";
 
 /** Fields of {@linkcode register}. */
@@ -62,7 +73,16 @@ export interface RegisterReply {
   clash?: IdentityClash;
 }
 
-const CLASH = record<IdentityClash>({ addr: TEXT, since: COUNT });
+/** One that makes no sense is none: people are warned of it. */
+const CLASH: FieldKind<IdentityClash | undefined> = {
+  read: (value) => {
+    if (!isJsonObject(value)) return undefined;
+    const addr = readField(value, "addr", optional(TEXT));
+    const since = readField(value, "since", optional(COUNT));
+    return addr === undefined || since === undefined ? undefined : { addr, since };
+  },
+  missing: undefined,
+};
 
 /** Asks for a node number, or renews a registration. Signed by the key that registers, which is the asker. */
 export const register: RegistryRequest<RegisterFields, RegisterReply> = {

@@ -131,7 +131,7 @@ Deno.test("punch follows the rules of resolve", () =>
         node_b: second,
         signature: await node.sign(challenges.punch(first, second)),
       });
-    const refused = { type: "error", error: "request failed" };
+    const refused = { type: "error", error: "request failed", code: "denied" };
     assert.deepEqual(await punch(a, a.id, b.id), refused);
     await client.ok({
       type: "report_trust",

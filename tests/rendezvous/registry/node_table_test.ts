@@ -111,7 +111,7 @@ Deno.test("resolve opens a private node to itself and to those it trusts", () =>
       key_age_days: 0,
       public_key: target.identity.publicKeyBase64,
     };
-    const denied = { type: "error", error: "request failed" };
+    const denied = { type: "error", error: "request failed", code: "denied" };
     assert.deepEqual(await resolve(client, friend, target.id), expected);
     assert.deepEqual(await resolve(client, target, target.id), expected);
     assert.deepEqual(await resolve(client, stranger, target.id), denied);

@@ -98,7 +98,8 @@ for (const mode of ["JSON", "binary pass-through"] as const) {
         };
         const message = challenge(node.id, peer.id);
         const refuse = async (signature: string | undefined, text: string) => {
-          assert.deepEqual(await call(signature), { type: "error", error: text });
+          const code = text.startsWith("invalid") ? "invalid_argument" : "denied";
+          assert.deepEqual(await call(signature), { type: "error", error: text, code });
         };
         await refuse(undefined, "signature required for authenticated node");
         await refuse("", "signature required for authenticated node");

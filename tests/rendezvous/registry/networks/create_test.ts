@@ -140,6 +140,7 @@ Deno.test("networks are also made through the binary mode's passthrough", () =>
     assert.deepEqual(await call(create), {
       type: "error",
       error: 'network "n" already exists',
+      code: "already_exists",
     });
     assert.deepEqual(await call({ ...create, name: "backbone" }), {
       type: "error",
