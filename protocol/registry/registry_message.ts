@@ -12,7 +12,6 @@ import { REGISTRY_MAX_FRAME_BYTES } from "./binary_frame.ts";
 import { isJsonObject, type JsonObject } from "./registry_fields.ts";
 
 export * from "./binary_frame.ts";
-export * from "./binary_reply.ts";
 export * from "./error_reply.ts";
 export {
   type FieldKind,

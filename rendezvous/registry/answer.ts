@@ -15,14 +15,12 @@ import {
   encodeBinaryError,
   encodeBinaryFrame,
   encodeJsonFrame,
-  heartbeatFrame,
   isJsonObject,
   type JsonObject,
-  lookupFrame,
   registryError,
-  resolveFrame,
   signedForms,
 } from "../../protocol/registry/registry_message.ts";
+import { heartbeatFrame, lookupFrame, resolveFrame } from "../../protocol/registry/binary_reply.ts";
 import * as requests from "../../protocol/registry/requests/mod.ts";
 import { WHOLE_VERSION } from "../../protocol/registry/whole_signature.ts";
 import { wantsSignature } from "../../protocol/registry/signed_answer.ts";

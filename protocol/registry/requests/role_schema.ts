@@ -41,6 +41,7 @@ export type NetworkAction =
 /** A request by role. */
 export interface RoleRequest<F extends NetworkFields = NetworkFields, R extends object = object>
   extends RegistryRequest<F, R> {
+  /** Field `type`. */
   readonly type: NetworkAction;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Who may change a network: the holder of a token, or a member by his role (docs/protocol/registry.md §2.2, §2.3).
+ * Who may change a network: the holder of a token, or a member by its role (docs/protocol/registry.md §2.2, §2.3).
  *
  * @module
  */

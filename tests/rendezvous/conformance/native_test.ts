@@ -113,7 +113,7 @@ for (const strict of [true, false]) {
       const reply = await exchange(world, `00${unknown}`);
       assert.equal(
         Buffer.from(reply.slice(2), "hex").toString(),
-        '{"type":"error","error":"request failed"}',
+        '{"type":"error","error":"request failed","code":"denied"}',
       );
     }));
 }
