@@ -48,6 +48,18 @@ Deno.test("the registry signs what decides about peers, refusals included", () =
         { type: "resolve_hostname", hostname: "nobody" },
       ]
     ) assert.equal((await signed(client, registryKey, refused))["type"], "error");
+    const asked = { type: "lookup", node_id: 4_000_000, sign: nonce() };
+    const absent = await client.call(asked);
+    assert.equal(absent["code"], "not_found");
+    const forged = { ...absent, code: "denied" };
+    const { code: _, ...without } = absent;
+    for (const changed of [forged, without]) {
+      assert.match(
+        await answerProblem(decodeBase64(registryKey)!, asked, changed) ?? "",
+        /does not verify/,
+        "the code is signed, too",
+      );
+    }
     const trust = { type: "check_trust", node_id: id, peer_id: peer.id };
     assert.equal((await signed(client, registryKey, trust))["trusted"], false);
   }));
