@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
 import { SERVED } from "../../../rendezvous/registry/requests/mod.ts";
 import { tryAll } from "./runner.ts";
 import { NETWORK_SUBJECTS } from "./subjects/networks.ts";
@@ -26,4 +27,11 @@ Deno.test("every request that the server knows is tried", () => {
     [...SUBJECTS.map(({ type }) => type), ...apart].sort(),
     [...SERVED.keys()].sort(),
   );
+});
+
+Deno.test("every request that has a schema is served, and no other", () => {
+  const known = (Object.values(requests) as unknown[]).filter((value) =>
+    typeof value === "object" && value !== null && "type" in value
+  ) as { type: string }[];
+  assert.deepEqual(known.map(({ type }) => type).sort(), [...SERVED.keys()].sort());
 });
