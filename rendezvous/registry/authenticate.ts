@@ -115,7 +115,7 @@ export function signatureOf({ request, wholeKey }: RequestContext): Uint8Array {
   if (wholeKey !== undefined) return EMPTY;
   const text = textField(request, "signature");
   if (text === "") {
-    throw new RegistryFailure("denied", "signature required for authenticated node");
+    throw new RegistryFailure("invalid_argument", "signature required for authenticated node");
   }
   const signature = decodeBase64(text);
   if (signature === undefined) {

@@ -70,7 +70,7 @@ const register = serve(requests.register, (context, fields) => {
     if (known?.held === true && !isWhole) throw heldToWhole(known.id);
     if (core.strict && known !== undefined) {
       if (known.proven && !signed) {
-        throw new RegistryFailure("denied", "signature required for authenticated node");
+        throw new RegistryFailure("invalid_argument", "signature required for authenticated node");
       }
       refuseExpiredKey(known, unixSeconds(core.clock));
     }

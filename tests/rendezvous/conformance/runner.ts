@@ -30,7 +30,7 @@ function isAdminEnough(where: boolean | "lax" | undefined, strict: boolean): boo
 
 /** Texts of which a client without codes guesses wrongly what they mean. */
 const BETTER_CODES: readonly [RegExp, string][] = [
-  [/^signature required for |^invalid admin token|^invalid token for |cluster's token/, "denied"],
+  [/^invalid admin token|^invalid token for |cluster's token/, "denied"],
   [/^cannot (?:trust|invite) yourself/, "invalid_argument"],
   [/^cannot (?:set max_members|set a token:|leave network: owner)|has expired$/, "invalid_state"],
 ];

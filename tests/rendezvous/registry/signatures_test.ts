@@ -98,7 +98,7 @@ for (const mode of ["JSON", "binary pass-through"] as const) {
         };
         const message = challenge(node.id, peer.id);
         const refuse = async (signature: string | undefined, text: string) => {
-          const code = text.startsWith("invalid") ? "invalid_argument" : "denied";
+          const code = text === "request failed" ? "denied" : "invalid_argument";
           assert.deepEqual(await call(signature), { type: "error", error: text, code });
         };
         await refuse(undefined, "signature required for authenticated node");
