@@ -52,14 +52,14 @@ export class Directory implements DirectoryBackend {
   #isPublic: boolean;
   #hostname: string;
   #hostnameError: string | undefined;
-  #tags: string[] = [];
-  #networks: number[] = [0];
+  #tags: readonly string[] = [];
+  #networks: readonly number[] = [0];
   /** Networks that were joined here; undefined until the registry's list is taken over, once. */
   #joined: Set<number> | undefined;
   /** Networks that the registry names and we have never joined, as far as they were told. */
   readonly #foreign = new Set<number>();
   /** What clients asked for since the start; restored if a registry loses it. */
-  readonly #wanted: { tags?: string[]; hostname?: string; isPublic?: boolean } = {};
+  readonly #wanted: { tags?: readonly string[]; hostname?: string; isPublic?: boolean } = {};
   readonly #fixed: Endpoint | undefined;
   readonly #isHidden: boolean;
   readonly #addresses: () => LocalAddresses;
@@ -351,7 +351,7 @@ export class Directory implements DirectoryBackend {
   }
 
   /** Networks that the registry names; those that we have never joined ourselves are told once. */
-  #takeNetworks(networks: number[]): void {
+  #takeNetworks(networks: readonly number[]): void {
     this.#networks = networks;
     const real = networks.filter((network) => network !== 0);
     this.#joined ??= new Set(real);

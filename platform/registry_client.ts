@@ -7,12 +7,16 @@
 
 import { decodeBase64, encodeBase64 } from "../protocol/crypto/base64.ts";
 import { isUsablePublicKey } from "../protocol/crypto/verify_signature.ts";
-import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
+import { DecodeError, PilotError } from "../protocol/errors.ts";
 import { parseEndpoint } from "../protocol/ip.ts";
 import {
   encodeJsonFrame,
+  errorCodeOf,
   JsonFrameReader,
   type JsonObject,
+  readReply,
+  type RegistryErrorCode,
+  type RegistryRequest,
 } from "../protocol/registry/registry_message.ts";
 import {
   answerProblem,
@@ -41,10 +45,10 @@ const PIN_HINT =
   "Registries that do not sign answers need a daemon without --registry-key.";
 
 /**
- * Parts of the registry's error texts and what they mean; anything else is a refusal whose reason is hidden
- * (docs/protocol/registry.md §3).
+ * Parts of the error texts of registries that tell no code, and what they mean; anything else is a refusal whose reason
+ * is hidden (docs/protocol/registry.md §3).
  */
-const ERROR_CODES: readonly [string, ErrorCode][] = [
+const CODES_BY_TEXT: readonly [string, RegistryErrorCode][] = [
   ["whole request required", "protocol_error"], // not "denied": that means a refusal by right
   ["cannot write its store", "unavailable"], // ours: it may be asked again
   ["not found", "not_found"],
@@ -186,7 +190,7 @@ export interface RegistryTimers {
   after(ms: number, fn: () => void): () => void;
 }
 
-/** Whom a {@linkcode RegistryClient} asks, and how it knows him. */
+/** Which registry a {@linkcode RegistryClient} asks, and how it knows it. */
 export interface RegistryClientOptions {
   /** `host:port`. */
   readonly address: string;
@@ -246,8 +250,8 @@ export class RegistryClient {
    * that anybody may make.
    * @returns The reply.
    * @throws {PilotError} `unavailable` when the registry cannot be reached or does not answer; `untrusted` when it
-   * shows another certificate or its answer is not signed with the pinned key; otherwise by the registry's error
-   * text: `not_found`, `already_exists`, `invalid_argument`, `limit_exceeded`, `denied`.
+   * shows another certificate or its answer is not signed with the pinned key; otherwise the code of the registry's
+   * error reply, see {@linkcode RegistryErrorCode}.
    */
   async request(request: JsonObject, signer?: RequestSigner): Promise<JsonObject> {
     const wasConnected = this.isConnected;
@@ -258,6 +262,29 @@ export class RegistryClient {
       if (!isLost || !wasConnected || this.#closed) throw error;
       return await this.#once(request, signer);
     }
+  }
+
+  /**
+   * Makes a request as its schema has it, see {@linkcode RegistryClient.request}.
+   *
+   * @param request What it is.
+   * @param fields Its fields.
+   * @param by `signature`: base64 over the request's text; `signer`: signs the whole. Neither for requests that anybody
+   * may make.
+   * @returns The reply, its fields of the types that they must have, whatever the registry has sent.
+   */
+  async call<F extends object, R extends object>(
+    request: RegistryRequest<F, R>,
+    fields: F,
+    by: { signature?: string | undefined; signer?: RequestSigner | undefined } = {},
+  ): Promise<R & JsonObject> {
+    const { signature, signer } = by;
+    const message = {
+      type: request.type,
+      ...fields,
+      ...(signature === undefined ? {} : { signature }),
+    };
+    return readReply(request, await this.request(message, signer));
   }
 
   /** Ends the connection, and lets the next request open another one: this one may lead nowhere any more. */
@@ -285,7 +312,7 @@ export class RegistryClient {
         this.#adopt(connection, offer);
         continue;
       }
-      if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
+      if (typeof reply.error === "string") throw registryFailure(String(request.type), reply);
       return reply;
     }
   }
@@ -410,17 +437,20 @@ const NOT_FOUND = /^(?:(node|network) (\d+): .*|(hostname) (".*")) ?not found$/;
  */
 export function saysAbsent(error: unknown, node: number): boolean {
   return error instanceof PilotError && error.code === "not_found" &&
-    error.message === registryFailure("", `node ${node}: not found`).message;
+    error.message === registryFailure("", { error: `node ${node}: not found` }).message;
 }
 
 /**
  * What a refusal of the registry means.
  *
  * @param type The request that was refused.
- * @param text The text of the error reply.
+ * @param reply The error reply: `error` is its text; its `code` counts where a registry tells one.
+ * @returns The error for whoever has asked.
  */
-export function registryFailure(type: string, text: string): PilotError {
-  const code = ERROR_CODES.find(([part]) => text.includes(part))?.[1] ?? "denied";
+export function registryFailure(type: string, reply: JsonObject): PilotError {
+  const text = String(reply["error"]);
+  const code = errorCodeOf(reply) ??
+    CODES_BY_TEXT.find(([part]) => text.includes(part))?.[1] ?? "denied";
   if (code === "not_found") {
     const [, number, id, hostname, name] = NOT_FOUND.exec(text) ?? [];
     const kind = number ?? hostname;

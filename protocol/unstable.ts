@@ -20,6 +20,7 @@ export * from "./packet.ts";
 export * from "./path/mod.ts";
 export * from "./well_known_ports.ts";
 export * from "./registry/registry_message.ts";
+export * as registryRequests from "./registry/requests/mod.ts";
 export * from "./registry/signed_answer.ts";
 export * from "./service/mod.ts";
 export * from "./stream/mod.ts";

@@ -183,7 +183,7 @@ export class Rendezvous implements AsyncDisposable {
         }),
       ));
       await writeStatusFile(facts);
-      log.debug("rendezvous started", { ...publicFacts(facts), nodes: core.directory.size });
+      log.debug("rendezvous started", { ...publicFacts(facts), nodes: core.nodes.size });
       return new Rendezvous({ core, registry, beacon, http, facts, clock, log });
     } catch (error) {
       await http?.close();

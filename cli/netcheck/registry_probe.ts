@@ -7,11 +7,8 @@
 import { isIP } from "node:net";
 import { PilotError } from "../../protocol/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../protocol/ip.ts";
-import {
-  type JsonObject,
-  objectListField,
-  textField,
-} from "../../protocol/registry/registry_message.ts";
+import type { JsonObject, RegistryRequest } from "../../protocol/registry/registry_message.ts";
+import * as requests from "../../protocol/registry/requests/mod.ts";
 import { RegistryClient } from "../../platform/registry_client.ts";
 import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import { round } from "../output.ts";
@@ -51,8 +48,8 @@ export async function checkRegistry(
   const deadline = setTimeout(() => void client?.close(), time.ms());
   try {
     client = openClient(place);
-    const connected = await timed(client, { type: "beacon_list" });
-    const answered = await timed(client, { type: "beacon_list" });
+    const connected = await timed(client);
+    const answered = await timed(client);
     if (place.registryKey !== undefined) await askSigned(client);
     const { time } = answered.reply;
     const report: RegistryReport = {
@@ -61,11 +58,11 @@ export async function checkRegistry(
       reachable: true,
       connect_ms: round(connected.ms, 2),
       rtt_ms: round(answered.ms, 2),
-      skew_ms: typeof time === "number" ? round(time - answered.middle, 0) : null,
+      skew_ms: time === undefined ? null : round(time - answered.middle, 0),
       error_code: null,
       error: null,
     };
-    return { report, beacons: listed(answered.reply) };
+    return { report, beacons: listed(answered.reply.beacons) };
   } catch (thrown) {
     return notReachable(place, PilotError.from(thrown, "unavailable"));
   } finally {
@@ -110,8 +107,8 @@ export async function keyExpiry(
   node: number,
   time: TimeLeft,
 ): Promise<string | undefined> {
-  const { expires_at } = await askOnce(place, { type: "get_key_info", node_id: node }, time);
-  return typeof expires_at === "string" && expires_at !== "" ? expires_at : undefined;
+  const { expires_at } = await askOnce(place, requests.getKeyInfo, { node_id: node }, time);
+  return expires_at === "" ? undefined : expires_at;
 }
 
 /**
@@ -127,19 +124,20 @@ export function lookupNode(
   place: RegistryPlace,
   node: number,
   time: TimeLeft,
-): Promise<JsonObject> {
-  return askOnce(place, { type: "lookup", node_id: node }, time);
+): Promise<requests.LookupReply & JsonObject> {
+  return askOnce(place, requests.lookup, { node_id: node }, time);
 }
 
-async function askOnce(
+async function askOnce<F extends object, R extends object>(
   place: RegistryPlace,
-  request: JsonObject,
+  request: RegistryRequest<F, R>,
+  fields: F,
   time: TimeLeft,
-): Promise<JsonObject> {
+): Promise<R & JsonObject> {
   const client = openClient(place);
   const deadline = setTimeout(() => void client.close(), time.ms());
   try {
-    return await client.request(request);
+    return await client.call(request, fields);
   } finally {
     clearTimeout(deadline);
     await client.close();
@@ -162,14 +160,16 @@ function openClient(place: RegistryPlace): RegistryClient {
   });
 }
 
-async function timed(client: RegistryClient, request: JsonObject) {
+async function timed(client: RegistryClient) {
   const startMs = performance.now();
   const startUnixMs = Date.now();
-  const reply = await client.request(request).catch((error) => {
-    // A registry that serves no such request is one that answers.
-    if (error instanceof PilotError && isAnswer(error)) return {} as JsonObject;
-    throw error;
-  });
+  const reply: requests.BeaconListReply = await client.call(requests.beaconList, {}).catch(
+    (error) => {
+      // A registry that serves no such request is one that answers.
+      if (error instanceof PilotError && isAnswer(error)) return { beacons: [] };
+      throw error;
+    },
+  );
   const ms = performance.now() - startMs;
   return { reply, ms, middle: startUnixMs + ms / 2 };
 }
@@ -181,17 +181,17 @@ function isAnswer({ code }: PilotError): boolean {
 /** The client checks the signature, that of a refusal, too. */
 async function askSigned(client: RegistryClient): Promise<void> {
   try {
-    await client.request({ type: "lookup", node_id: SOME_NODE });
+    await client.call(requests.lookup, { node_id: SOME_NODE });
   } catch (error) {
     if (!(error instanceof PilotError) || !isAnswer(error)) throw error;
   }
 }
 
-function listed(reply: JsonObject): Endpoint[] {
+function listed(beacons: readonly requests.ListedBeacon[]): Endpoint[] {
   const found: Endpoint[] = [];
-  for (const entry of objectListField(reply, "beacons")) {
+  for (const { addr } of beacons) {
     try {
-      const endpoint = parseEndpoint(textField(entry, "addr"));
+      const endpoint = parseEndpoint(addr);
       if (isIP(endpoint.host) !== 0 && endpoint.port !== 0) found.push(endpoint);
     } catch (error) {
       if (!(error instanceof PilotError)) throw error; // anybody may have written it there

@@ -11,18 +11,11 @@ import { decodeBase64, encodeBase64 } from "../../protocol/crypto/base64.ts";
 import type { Identity } from "../../protocol/crypto/identity.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import {
-  challenges,
-  type DeregisterReply,
   type JsonObject,
-  type LookupReply,
-  numberField,
-  type ResolveHostnameReply,
-  type SetHostnameReply,
-  type SetTagsReply,
-  type SetVisibilityReply,
-  textField,
-  textListField,
+  type RegistryRequest,
+  signedText,
 } from "../../protocol/registry/registry_message.ts";
+import * as requests from "../../protocol/registry/requests/mod.ts";
 import type { DirectoryBackend } from "../ipc/backend.ts";
 import {
   CLASH_HINT,
@@ -34,6 +27,9 @@ import { networkRequest } from "./network_requests.ts";
 import { type RegistryClient, saysAbsent } from "../../platform/registry_client.ts";
 
 const log = getLogger([LOG_CATEGORY, "registry"]);
+
+/** A reply: what is known of it is of the right type, the rest is as it came. */
+type Reply<R> = Promise<R & JsonObject>;
 
 /** What a node tells the registry about itself. */
 export interface Registration {
@@ -89,41 +85,34 @@ export class NodeRegistry implements DirectoryBackend {
   }
 
   /** Registers, and remembers the number given. */
-  async register(registration: Registration): Promise<JsonObject> {
+  async register(registration: Registration): Reply<requests.RegisterReply> {
     const { listenAddr, owner, version, lanAddrs, isHidden } = registration;
-    const publicKey = this.#identity.publicKeyBase64;
-    const reply = await this.#signed(challenges.register(listenAddr, publicKey), {
-      type: "register",
-      public_key: publicKey,
+    const reply = await this.#signed(requests.register, {
+      public_key: this.#identity.publicKeyBase64,
       listen_addr: listenAddr,
       owner,
       version,
       protocol_version: 1,
-      lan_addrs: [...lanAddrs],
+      lan_addrs: lanAddrs,
       instance: this.#instance,
       ...(isHidden === true ? { relay_only: true } : {}),
     });
-    const node = numberField(reply, "node_id");
-    if (node === 0) {
+    if (reply.node_id === 0) {
       throw new PilotError(
         "protocol_error",
         "The registry's answer to register has no node number",
       );
     }
-    this.#node = node;
-    this.#noteClash(reply);
+    this.#node = reply.node_id;
+    this.#noteClash(reply.clash);
     return reply;
   }
 
   /** Keeps the registration alive. */
-  async heartbeat(): Promise<JsonObject> {
-    const node = this.#node;
-    const reply = await this.#signed(challenges.heartbeat(node), {
-      type: "heartbeat",
-      node_id: node,
-      instance: this.#instance,
-    });
-    this.#noteClash(reply);
+  async heartbeat(): Reply<requests.HeartbeatReply> {
+    const fields = { node_id: this.#node, instance: this.#instance };
+    const reply = await this.#signed(requests.heartbeat, fields);
+    this.#noteClash(reply.clash);
     return reply;
   }
 
@@ -139,12 +128,8 @@ export class NodeRegistry implements DirectoryBackend {
 
   /** Where a node may be reached: `host:port` or empty, and its LAN addresses. */
   async resolve(node: number): Promise<{ realAddr: string; lanAddrs: string[] }> {
-    const self = this.#node;
-    const reply = await this.#signed(challenges.resolve(self, node), {
-      type: "resolve",
-      node_id: node,
-      requester_id: self,
-    }).catch((error) => {
+    const fields = { node_id: node, requester_id: this.#node };
+    const reply = await this.#signed(requests.resolve, fields).catch((error) => {
       // The registry hides why, but to a registered requester with a good signature only trust can be missing.
       if (!(error instanceof PilotError) || error.code !== "denied") throw error;
       throw new PilotError(
@@ -153,7 +138,7 @@ export class NodeRegistry implements DirectoryBackend {
         { hint: `Ask for it with \`pilotctl handshake ${node}\`.`, cause: error },
       );
     });
-    return { realAddr: textField(reply, "real_addr"), lanAddrs: textListField(reply, "lan_addrs") };
+    return { realAddr: reply.real_addr, lanAddrs: [...reply.lan_addrs ?? []] };
   }
 
   /**
@@ -162,22 +147,15 @@ export class NodeRegistry implements DirectoryBackend {
    * @returns Whether the peer has ended trust in us, as far as the registry says.
    */
   async reportTrust(peer: number): Promise<{ isEnded: boolean }> {
-    const reply = await this.#signed(challenges.reportTrust(this.#node, peer), {
-      type: "report_trust",
-      node_id: this.#node,
-      peer_id: peer,
-    });
+    const fields = { node_id: this.#node, peer_id: peer };
+    const reply = await this.#signed(requests.reportTrust, fields);
     return { isEnded: reply.ended === true };
   }
 
   /** Takes back our word of trust, or our request, and leaves `message` for the peer; fine when there is nothing. */
   async revokeTrust(peer: number, message: string): Promise<void> {
-    await this.#signed(challenges.revokeTrust(this.#node, peer), {
-      type: "revoke_trust",
-      node_id: this.#node,
-      peer_id: peer,
-      message,
-    }).catch((error) => {
+    const fields = { node_id: this.#node, peer_id: peer, message };
+    await this.#signed(requests.revokeTrust, fields).catch((error) => {
       // The registry's masked error for a pair that is not there; what we want is the case already.
       if (!(error instanceof PilotError) || error.code !== "denied") throw error;
     });
@@ -186,109 +164,72 @@ export class NodeRegistry implements DirectoryBackend {
   /** Whether the peer consents to us as well as we to it, or we share a network: what the registry knows of it. */
   async checkTrust(peer: number): Promise<boolean> {
     const self = this.#node;
-    const reply = await this.#signed(challenges.checkTrust(self, self, peer), {
-      type: "check_trust",
-      node_id: self,
-      peer_id: peer,
-      requester_id: self,
-    });
-    return reply.trusted === true;
+    const fields = { node_id: self, peer_id: peer, requester_id: self };
+    return (await this.#signed(requests.checkTrust, fields)).trusted;
   }
 
   /** Leaves a trust request at the registry; one that waits there already is as good. */
   async requestHandshake(peer: number, justification: string, message: string): Promise<void> {
-    await this.#signed(challenges.handshake(this.#node, peer), {
-      type: "request_handshake",
-      from_node_id: this.#node,
-      to_node_id: peer,
-      justification,
-      message,
-    }).catch((error) => {
+    const fields = { from_node_id: this.#node, to_node_id: peer, justification, message };
+    await this.#signed(requests.requestHandshake, fields).catch((error) => {
       if (!(error instanceof PilotError) || error.code !== "already_exists") throw error;
     });
   }
 
   /** Fetches what others left for us; `ack` says what we have already, as the last answer named it. */
-  pollHandshakes(ack: string): Promise<JsonObject> {
-    const node = this.#node;
-    return this.#signed(challenges.pollHandshakes(node), {
-      type: "poll_handshakes",
-      node_id: node,
-      ack,
-    });
+  pollHandshakes(ack: string): Reply<requests.PollHandshakesReply> {
+    return this.#signed(requests.pollHandshakes, { node_id: this.#node, ack });
   }
 
   /** Answers a trust request through the registry, and leaves `message` for the peer. */
   async respondHandshake(peer: number, accept: boolean, message: string): Promise<void> {
-    await this.#signed(challenges.respondHandshake(this.#node, peer), {
-      type: "respond_handshake",
-      node_id: this.#node,
-      peer_id: peer,
-      accept,
-      message,
-    });
+    const fields = { node_id: this.#node, peer_id: peer, accept, message };
+    await this.#signed(requests.respondHandshake, fields);
   }
 
   // ---- DirectoryBackend
 
-  lookup(node: number): Promise<LookupReply> {
+  lookup(node: number): Reply<requests.LookupReply> {
     const self = this.#node;
-    const request = { type: "lookup", node_id: node };
     // Signed, as the registry tells more to those who may see the node.
     return self === 0
-      ? this.#client.request(request) as Promise<unknown> as Promise<LookupReply>
-      : this.#signed(challenges.lookup(self, node), { ...request, requester_id: self });
+      ? this.#client.call(requests.lookup, { node_id: node })
+      : this.#signed(requests.lookup, { node_id: node, requester_id: self });
   }
 
-  resolveHostname(hostname: string): Promise<ResolveHostnameReply> {
-    return this.#resolveHostname(hostname, {});
+  resolveHostname(hostname: string): Reply<requests.ResolveHostnameReply> {
+    return this.#resolveHostname({ hostname });
   }
 
   async handshakeTarget(hostname: string): Promise<{ node_id: number; address: string }> {
-    const { node_id: node } = await this.#resolveHostname(hostname, { purpose: "handshake" });
-    return { node_id: node, address: formatAddress({ network: 0, node }) };
+    const { node_id } = await this.#resolveHostname({ hostname, purpose: "handshake" });
+    return { node_id, address: formatAddress({ network: 0, node: node_id }) };
   }
 
-  setHostname(hostname: string): Promise<SetHostnameReply> {
-    const node_id = this.#self();
-    return this.#signed(challenges.setHostname(node_id), {
-      type: "set_hostname",
-      node_id,
-      hostname,
-    });
+  setHostname(hostname: string): Reply<requests.HostnameFields> {
+    return this.#signed(requests.setHostname, { node_id: this.#self(), hostname });
   }
 
-  setVisibility(isPublic: boolean): Promise<SetVisibilityReply> {
-    const node_id = this.#self();
-    return this.#signed(challenges.setVisibility(node_id), {
-      type: "set_visibility",
-      node_id,
-      public: isPublic,
-    });
+  setVisibility(isPublic: boolean): Reply<requests.SetVisibilityReply> {
+    return this.#signed(requests.setVisibility, { node_id: this.#self(), public: isPublic });
   }
 
-  setTags(tags: readonly string[]): Promise<SetTagsReply> {
-    const node_id = this.#self();
-    return this.#signed(challenges.setTags(node_id), {
-      type: "set_tags",
-      node_id,
-      tags: [...tags],
-    });
+  setTags(tags: readonly string[]): Reply<requests.SetTagsReply> {
+    return this.#signed(requests.setTags, { node_id: this.#self(), tags });
   }
 
-  deregister(): Promise<DeregisterReply> {
-    const node_id = this.#self();
-    return this.#signed(challenges.deregister(node_id), { type: "deregister", node_id });
+  deregister(): Reply<requests.NoFields> {
+    return this.#signed(requests.deregister, { node_id: this.#self() });
   }
 
   /** Gives up being held to signatures over whole requests, for software that makes none. */
-  async #releaseHold(): Promise<JsonObject> {
-    const node_id = this.#self();
-    const signature = encodeBase64(await this.#identity.sign(challenges.releaseHold(node_id)));
-    const request = { type: "release_hold", node_id, signature };
+  async #releaseHold(): Reply<requests.NodeFields> {
+    const fields = { node_id: this.#self() };
+    const signature = await this.#signature(requests.releaseHold, fields);
     this.#isReleased = true; // at once: a heartbeat that is signed behind it would hold us again
     try {
-      return await this.#client.request(request, this.#identity);
+      const by = { signature, signer: this.#identity };
+      return await this.#client.call(requests.releaseHold, fields, by);
     } catch (error) {
       this.#isReleased = false;
       throw error;
@@ -296,27 +237,29 @@ export class NodeRegistry implements DirectoryBackend {
   }
 
   async network(type: string, fields: JsonObject): Promise<JsonObject> {
-    if (type === "release_hold") return await this.#releaseHold();
-    const { request, challenge, isWhole } = networkRequest(this.#self(), type, fields);
-    return challenge === undefined
-      ? await this.#client.request(request, isWhole === true ? this.#signer : undefined)
-      : await this.#signed(challenge, request);
+    if (type === requests.releaseHold.type) return await this.#releaseHold();
+    const { request, challenge, isOurs } = networkRequest(this.#self(), type, fields);
+    if (!isOurs) return await this.#client.request(request);
+    if (challenge === undefined) return await this.#client.request(request, this.#signer);
+    const signature = encodeBase64(await this.#identity.sign(challenge));
+    return await this.#asRegistered(() =>
+      this.#client.request({ ...request, signature }, this.#signer)
+    );
   }
 
-  async #resolveHostname(hostname: string, extra: JsonObject): Promise<ResolveHostnameReply> {
-    const requester = this.#self();
-    return await this.#signed(challenges.resolveHostname(requester, hostname), {
-      type: "resolve_hostname",
-      hostname,
-      requester_id: requester,
-      ...extra,
+  async #resolveHostname(
+    fields: requests.ResolveHostnameFields,
+  ): Reply<requests.ResolveHostnameReply> {
+    return await this.#signed(requests.resolveHostname, {
+      ...fields,
+      requester_id: this.#self(),
     });
   }
 
   /** Tells a clash once, and its end. */
-  #noteClash(reply: JsonObject): void {
+  #noteClash(clash: IdentityClash | undefined): void {
     const before = this.#clash;
-    this.#clash = clashIn(reply.clash);
+    this.#clash = clashIn(clash);
     if (this.#clash !== undefined && before === undefined) {
       log.error(clashText(this.#clash), { hint: CLASH_HINT });
     } else if (this.#clash === undefined && before !== undefined) {
@@ -338,11 +281,24 @@ export class NodeRegistry implements DirectoryBackend {
     return this.#node;
   }
 
-  async #signed<T = JsonObject>(challenge: Uint8Array, request: JsonObject): Promise<T> {
-    const signature = encodeBase64(await this.#identity.sign(challenge));
+  async #signature<F extends object>(request: RegistryRequest<F>, fields: F): Promise<string> {
+    return encodeBase64(await this.#identity.sign(signedText(request, fields)!));
+  }
+
+  async #signed<F extends object, R extends object>(
+    request: RegistryRequest<F, R>,
+    fields: F,
+  ): Reply<R> {
+    const signature = await this.#signature(request, fields);
+    return await this.#asRegistered(() =>
+      this.#client.call(request, fields, { signature, signer: this.#signer })
+    );
+  }
+
+  async #asRegistered<T>(ask: () => Promise<T>): Promise<T> {
     const node = this.#node;
     try {
-      return await this.#client.request({ ...request, signature }, this.#signer) as T;
+      return await ask();
     } catch (error) {
       if (!saysAbsent(error, node)) throw error;
       // It has not heard of us for long. That is no answer to what was asked, which can wait for our registration.

@@ -9,12 +9,11 @@ import { concatBytes, decodeJson, encodeJson, viewOf } from "../bytes.ts";
 import { DecodeError } from "../errors.ts";
 import type { PathReport } from "../path/mod.ts";
 import type {
-  DeregisterReply,
+  HostnameFields,
   LookupReply,
-  SetHostnameReply,
   SetTagsReply,
   SetVisibilityReply,
-} from "../registry/registry_schema.ts";
+} from "../registry/requests/mod.ts";
 import { u32 } from "./integers.ts";
 import {
   type FieldCodec,
@@ -66,7 +65,7 @@ export const HANDSHAKE_TARGET: IpcCall<{ readonly hostname: string }, IpcHandsha
   });
 
 /** Sets or, when empty, clears the hostname of this node. */
-export const SET_HOSTNAME: IpcCall<{ readonly hostname: string }, SetHostnameReply> = ipcCall({
+export const SET_HOSTNAME: IpcCall<{ readonly hostname: string }, HostnameFields> = ipcCall({
   ...{ cmd: Cmd.SetHostname, name: "set_hostname", fields: HOSTNAME_TEXT },
 });
 
@@ -98,7 +97,7 @@ export const SET_TAGS: IpcCall<{ readonly tags: readonly string[] }, SetTagsRepl
 });
 
 /** Takes this node out of the registry. */
-export const DEREGISTER: IpcCall<NoFields, DeregisterReply> = ipcCall({
+export const DEREGISTER: IpcCall<NoFields, NoFields> = ipcCall({
   ...{ cmd: Cmd.Deregister, name: "deregister", fields: NOTHING },
 });
 

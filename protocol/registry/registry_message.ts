@@ -1,6 +1,6 @@
 /**
- * The registry's TCP protocol (docs/protocol/registry.md §1): JSON framing, the reading of request fields, challenges
- * and message types. The binary mode is in binary_frame.ts.
+ * The registry's TCP protocol (docs/protocol/registry.md §1): JSON framing, and all that requests are read by. The
+ * requests themselves are in requests/.
  *
  * @module
  */
@@ -9,27 +9,35 @@ import { type ByteQueue, decodeJson, encodeJson } from "../bytes.ts";
 import { DecodeError, PilotError } from "../errors.ts";
 import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
 import { REGISTRY_MAX_FRAME_BYTES } from "./binary_frame.ts";
-import type { RegistryErrorReply } from "./registry_schema.ts";
+import { isJsonObject, type JsonObject } from "./registry_fields.ts";
 
 export * from "./binary_frame.ts";
-export * from "./challenge.ts";
-export type * from "./registry_schema.ts";
-
-/** A JSON object off the wire; nothing about its fields is known yet. */
-export type JsonObject = Record<string, unknown>;
+export * from "./error_reply.ts";
+export {
+  type FieldKind,
+  flagField,
+  isJsonObject,
+  type JsonObject,
+  numberField,
+  objectListField,
+  textField,
+  textListField,
+} from "./registry_fields.ts";
+export {
+  type FieldKinds,
+  type ReadFields,
+  readFields,
+  readReply,
+  type RegistryRequest,
+  type ReplyKinds,
+  signedForms,
+  signedText,
+} from "./request_schema.ts";
+export { NETWORK_ACTIONS, type NetworkAction } from "./requests/role_schema.ts";
+export type { IdentityClash } from "./requests/identity_schema.ts";
 
 const TOO_LONG = new DecodeError("too_long", "registry frame too long");
 const NOT_OBJECT = new DecodeError("malformed", "not a JSON object");
-
-/**
- * Is the value a JSON object (neither array nor null)?
- *
- * @param value What `JSON.parse` gave.
- * @returns True for an object.
- */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 /** Cuts a registry connection's bytes into JSON objects; anything else is an error that ends the connection. */
 export class JsonFrameReader extends FrameReader<JsonObject> {
@@ -80,84 +88,4 @@ export function encodeJsonFrame(message: object): Uint8Array {
   new DataView(out.buffer).setUint32(0, body.length);
   out.set(body, 4);
   return out;
-}
-
-/**
- * Makes an error reply (§3).
- *
- * @param error Text that the client sees.
- * @returns The reply.
- */
-export function registryError(error: string): RegistryErrorReply {
-  return { type: "error", error };
-}
-
-/**
- * Reads a number field as the registry does (§1.3): fractions are cut; a missing, wrong or out-of-range value is 0.
- *
- * @param message The request.
- * @param name The field.
- * @param max Largest valid value, for example 0xffffffff for node numbers.
- * @returns 0..max.
- */
-export function numberField(
-  message: JsonObject,
-  name: string,
-  max: number = 0xffffffff,
-): number {
-  const value = Object.hasOwn(message, name) ? message[name] : undefined;
-  if (typeof value !== "number") return 0;
-  const whole = Math.trunc(value);
-  return whole > 0 && whole <= max ? whole : 0;
-}
-
-/**
- * Reads a text field; a missing or wrong value is empty.
- *
- * @param message The request.
- * @param name The field.
- * @returns The text.
- */
-export function textField(message: JsonObject, name: string): string {
-  const value = Object.hasOwn(message, name) ? message[name] : undefined;
-  return typeof value === "string" ? value : "";
-}
-
-/**
- * Reads a flag; a missing or wrong value is false.
- *
- * @param message The request.
- * @param name The field.
- * @returns The flag.
- */
-export function flagField(message: JsonObject, name: string): boolean {
-  return Object.hasOwn(message, name) && message[name] === true;
-}
-
-/**
- * Reads a list of texts, leaving out what is not text; a missing or wrong value, or null, is empty.
- *
- * @param message The request or reply.
- * @param name The field.
- * @returns The texts.
- */
-export function textListField(message: JsonObject, name: string): string[] {
-  const value = Object.hasOwn(message, name) ? message[name] : undefined;
-  if (!Array.isArray(value)) return [];
-  return (value as unknown[]).filter((item) => typeof item === "string");
-}
-
-/**
- * Reads a list of objects, leaving out what is none; a missing or wrong value, or null, is empty.
- *
- * @param message The request or reply.
- * @param name The field.
- * @returns The objects.
- */
-export function objectListField(
-  message: JsonObject,
-  name: string,
-): JsonObject[] {
-  const value = Object.hasOwn(message, name) ? message[name] : undefined;
-  return Array.isArray(value) ? (value as unknown[]).filter(isJsonObject) : [];
 }

@@ -13,7 +13,7 @@
 import { canonicalBytes } from "../canonical.ts";
 import { decodeBase64, encodeBase64 } from "../crypto/base64.ts";
 import { verifySignature } from "../crypto/verify_signature.ts";
-import { isJsonObject, type JsonObject, textField } from "./registry_message.ts";
+import { isJsonObject, type JsonObject, textField } from "./registry_fields.ts";
 
 /** Bytes of the nonce: enough that a client never draws one twice. */
 export const SIGN_NONCE_BYTES = 16;

@@ -1,7 +1,7 @@
 /**
  * Signatures of nodes over whole requests, our extension of docs/protocol/registry.md §2.4. The wire's signatures cover
  * a text such as `set_visibility:7`, not the value, and hold neither nonce nor time: who has seen one may send it again
- * with values of his own. So our nodes add a field `auth` to each JSON request that they sign:
+ * with values of its own. So our nodes add a field `auth` to each JSON request that they sign:
  *
  * `"auth": {"v": 1, "key", "challenge", "seq", "sig"}`
  *
@@ -20,7 +20,7 @@
 import { canonicalBytes } from "../canonical.ts";
 import { decodeBase64 } from "../crypto/base64.ts";
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "../crypto/verify_signature.ts";
-import { isJsonObject, type JsonObject, textField } from "./registry_message.ts";
+import { isJsonObject, type JsonObject, textField } from "./registry_fields.ts";
 
 /** Version of the field `auth`. */
 export const WHOLE_VERSION = 1;

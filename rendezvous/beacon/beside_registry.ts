@@ -148,7 +148,7 @@ async function openProbe(
 }
 
 function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {
-  const record = core.directory.known(node);
+  const record = core.nodes.known(node);
   if (record === undefined || record.state === "left") return undefined;
   return decodeBase64(record.key);
 }
@@ -159,8 +159,8 @@ function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {
  * nobody. Who is not registered here is no business of ours.
  */
 function mayMeet(core: RegistryCore, requester: number, target: number): boolean {
-  const asking = core.directory.known(requester);
-  const wanted = core.directory.known(target);
+  const asking = core.nodes.known(requester);
+  const wanted = core.nodes.known(target);
   if (asking === undefined || wanted === undefined) return true;
   if (asking.relayOnly || wanted.relayOnly) return false;
   return maySee(core, asking, wanted) && maySee(core, wanted, asking);
@@ -168,7 +168,7 @@ function mayMeet(core: RegistryCore, requester: number, target: number): boolean
 
 /** Frames reach a node only from those whom it lets in. Who is not registered here is no business of ours. */
 function maySend(core: RegistryCore, sender: number, target: number): boolean {
-  const wanted = core.directory.known(target);
+  const wanted = core.nodes.known(target);
   return wanted === undefined || isLetIn(core, sender, wanted);
 }
 

@@ -14,11 +14,15 @@ import { type Endpoint, formatEndpoint, isUnspecified, parseEndpoint } from "../
 import {
   encodeJsonFrame,
   JsonFrameReader,
-  type JsonObject,
-  numberField,
-  objectListField,
+  readReply,
+  type RegistryRequest,
   textField,
 } from "../../protocol/registry/registry_message.ts";
+import {
+  beaconList,
+  beaconRegister,
+  type ListedBeacon,
+} from "../../protocol/registry/requests/beacon_schema.ts";
 import {
   isTlsAlert,
   type LinkFlags,
@@ -35,14 +39,7 @@ const READ_BYTES = 16_384;
 const FINGERPRINT_FLAG = "--beacon-registry-fingerprint";
 const TLS_HINT = `If it runs with --tls, pin its certificate with ${FINGERPRINT_FLAG}.`;
 const TOKEN_HINT = "Give this beacon the token of the cluster: --beacon-token-file";
-const LIST: JsonObject = { type: "beacon_list" };
 const FLAGS: LinkFlags = { fingerprint: FINGERPRINT_FLAG, tls: FINGERPRINT_FLAG };
-
-/** A beacon as the registry lists it. */
-export interface ListedBeacon {
-  readonly id: number;
-  readonly addr: string;
-}
 
 /** Where beacons announce themselves to each other. */
 export interface BeaconListing {
@@ -127,14 +124,9 @@ export class RemoteBeaconListing implements BeaconListing {
       const host = isUnspecified(addr.host) ? link.localHost : addr.host;
       const own = formatEndpoint({ host, port: addr.port });
       const reader = new JsonFrameReader();
-      const announcement = { type: "beacon_register", beacon_id: id, addr: own };
       const proof = await this.#proof(link, reader, { id, addr: own });
-      await call(link, reader, { ...announcement, ...proof });
-      const reply = await call(link, reader, LIST);
-      return objectListField(reply, "beacons").map((entry) => ({
-        id: numberField(entry, "id"),
-        addr: textField(entry, "addr"),
-      }));
+      await call(link, reader, beaconRegister, { beacon_id: id, addr: own, ...proof });
+      return (await call(link, reader, beaconList, {})).beacons;
     } finally {
       clearTimeout(deadline);
       signal.removeEventListener("abort", end);
@@ -148,19 +140,20 @@ export class RemoteBeaconListing implements BeaconListing {
     link: RegistryLink,
     reader: JsonFrameReader,
     own: { id: number; addr: string },
-  ): Promise<JsonObject> {
+  ): Promise<{ time?: number; token_code?: string }> {
     if (this.#token === undefined) return {};
-    const timeMs = numberField(await call(link, reader, LIST), "time", Number.MAX_SAFE_INTEGER);
+    const { time: timeMs = 0 } = await call(link, reader, beaconList, {});
     return { time: timeMs, token_code: this.#token.sign({ ...own, timeMs }) };
   }
 }
 
-async function call(
+async function call<F extends object, R extends object>(
   link: RegistryLink,
   reader: JsonFrameReader,
-  request: JsonObject,
-): Promise<JsonObject> {
-  await link.write(encodeJsonFrame(request));
+  request: RegistryRequest<F, R>,
+  fields: F,
+): Promise<R> {
+  await link.write(encodeJsonFrame({ type: request.type, ...fields }));
   let total = 0;
   for (;;) {
     const reply = reader.next();
@@ -168,10 +161,10 @@ async function call(
       throw new PilotError("protocol_error", `The registry's answer is broken: ${reply.message}`);
     }
     if (reply !== undefined) {
-      if (!("error" in reply)) return reply;
+      if (!("error" in reply)) return readReply(request, reply);
       throw new PilotError(
         "denied",
-        `The registry refused ${String(request.type)}: ${textField(reply, "error")}`,
+        `The registry refused ${request.type}: ${textField(reply, "error")}`,
         textField(reply, "error").includes("token") ? { hint: TOKEN_HINT } : {},
       );
     }

@@ -30,7 +30,7 @@ export async function health(view: View, detailed: boolean): Promise<HealthAnswe
       : { status: "unhealthy", reason: "the store cannot be written, changes are refused" }),
     version: view.version,
     uptime_seconds: Math.floor(view.uptimeSeconds),
-    nodes_online: core.directory.liveCount,
+    nodes_online: core.nodes.liveCount,
     ...(detailed ? await details(view) : {}),
   };
   return { status: isWell ? 200 : 503, body };
@@ -40,7 +40,7 @@ async function details(view: View): Promise<Record<string, unknown>> {
   const { core, facts } = view;
   return {
     ...publicFacts(facts),
-    nodes_total: core.directory.size,
+    nodes_total: core.nodes.size,
     trust_links: core.trust.size,
     connections: view.connections,
     beacon_nodes: view.beacon().nodes,

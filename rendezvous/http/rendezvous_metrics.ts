@@ -101,12 +101,12 @@ export class RendezvousMetrics extends MetricSet {
 
   #nodes(): void {
     const { core } = this.#view;
-    this.gauge("nodes_online", "Nodes that heartbeat.", () => core.directory.liveCount);
-    this.gauge("nodes_total", "Nodes known, silent ones included.", () => core.directory.size);
+    this.gauge("nodes_online", "Nodes that heartbeat.", () => core.nodes.liveCount);
+    this.gauge("nodes_total", "Nodes known, silent ones included.", () => core.nodes.size);
     this.gauge("trust_links", "Trust pairs.", () => core.trust.size);
     this.gauge("task_executors", "Online nodes that execute tasks.", () => {
       let count = 0;
-      for (const node of core.directory.liveNodes()) if (node.taskExec) count++;
+      for (const node of core.nodes.liveNodes()) if (node.taskExec) count++;
       return count;
     });
     this.gauge("uptime_seconds", "Seconds since the start.", () => this.#view.uptimeSeconds);

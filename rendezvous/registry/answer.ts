@@ -4,39 +4,36 @@
  * @module
  */
 
-import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { DecodeError, PilotError } from "../../protocol/errors.ts";
-import { decodeJson, EMPTY, encodeJson } from "../../protocol/bytes.ts";
+import { decodeJson, encodeJson } from "../../protocol/bytes.ts";
 import {
   type BinaryFrame,
   BinaryType,
-  challenges,
   decodeBinaryHeartbeat,
   decodeBinaryLookup,
   decodeBinaryResolve,
   encodeBinaryError,
   encodeBinaryFrame,
-  encodeBinaryHeartbeatOk,
-  encodeBinaryLookupOk,
-  encodeBinaryResolveOk,
   encodeJsonFrame,
   isJsonObject,
   type JsonObject,
-  KEY_AGE_UNKNOWN,
   registryError,
+  signedForms,
 } from "../../protocol/registry/registry_message.ts";
+import { heartbeatFrame, lookupFrame, resolveFrame } from "../../protocol/registry/binary_reply.ts";
+import * as requests from "../../protocol/registry/requests/mod.ts";
 import { WHOLE_VERSION } from "../../protocol/registry/whole_signature.ts";
 import { wantsSignature } from "../../protocol/registry/signed_answer.ts";
 import { unixSeconds } from "../server_clock.ts";
-import { checkNodeSignature, type Proof } from "./authenticate.ts";
-import { attachContext, WholeSignatureRequired } from "./context.ts";
+import { checkNodeSignature } from "./authenticate.ts";
+import { contextOf, type Peer, type RequestContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
 import { UNKNOWN_TYPE } from "./counters.ts";
-import { MASKED_TEXT, RegistryFailure } from "./failure.ts";
-import type { Handler, Peer } from "./handler.ts";
+import { MASKED_TEXT, maskedError, RegistryFailure } from "./failure.ts";
+import type { Served } from "./handler.ts";
 import { describeTo, resolveNode } from "./requests/directory_requests.ts";
 import { beat } from "./requests/identity_requests.ts";
-import { HANDLERS } from "./requests/mod.ts";
+import { SERVED } from "./requests/mod.ts";
 
 /**
  * Answers a JSON request, signed when the client wants that.
@@ -52,10 +49,10 @@ export async function answerJson(
   peer: Peer,
 ): Promise<object> {
   const { type } = request;
-  const handler = typeof type === "string" ? HANDLERS.get(type) : undefined;
+  const served = typeof type === "string" ? SERVED.get(type) : undefined;
   const began = core.clock.monotonicMs();
-  const reply = await handle(core, handler, request, peer);
-  const name = handler === undefined ? UNKNOWN_TYPE : String(type);
+  const reply = await handle(core, served, request, peer);
+  const name = served?.type ?? UNKNOWN_TYPE;
   core.counters.count(name, reply["type"] === "error", core.clock.monotonicMs() - began);
   if (core.signer === undefined || !wantsSignature(request)) return reply;
   // Errors, too: a forged "not found" would otherwise go through.
@@ -65,22 +62,19 @@ export async function answerJson(
 
 async function handle(
   core: RegistryCore,
-  handler: Handler | undefined,
+  served: Served | undefined,
   request: JsonObject,
   peer: Peer,
 ): Promise<JsonObject> {
-  const { type } = request;
-  if (handler === undefined) return { ...registryError(MASKED_TEXT) };
+  if (served === undefined) return { ...maskedError() };
+  const { type, answer } = served;
   try {
-    attachContext(core, request, peer);
-    return { type: `${String(type)}_ok`, ...await handler(core, request, peer) };
+    return { type: `${type}_ok`, ...await answer(contextOf(core, request, peer)) };
   } catch (error) {
-    if (error instanceof WholeSignatureRequired) {
-      return { ...registryError(error.visibleText), ...offer(core, peer) };
-    }
-    if (error instanceof RegistryFailure) return { ...registryError(error.visibleText) };
-    reportDefect(core, String(type), error);
-    return { ...registryError(MASKED_TEXT) };
+    if (error instanceof WholeSignatureRequired) return { ...error.reply, ...offer(core, peer) };
+    if (error instanceof RegistryFailure) return { ...error.reply };
+    reportDefect(core, type, error);
+    return { ...maskedError() };
   }
 }
 
@@ -102,7 +96,7 @@ export async function answerJsonFrame(
     return encodeJsonFrame(reply);
   } catch (error) {
     if (!(error instanceof PilotError)) throw error;
-    return encodeJsonFrame(registryError("reply too long"));
+    return encodeJsonFrame(registryError("reply too long", "limit_exceeded"));
   }
 }
 
@@ -196,31 +190,18 @@ async function nativeHeartbeat(
 ): Promise<Uint8Array> {
   const request = decodeBinaryHeartbeat(payload);
   if (request instanceof DecodeError) return binaryError(request.message);
-  const node = core.directory.live(request.node);
-  const challenge = challenges.heartbeat(request.node);
-  await checkNodeSignature(core, node, challenge, native(request.signature, peer));
-  return encodeBinaryFrame(BinaryType.heartbeatOk, encodeBinaryHeartbeatOk(beat(core, node, peer)));
+  const fields = { node_id: request.node, instance: "" };
+  const context = nativeContext(core, peer);
+  const node = core.nodes.live(request.node);
+  const challenge = () => signedForms(requests.heartbeat, fields);
+  await checkNodeSignature(context, node, challenge, request.signature);
+  return heartbeatFrame(beat(context, node, fields.instance));
 }
 
 function nativeLookup(core: RegistryCore, payload: Uint8Array, peer: Peer): Uint8Array {
   const id = decodeBinaryLookup(payload);
   if (id instanceof DecodeError) return binaryError(id.message);
-  const node = describeTo(core, id, peer.auth.nodes);
-  return encodeBinaryFrame(
-    BinaryType.lookupOk,
-    encodeBinaryLookupOk({
-      node: id,
-      public: node.public,
-      taskExec: node.task_exec === true,
-      poloScore: node.polo_score,
-      networks: node.networks ?? [],
-      publicKey: decodeBase64(node.public_key) ?? EMPTY,
-      hostname: node.hostname ?? "",
-      tags: node.tags ?? [],
-      realAddr: node.real_addr ?? "",
-      externalId: node.external_id ?? "",
-    }),
-  );
+  return lookupFrame(describeTo(core, id, peer.auth.nodes));
 }
 
 async function nativeResolve(
@@ -231,25 +212,12 @@ async function nativeResolve(
   const request = decodeBinaryResolve(payload);
   if (request instanceof DecodeError) return binaryError(request.message);
   const { node, requester, signature } = request;
-  const reply = await resolveNode(core, {
-    target: node,
-    requester,
-    signature: () => native(signature, peer),
-  });
-  return encodeBinaryFrame(
-    BinaryType.resolveOk,
-    encodeBinaryResolveOk({
-      node,
-      realAddr: reply.real_addr,
-      lanAddrs: reply.lan_addrs ?? [],
-      keyAgeDays: reply.key_age_days ?? KEY_AGE_UNKNOWN,
-      publicKey: decodeBase64(reply.public_key ?? "") ?? EMPTY,
-    }),
-  );
+  const fields = { node_id: node, requester_id: requester };
+  return resolveFrame(await resolveNode(nativeContext(core, peer), fields, () => signature));
 }
 
-function native(signature: Uint8Array, peer: Peer): Proof {
-  return { signature, context: { peer, wholeKey: undefined } };
+function nativeContext(core: RegistryCore, peer: Peer): RequestContext {
+  return { core, peer, request: {}, wholeKey: undefined };
 }
 
 function reportDefect(core: RegistryCore, type: string, error: unknown): void {

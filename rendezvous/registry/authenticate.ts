@@ -1,20 +1,28 @@
 /**
- * Who may do what: node signatures and the admin token (docs/protocol/registry.md §2).
+ * Who may do what: node signatures and tokens (docs/protocol/registry.md §2).
  *
  * @module
  */
 
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { EMPTY } from "../../protocol/bytes.ts";
-import { contextOf, type RequestContext, requireWhole, WholeSignatureRequired } from "./context.ts";
-import type { RegistryCore } from "./core.ts";
+import { textField } from "../../protocol/registry/registry_fields.ts";
+import {
+  type ReadFields,
+  type RegistryRequest,
+  signedForms,
+} from "../../protocol/registry/request_schema.ts";
+import { type Actor, nodeTarget } from "./change_record.ts";
+import { type RequestContext, requireWhole, WholeSignatureRequired } from "./context.ts";
 import { confirmedPlace } from "./endpoint.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
-import { type JsonObject, textField } from "../../protocol/registry/registry_message.ts";
 import type { NodeRecord } from "./node_entry.ts";
 import { tokenMatches } from "./networks/tokens.ts";
 import type { TokenKind } from "./token_guard.ts";
 import { verifies } from "./verify_sync.ts";
+
+/** The texts one of which must be signed; made only when one is. */
+export type Challenge = () => readonly Uint8Array[];
 
 /**
  * Checks a signature by a key.
@@ -22,64 +30,54 @@ import { verifies } from "./verify_sync.ts";
  * @param key Canonical base64 of the key.
  * @param challenge What must be signed.
  * @param signature Raw signature of any length.
- * @returns Rejects with a {@linkcode RegistryFailure} when it does not verify.
+ * @throws {RegistryFailure} When it does not verify.
  */
-export function checkSignature(
-  key: string,
-  challenge: Challenge,
-  signature: Uint8Array,
-): Promise<void> {
+export function checkSignature(key: string, challenge: Challenge, signature: Uint8Array): void {
   const publicKey = decodeBase64(key);
-  const forms = challenge instanceof Uint8Array ? [challenge] : challenge;
-  return publicKey !== undefined && forms.some((form) => verifies(publicKey, form, signature))
-    ? Promise.resolve()
-    : Promise.reject(new RegistryFailure("signature verification failed"));
+  const isGood = publicKey !== undefined &&
+    challenge().some((form) => verifies(publicKey, form, signature));
+  if (!isGood) throw badSignature();
 }
 
-/** What must be signed; one of several where peers of different ages sign different texts. */
-export type Challenge = Uint8Array | readonly Uint8Array[];
-
-/** What a request brings to show who made it. */
-export interface Proof {
-  /** Raw signature over the challenge of the request; empty where the whole request is signed. */
-  readonly signature: Uint8Array;
-  /** Where it came from, and who signed all of it. */
-  readonly context: RequestContext | undefined;
+function badSignature(): RegistryFailure {
+  return new RegistryFailure("denied", "signature verification failed");
 }
 
 /**
  * Checks that a node signed, with the key it has at the end of the check. A signature over the whole request counts
  * for more than one over its challenge, and a node that has made one is held to it from then on.
  *
- * @param core The registry.
+ * @param context The request.
  * @param node The node, live or not.
  * @param challenge What must be signed.
- * @param proof What the request brought.
+ * @param signature Raw signature over it; not looked at where the whole request is signed.
+ * @returns The node as the one who asks.
  * @throws {RegistryFailure} When it does not verify, is not enough, or the node changed meanwhile.
  */
 export async function checkNodeSignature(
-  core: RegistryCore,
+  context: RequestContext,
   node: NodeRecord,
   challenge: Challenge,
-  { signature, context }: Proof,
-): Promise<void> {
+  signature: Uint8Array,
+): Promise<Actor> {
+  const { core, peer, wholeKey } = context;
   const { key } = node;
-  const wholeKey = context?.wholeKey;
   if (wholeKey === undefined) {
     if (node.held) throw heldToWhole(node.id);
-    await checkSignature(key, challenge, signature);
+    checkSignature(key, challenge, signature);
   } else if (wholeKey !== key) {
-    throw new RegistryFailure("signature verification failed");
+    throw badSignature();
   }
-  if (context !== undefined) await learn(core, node, context);
-  // Verification waits, and the node may have rotated its key or left meanwhile.
-  if (core.directory.known(node.id) !== node || node.state === "left") {
+  const proof = wholeKey === undefined ? "signature" : "whole";
+  const actor: Actor = { kind: "node", node: node.id, proof };
+  await learn(context, node, actor);
+  // That may wait, and the node may have rotated its key or left meanwhile.
+  if (core.nodes.known(node.id) !== node || node.state === "left") {
     throw nodeNotFound(node.id);
   }
-  if (node.key !== key) {
-    throw new RegistryFailure("signature verification failed");
-  }
-  context?.peer.auth.noteNode(node.id);
+  if (node.key !== key) throw badSignature();
+  peer.auth.noteNode(node.id);
+  return actor;
 }
 
 /** The refusal for a node that signs whole requests, and something that came in its name without. */
@@ -92,16 +90,16 @@ export function heldToWhole(node: number): WholeSignatureRequired {
  * registration came from. Only its own key comes here, so nobody can shut a node out or move it by this.
  */
 async function learn(
-  core: RegistryCore,
+  { core, peer, wholeKey }: RequestContext,
   node: NodeRecord,
-  { peer, wholeKey }: RequestContext,
+  actor: Actor,
 ): Promise<void> {
   const isHeldNow = wholeKey !== undefined && !node.held;
   const place = confirmedPlace(node, peer);
   // Heartbeats go on while the store cannot be written; the next request after that tells the same.
   if ((!isHeldNow && place === undefined) || !core.isWritable) return;
-  await core.change(() => {
-    core.directory.edit(node).held ||= isHeldNow;
+  await core.change({ actor, action: "node.confirm", target: nodeTarget(node.id) }, () => {
+    core.nodes.edit(node).held ||= isHeldNow;
     if (place !== undefined) Object.assign(node, place, { pending: undefined });
   });
 }
@@ -109,127 +107,142 @@ async function learn(
 /**
  * Reads the signature of a JSON request.
  *
- * @param request The request.
- * @returns What it brings: raw bytes, and who signed the whole of it.
+ * @param context The request.
+ * @returns Raw bytes; none where the whole of it is signed.
  * @throws {RegistryFailure} When there is none or it is not base64.
  */
-export function signatureField(request: JsonObject): Proof {
-  const context = contextOf(request);
-  if (context?.wholeKey !== undefined) return { signature: EMPTY, context };
+export function signatureOf({ request, wholeKey }: RequestContext): Uint8Array {
+  if (wholeKey !== undefined) return EMPTY;
   const text = textField(request, "signature");
   if (text === "") {
-    throw new RegistryFailure("signature required for authenticated node");
+    throw new RegistryFailure("invalid_argument", "signature required for authenticated node");
   }
   const signature = decodeBase64(text);
   if (signature === undefined) {
-    throw new RegistryFailure("invalid signature encoding: not base64");
+    throw new RegistryFailure("invalid_argument", "invalid signature encoding: not base64");
   }
-  return { signature, context };
+  return signature;
 }
 
 /** Does the request carry a signature, over its challenge or over the whole of it? */
-export function isSigned(request: JsonObject): boolean {
-  return textField(request, "signature") !== "" || contextOf(request)?.wholeKey !== undefined;
+export function isSigned({ request, wholeKey }: RequestContext): boolean {
+  return wholeKey !== undefined || textField(request, "signature") !== "";
+}
+
+/** A node in whose name something is asked, and who asks: it, or an admin in its place. */
+export interface Asking {
+  readonly node: NodeRecord;
+  readonly actor: Actor;
 }
 
 /**
- * Finds a live node and checks that it signed the request.
+ * Finds the live node that asks and checks that it signed the request.
  *
- * @param core The registry.
- * @param id Number of the node that must have signed.
- * @param request The JSON request.
- * @param challenge What must be signed.
+ * @param context The request.
+ * @param request What it is; it names its asker.
+ * @param fields Its fields.
  * @param options `admin`: the global admin token in the request may stand in for the signature (§2.1).
  * `silent`: the node need not be live. `whole`: why the wire's signature is not enough.
- * @returns The node.
+ * @returns Who asks.
  * @throws {RegistryFailure} Not found, or not authenticated.
  */
-export async function authenticate(
-  core: RegistryCore,
-  id: number,
-  request: JsonObject,
-  challenge: Challenge,
+export async function authenticate<F extends object>(
+  context: RequestContext,
+  request: RegistryRequest<F>,
+  fields: ReadFields<F>,
   options: { admin?: boolean; silent?: boolean; whole?: string } = {},
-): Promise<NodeRecord> {
-  const node = core.directory.known(id);
+): Promise<Asking> {
+  const id = askerOf(request, fields);
+  const node = context.core.nodes.known(id);
   const present = () =>
     node?.state === "live" || (node?.state === "silent" && options.silent === true);
   if (node === undefined || !present()) throw nodeNotFound(id);
+  let actor: Actor | undefined;
   try {
-    if (options.whole !== undefined) requireWhole(core, request, options.whole);
-    await checkNodeSignature(core, node, challenge, signatureField(request));
+    if (options.whole !== undefined) requireWhole(context, options.whole);
+    const challenge = () => signedForms(request, fields);
+    actor = await checkNodeSignature(context, node, challenge, signatureOf(context));
   } catch (error) {
-    if (options.admin !== true || !isAdmin(core, request)) throw error;
+    if (options.admin === true) actor = adminOf(context);
+    if (actor === undefined) throw error;
   }
   if (!present()) throw nodeNotFound(id);
-  return node;
+  return { node, actor };
+}
+
+/** The number of the node in whose name a request is made; 0 when it names none. */
+export function askerOf<F extends object>(
+  { asker }: RegistryRequest<F>,
+  fields: ReadFields<F>,
+): number {
+  return asker === undefined ? 0 : Number(fields[asker]);
 }
 
 /**
  * Does the request carry the global admin token?
  *
- * @param core The registry.
- * @param request The JSON request.
+ * @param context The request.
+ * @returns The admin, if so.
  * @throws {RegistryFailure} When its source has sent too many wrong tokens.
  */
-export function isAdmin(core: RegistryCore, request: JsonObject): boolean {
+export function adminOf(context: RequestContext): Actor | undefined {
+  const { core, request } = context;
   const token = textField(request, "admin_token");
-  if (core.adminToken === undefined || token === "") return false;
-  return checkToken(core, request, "admin", () => core.isAdminToken(token));
+  if (core.adminToken === undefined || token === "") return undefined;
+  const isAdmin = checkToken(context, "admin", () => core.isAdminToken(token));
+  return isAdmin ? { kind: "admin" } : undefined;
 }
 
 /**
  * Does the request carry the global admin token, or the one of a network?
  *
- * @param core The registry.
- * @param request The JSON request.
- * @param network Hash of the network's admin token.
- * @throws {RegistryFailure} As {@linkcode isAdmin}.
+ * @param context The request.
+ * @param network Its number, and the hash of its admin token.
+ * @returns The admin, if so.
+ * @throws {RegistryFailure} As {@linkcode adminOf}.
  */
-export function isAdminOf(
-  core: RegistryCore,
-  request: JsonObject,
-  { adminTokenHash }: { readonly adminTokenHash: string },
-): boolean {
+export function adminOfNetwork(
+  context: RequestContext,
+  { id, adminTokenHash }: { readonly id: number; readonly adminTokenHash: string },
+): Actor | undefined {
+  const { core, request } = context;
   const token = textField(request, "admin_token");
-  if (token === "" || (core.adminToken === undefined && adminTokenHash === "")) return false;
-  return checkToken(
-    core,
-    request,
-    "admin",
-    () => core.isAdminToken(token) || tokenMatches(token, adminTokenHash),
-  );
+  if (token === "" || (core.adminToken === undefined && adminTokenHash === "")) return undefined;
+  let actor: Actor | undefined;
+  checkToken(context, "admin", () => {
+    if (core.isAdminToken(token)) actor = { kind: "admin" };
+    else if (tokenMatches(token, adminTokenHash)) actor = { kind: "network_admin", network: id };
+    return actor !== undefined;
+  });
+  return actor;
 }
 
 /**
- * Does the request carry the token for joining a network?
+ * Is a token the one for joining a network?
  *
- * @param core The registry.
- * @param request The JSON request.
+ * @param context The request.
+ * @param token The token, as sent.
  * @param network Its number and the hash of its token.
- * @throws {RegistryFailure} As {@linkcode isAdmin}.
+ * @throws {RegistryFailure} As {@linkcode adminOf}.
  */
 export function mayJoinByToken(
-  core: RegistryCore,
-  request: JsonObject,
+  context: RequestContext,
+  token: string,
   { id, tokenHash }: { readonly id: number; readonly tokenHash: string },
 ): boolean {
-  const token = textField(request, "token");
   if (token === "") return false;
-  return checkToken(core, request, "join", () => tokenMatches(token, tokenHash), id);
+  return checkToken(context, "join", () => tokenMatches(token, tokenHash), id);
 }
 
 function checkToken(
-  core: RegistryCore,
-  request: JsonObject,
+  { core, peer }: RequestContext,
   kind: TokenKind,
   matches: () => boolean,
   network?: number,
 ): boolean {
-  const source = contextOf(request)?.peer.key ?? "";
   const now = core.clock.monotonicMs();
   return core.tokens.check(
-    { source, kind, now, ...(network === undefined ? {} : { network }) },
+    { source: peer.key, kind, now, ...(network === undefined ? {} : { network }) },
     matches,
   );
 }

@@ -41,7 +41,7 @@ export class BeaconDirectory {
     this.#expire(now);
     const known = this.#beacons.get(id);
     if (known !== undefined && source !== undefined && known.source !== source) {
-      throw new RegistryFailure(`beacon_id ${id} is already in use`);
+      throw new RegistryFailure("already_exists", `beacon_id ${id} is already in use`);
     }
     if (known === undefined) this.#makeSure(source);
     this.#beacons.set(id, { ...entry, expires: now + BEACON_TTL_SECONDS * 1000 });
@@ -60,6 +60,7 @@ export class BeaconDirectory {
       for (const beacon of this.#beacons.values()) if (beacon.source === source) ofSource++;
       if (ofSource >= MAX_BEACONS_PER_SOURCE) {
         throw new RegistryFailure(
+          "limit_exceeded",
           `too many beacons of one address (max ${MAX_BEACONS_PER_SOURCE})`,
         );
       }
@@ -69,7 +70,9 @@ export class BeaconDirectory {
     const unproven = source !== undefined
       ? undefined
       : this.#beacons.values().find((beacon) => beacon.source !== undefined);
-    if (unproven === undefined) throw new RegistryFailure(`too many beacons (max ${MAX_BEACONS})`);
+    if (unproven === undefined) {
+      throw new RegistryFailure("limit_exceeded", `too many beacons (max ${MAX_BEACONS})`);
+    }
     this.#beacons.delete(unproven.id);
   }
 

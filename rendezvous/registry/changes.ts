@@ -6,6 +6,7 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
+import type { ChangeRecord, CommittedBatch } from "./change_record.ts";
 import { type NetworkRecord, networkRow } from "./networks/network.ts";
 import type { NodeRecord } from "./node_entry.ts";
 import type {
@@ -16,7 +17,6 @@ import type {
   Pair,
   RequestRow,
   ResponseRow,
-  StoreBatch,
   TrustRow,
 } from "./store/store.ts";
 
@@ -49,10 +49,14 @@ class PairChanges<R> {
   }
 }
 
-/** The changes since the last {@linkcode Changes.take}. Recording is allowed only while `open`. */
+/** The changes since the last {@linkcode Changes.take}. Noting them is allowed only inside {@linkcode Changes.record}. */
 export class Changes {
-  /** True inside `RegistryCore.change`: any other change of memory would never reach the store. */
-  open = false;
+  /** Any other change of memory would never reach the store. */
+  #isOpen = false;
+  /** The change that runs has noted something. */
+  #isMade = false;
+  #sequence = 0;
+  #records: ChangeRecord[] = [];
   #nextNode = 0;
   #nextNodeChanged = false;
   readonly #nodes: Set<NodeRecord> = new Set();
@@ -76,10 +80,29 @@ export class Changes {
       this.#bans.empty;
   }
 
+  /**
+   * Runs a change, in which everything that changes is noted.
+   *
+   * @param record Who changes what.
+   * @param apply The change; it must not wait.
+   * @returns What it gives.
+   */
+  record<T>(record: ChangeRecord, apply: () => T): T {
+    this.#isOpen = true;
+    this.#isMade = false;
+    try {
+      return apply();
+    } finally {
+      this.#isOpen = false;
+      if (this.#isMade) this.#records.push(record);
+    }
+  }
+
   #mustBeOpen(): void {
-    if (!this.open) {
+    if (!this.#isOpen) {
       throw new PilotError("internal", "Registry memory changed outside RegistryCore.change");
     }
+    this.#isMade = true;
   }
 
   /** Number of the next new node. */
@@ -169,7 +192,8 @@ export class Changes {
   }
 
   /** At start: the numbers as stored. */
-  startAt(numbers: { nextNode?: number; nextNetwork?: number }): void {
+  startAt(numbers: { sequence?: number; nextNode?: number; nextNetwork?: number }): void {
+    this.#sequence = numbers.sequence ?? this.#sequence;
     this.#nextNode = numbers.nextNode ?? this.#nextNode;
     this.#nextNetwork = numbers.nextNetwork ?? this.#nextNetwork;
   }
@@ -177,9 +201,12 @@ export class Changes {
   /**
    * Copies the changes out and begins anew.
    *
-   * @returns The batch for the store.
+   * @returns The batch for the store, and what was done.
    */
-  take(): StoreBatch {
+  take(): CommittedBatch {
+    const sequence = ++this.#sequence;
+    const records = this.#records;
+    this.#records = [];
     const nodes = Array.from(this.#nodes, nodeRow);
     this.#nodes.clear();
     this.#nextNodeChanged = false;
@@ -194,7 +221,8 @@ export class Changes {
     const members = this.#members.take();
     const invites = this.#invites.take();
     const bans = this.#bans.take();
-    return {
+    const rows = {
+      sequence,
       nextNode: this.#nextNode,
       nodes,
       trust: trust.rows,
@@ -213,6 +241,7 @@ export class Changes {
       bans: bans.rows,
       bansRemoved: bans.removed,
     };
+    return { sequence, changes: records, rows };
   }
 }
 

@@ -6,30 +6,33 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { StoreBatch } from "./store/store.ts";
 
 /** What a {@linkcode Committer} works on. */
-export interface CommitterOptions {
+export interface CommitterOptions<B> {
   /** Takes the changes out of memory. Called only when a commit was asked for. */
-  readonly take: () => StoreBatch;
+  readonly take: () => B;
   /** Makes a batch durable. */
-  readonly commit: (batch: StoreBatch) => Promise<void>;
+  readonly commit: (batch: B) => Promise<void>;
   /** Told of each failure. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Collects waiting requests and commits for all of them at once. */
-export class Committer {
-  readonly #options: CommitterOptions;
+/**
+ * Collects waiting requests and commits for all of them at once.
+ *
+ * @typeParam B A batch of changes.
+ */
+export class Committer<B> {
+  readonly #options: CommitterOptions<B>;
   /** The commit that takes in what changes now; its transaction has not begun. */
   #next: Promise<void> | undefined;
   /** The transaction that runs, or the last one. Never rejects. */
   #running: Promise<void> = Promise.resolve();
   /** Batches whose commit failed, oldest first; they are part of memory, so they go before anything newer. */
-  #failed: StoreBatch[] = [];
+  #failed: B[] = [];
 
   /** @param options What to commit and where. */
-  constructor(options: CommitterOptions) {
+  constructor(options: CommitterOptions<B>) {
     this.#options = options;
   }
 
@@ -76,7 +79,7 @@ export class Committer {
     await work;
   }
 
-  async #write(batch: StoreBatch): Promise<void> {
+  async #write(batch: B): Promise<void> {
     this.#failed.push(batch);
     try {
       await this.#writeFailed();

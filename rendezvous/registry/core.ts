@@ -12,10 +12,11 @@ import { type Clock, unixSeconds } from "../server_clock.ts";
 import type { ClusterToken } from "../cluster_token.ts";
 import { TokenBuckets } from "../token_bucket.ts";
 import { BeaconDirectory } from "./beacon_directory.ts";
+import type { ChangeRecord, CommitListener, CommittedBatch } from "./change_record.ts";
 import { Changes } from "./changes.ts";
 import { Committer } from "./committer.ts";
 import { RequestCounters } from "./counters.ts";
-import { Directory } from "./node_table.ts";
+import { NodeTable } from "./node_table.ts";
 import { RegistryFailure } from "./failure.ts";
 import { type InboxWatch, NO_WATCH } from "./inbox_watch.ts";
 import { Instances } from "./instances.ts";
@@ -47,6 +48,13 @@ import { TrustTable } from "./trust_table.ts";
 
 /** The reason is for the log only: it names paths. */
 const STORE_FAILS = "the registry cannot write its store";
+
+/** What time does to nodes and to what waits for them. */
+const TIME_PASSES: ChangeRecord = {
+  actor: { kind: "registry" },
+  action: "registry.pass_time",
+  target: { kind: "registry" },
+};
 
 /** Characters of a name for a source: too many to meet by chance among those who ask one node. */
 const SOURCE_TAG_CHARS = 16;
@@ -82,7 +90,7 @@ export class RegistryCore {
   readonly signer: AnswerSigner | undefined;
   /** What was asked, and how it went. */
   readonly counters: RequestCounters = new RequestCounters();
-  readonly directory: Directory;
+  readonly nodes: NodeTable;
   /** Which processes speak for the nodes. */
   readonly instances: Instances;
   /** What nodes have said about each other. */
@@ -122,7 +130,8 @@ export class RegistryCore {
   readonly #sourceSecret = crypto.randomUUID();
   readonly #store: RegistryStore;
   readonly #changes: Changes = new Changes();
-  readonly #committer: Committer;
+  readonly #committer: Committer<CommittedBatch>;
+  readonly #listeners: Set<CommitListener> = new Set();
 
   /**
    * Loads the store.
@@ -141,16 +150,19 @@ export class RegistryCore {
     this.signer = options.signer;
     this.#store = options.store;
     const changes = this.#changes;
-    this.directory = new Directory(this.clock, changes);
+    this.nodes = new NodeTable(this.clock, changes);
     this.instances = new Instances(this.log);
-    this.trust = new TrustTable(changes, (id) => this.directory.known(id));
-    this.relay = new HandshakeRelay(changes, (id) => sourceOfNode(this.directory.known(id)));
+    this.trust = new TrustTable(changes, (id) => this.nodes.known(id));
+    this.relay = new HandshakeRelay(changes, (id) => sourceOfNode(this.nodes.known(id)));
     this.networks = new NetworkTable(changes, (node) => this.tellViewers(node));
     this.invites = new Invites(changes);
     this.bans = new Bans(changes);
     this.#committer = new Committer({
       take: () => changes.take(),
-      commit: (batch) => this.#store.commit(batch),
+      commit: async (batch) => {
+        await this.#store.commit(batch.rows);
+        this.#tell(batch);
+      },
       onFailure: (error) => {
         this.log.error("registry store cannot be written, refusing changes", {
           error: error instanceof Error ? error.message : String(error),
@@ -161,13 +173,14 @@ export class RegistryCore {
   }
 
   #load(): void {
-    const known = (id: number) => this.directory.known(id);
+    const known = (id: number) => this.nodes.known(id);
     this.#store.load({
+      sequence: (value) => this.#changes.startAt({ sequence: value }),
       nextNode: (value) => {
         this.#changes.startAt({ nextNode: value });
-        this.directory.loadNextNode(value);
+        this.nodes.loadNextNode(value);
       },
-      node: (row) => this.directory.loadNode(row),
+      node: (row) => this.nodes.loadNode(row),
       trust: (row) => this.trust.load(row),
       request: (row) => this.relay.loadRequest(row),
       response: (row) => this.relay.loadResponse(row),
@@ -185,31 +198,64 @@ export class RegistryCore {
   /**
    * Runs a change of the tables and waits until it is durable. Changes are possible nowhere else.
    *
+   * @param record Who changes what.
    * @param apply Changes the tables and gives the reply. Runs at once and must not wait; when it throws it must
    * not have changed anything.
    * @returns The reply, once what it says survives a crash.
    * @throws {RegistryFailure} What `apply` threw, or that the store cannot be written: clients must not take that for a
    * refusal by right, and forget what they wanted.
    */
-  async change<T>(apply: () => T): Promise<T> {
-    if (!this.#committer.healthy) throw new RegistryFailure(STORE_FAILS);
-    const reply = this.#apply(apply);
+  async change<T>(record: ChangeRecord, apply: () => T): Promise<T> {
+    return await this.#durable(() => this.#changes.record(record, apply));
+  }
+
+  /**
+   * Reads the tables for an answer that must survive a crash as well: not before what it has seen is durable.
+   *
+   * @param read Gives the reply. Runs at once and must not wait.
+   * @returns The reply.
+   * @throws {RegistryFailure} As {@linkcode RegistryCore.change}.
+   */
+  async settled<T>(read: () => T): Promise<T> {
+    return await this.#durable(read);
+  }
+
+  async #durable<T>(run: () => T): Promise<T> {
+    if (!this.#committer.healthy) throw new RegistryFailure("unavailable", STORE_FAILS);
+    const reply = run();
     try {
       if (this.#changes.empty) await this.#committer.caughtUp();
       else await this.#committer.committed();
     } catch {
       // Reported by the committer. The change stays in memory and is tried again; this client is told that it failed.
-      throw new RegistryFailure(STORE_FAILS);
+      throw new RegistryFailure("unavailable", STORE_FAILS);
     }
     return reply;
   }
 
-  #apply<T>(apply: () => T): T {
-    this.#changes.open = true;
-    try {
-      return apply();
-    } finally {
-      this.#changes.open = false;
+  /**
+   * Tells of each batch that was made durable from now on.
+   *
+   * @param listener Told. What it throws is logged, as the batch is durable whatever becomes of it there.
+   * @returns Ends telling it.
+   */
+  onCommitted(listener: CommitListener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  #tell(batch: CommittedBatch): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(batch);
+      } catch (error) {
+        this.log.error("a follower of registry changes failed", {
+          sequence: batch.sequence,
+          error: error instanceof Error ? error.stack ?? error.message : String(error),
+        });
+      }
     }
   }
 
@@ -242,7 +288,7 @@ export class RegistryCore {
    * @param receiver Who gets the name.
    */
   sourceTag(node: number, receiver: number): string {
-    const source = sourceOfNode(this.directory.known(node));
+    const source = sourceOfNode(this.nodes.known(node));
     if (source === "") return "";
     return createHash("sha256").update(`${this.#sourceSecret}|${receiver}|${source}`)
       .digest("hex").slice(0, SOURCE_TAG_CHARS);
@@ -252,15 +298,15 @@ export class RegistryCore {
   leave(node: NodeRecord): void {
     this.networks.forget(node.id);
     this.invites.removeNode(node.id);
-    this.directory.leave(node);
+    this.nodes.leave(node);
   }
 
   /** Marks silent nodes, drops what waited too long, tries a failed commit again. */
   async tick(): Promise<void> {
     await this.#committer.retry();
     try {
-      await this.change(() => {
-        const reaped = this.directory.reap(STALE_SECONDS * 1000, REAP_BATCH);
+      await this.change(TIME_PASSES, () => {
+        const reaped = this.nodes.reap(STALE_SECONDS * 1000, REAP_BATCH);
         if (reaped > 0) this.log.info("nodes went silent", { nodes: reaped });
         const notBefore = unixSeconds(this.clock) - INBOX_TTL_SECONDS;
         this.relay.expire(notBefore);

@@ -5,8 +5,7 @@
  */
 
 import { formatEndpoint, parseEndpoint, parseIp } from "../../protocol/ip.ts";
-import { type JsonObject, textListField } from "../../protocol/registry/registry_message.ts";
-import type { Peer } from "./handler.ts";
+import type { Peer } from "./context.ts";
 import type { NodePlace, NodeRecord } from "./node_entry.ts";
 import { MAX_LAN_ADDRS, MAX_PENDING_PLACES } from "./registry_limits.ts";
 
@@ -32,12 +31,11 @@ export function realAddress(peer: Peer, listenAddr: string): string {
 /**
  * Reads a list of `ip:port`, dropping what is none: peers will send datagrams there.
  *
- * @param request The request.
- * @param name Field name.
+ * @param texts As sent.
  * @returns At most {@linkcode MAX_LAN_ADDRS} endpoints.
  */
-export function endpointTexts(request: JsonObject, name: string): string[] {
-  return textListField(request, name).slice(0, MAX_LAN_ADDRS).filter(isEndpointText);
+export function endpointTexts(texts: readonly string[]): string[] {
+  return texts.slice(0, MAX_LAN_ADDRS).filter(isEndpointText);
 }
 
 /**

@@ -4,8 +4,16 @@
  * @module
  */
 
+import {
+  registryError,
+  type RegistryErrorCode,
+  type RegistryErrorReply,
+} from "../../protocol/registry/error_reply.ts";
+
 /** What JSON clients see of a text that is not for them, and of unknown requests. */
 export const MASKED_TEXT = "request failed";
+/** One code for all of these, so that it tells no more than the text: what clients make of the text themselves. */
+const MASKED_CODE: RegistryErrorCode = "denied";
 
 /** A text with one of these in it is shown to JSON clients; the others are masked. Case-sensitive. */
 const VISIBLE = [
@@ -24,23 +32,33 @@ const VISIBLE = [
 
 /** A request that was refused. */
 export class RegistryFailure extends Error {
+  /** The kind of failure; JSON clients see it only with the text. */
+  readonly code: RegistryErrorCode;
   /** The text for binary clients, which differs from the JSON one in a few places. */
   readonly nativeText: string;
 
   /**
+   * @param code Kind of failure.
    * @param text Why; JSON clients see it only when §3 lets them.
    * @param nativeText What binary clients see, if something else.
    */
-  constructor(text: string, nativeText: string = text) {
+  constructor(code: RegistryErrorCode, text: string, nativeText: string = text) {
     super(text);
     this.name = "RegistryFailure";
+    this.code = code;
     this.nativeText = nativeText;
   }
 
   /** What a JSON client sees. */
-  get visibleText(): string {
-    return VISIBLE.some((part) => this.message.includes(part)) ? this.message : MASKED_TEXT;
+  get reply(): RegistryErrorReply {
+    const isVisible = VISIBLE.some((part) => this.message.includes(part));
+    return isVisible ? registryError(this.message, this.code) : maskedError();
   }
+}
+
+/** The reply to what a client is not told the reason of. */
+export function maskedError(): RegistryErrorReply {
+  return registryError(MASKED_TEXT, MASKED_CODE);
 }
 
 /**
@@ -50,8 +68,5 @@ export class RegistryFailure extends Error {
  * @returns The failure, to be thrown.
  */
 export function nodeNotFound(id: number): RegistryFailure {
-  return new RegistryFailure(
-    `node ${id}: node not found`,
-    `node ${id}: not found`,
-  );
+  return new RegistryFailure("not_found", `node ${id}: node not found`, `node ${id}: not found`);
 }

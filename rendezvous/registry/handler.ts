@@ -4,27 +4,32 @@
  * @module
  */
 
-import type { ConnectionAuth } from "./connection_auth.ts";
-import type { RegistryCore } from "./core.ts";
-import type { JsonObject } from "../../protocol/registry/registry_message.ts";
+import {
+  type ReadFields,
+  readFields,
+  type RegistryRequest,
+} from "../../protocol/registry/request_schema.ts";
+import type { RequestContext } from "./context.ts";
 
-/** Where a request came from. */
-export interface Peer {
-  /** Source IP, IPv4-mapped addresses as IPv4. */
-  readonly ip: string;
-  /** What limits count by, see `sourceOf`. */
-  readonly key: string;
-  /** TCP source port. */
-  readonly port: number;
-  /** The source is this machine. */
-  readonly loopback: boolean;
-  /** What its connection has shown of who is behind it. */
-  readonly auth: ConnectionAuth;
+/** One type of request and what answers it: the reply without its `type`, or a thrown `RegistryFailure`. */
+export interface Served {
+  readonly type: string;
+  readonly answer: (context: RequestContext) => object | Promise<object>;
 }
 
-/** Answers one type of request: the reply without its `type`, or a thrown `RegistryFailure`. */
-export type Handler = (
-  core: RegistryCore,
-  request: JsonObject,
-  peer: Peer,
-) => JsonObject | Promise<JsonObject>;
+/**
+ * Serves a request.
+ *
+ * @param request What it is.
+ * @param answer Answers it, given its fields.
+ * @returns Both together.
+ */
+export function serve<F extends object, R extends object>(
+  request: RegistryRequest<F, R>,
+  answer: (context: RequestContext, fields: ReadFields<F>) => R | Promise<R>,
+): Served {
+  return {
+    type: request.type,
+    answer: (context) => answer(context, readFields(request, context.request)),
+  };
+}

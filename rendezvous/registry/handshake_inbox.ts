@@ -78,7 +78,7 @@ export class Inboxes<E extends InboxEntry> {
 
   /**
    * Adds an entry; one of the same sender is replaced. In a full inbox the source with the most entries loses its
-   * oldest, and in a full table the source with the most of all: who floods them pushes out his own.
+   * oldest, and in a full table the source with the most of all: who floods them pushes out its own.
    *
    * @returns The entry that made room, if any; perhaps one for another target.
    */

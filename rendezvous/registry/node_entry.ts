@@ -111,7 +111,10 @@ export function keyAgeDays(node: NodeRecord, nowSeconds: number): number {
  */
 export function refuseExpiredKey(node: NodeRecord, nowSeconds: number): void {
   if (node.keyExpires === 0 || nowSeconds < node.keyExpires) return;
-  throw new RegistryFailure(`node ${node.id}: key expired at ${formatRfc3339(node.keyExpires)}`);
+  throw new RegistryFailure(
+    "denied",
+    `node ${node.id}: key expired at ${formatRfc3339(node.keyExpires)}`,
+  );
 }
 
 /** Is the key good for less than a day? */

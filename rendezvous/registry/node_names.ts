@@ -44,16 +44,18 @@ export function cleanTags(tags: readonly string[]): string[] {
   const clean = new Set<string>();
   for (const tag of tags) clean.add(tag.startsWith("#") ? tag.slice(1) : tag);
   if (clean.size > MAX_TAGS) {
-    throw new RegistryFailure(`too many tags (max ${MAX_TAGS})`);
+    throw new RegistryFailure("limit_exceeded", `too many tags (max ${MAX_TAGS})`);
   }
   for (const tag of clean) {
     if (tag.length > MAX_TAG) {
       throw new RegistryFailure(
+        "invalid_argument",
         `tag "${tag.slice(0, MAX_TAG)}" too long (max ${MAX_TAG} chars)`,
       );
     }
     if (!isLabel(tag)) {
       throw new RegistryFailure(
+        "invalid_argument",
         `invalid tag "${tag}": use lowercase letters, digits and inner hyphens`,
       );
     }

@@ -17,7 +17,7 @@ import type { NodeRow } from "./store/store.ts";
 const MAX_NODE_ID = 0xfffffffe; // the one above is the broadcast address
 
 /** Nodes and their indexes. */
-export class Directory {
+export class NodeTable {
   readonly #clock: Clock;
   readonly #changes: Changes;
   readonly #nodes: Map<number, NodeRecord> = new Map();
@@ -44,6 +44,11 @@ export class Directory {
   /** Nodes known, in any state. */
   get size(): number {
     return this.#nodes.size;
+  }
+
+  /** The number that the next new node gets. */
+  get nextNode(): number {
+    return this.#nextNode;
   }
 
   /** Nodes that heartbeat, in the order of their numbers. */
@@ -85,7 +90,7 @@ export class Directory {
    */
   create(key: string): NodeRecord {
     if (this.#nodes.size >= MAX_NODES || this.#nextNode > MAX_NODE_ID) {
-      throw new RegistryFailure("registry full");
+      throw new RegistryFailure("limit_exceeded", "registry full");
     }
     const node = newNode(this.#nextNode, key, {
       monotonicMs: this.#clock.monotonicMs(),
@@ -166,6 +171,7 @@ export class Directory {
       const owner = this.hostnameOwner(hostname, node);
       if (owner !== undefined) {
         throw new RegistryFailure(
+          "already_exists",
           `hostname "${hostname}" already in use by node ${owner.id}`,
         );
       }

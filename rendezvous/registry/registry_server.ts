@@ -11,7 +11,7 @@ import { boundAddress, listenTcp } from "../../platform/net/listen.ts";
 import { sourceOf } from "../../platform/net/source.ts";
 import { ConnectionAuth } from "./connection_auth.ts";
 import type { RegistryCore } from "./core.ts";
-import type { Peer } from "./handler.ts";
+import type { Peer } from "./context.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { TlsServerConn } from "./tls_conn.ts";
 import {

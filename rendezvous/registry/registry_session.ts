@@ -16,7 +16,7 @@ import {
 } from "../../protocol/registry/registry_message.ts";
 import { answerBinaryFrame, answerJsonFrame, binaryError } from "./answer.ts";
 import type { RegistryCore } from "./core.ts";
-import type { Peer } from "./handler.ts";
+import type { Peer } from "./context.ts";
 import {
   FRAME_MS,
   IDLE_MS,

@@ -56,13 +56,16 @@ export class TokenGuard {
     const key = network === undefined ? source : `${source} ${network}`;
     if (!this.#failures.has(key, now)) {
       this.counts.refused++;
-      throw new RegistryFailure("rate limited: too many wrong tokens from this address");
+      throw new RegistryFailure(
+        "limit_exceeded",
+        "rate limited: too many wrong tokens from this address",
+      );
     }
     if (matches()) return true;
     this.counts[kind]++;
     this.#failures.take(key, now);
     if (!this.#failures.has(key, now) && this.#warnings.take(source, now)) {
-      this.#log.warn("somebody guesses tokens, refusing his attempts", { source, kind, network });
+      this.#log.warn("somebody guesses tokens, refusing the attempts", { source, kind, network });
     }
     return false;
   }

@@ -57,7 +57,7 @@ export class TrustTable {
    * @throws {RegistryFailure} At the limits, and for a node with itself.
    */
   say(from: NodeRecord, to: number, consent: Exclude<Consent, "none">): void {
-    if (from.id === to) throw new RegistryFailure("cannot trust yourself");
+    if (from.id === to) throw new RegistryFailure("invalid_argument", "cannot trust yourself");
     const before = this.said(from.id, to);
     // Who asks for what it has granted before takes nothing back.
     if (before === consent || (before === "trusts" && consent === "asked")) return;
@@ -72,10 +72,15 @@ export class TrustTable {
 
   #checkRoom(from: NodeRecord, to: number): void {
     if (from.trustReports >= MAX_TRUST_PER_NODE) {
-      throw new RegistryFailure(`too many trust pairs (max ${MAX_TRUST_PER_NODE} per node)`);
+      throw new RegistryFailure(
+        "limit_exceeded",
+        `too many trust pairs (max ${MAX_TRUST_PER_NODE} per node)`,
+      );
     }
     if (this.#rows.has(keyOf(from.id, to))) return;
-    if (this.size >= MAX_TRUST_PAIRS) throw new RegistryFailure("too many trust pairs");
+    if (this.size >= MAX_TRUST_PAIRS) {
+      throw new RegistryFailure("limit_exceeded", "too many trust pairs");
+    }
     // What only one side has said may be invented: it never takes the place of pairs, and the oldest goes.
     if (this.#oneSided.size < MAX_ONE_SIDED_PAIRS) return;
     const [oldest] = this.#oneSided.values();

@@ -6,6 +6,7 @@ import {
   REPLY_TIMEOUT_MS,
 } from "../../platform/registry_client.ts";
 import { encodeJsonFrame, type JsonObject } from "../../protocol/registry/registry_message.ts";
+import { setTags } from "../../protocol/registry/requests/mod.ts";
 import { ManualClock } from "../daemon/harness/clock.ts";
 import { RegistryServer } from "../daemon/harness/registry_server.ts";
 
@@ -72,6 +73,44 @@ Deno.test("RegistryClient turns the registry's error texts into codes", async (t
       }));
   }
 });
+
+Deno.test("RegistryClient takes the registry's code before its text, if a registry may tell that one", () =>
+  withClient(async ({ server, client }) => {
+    const cases: [unknown, string][] = [
+      ...["invalid_argument", "not_found", "already_exists", "denied", "limit_exceeded"].map(
+        (code): [string, string] => [code, code],
+      ),
+      ...["invalid_state", "protocol_error"].map((code): [string, string] => [code, code]),
+      // Of the link, of ours, of nobody: then the text counts.
+      ...["untrusted", "aborted", "internal", "not_running", "toString", "", 7, null, {}].map(
+        (code): [unknown, string] => [code, "limit_exceeded"],
+      ),
+    ];
+    for (const [code, expected] of cases) {
+      server.auto = () => ({ type: "error", error: "rate limited", code });
+      await assert.rejects(client.request({ type: "resolve" }), { code: expected }, String(code));
+    }
+    server.auto = () => ({ type: "error", error: "the registry is busy", code: "unavailable" });
+    await assert.rejects(client.request({ type: "resolve" }), { code: "unavailable" });
+    server.auto = () => ({ type: "resolve_ok", code: "denied" });
+    assert.deepEqual(await client.request({ type: "resolve" }), {
+      type: "resolve_ok",
+      code: "denied",
+    });
+  }));
+
+Deno.test("RegistryClient.call gives a reply of the right types, whatever has come", () =>
+  withClient(async ({ server, client }) => {
+    const sent: JsonObject[] = [];
+    server.auto = (request) => {
+      sent.push(request);
+      return { type: "set_tags_ok", tags: ["a", 7], node_id: "x", more: 1 };
+    };
+    const fields = { node_id: 7, tags: ["a"] };
+    const { node_id, tags, more } = await client.call(setTags, fields, { signature: "s" });
+    assert.deepEqual({ node_id, tags, more }, { node_id: 0, tags: ["a"], more: 1 });
+    assert.deepEqual(sent, [{ type: "set_tags", ...fields, signature: "s" }]);
+  }));
 
 Deno.test("RegistryClient names what the registry does not have, and what to do about it", () =>
   withClient(async ({ server, client }) => {

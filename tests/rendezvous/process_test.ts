@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { challenges } from "../../protocol/registry/registry_message.ts";
+import { challenges } from "./support/challenges.ts";
 import { parseJoinUri } from "../../platform/join_uri.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { runRendezvous } from "../../rendezvous/mod.ts";

@@ -8,11 +8,11 @@ import { SCENARIOS } from "../../scripts/bench/scenarios/mod.ts";
 import { decodeBase64 } from "../../protocol/crypto/base64.ts";
 import { verifySignature } from "../../protocol/crypto/identity.ts";
 import {
-  challenges,
   JsonFrameReader,
   type JsonObject,
   textField,
 } from "../../protocol/registry/registry_message.ts";
+import { challenges } from "../rendezvous/support/challenges.ts";
 
 const MAIN = new URL("../../scripts/bench/main.ts", import.meta.url).pathname;
 const NAMES = Object.keys(SCENARIOS);

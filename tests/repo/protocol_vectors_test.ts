@@ -26,6 +26,7 @@ import * as ipc from "../../protocol/ipc/mod.ts";
 import { decodePacket, encodePacket } from "../../protocol/packet.ts";
 import { encodePathProbe } from "../../protocol/path/probe.ts";
 import * as registry from "../../protocol/registry/registry_message.ts";
+import * as registryRequests from "../../protocol/registry/requests/mod.ts";
 import {
   decodeNameReply,
   decodeNameRequest,
@@ -248,7 +249,9 @@ const MAKERS: Readonly<Record<string, (label: string, value: string) => string |
           BinaryType.heartbeat,
           registry.encodeBinaryHeartbeat({
             node: 42,
-            signature: await identityR.sign(registry.challenges.heartbeat(42)),
+            signature: await identityR.sign(
+              registry.signedText(registryRequests.heartbeat, { node_id: 42 })!,
+            ),
           }),
         ),
       "heartbeat_ok 1700000000, warning": () =>

@@ -130,7 +130,7 @@ Deno.test("Driver matches tagged answers that come in another order", async () =
   for (const request of requests.reverse()) {
     client.answerJson(request, { node_id: decodeConn(request.payload) });
   }
-  assert.deepEqual((await answers).map((reply) => reply["node_id"]), nodes);
+  assert.deepEqual((await answers).map((reply) => reply.node_id), nodes);
 });
 
 Deno.test("Driver sends at most 512 requests at once", async () => {

@@ -143,6 +143,9 @@ function isEmpty(store: SqliteStore): boolean {
     if (value !== 1) found = true;
   };
   store.load({
+    sequence: (value) => {
+      if (value !== 0) found = true;
+    },
     nextNode: first,
     node: note,
     trust: note,

@@ -83,6 +83,7 @@ export function convertSnapshot(document: unknown, now: number): ConvertedSnapsh
   networks.addInvites(snapshot.invite_inbox, now);
   leaveTrustPairs(snapshot.trust_pairs, nodes, notes);
   const batch: StoreBatch = {
+    sequence: 1,
     nextNode: snapshot.next_node,
     nodes: nodes.rows,
     trust: [],

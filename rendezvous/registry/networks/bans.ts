@@ -40,7 +40,7 @@ export class Bans {
     if (this.has(network, node)) return;
     const count = this.#byNetwork.get(network)?.size ?? 0;
     if (count >= MAX_BANS || this.#size >= MAX_BANS_TOTAL) {
-      throw new RegistryFailure(`too many bans (max ${MAX_BANS} per network)`);
+      throw new RegistryFailure("limit_exceeded", `too many bans (max ${MAX_BANS} per network)`);
     }
   }
 

@@ -55,7 +55,7 @@ export class Invites {
     const waiting = this.#byTarget.get(target);
     const fresh = waiting?.has(network) !== true;
     if (fresh && ((waiting?.size ?? 0) >= MAX_INVITES || this.#size >= MAX_INVITES_TOTAL)) {
-      throw new RegistryFailure("invite inbox full");
+      throw new RegistryFailure("limit_exceeded", "invite inbox full");
     }
     if (!fresh) this.remove(target, network);
     this.#changes.invite(invite);

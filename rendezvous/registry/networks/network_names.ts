@@ -18,13 +18,20 @@ const LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
  * @throws {RegistryFailure} When it is empty, too long, malformed or reserved.
  */
 export function checkNetworkName(name: string): void {
-  if (name === "") throw new RegistryFailure("network name required");
+  if (name === "") throw new RegistryFailure("invalid_argument", "network name required");
   if (name.length > MAX_NETWORK_NAME) {
-    throw new RegistryFailure(`network name too long (max ${MAX_NETWORK_NAME} chars)`);
+    throw new RegistryFailure(
+      "invalid_argument",
+      `network name too long (max ${MAX_NETWORK_NAME} chars)`,
+    );
   }
   // Masked, as existing servers do; so without the name, whose own words could unmask it.
-  if (!LABEL.test(name)) throw new RegistryFailure("network name is badly formed");
-  if (name === BACKBONE_NAME) throw new RegistryFailure("network name is reserved");
+  if (!LABEL.test(name)) {
+    throw new RegistryFailure("invalid_argument", "network name is badly formed");
+  }
+  if (name === BACKBONE_NAME) {
+    throw new RegistryFailure("invalid_argument", "network name is reserved");
+  }
 }
 
 /**
@@ -36,7 +43,7 @@ export function checkNetworkName(name: string): void {
  */
 export function checkToken(what: string, token: string): void {
   if (token.length > MAX_TOKEN) {
-    throw new RegistryFailure(`${what} too long (max ${MAX_TOKEN} chars)`);
+    throw new RegistryFailure("invalid_argument", `${what} too long (max ${MAX_TOKEN} chars)`);
   }
 }
 
@@ -48,16 +55,18 @@ export function checkToken(what: string, token: string): void {
  */
 export function checkMemberTags(tags: readonly string[]): void {
   if (tags.length > MAX_MEMBER_TAGS) {
-    throw new RegistryFailure(`too many member tags (max ${MAX_MEMBER_TAGS})`);
+    throw new RegistryFailure("limit_exceeded", `too many member tags (max ${MAX_MEMBER_TAGS})`);
   }
   for (const tag of tags) {
     if (tag.length > MAX_TAG) {
       throw new RegistryFailure(
+        "invalid_argument",
         `tag "${tag.slice(0, MAX_TAG)}" too long (max ${MAX_TAG} chars)`,
       );
     }
     if (!LABEL.test(tag)) {
       throw new RegistryFailure(
+        "invalid_argument",
         `invalid tag "${tag}": use lowercase letters, digits and inner hyphens`,
       );
     }

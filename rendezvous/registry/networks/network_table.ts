@@ -32,12 +32,12 @@ const NO_NETWORKS: readonly number[] = [];
 
 /** The refusal for a network that does not exist. */
 export function networkNotFound(id: number): RegistryFailure {
-  return new RegistryFailure(`network ${id}: network not found`);
+  return new RegistryFailure("not_found", `network ${id}: network not found`);
 }
 
 /** The refusal for a node that is not in a network. */
 export function notAMember(node: number, network: number): RegistryFailure {
-  return new RegistryFailure(`node ${node} is not a member of network ${network}`);
+  return new RegistryFailure("denied", `node ${node} is not a member of network ${network}`);
 }
 
 /** Networks and memberships. Changed only inside `RegistryCore.change`; what throws has changed nothing. */
@@ -68,6 +68,11 @@ export class NetworkTable {
   /** Memberships in all networks but the backbone. */
   get memberships(): number {
     return this.#memberships;
+  }
+
+  /** The number that the next new network gets. */
+  get nextNetwork(): number {
+    return this.#nextNetwork;
   }
 
   /** All networks but the backbone. */
@@ -126,7 +131,7 @@ export class NetworkTable {
   checkNameFree(name: string, except?: NetworkRecord): void {
     const owner = this.#byName.get(name);
     if (owner !== undefined && owner !== except) {
-      throw new RegistryFailure(`network "${name}" already exists`);
+      throw new RegistryFailure("already_exists", `network "${name}" already exists`);
     }
   }
 
@@ -140,7 +145,7 @@ export class NetworkTable {
   create(draft: NetworkDraft, owner: number): NetworkRecord {
     this.checkNameFree(draft.name);
     if (this.#nextNetwork > MAX_NETWORK_ID) {
-      throw new RegistryFailure("network numbers are used up");
+      throw new RegistryFailure("limit_exceeded", "network numbers are used up");
     }
     this.#checkExprPolicy("", draft.exprPolicy ?? "");
     const network = newNetwork(this.#nextNetwork, draft);
@@ -192,7 +197,7 @@ export class NetworkTable {
   #checkExprPolicy(before: string, after: string): void {
     const total = this.#exprPolicyBytes - before.length + after.length;
     if (after !== "" && total > MAX_EXPR_POLICY_TOTAL_BYTES) {
-      throw new RegistryFailure("too many policy documents");
+      throw new RegistryFailure("limit_exceeded", "too many policy documents");
     }
   }
 
@@ -219,13 +224,22 @@ export class NetworkTable {
     const { maxMembers } = network;
     const limit = maxMembers === 0 ? MAX_MEMBERS : Math.min(maxMembers, MAX_MEMBERS);
     if (network.members.size >= limit) {
-      throw new RegistryFailure(`network ${network.id}: membership limit reached`);
+      throw new RegistryFailure(
+        "limit_exceeded",
+        `network ${network.id}: membership limit reached`,
+      );
     }
     if (this.of(node).length >= MAX_NETWORKS_PER_NODE) {
-      throw new RegistryFailure(`too many networks (max ${MAX_NETWORKS_PER_NODE} per node)`);
+      throw new RegistryFailure(
+        "limit_exceeded",
+        `too many networks (max ${MAX_NETWORKS_PER_NODE} per node)`,
+      );
     }
     if (this.#memberships >= MAX_MEMBERSHIPS) {
-      throw new RegistryFailure("membership limit reached in all networks together");
+      throw new RegistryFailure(
+        "limit_exceeded",
+        "membership limit reached in all networks together",
+      );
     }
   }
 

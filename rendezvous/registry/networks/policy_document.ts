@@ -46,6 +46,7 @@ export function policyChange(request: JsonObject): PolicyChange {
   const description = present(request, "description");
   if (maxMembers !== undefined && !isWhole(maxMembers, 0, MAX_POLICY_MEMBERS)) {
     throw new RegistryFailure(
+      "invalid_argument",
       `invalid max_members (must be integer 0-${MAX_POLICY_MEMBERS})`,
     );
   }
@@ -58,15 +59,22 @@ export function policyChange(request: JsonObject): PolicyChange {
 
 function allowedPorts(value: unknown): number[] {
   if (!Array.isArray(value)) {
-    throw new RegistryFailure("invalid allowed_ports (must be a list of integers)");
+    throw new RegistryFailure(
+      "invalid_argument",
+      "invalid allowed_ports (must be a list of integers)",
+    );
   }
   if (value.length > MAX_ALLOWED_PORTS) {
-    throw new RegistryFailure(`too many allowed_ports (max ${MAX_ALLOWED_PORTS})`);
+    throw new RegistryFailure(
+      "limit_exceeded",
+      `too many allowed_ports (max ${MAX_ALLOWED_PORTS})`,
+    );
   }
   const ports = new Set<number>();
   for (const port of value as unknown[]) {
     if (!isWhole(port, 1, MAX_PORT)) {
       throw new RegistryFailure(
+        "invalid_argument",
         `invalid port number in allowed_ports (must be integer 1-${MAX_PORT})`,
       );
     }
@@ -76,9 +84,12 @@ function allowedPorts(value: unknown): number[] {
 }
 
 function cleanDescription(value: unknown): string {
-  if (typeof value !== "string") throw new RegistryFailure("invalid description (must be text)");
+  if (typeof value !== "string") {
+    throw new RegistryFailure("invalid_argument", "invalid description (must be text)");
+  }
   if (Buffer.byteLength(value) > MAX_DESCRIPTION_BYTES) {
     throw new RegistryFailure(
+      "invalid_argument",
       `policy description too long (max ${MAX_DESCRIPTION_BYTES} chars)`,
     );
   }
@@ -94,17 +105,17 @@ function cleanDescription(value: unknown): string {
  */
 export function cleanExprPolicy(value: unknown): string {
   if (value === undefined || value === null) {
-    throw new RegistryFailure("expr_policy field is required");
+    throw new RegistryFailure("invalid_argument", "expr_policy field is required");
   }
   if (value === "" || value === "null") return "";
   const document = typeof value === "string" ? parse(value) : value;
   if (!isJsonObject(document)) throw invalidJson("not an object");
   if (!shallow(document, MAX_JSON_DEPTH)) throw invalidJson("nested too deeply");
   if (!Object.hasOwn(document, "version") || document["version"] !== 1) {
-    throw new RegistryFailure("expr_policy: invalid version (must be 1)");
+    throw new RegistryFailure("invalid_argument", "expr_policy: invalid version (must be 1)");
   }
   if (!Object.hasOwn(document, "rules") || document["rules"] === null) {
-    throw new RegistryFailure("expr_policy: at least one rule is required");
+    throw new RegistryFailure("invalid_argument", "expr_policy: at least one rule is required");
   }
   const text = JSON.stringify(document);
   checkLength(text);
@@ -122,12 +133,15 @@ function parse(text: string): unknown {
 
 function checkLength(text: string): void {
   if (Buffer.byteLength(text) > MAX_EXPR_POLICY_BYTES) {
-    throw new RegistryFailure(`expr_policy too long (max ${MAX_EXPR_POLICY_BYTES} bytes)`);
+    throw new RegistryFailure(
+      "invalid_argument",
+      `expr_policy too long (max ${MAX_EXPR_POLICY_BYTES} bytes)`,
+    );
   }
 }
 
 function invalidJson(why: string): RegistryFailure {
-  return new RegistryFailure(`expr_policy: invalid JSON: ${why}`);
+  return new RegistryFailure("invalid_argument", `expr_policy: invalid JSON: ${why}`);
 }
 
 /** Is the value nested at most `levels` deep? Looks no deeper than that. */

@@ -51,7 +51,7 @@ export function parseGoDuration(text: string): number | undefined {
 }
 
 function invalid(what: string): RegistryFailure {
-  return new RegistryFailure(`invalid rules: ${what}`);
+  return new RegistryFailure("invalid_argument", `invalid rules: ${what}`);
 }
 
 /** Reads the field of a request: an object, or JSON in a text. Undefined when there is none. */

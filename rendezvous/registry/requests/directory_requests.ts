@@ -4,27 +4,15 @@
  * @module
  */
 
-import {
-  challenges,
-  flagField,
-  type LookupReply,
-  numberField,
-  type ResolveHostnameReply,
-  type ResolveReply,
-  textField,
-  textListField,
-} from "../../../protocol/registry/registry_message.ts";
+import { signedForms } from "../../../protocol/registry/request_schema.ts";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
 import { unixSeconds } from "../../server_clock.ts";
-import {
-  authenticate,
-  checkNodeSignature,
-  isSigned,
-  type Proof,
-  signatureField,
-} from "../authenticate.ts";
+import { authenticate, checkNodeSignature, isSigned, signatureOf } from "../authenticate.ts";
+import { nodeTarget } from "../change_record.ts";
+import type { RequestContext } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
-import type { Handler } from "../handler.ts";
+import { serve, type Served } from "../handler.ts";
 import { cleanTags, hostnameProblem } from "../node_names.ts";
 import { backboneAddress, keyAgeDays, type NodeRecord } from "../node_entry.ts";
 import { maySee } from "../sight.ts";
@@ -42,8 +30,8 @@ export function describeTo(
   core: RegistryCore,
   id: number,
   askers: Iterable<number>,
-): Omit<LookupReply, "type"> {
-  const node = core.directory.known(id);
+): requests.LookupReply {
+  const node = core.nodes.known(id);
   if (node === undefined) throw nodeNotFound(id);
   if (!isSeenBy(core, node, askers)) {
     return {
@@ -60,9 +48,9 @@ export function describeTo(
 }
 
 /** All that is told of a node to those who may see it. */
-export function describe(core: RegistryCore, node: NodeRecord): Omit<LookupReply, "type"> {
+export function describe(core: RegistryCore, node: NodeRecord): requests.LookupReply {
   const { id } = node;
-  const reply: Omit<LookupReply, "type"> = {
+  const reply: requests.LookupReply = {
     node_id: id,
     address: backboneAddress(id),
     networks: [0, ...core.networks.of(id)],
@@ -87,7 +75,7 @@ function isSeenBy(core: RegistryCore, node: NodeRecord, askers: Iterable<number>
     if (core.networks.share(asker, node.id)) {
       core.viewers.note(node.id, asker, core.clock.monotonicMs());
     }
-    isSeen ||= maySee(core, core.directory.known(asker), node);
+    isSeen ||= maySee(core, core.nodes.known(asker), node);
   }
   return isSeen;
 }
@@ -96,65 +84,60 @@ function isSeenBy(core: RegistryCore, node: NodeRecord, askers: Iterable<number>
  * `lookup`. The wire has no asker here: it is who has signed on this connection, or who signs this request
  * (`requester_id`, our extension).
  */
-export const lookup: Handler = async (core, request, peer) => {
-  const id = numberField(request, "node_id");
-  const requester = numberField(request, "requester_id");
-  if (requester !== 0 && isSigned(request)) {
-    await authenticate(core, requester, request, challenges.lookup(requester, id));
+const lookup = serve(requests.lookup, async (context, fields) => {
+  if (fields.requester_id !== 0 && isSigned(context)) {
+    await authenticate(context, requests.lookup, fields);
   }
-  return { ...describeTo(core, id, peer.auth.nodes) };
-};
+  return describeTo(context.core, fields.node_id, context.peer.auth.nodes);
+});
 
 /**
  * The answer to a resolve, for both modes.
  *
- * @param core The registry.
- * @param target Whom to reach.
- * @param requester Who asks; 0 for nobody.
- * @param signature By the requester over `resolve:<requester>:<target>`; called when it is needed.
- * @param peer The connection, which has proven to be the requester then.
+ * @param context The request.
+ * @param fields Whom to reach, and who asks; 0 for nobody.
+ * @param signature By the requester; called when it is needed.
  * @throws {RegistryFailure} Unknown, not signed, or not allowed to know.
  */
 export async function resolveNode(
-  core: RegistryCore,
-  { target, requester, signature }: {
-    readonly target: number;
-    readonly requester: number;
-    readonly signature: () => Proof;
-  },
-): Promise<Omit<ResolveReply, "type">> {
-  const asking = core.directory.known(requester);
+  context: RequestContext,
+  fields: Required<requests.ResolveFields>,
+  signature: () => Uint8Array,
+): Promise<requests.ResolveReply> {
+  const { core } = context;
+  const { node_id: target, requester_id: requester } = fields;
+  const asking = core.nodes.known(requester);
   if (asking?.state !== "live") {
-    throw new RegistryFailure(`resolve denied: requester ${requester} is not registered`);
+    throw new RegistryFailure(
+      "denied",
+      `resolve denied: requester ${requester} is not registered`,
+    );
   }
-  const challenge = challenges.resolve(requester, target);
-  await checkNodeSignature(core, asking, challenge, signature());
+  const challenge = () => signedForms(requests.resolve, fields);
+  await checkNodeSignature(context, asking, challenge, signature());
   core.fresh.note(requester, target, core.clock.monotonicMs());
-  const node = core.directory.known(target);
+  const node = core.nodes.known(target);
   if (node === undefined) throw nodeNotFound(target);
   if (!maySee(core, asking, node)) {
-    throw new RegistryFailure(`resolve denied: node ${target} is private`);
+    throw new RegistryFailure("denied", `resolve denied: node ${target} is private`);
   }
   if (node.state !== "live") throw nodeNotFound(target);
   const shown = !node.relayOnly || node === asking;
-  const reply: Omit<ResolveReply, "type"> = {
+  const reply: requests.ResolveReply = {
     node_id: node.id,
     real_addr: shown ? node.realAddr : "",
     key_age_days: keyAgeDays(node, unixSeconds(core.clock)),
     public_key: node.key,
   };
-  if (shown && node.lanAddrs.length > 0) reply.lan_addrs = [...node.lanAddrs];
+  if (shown && node.lanAddrs.length > 0) reply.lan_addrs = node.lanAddrs;
   return reply;
 }
 
 /** `resolve`. */
-export const resolve: Handler = async (core, request) => ({
-  ...await resolveNode(core, {
-    target: numberField(request, "node_id"),
-    requester: numberField(request, "requester_id"),
-    signature: () => signatureField(request),
-  }),
-});
+const resolve = serve(
+  requests.resolve,
+  (context, fields) => resolveNode(context, fields, () => signatureOf(context)),
+);
 
 /**
  * `resolve_hostname`. A private node is found only by those who may see it; to all others it looks as if there were no
@@ -162,75 +145,89 @@ export const resolve: Handler = async (core, request) => ({
  * without one whoever has. A request signed for the purpose of a handshake (our extension) also finds private nodes,
  * because a handshake is how one gets to know them, and it costs the asker its name.
  */
-export const resolveHostname: Handler = async (core, request, peer) => {
-  const hostname = textField(request, "hostname");
-  if (hostname === "") throw new RegistryFailure("hostname required");
-  const requester = numberField(request, "requester_id");
-  if (requester !== 0 && isSigned(request)) {
-    const challenge = challenges.resolveHostname(requester, hostname);
-    await authenticate(core, requester, request, challenge);
+const resolveHostname = serve(requests.resolveHostname, async (context, fields) => {
+  const { core, peer } = context;
+  const { hostname, requester_id: requester } = fields;
+  if (hostname === "") throw new RegistryFailure("invalid_argument", "hostname required");
+  if (requester !== 0 && isSigned(context)) {
+    await authenticate(context, requests.resolveHostname, fields);
   }
   const isProven = peer.auth.has(requester);
   const askers = requester === 0 ? peer.auth.nodes : isProven ? [requester] : [];
-  const forHandshake = isProven && textField(request, "purpose") === "handshake";
-  const node = core.directory.byHostname(hostname, forHandshake ? "any" : "live");
+  const forHandshake = isProven && fields.purpose === "handshake";
+  const node = core.nodes.byHostname(hostname, forHandshake ? "any" : "live");
   const isVisible = node !== undefined && (forHandshake || isSeenBy(core, node, askers));
-  if (!isVisible) throw new RegistryFailure(`hostname "${hostname}" not found`);
-  const reply: Omit<ResolveHostnameReply, "type"> = {
+  if (!isVisible) throw new RegistryFailure("not_found", `hostname "${hostname}" not found`);
+  return {
     node_id: node.id,
     address: backboneAddress(node.id),
     public: node.public,
     hostname,
   };
-  return { ...reply };
-};
+});
 
 /** `set_hostname`; an empty one clears. */
-export const setHostname: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const challenge = challenges.setHostname(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
-  const hostname = textField(request, "hostname");
+const setHostname = serve(requests.setHostname, async (context, fields) => {
+  const { core } = context;
+  const { node_id, hostname } = fields;
+  const options = { admin: true };
+  const { node, actor } = await authenticate(context, requests.setHostname, fields, options);
   const problem = hostname === "" ? undefined : hostnameProblem(hostname);
-  if (problem !== undefined) throw new RegistryFailure(problem);
-  return core.change(() => {
-    core.directory.setHostname(node, hostname);
-    return { node_id: id, hostname };
+  if (problem !== undefined) throw new RegistryFailure("invalid_argument", problem);
+  const target = nodeTarget(node.id);
+  return await core.change({ actor, action: "node.set_hostname", target }, () => {
+    core.nodes.setHostname(node, hostname);
+    return { node_id, hostname };
   });
-};
+});
 
 /** `set_visibility`. */
-export const setVisibility: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const challenge = challenges.setVisibility(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
-  const isPublic = flagField(request, "public");
-  return core.change(() => {
-    if (node.public !== isPublic) core.directory.edit(node).public = isPublic;
-    return { node_id: id, visibility: isPublic ? "public" : "private" };
+const setVisibility = serve(requests.setVisibility, async (context, fields) => {
+  const { core } = context;
+  const { node_id, public: isPublic } = fields;
+  const options = { admin: true };
+  const { node, actor } = await authenticate(context, requests.setVisibility, fields, options);
+  const target = nodeTarget(node.id);
+  return await core.change({ actor, action: "node.set_visibility", target }, () => {
+    if (node.public !== isPublic) core.nodes.edit(node).public = isPublic;
+    return { node_id, visibility: isPublic ? "public" : "private" };
   });
-};
+});
 
 /** `set_tags`; replaces the whole set. */
-export const setTags: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const challenge = challenges.setTags(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
-  const tags = cleanTags(textListField(request, "tags"));
-  return core.change(() => {
-    core.directory.edit(node).tags = tags;
-    return { node_id: id, tags: tags.length === 0 ? null : tags };
+const setTags = serve(requests.setTags, async (context, fields) => {
+  const { core } = context;
+  const { node_id } = fields;
+  const options = { admin: true };
+  const { node, actor } = await authenticate(context, requests.setTags, fields, options);
+  const tags = cleanTags(fields.tags);
+  const target = nodeTarget(node.id);
+  return await core.change({ actor, action: "node.set_tags", target }, () => {
+    core.nodes.edit(node).tags = tags;
+    return { node_id, tags: tags.length === 0 ? null : tags };
   });
-};
+});
 
 /** `set_task_exec`. */
-export const setTaskExec: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const challenge = challenges.setTaskExec(id);
-  const node = await authenticate(core, id, request, challenge, { admin: true });
-  const enabled = flagField(request, "enabled");
-  return core.change(() => {
-    if (node.taskExec !== enabled) core.directory.edit(node).taskExec = enabled;
-    return { node_id: id, task_exec: enabled };
+const setTaskExec = serve(requests.setTaskExec, async (context, fields) => {
+  const { core } = context;
+  const { node_id, enabled } = fields;
+  const options = { admin: true };
+  const { node, actor } = await authenticate(context, requests.setTaskExec, fields, options);
+  const target = nodeTarget(node.id);
+  return await core.change({ actor, action: "node.set_task_exec", target }, () => {
+    if (node.taskExec !== enabled) core.nodes.edit(node).taskExec = enabled;
+    return { node_id, task_exec: enabled };
   });
-};
+});
+
+/** All of these. */
+export const DIRECTORY_REQUESTS: readonly Served[] = [
+  lookup,
+  resolve,
+  resolveHostname,
+  setHostname,
+  setVisibility,
+  setTags,
+  setTaskExec,
+];

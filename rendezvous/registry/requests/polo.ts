@@ -6,52 +6,50 @@
  * @module
  */
 
-import {
-  challenges,
-  type JsonObject,
-  numberField,
-} from "../../../protocol/registry/registry_message.ts";
-import { authenticate } from "../authenticate.ts";
+import type { ReadFields, RegistryRequest } from "../../../protocol/registry/request_schema.ts";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
+import { type Asking, authenticate } from "../authenticate.ts";
+import { nodeTarget } from "../change_record.ts";
+import type { RequestContext } from "../context.ts";
 import type { RegistryCore } from "../core.ts";
 import { RegistryFailure } from "../failure.ts";
-import type { Handler } from "../handler.ts";
+import { serve, type Served } from "../handler.ts";
 import { MAX_POLO_SCORE } from "../registry_limits.ts";
 import { backboneAddress, type NodeRecord } from "../node_entry.ts";
 
 /** `update_polo_score`: adds `delta`; the sum stays within the bounds. */
-export const updatePoloScore: Handler = async (core, request) => {
-  const delta = scoreField(request, "delta");
-  const node = await writable(core, request, (id) => challenges.updatePoloScore(id, delta));
-  return await write(core, node, () => clamp(node.poloScore + delta));
-};
+const updatePoloScore = serve(requests.updatePoloScore, async (context, fields) => {
+  const delta = checkedScore(requests.updatePoloScore.type, "delta", fields.delta);
+  const asking = await writable(context, requests.updatePoloScore, fields);
+  return await write(context.core, asking, ({ poloScore }) => clamp(poloScore + delta));
+});
 
 /** `set_polo_score`. */
-export const setPoloScore: Handler = async (core, request) => {
-  const score = scoreField(request, "polo_score");
-  const node = await writable(core, request, (id) => challenges.setPoloScore(id, score));
-  return await write(core, node, () => score);
-};
+const setPoloScore = serve(requests.setPoloScore, async (context, fields) => {
+  const score = checkedScore(requests.setPoloScore.type, "polo_score", fields.polo_score);
+  const asking = await writable(context, requests.setPoloScore, fields);
+  return await write(context.core, asking, () => score);
+});
 
 /** `get_polo_score`; open to everyone, and says nothing of whether the node is there. */
-export const getPoloScore: Handler = (core, request) => {
-  const id = numberField(request, "node_id");
-  const node = core.directory.known(id);
-  if (node === undefined) throw noScoreOf(id);
+const getPoloScore = serve(requests.getPoloScore, ({ core }, { node_id }) => {
+  const node = core.nodes.known(node_id);
+  if (node === undefined) throw noScoreOf(node_id);
   return reply(node);
-};
+});
 
 /**
  * Reads a score or a step; fractions are cut.
  *
  * @throws {RegistryFailure} Missing, or out of bounds.
  */
-function scoreField(request: JsonObject, name: string): number {
-  const value = Object.hasOwn(request, name) ? request[name] : undefined;
+function checkedScore(type: string, name: string, value: unknown): number {
   if (typeof value !== "number") {
-    throw new RegistryFailure(`${String(request["type"])} requires ${name}`);
+    throw new RegistryFailure("invalid_argument", `${type} requires ${name}`);
   }
   if (Math.abs(value) > MAX_POLO_SCORE) {
     throw new RegistryFailure(
+      "invalid_argument",
       `invalid ${name}: must be between -${MAX_POLO_SCORE} and ${MAX_POLO_SCORE}`,
     );
   }
@@ -62,45 +60,42 @@ function clamp(score: number): number {
   return Math.min(MAX_POLO_SCORE, Math.max(-MAX_POLO_SCORE, score));
 }
 
-function liveNode(core: RegistryCore, request: JsonObject): NodeRecord {
-  const id = numberField(request, "node_id");
-  const node = core.directory.known(id);
-  if (node?.state !== "live") throw noScoreOf(id);
-  return node;
-}
-
 function noScoreOf(id: number): RegistryFailure {
-  return new RegistryFailure(`node ${id} not found`);
+  return new RegistryFailure("not_found", `node ${id} not found`);
 }
 
-async function writable(
-  core: RegistryCore,
-  request: JsonObject,
-  challenge: (id: number) => Uint8Array,
-): Promise<NodeRecord> {
-  const node = liveNode(core, request);
-  if (core.strict) {
-    await authenticate(core, node.id, request, challenge(node.id), {
-      admin: true,
-      whole: "it changes a score", // a step that is sent again would count again
-    });
-  }
-  return node;
+async function writable<F extends requests.NodeFields>(
+  context: RequestContext,
+  request: RegistryRequest<F, requests.PoloReply>,
+  fields: ReadFields<F>,
+): Promise<Asking> {
+  const { core } = context;
+  const id: number = fields.node_id;
+  const node = core.nodes.known(id);
+  if (node?.state !== "live") throw noScoreOf(id);
+  if (!core.strict) return { node, actor: { kind: "anyone" } };
+  return await authenticate(context, request, fields, {
+    admin: true,
+    whole: "it changes a score", // a step that is sent again would count again
+  });
 }
 
 function write(
   core: RegistryCore,
-  node: NodeRecord,
-  score: () => number,
-): Promise<JsonObject> {
-  return core.change(() => {
-    const next = score();
-    core.directory.touch(node);
-    if (node.poloScore !== next) core.directory.edit(node).poloScore = next;
+  { node, actor }: Asking,
+  score: (node: NodeRecord) => number,
+): Promise<requests.PoloReply> {
+  return core.change({ actor, action: "node.set_polo_score", target: nodeTarget(node.id) }, () => {
+    const next = score(node);
+    core.nodes.touch(node);
+    if (node.poloScore !== next) core.nodes.edit(node).poloScore = next;
     return reply(node);
   });
 }
 
-function reply(node: NodeRecord): JsonObject {
+function reply(node: NodeRecord): requests.PoloReply {
   return { node_id: node.id, address: backboneAddress(node.id), polo_score: node.poloScore };
 }
+
+/** All of these. */
+export const POLO_REQUESTS: readonly Served[] = [updatePoloScore, setPoloScore, getPoloScore];

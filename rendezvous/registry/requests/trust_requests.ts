@@ -5,19 +5,13 @@
  */
 
 import { Buffer } from "node:buffer";
-import {
-  challenges,
-  flagField,
-  type JsonObject,
-  numberField,
-  type PollHandshakesReply,
-  textField,
-} from "../../../protocol/registry/registry_message.ts";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
 import { unixSeconds } from "../../server_clock.ts";
 import { authenticate, isSigned } from "../authenticate.ts";
+import { nodeTarget, pairTarget } from "../change_record.ts";
 import type { RegistryCore } from "../core.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";
-import type { Handler } from "../handler.ts";
+import { serve, type Served } from "../handler.ts";
 import {
   INBOX_TTL_SECONDS,
   MAX_HANDSHAKE_MESSAGE_BYTES,
@@ -28,7 +22,7 @@ import { mayTalk } from "../sight.ts";
 
 /** The other side of a trust operation: registered once, though perhaps not reachable now. */
 function peerOf(core: RegistryCore, id: number): NodeRecord {
-  const peer = core.directory.known(id);
+  const peer = core.nodes.known(id);
   if (peer === undefined) throw nodeNotFound(id);
   return peer;
 }
@@ -37,34 +31,34 @@ function peerOf(core: RegistryCore, id: number): NodeRecord {
  * `report_trust`: the word of one side, idempotent. The peer may be away: a pair outlives registrations. Ours in the
  * reply is what the other side has said last, where it is not that it trusts, too.
  */
-export const reportTrust: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const peer = numberField(request, "peer_id");
-  const challenge = challenges.reportTrust(id, peer);
-  const node = await authenticate(core, id, request, challenge);
+const reportTrust = serve(requests.reportTrust, async (context, fields) => {
+  const { core } = context;
+  const { node_id: id, peer_id: peer } = fields;
+  const { node, actor } = await authenticate(context, requests.reportTrust, fields);
   peerOf(core, peer);
-  return core.change((): JsonObject => {
+  const target = pairTarget(id, peer);
+  return await core.change({ actor, action: "trust.report", target }, () => {
     core.trust.say(node, peer, "trusts");
     return core.trust.said(peer, id) === "ended" ? { ended: true } : {};
   });
-};
+});
 
 /**
  * `revoke_trust`: the word of one side is withdrawn, and only the same side can give it again. The other side is told
  * when it polls.
  */
-export const revokeTrust: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const peer = numberField(request, "peer_id");
-  const challenge = challenges.revokeTrust(id, peer);
-  const node = await authenticate(core, id, request, challenge);
-  const message = messageField(request);
-  return core.change(() => {
+const revokeTrust = serve(requests.revokeTrust, async (context, fields) => {
+  const { core } = context;
+  const { node_id: id, peer_id: peer } = fields;
+  const { node, actor } = await authenticate(context, requests.revokeTrust, fields);
+  const message = checkedMessage(fields.message);
+  const target = pairTarget(id, peer);
+  return await core.change({ actor, action: "trust.revoke", target }, () => {
     core.fresh.forget(id, peer);
     const isNews = core.trust.consents(id, peer) || core.trust.consents(peer, id);
     // What the node says itself is passed on, though we may have dropped its request, which the peer may have yet.
     if (!isNews && message === "") {
-      throw new RegistryFailure(`no trust pair between ${id} and ${peer}`);
+      throw new RegistryFailure("not_found", `no trust pair between ${id} and ${peer}`);
     }
     if (isNews) core.trust.say(node, peer, "ended");
     const created = unixSeconds(core.clock);
@@ -74,39 +68,36 @@ export const revokeTrust: Handler = async (core, request) => {
     core.inboxWatch.waiting(peer);
     return {};
   });
-};
+});
 
 /**
  * `check_trust`: do the two have a reason to talk? Only one of the two is told. The wire has no asker here: it is who
  * has signed on this connection, or who signs this request (`requester_id`, our extension). Everybody else hears no.
  */
-export const checkTrust: Handler = async (core, request, client) => {
-  const id = numberField(request, "node_id");
-  const peer = numberField(request, "peer_id");
-  const requester = numberField(request, "requester_id");
-  if (requester !== 0 && isSigned(request)) {
-    const challenge = challenges.checkTrust(requester, id, peer);
-    await authenticate(core, requester, request, challenge);
+const checkTrust = serve(requests.checkTrust, async (context, fields) => {
+  const { core, peer: { auth } } = context;
+  const { node_id: id, peer_id: peer } = fields;
+  if (fields.requester_id !== 0 && isSigned(context)) {
+    await authenticate(context, requests.checkTrust, fields);
   }
-  const { auth } = client;
   return { trusted: (auth.has(id) || auth.has(peer)) && mayTalk(core, id, peer) };
-};
+});
 
 /** `request_handshake`. Waits for the target, even one that is silent at the moment. */
-export const requestHandshake: Handler = async (core, request) => {
-  const sender = numberField(request, "from_node_id");
-  const target = numberField(request, "to_node_id");
-  const challenge = challenges.handshake(sender, target);
-  const node = await authenticate(core, sender, request, challenge);
+const requestHandshake = serve(requests.requestHandshake, async (context, fields) => {
+  const { core } = context;
+  const { from_node_id: sender, to_node_id: target, justification } = fields;
+  const { node, actor } = await authenticate(context, requests.requestHandshake, fields);
   peerOf(core, target);
-  const justification = textField(request, "justification");
   if (Buffer.byteLength(justification) > MAX_JUSTIFICATION_BYTES) {
-    throw new RegistryFailure("justification too large");
+    throw new RegistryFailure("invalid_argument", "justification too large");
   }
-  const message = messageField(request);
-  return core.change(() => {
+  const message = checkedMessage(fields.message);
+  const pair = pairTarget(sender, target);
+  return await core.change({ actor, action: "handshake.request", target: pair }, () => {
     if (core.relay.isAsked(target, sender) && message === "") {
       throw new RegistryFailure(
+        "already_exists",
         `handshake request already pending from node ${sender}`,
       );
     }
@@ -120,26 +111,26 @@ export const requestHandshake: Handler = async (core, request) => {
     core.inboxWatch.waiting(target);
     return { status: "delivered" };
   });
-};
+});
 
 /**
  * `poll_handshakes`. What is handed over is forgotten, or with `ack` (our extension: empty, or what the last answer
  * said) when the node says that it has it. Revocations are told only to nodes that acknowledge: others do not know them.
  */
-export const pollHandshakes: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  await authenticate(core, id, request, challenges.pollHandshakes(id));
-  const ack = typeof request["ack"] === "string" ? request["ack"] : undefined;
-  return core.change(() => {
+const pollHandshakes = serve(requests.pollHandshakes, async (context, fields) => {
+  const { core } = context;
+  const { node_id: id, ack } = fields;
+  const { actor } = await authenticate(context, requests.pollHandshakes, fields);
+  return await core.change({ actor, action: "handshake.poll", target: nodeTarget(id) }, () => {
     const notBefore = unixSeconds(core.clock) - INBOX_TTL_SECONDS;
     const handed = core.relay.hand(id, notBefore, ack);
     const answers = handed.responses.filter(({ answer }) => answer !== "revoke");
-    const reply: Omit<PollHandshakesReply, "type"> = {
+    const reply: requests.PollHandshakesReply = {
       requests: handed.requests.map((entry) => ({
         from_node_id: entry.sender,
         justification: entry.justification,
         timestamp: entry.created,
-        public_key: core.directory.known(entry.sender)?.key ?? "",
+        public_key: keyOf(core, entry.sender),
         ...(ack === undefined ? {} : { source: core.sourceTag(entry.sender, id) }),
         ...messageOf(entry),
       })),
@@ -148,36 +139,35 @@ export const pollHandshakes: Handler = async (core, request) => {
         accept: entry.answer === "accept",
         timestamp: entry.created,
         ...(entry.answer === "dropped" ? { dropped: true } : {}),
-        ...(ack === undefined ? {} : { public_key: core.directory.known(entry.sender)?.key ?? "" }),
+        ...(ack === undefined ? {} : { public_key: keyOf(core, entry.sender) }),
         ...messageOf(entry),
       })),
     };
     core.inboxWatch.fetched(id);
-    if (ack === undefined) return { ...reply };
+    if (ack === undefined) return reply;
     const revocations = handed.responses.filter(({ answer }) => answer === "revoke");
     return {
       ...reply,
       revocations: revocations.map((entry) => ({
         from_node_id: entry.sender,
         timestamp: entry.created,
-        public_key: core.directory.known(entry.sender)?.key ?? "",
+        public_key: keyOf(core, entry.sender),
         ...messageOf(entry),
       })),
       ack: handed.ack,
     };
   });
-};
+});
 
 /** `respond_handshake`; accepting is the word of one side, refusing ends the request and leaves a pair that exists. */
-export const respondHandshake: Handler = async (core, request) => {
-  const id = numberField(request, "node_id");
-  const peer = numberField(request, "peer_id");
-  const challenge = challenges.respondHandshake(id, peer);
-  const node = await authenticate(core, id, request, challenge);
+const respondHandshake = serve(requests.respondHandshake, async (context, fields) => {
+  const { core } = context;
+  const { node_id: id, peer_id: peer, accept } = fields;
+  const { node, actor } = await authenticate(context, requests.respondHandshake, fields);
   peerOf(core, peer);
-  const accept = flagField(request, "accept");
-  const message = messageField(request);
-  return core.change(() => {
+  const message = checkedMessage(fields.message);
+  const target = pairTarget(id, peer);
+  return await core.change({ actor, action: "handshake.respond", target }, () => {
     if (accept) core.trust.say(node, peer, "trusts");
     // A node may have looked where to send its refusal, which is no consent.
     else core.fresh.forget(id, peer);
@@ -189,17 +179,16 @@ export const respondHandshake: Handler = async (core, request) => {
     core.inboxWatch.waiting(peer);
     return { accept, peer_id: peer };
   });
-};
+});
 
 /**
  * The signed handshake message that goes with a request (our extension): the receiver need not take our word for it.
  *
  * @throws {RegistryFailure} When it is too long.
  */
-function messageField(request: JsonObject): string {
-  const message = textField(request, "message");
+function checkedMessage(message: string): string {
   if (Buffer.byteLength(message) > MAX_HANDSHAKE_MESSAGE_BYTES) {
-    throw new RegistryFailure("handshake message too long");
+    throw new RegistryFailure("invalid_argument", "handshake message too long");
   }
   return message;
 }
@@ -207,3 +196,17 @@ function messageField(request: JsonObject): string {
 function messageOf({ message }: { readonly message: string }): { message?: string } {
   return message === "" ? {} : { message };
 }
+
+function keyOf(core: RegistryCore, node: number): string {
+  return core.nodes.known(node)?.key ?? "";
+}
+
+/** All of these. */
+export const TRUST_REQUESTS: readonly Served[] = [
+  reportTrust,
+  revokeTrust,
+  checkTrust,
+  requestHandshake,
+  pollHandshakes,
+  respondHandshake,
+];

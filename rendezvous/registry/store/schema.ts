@@ -107,6 +107,9 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (network, node)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  INSERT INTO meta VALUES ('sequence', 0);
+  `,
 ];
 
 /** The schema version this program reads and writes. */

@@ -2,7 +2,7 @@
  * The registry store on SQLite: WAL, `synchronous=FULL`, so that what was committed survives `kill -9` and a
  * power cut.
  *
- * All requests are answered from memory (`Directory` and its companions); the database is only written in
+ * All requests are answered from memory (`NodeTable` and its companions); the database is only written in
  * batches and read once, at start. So its statements are few, and one transaction per event-loop turn is one
  * fsync for all requests of that turn.
  *
@@ -40,6 +40,7 @@ export class SqliteStore implements RegistryStore {
   readonly #db: DatabaseSync;
   readonly #networks: NetworkStatements;
   readonly #putMeta: StatementSync;
+  readonly #putSequence: StatementSync;
   readonly #putNode: StatementSync;
   readonly #putTrust: StatementSync;
   readonly #dropTrust: StatementSync;
@@ -56,6 +57,7 @@ export class SqliteStore implements RegistryStore {
     this.#db = db;
     this.#networks = new NetworkStatements(db);
     this.#putMeta = db.prepare("UPDATE meta SET value = ? WHERE name = 'next_node'");
+    this.#putSequence = db.prepare("UPDATE meta SET value = ? WHERE name = 'sequence'");
     this.#putNode = db.prepare(
       `INSERT OR REPLACE INTO nodes VALUES (${Array(21).fill("?").join()})`,
     );
@@ -112,8 +114,9 @@ export class SqliteStore implements RegistryStore {
   /** Reads every row. See {@linkcode RegistryStore.load}. */
   load(reader: StoreReader): void {
     try {
-      const meta = this.#db.prepare("SELECT value FROM meta WHERE name = 'next_node'").get();
-      this.#storedNextNode = whole(meta?.["value"]);
+      const meta = this.#db.prepare("SELECT value FROM meta WHERE name = ?");
+      reader.sequence(whole(meta.get("sequence")?.["value"]));
+      this.#storedNextNode = whole(meta.get("next_node")?.["value"]);
       reader.nextNode(this.#storedNextNode);
       for (const row of this.#rows("nodes")) reader.node(nodeRow(row));
       for (const row of this.#rows("trust")) reader.trust(trustRow(row));
@@ -155,6 +158,7 @@ export class SqliteStore implements RegistryStore {
   }
 
   #write(batch: StoreBatch): void {
+    this.#putSequence.run(batch.sequence);
     if (batch.nextNode !== this.#storedNextNode) this.#putMeta.run(batch.nextNode);
     for (const node of batch.nodes) this.#writeNode(node);
     for (const [low, high] of batch.trustRemoved) this.#dropTrust.run(low, high);

@@ -126,6 +126,8 @@ export type Pair = readonly [first: number, second: number];
 
 /** What changed since the last commit: the final state of each thing touched, and what was removed. */
 export interface StoreBatch {
+  /** From 1, one more than that of the batch before. */
+  readonly sequence: number;
   /** Number the next new node gets. */
   readonly nextNode: number;
   readonly nodes: readonly NodeRow[];
@@ -150,6 +152,8 @@ export interface StoreBatch {
 
 /** Receives the content of a store at start, row by row. */
 export interface StoreReader {
+  /** Sequence number of the last batch; 0 before the first. */
+  sequence(value: number): void;
   nextNode(value: number): void;
   node(row: NodeRow): void;
   trust(row: TrustRow): void;

@@ -11,7 +11,6 @@ import {
   type BinaryFrame,
   BinaryFrameReader,
   BinaryType,
-  challenges,
   decodeBinaryError,
   decodeBinaryLookupOk,
   encodeBinaryFrame,
@@ -21,7 +20,9 @@ import {
   encodeJsonFrame,
   JsonFrameReader,
   type JsonObject,
+  signedText,
 } from "../../../protocol/registry/registry_message.ts";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { eachLine } from "../../lines.ts";
 import { type LoadRequest, runLoad } from "./registry_load.ts";
@@ -123,7 +124,9 @@ class Clients {
         const index = targets[next++];
         if (index === undefined) return undefined;
         const id = this.#nodes.ids[index]!;
-        const signature = encodeBase64(this.#nodes.sign(index, challenges.setVisibility(id)));
+        const signature = encodeBase64(
+          this.#nodes.sign(index, signedText(requests.setVisibility, { node_id: id })!),
+        );
         const request = { type: "set_visibility", node_id: id, public: true, signature };
         return { frame: encodeJsonFrame(request), tag: index };
       },
@@ -151,7 +154,7 @@ class Clients {
   async heartbeats(timing: Timing): Promise<object> {
     const frames = this.#nodes.signers.map((index) => {
       const node = this.#nodes.ids[index]!;
-      const signature = this.#nodes.sign(index, challenges.heartbeat(node));
+      const signature = this.#nodes.sign(index, signedText(requests.heartbeat, { node_id: node })!);
       return encodeBinaryFrame(BinaryType.heartbeat, encodeBinaryHeartbeat({ node, signature }));
     });
     return await this.#timed(timing, BinaryType.heartbeatOk, inTurn(frames));
@@ -163,7 +166,10 @@ class Clients {
     const frames = this.#nodes.signers.map((index, i) => {
       const requester = this.#nodes.ids[index]!;
       const node = this.#nodes.ids[targets[i % targets.length]!]!;
-      const signature = this.#nodes.sign(index, challenges.resolve(requester, node));
+      const signature = this.#nodes.sign(
+        index,
+        signedText(requests.resolve, { node_id: node, requester_id: requester })!,
+      );
       const payload = encodeBinaryResolve({ node, requester, signature });
       return encodeBinaryFrame(BinaryType.resolve, payload);
     });

@@ -6,7 +6,8 @@
 
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { decodeBase64, encodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges, encodeJsonFrame } from "../../../protocol/registry/registry_message.ts";
+import { encodeJsonFrame, signedText } from "../../../protocol/registry/registry_message.ts";
+import { register } from "../../../protocol/registry/requests/mod.ts";
 
 const KEY_BYTES = 32;
 
@@ -52,11 +53,11 @@ export class Nodes {
     const { x = "" } = publicKey.export({ format: "jwk" });
     const key = `${x.replaceAll("-", "+").replaceAll("_", "/")}=`;
     const listenAddr = `127.0.0.1:${1024 + index % 60_000}`;
-    const challenge = challenges.register(listenAddr, key);
+    const signed = { public_key: key, listen_addr: listenAddr };
+    const challenge = signedText(register, signed)!;
     const frame = encodeJsonFrame({
-      type: "register",
-      public_key: key,
-      listen_addr: listenAddr,
+      type: register.type,
+      ...signed,
       lan_addrs: [`192.168.${index >> 8 & 0xff}.${index & 0xff}:4000`],
       hostname: `agent-${index}`,
       version: "0.1.0",

@@ -7,7 +7,8 @@
 import { formatAddress } from "../../../protocol/address.ts";
 import { encodeBase64, type Identity } from "../../../protocol/crypto/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
+import { type JsonObject, readReply } from "../../../protocol/registry/registry_message.ts";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
 import { encodeHandshake, type HandshakeMessage, TrustState } from "../../../protocol/trust/mod.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
@@ -122,15 +123,14 @@ class HubRegistry extends NodeRegistry {
     this.#hub.call(`lookup ${node}`);
     const key = this.#hub.world.directory.keys.get(node);
     if (key === undefined) throw new PilotError("not_found", "node not found");
-    return {
-      type: "lookup_ok",
+    return readReply(requests.lookup, {
       node_id: node,
       address: formatAddress({ network: 0, node }),
       polo_score: 0,
       public_key: encodeBase64(key),
       public: this.#hub.public.has(node),
       networks: this.#hub.networks.get(node) ?? [0],
-    };
+    });
   }
 
   // deno-lint-ignore require-await -- as above
@@ -170,12 +170,12 @@ class HubRegistry extends NodeRegistry {
     });
   }
 
-  override async pollHandshakes(ack: string): Promise<JsonObject> {
+  override async pollHandshakes(ack: string): ReturnType<NodeRegistry["pollHandshakes"]> {
     this.#hub.polls.push([this.node, this.#hub.world.clock.now()]);
     this.#hub.call(`poll ${this.node}`);
     const handed = this.#hub.take(this.node, ack);
     await this.#hub.handing;
-    return handed;
+    return readReply(requests.pollHandshakes, handed);
   }
 
   // deno-lint-ignore require-await -- as above

@@ -8,7 +8,8 @@ import {
   Identity,
   verifySignature,
 } from "../../../protocol/crypto/mod.ts";
-import { challenges, type JsonObject } from "../../../protocol/registry/registry_message.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../rendezvous/support/challenges.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { RegistryServer } from "../harness/registry_server.ts";
 

@@ -5,7 +5,6 @@ import fc from "fast-check";
 import { verifySignature } from "../../../protocol/crypto/mod.ts";
 import { concatBytes, encodeText } from "../../../protocol/bytes.ts";
 import {
-  challenges,
   encodeJsonFrame,
   flagField,
   JsonFrameReader,
@@ -16,6 +15,7 @@ import {
   textField,
   textListField,
 } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../rendezvous/support/challenges.ts";
 import {
   assertChunking,
   assertDecodeError,
@@ -111,8 +111,6 @@ Deno.test("challenges print the strings of the table", () => {
     [challenges.setKeyExpiry(1), "set_key_expiry:1"],
     [challenges.deregister(1), "deregister:1"],
     [challenges.leaveNetwork(1, 3), "leave_network:1:3"],
-    [challenges.submitBadge(1, "b"), "submit_badge:1:b"],
-    [challenges.enrollRecovery(1, "c"), "enroll_recovery:1:c"],
   ];
   for (const [bytes, text] of strings) assert.equal(toHex(bytes), toHex(encodeText(text)));
 });
@@ -201,5 +199,9 @@ Deno.test("other field readers give the empty value when a field is missing or w
 });
 
 Deno.test("registryError makes the error reply", () => {
-  assert.deepEqual(registryError("request failed"), { type: "error", error: "request failed" });
+  assert.deepEqual(registryError("request failed", "denied"), {
+    type: "error",
+    error: "request failed",
+    code: "denied",
+  });
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import {
   DISCOVER_WAKE,
   discoverChallenge,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { encodeBeacon } from "../../../protocol/beacon/beacon_message.ts";
 import { parseEndpoint } from "../../../protocol/ip.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { type RawClient, registered, type TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 

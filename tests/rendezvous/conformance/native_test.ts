@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, type TestNode } from "../support/client.ts";
 import { NOBODY } from "./subject.ts";
 import { inWorld, type World } from "./world.ts";
@@ -113,7 +113,7 @@ for (const strict of [true, false]) {
       const reply = await exchange(world, `00${unknown}`);
       assert.equal(
         Buffer.from(reply.slice(2), "hex").toString(),
-        '{"type":"error","error":"request failed"}',
+        '{"type":"error","error":"request failed","code":"denied"}',
       );
     }));
 }

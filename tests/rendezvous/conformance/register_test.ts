@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { MAX_INBOX_PER_SOURCE } from "../../../rendezvous/registry/registry_limits.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { TestNode } from "../support/client.ts";
 import { MASKED } from "./subject.ts";
 import { ADMIN, inWorld, MODES } from "./world.ts";
@@ -49,7 +49,8 @@ for (const strict of [true, false]) {
         ] as const;
         for (const [changes, error] of refusals) {
           const reply = await world.call(mode, { ...good, ...changes });
-          assert.deepEqual(reply, { type: "error", error }, JSON.stringify(changes));
+          const code = error === MASKED ? "denied" : "invalid_argument";
+          assert.deepEqual(reply, { type: "error", error, code }, JSON.stringify(changes));
         }
         const noise = await world.call(mode, { ...good, signature: "!!" });
         assert.match(String(noise.error), /^invalid signature encoding: /);
@@ -100,6 +101,7 @@ for (const strict of [true, false]) {
         assert.deepEqual(await world.call(mode, await ask(stranger)), {
           type: "error",
           error: `handshake request already pending from node ${stranger.id}`,
+          code: "already_exists",
         });
         for (let i = 1; i < 100; i++) {
           const node = await TestNode.create();

@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { HANDLERS } from "../../../rendezvous/registry/requests/mod.ts";
+import * as requests from "../../../protocol/registry/requests/mod.ts";
+import { SERVED } from "../../../rendezvous/registry/requests/mod.ts";
 import { tryAll } from "./runner.ts";
 import { NETWORK_SUBJECTS } from "./subjects/networks.ts";
 import { NODE_SUBJECTS } from "./subjects/nodes.ts";
@@ -24,6 +25,13 @@ Deno.test("every request that the server knows is tried", () => {
   const apart = ["register", "list_nodes", "set_join_token"];
   assert.deepEqual(
     [...SUBJECTS.map(({ type }) => type), ...apart].sort(),
-    [...HANDLERS.keys()].sort(),
+    [...SERVED.keys()].sort(),
   );
+});
+
+Deno.test("every request that has a schema is served, and no other", () => {
+  const known = (Object.values(requests) as unknown[]).filter((value) =>
+    typeof value === "object" && value !== null && "type" in value
+  ) as { type: string }[];
+  assert.deepEqual(known.map(({ type }) => type).sort(), [...SERVED.keys()].sort());
 });

@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import { jsonFrame, RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { signMarked } from "../support/whole.ts";

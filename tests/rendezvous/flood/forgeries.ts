@@ -7,7 +7,7 @@
 
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import type { Identity } from "../../../protocol/crypto/identity.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 
 type Body = { readonly type: string; readonly [name: string]: unknown };
 

@@ -8,6 +8,7 @@ import { RegistryCore } from "../../../rendezvous/registry/core.ts";
 import { MemoryStore } from "../../../rendezvous/registry/store/memory_store.ts";
 import { View } from "../../../rendezvous/view.ts";
 import { TestClock } from "../support/server.ts";
+import { CHANGE } from "../support/context.ts";
 
 /** A store that can be broken. */
 class FragileStore extends MemoryStore {
@@ -44,7 +45,7 @@ Deno.test("health is 503 with the reason while the store refuses writes, and 200
   });
   assert.equal((await health(view, false)).status, 200);
   store.isBroken = true;
-  await assert.rejects(core.change(() => core.directory.create("key")));
+  await assert.rejects(core.change(CHANGE, () => core.nodes.create("key")));
   const { status, body } = await health(view, false);
   assert.equal(status, 503);
   assert.equal(body["status"], "unhealthy");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { get as httpGet } from "node:http";
 import { isFromHere, isHostAllowed } from "../../../platform/http/origin.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RequestCounters } from "../../../rendezvous/registry/counters.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import {

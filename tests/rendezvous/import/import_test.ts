@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { PilotError } from "../../../protocol/errors.ts";
 import { Identity } from "../../../protocol/crypto/identity.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { importSnapshot } from "../../../rendezvous/mod.ts";
 import { convertSnapshot } from "../../../rendezvous/registry/import/snapshot.ts";
 import { BadRecord } from "../../../rendezvous/registry/import/record.ts";

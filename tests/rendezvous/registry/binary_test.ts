@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Identity } from "../../../protocol/crypto/identity.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 

@@ -11,6 +11,7 @@ import type {
   StoreReader,
 } from "../../../rendezvous/registry/store/store.ts";
 import { TestClock } from "../support/server.ts";
+import { CHANGE } from "../support/context.ts";
 
 /** A store whose disk can be filled up. */
 class FlakyStore implements RegistryStore {
@@ -46,7 +47,7 @@ Deno.test("RegistryCore commits all changes of a turn in one batch before it ans
   const core = newCore(store);
   let answered = 0;
   const changes = Array.from({ length: 50 }, async (_, i) => {
-    await core.change(() => core.directory.create(key(i)));
+    await core.change(CHANGE, () => core.nodes.create(key(i)));
     assert.equal(store.batches.length, 1);
     answered++;
   });
@@ -63,14 +64,14 @@ Deno.test("RegistryCore refuses changes while the store is full and stores them 
   const core = newCore(store);
   store.full = true;
   const refused = { name: "RegistryFailure" };
-  await assert.rejects(core.change(() => core.directory.create(key(1))), refused);
-  await assert.rejects(core.change(() => core.directory.create(key(2))), refused);
-  assert.equal(core.directory.byKey(key(2)), undefined);
+  await assert.rejects(core.change(CHANGE, () => core.nodes.create(key(1))), refused);
+  await assert.rejects(core.change(CHANGE, () => core.nodes.create(key(2))), refused);
+  assert.equal(core.nodes.byKey(key(2)), undefined);
   await core.tick();
   assert.equal(store.batches.length, 0);
   store.full = false;
   await core.tick();
-  await core.change(() => core.directory.create(key(2)));
+  await core.change(CHANGE, () => core.nodes.create(key(2)));
   const ids = store.batches.flatMap(({ nodes }) => nodes.map(({ id }) => id));
   assert.deepEqual(ids, [1, 2]);
   await core.close();
@@ -80,7 +81,7 @@ Deno.test("RegistryCore says at close that changes are lost, and closes the stor
   const store = new FlakyStore();
   const core = newCore(store);
   store.full = true;
-  await assert.rejects(core.change(() => core.directory.create(key(1))));
+  await assert.rejects(core.change(CHANGE, () => core.nodes.create(key(1))));
   await assert.rejects(core.close(), { name: "PilotError", code: "io_error" });
   assert.ok(store.closed);
 });
@@ -89,8 +90,8 @@ Deno.test("RegistryCore tells a request that changes nothing the truth about cha
   const store = new FlakyStore();
   const core = newCore(store);
   store.full = true;
-  const first = core.change(() => core.directory.create(key(1)));
-  const second = core.change(() => "already so");
+  const first = core.change(CHANGE, () => core.nodes.create(key(1)));
+  const second = core.change(CHANGE, () => "already so");
   await assert.rejects(first);
   await assert.rejects(second);
   store.full = false;
@@ -99,13 +100,14 @@ Deno.test("RegistryCore tells a request that changes nothing the truth about cha
 
 Deno.test("RegistryCore lets nobody change its tables outside of a change", async () => {
   const core = newCore(new FlakyStore());
-  assert.throws(() => core.directory.create(key(1)), { name: "PilotError", code: "internal" });
+  assert.throws(() => core.nodes.create(key(1)), { name: "PilotError", code: "internal" });
   await core.close();
 });
 
 /** A batch that is known by its number. */
 function batch(nextNode: number): StoreBatch {
   return {
+    sequence: nextNode,
     nextNode,
     nodes: [],
     trust: [],
@@ -129,7 +131,7 @@ function batch(nextNode: number): StoreBatch {
 /** A committer whose store waits for the test before each answer, and what happened in which order. */
 class Gated {
   readonly events: string[] = [];
-  readonly committer: Committer;
+  readonly committer: Committer<StoreBatch>;
   #taken = 0;
   #waiting: { number: number; settle: PromiseWithResolvers<void> } | undefined;
   #begun = Promise.withResolvers<void>();

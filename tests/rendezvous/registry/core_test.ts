@@ -6,7 +6,7 @@ import { getLogger } from "../../../platform/log.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
-import type { Peer } from "../../../rendezvous/registry/handler.ts";
+import type { Peer } from "../../../rendezvous/registry/context.ts";
 import {
   NEW_NODES_BURST,
   NEW_NODES_PER_SECOND,
@@ -15,6 +15,7 @@ import { MemoryStore } from "../../../rendezvous/registry/store/memory_store.ts"
 import { SqliteStore } from "../../../rendezvous/registry/store/sqlite.ts";
 import type { RegistryStore } from "../../../rendezvous/registry/store/store.ts";
 import { TestClock, withDirectory } from "../support/server.ts";
+import { CHANGE } from "../support/context.ts";
 
 function newCore(store: RegistryStore, clock = new TestClock()): RegistryCore {
   return new RegistryCore({ store, clock, log: getLogger(["test"]) });
@@ -67,42 +68,42 @@ Deno.test("the endpoint of a node is what its TCP connection comes from", async 
 Deno.test("two nodes may swap names and keys in one batch", () =>
   withDirectory(async (directory) => {
     const first = newCore(await SqliteStore.open(directory));
-    await first.change(() => {
-      first.directory.setHostname(first.directory.create(key(1)), "one");
-      first.directory.setHostname(first.directory.create(key(2)), "two");
+    await first.change(CHANGE, () => {
+      first.nodes.setHostname(first.nodes.create(key(1)), "one");
+      first.nodes.setHostname(first.nodes.create(key(2)), "two");
     });
-    const [a, b] = [first.directory.live(1), first.directory.live(2)];
-    await first.change(() => {
-      first.directory.setHostname(a, "");
-      first.directory.setHostname(b, "one");
-      first.directory.setHostname(a, "two");
-      first.directory.setKey(a, key(3));
-      first.directory.setKey(b, key(1));
-      first.directory.setKey(a, key(2));
+    const [a, b] = [first.nodes.live(1), first.nodes.live(2)];
+    await first.change(CHANGE, () => {
+      first.nodes.setHostname(a, "");
+      first.nodes.setHostname(b, "one");
+      first.nodes.setHostname(a, "two");
+      first.nodes.setKey(a, key(3));
+      first.nodes.setKey(b, key(1));
+      first.nodes.setKey(a, key(2));
     });
     await first.close();
     const second = newCore(await SqliteStore.open(directory));
-    assert.equal(second.directory.byHostname("two")?.id, 1);
-    assert.equal(second.directory.byHostname("one")?.id, 2);
-    assert.equal(second.directory.byKey(key(2))?.id, 1);
-    assert.equal(second.directory.byKey(key(1))?.id, 2);
+    assert.equal(second.nodes.byHostname("two")?.id, 1);
+    assert.equal(second.nodes.byHostname("one")?.id, 2);
+    assert.equal(second.nodes.byKey(key(2))?.id, 1);
+    assert.equal(second.nodes.byKey(key(1))?.id, 2);
     await second.close();
   }));
 
 Deno.test("reaping looks at every node in turns, however small the turns are", async () => {
   const clock = new TestClock();
   const core = newCore(new MemoryStore(), clock);
-  await core.change(() => {
-    for (let n = 1; n <= 10; n++) core.directory.create(key(n));
+  await core.change(CHANGE, () => {
+    for (let n = 1; n <= 10; n++) core.nodes.create(key(n));
   });
   clock.advance(301_000);
   let reaped = 0;
-  await core.change(() => {
-    for (let turn = 0; turn < 4; turn++) reaped += core.directory.reap(300_000, 3);
+  await core.change(CHANGE, () => {
+    for (let turn = 0; turn < 4; turn++) reaped += core.nodes.reap(300_000, 3);
   });
   assert.equal(reaped, 10);
-  assert.equal(core.directory.liveCount, 0);
-  assert.equal(core.directory.size, 10);
+  assert.equal(core.nodes.liveCount, 0);
+  assert.equal(core.nodes.size, 10);
   await core.close();
 });
 
@@ -121,9 +122,12 @@ Deno.test("a store that cannot be written is told as such, not as a refusal, and
     assert.deepEqual(await answerJson(core, request, peer("192.0.2.1")), {
       type: "error",
       error: "the registry cannot write its store",
+      code: "unavailable",
     });
   }
-  const failure = registryFailure("revoke_trust", "the registry cannot write its store");
+  const failure = registryFailure("revoke_trust", {
+    error: "the registry cannot write its store",
+  });
   assert.equal(failure.code, "unavailable");
   store.isFull = false;
   await core.close();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, TestNode } from "../support/client.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";
 

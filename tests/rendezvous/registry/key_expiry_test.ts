@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { formatRfc3339, parseRfc3339 } from "../../../rendezvous/registry/rfc3339.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { pass, start, TestClock, withDirectory, withServer } from "../support/server.ts";

@@ -1,7 +1,7 @@
 /** Silence, return and restart (docs/protocol/registry.md §5.2): what is kept, what is freed. */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../support/client.ts";
 import { pass, start, TestClock, withDirectory, withServer } from "../support/server.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { formatRfc3339 } from "../../../rendezvous/registry/rfc3339.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { ANNOUNCEMENT_WINDOW_MS, ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { MAX_BEACONS_PER_SOURCE } from "../../../rendezvous/registry/registry_limits.ts";
 import { registered } from "../support/client.ts";
@@ -131,7 +131,7 @@ Deno.test("punch follows the rules of resolve", () =>
         node_b: second,
         signature: await node.sign(challenges.punch(first, second)),
       });
-    const refused = { type: "error", error: "request failed" };
+    const refused = { type: "error", error: "request failed", code: "denied" };
     assert.deepEqual(await punch(a, a.id, b.id), refused);
     await client.ok({
       type: "report_trust",

@@ -1,7 +1,7 @@
 /** Lookup, resolve, hostnames, visibility, tags: what who may see (docs/protocol/registry.md §4.2, §5). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import { RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
@@ -111,7 +111,7 @@ Deno.test("resolve opens a private node to itself and to those it trusts", () =>
       key_age_days: 0,
       public_key: target.identity.publicKeyBase64,
     };
-    const denied = { type: "error", error: "request failed" };
+    const denied = { type: "error", error: "request failed", code: "denied" };
     assert.deepEqual(await resolve(client, friend, target.id), expected);
     assert.deepEqual(await resolve(client, target, target.id), expected);
     assert.deepEqual(await resolve(client, stranger, target.id), denied);

@@ -1,11 +1,12 @@
 /** Unsigned registrations, as existing nodes send them, and whom they move (docs/RENDEZVOUS.md). */
 
 import assert from "node:assert/strict";
-import { challenges, type JsonObject } from "../../../protocol/registry/registry_message.ts";
+import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { answerBinaryFrame, answerJson } from "../../../rendezvous/registry/answer.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import type { RegistryCore } from "../../../rendezvous/registry/core.ts";
-import type { Peer } from "../../../rendezvous/registry/handler.ts";
+import type { Peer } from "../../../rendezvous/registry/context.ts";
 import { BinaryType, encodeBinaryHeartbeat } from "../../../protocol/registry/registry_message.ts";
 import { MAX_PENDING_PLACES } from "../../../rendezvous/registry/registry_limits.ts";
 import { TestNode } from "../support/client.ts";
@@ -54,7 +55,7 @@ async function withNode(
 
 /** Endpoint and LAN address as the registry holds them. */
 function placeOf(core: RegistryCore, node: TestNode): unknown {
-  const { realAddr, lanAddrs } = core.directory.live(node.id);
+  const { realAddr, lanAddrs } = core.nodes.live(node.id);
   return [realAddr, ...lanAddrs];
 }
 
@@ -95,7 +96,7 @@ Deno.test("others' registrations do not keep a node from moving, and those of ma
     await ok(core, ELSEWHERE, await heartbeat(node));
     assert.deepEqual(placeOf(core, node), [`${ELSEWHERE}:5001`, "10.0.0.1:5001"]);
     for (let i = 1; i < 100; i++) await ok(core, `203.0.113.${i}`, unsigned(node, 6666));
-    assert.equal(core.directory.live(node.id).pending?.size, MAX_PENDING_PLACES);
+    assert.equal(core.nodes.live(node.id).pending?.size, MAX_PENDING_PLACES);
   }));
 
 Deno.test("at the same address, when it was silent or gone, and signed, a registration moves a node at once", () =>

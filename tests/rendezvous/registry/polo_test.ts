@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  challenges,
   decodeBinaryLookupOk,
   encodeBinaryLookup,
 } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { whole, WHOLE_BY } from "../support/whole.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";

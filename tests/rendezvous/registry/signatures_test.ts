@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 
@@ -98,7 +98,8 @@ for (const mode of ["JSON", "binary pass-through"] as const) {
         };
         const message = challenge(node.id, peer.id);
         const refuse = async (signature: string | undefined, text: string) => {
-          assert.deepEqual(await call(signature), { type: "error", error: text });
+          const code = text === "request failed" ? "denied" : "invalid_argument";
+          assert.deepEqual(await call(signature), { type: "error", error: text, code });
         };
         await refuse(undefined, "signature required for authenticated node");
         await refuse("", "signature required for authenticated node");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { decodeBase64, encodeBase64 } from "../../../protocol/crypto/base64.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { answerProblem, SIGN_NONCE_BYTES } from "../../../protocol/registry/signed_answer.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
 import { start, withDirectory, withServer } from "../support/server.ts";
@@ -48,6 +48,18 @@ Deno.test("the registry signs what decides about peers, refusals included", () =
         { type: "resolve_hostname", hostname: "nobody" },
       ]
     ) assert.equal((await signed(client, registryKey, refused))["type"], "error");
+    const asked = { type: "lookup", node_id: 4_000_000, sign: nonce() };
+    const absent = await client.call(asked);
+    assert.equal(absent["code"], "not_found");
+    const forged = { ...absent, code: "denied" };
+    const { code: _, ...without } = absent;
+    for (const changed of [forged, without]) {
+      assert.match(
+        await answerProblem(decodeBase64(registryKey)!, asked, changed) ?? "",
+        /does not verify/,
+        "the code is signed, too",
+      );
+    }
     const trust = { type: "check_trust", node_id: id, peer_id: peer.id };
     assert.equal((await signed(client, registryKey, trust))["trusted"], false);
   }));

@@ -5,7 +5,7 @@ import { getLogger, type Logger } from "../../../platform/log.ts";
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import type { RegistryCore } from "../../../rendezvous/registry/core.ts";
-import type { Peer } from "../../../rendezvous/registry/handler.ts";
+import type { Peer } from "../../../rendezvous/registry/context.ts";
 import { WRONG_TOKENS_BURST } from "../../../rendezvous/registry/registry_limits.ts";
 import { checkAdminToken } from "../../../rendezvous/registry/networks/tokens.ts";
 import { TokenGuard } from "../../../rendezvous/registry/token_guard.ts";

@@ -1,7 +1,7 @@
 /** Consent and relayed handshakes (docs/protocol/registry.md §4.3, §4.4). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import {
   FRESH_CONSENT_MS,
   INBOX_TTL_SECONDS,
@@ -43,7 +43,11 @@ Deno.test("a pair exists when both have said so, and ends for both with either's
     // Only who ended it.
     assert.deepEqual(await act.report(a, b.id), { type: "report_trust_ok" });
     assert.equal(await act.trusted(b.id, a.id), true);
-    assert.deepEqual(await act.revoke(b, 999), { type: "error", error: "request failed" });
+    assert.deepEqual(await act.revoke(b, 999), {
+      type: "error",
+      error: "request failed",
+      code: "denied",
+    });
   }));
 
 Deno.test("revoke_trust where nobody has said anything is refused, and where one side has ends it", () =>
@@ -51,11 +55,19 @@ Deno.test("revoke_trust where nobody has said anything is refused, and where one
     const act = new Actions(client);
     const a = await registered(client);
     const b = await registered(client);
-    assert.deepEqual(await act.revoke(a, b.id), { type: "error", error: "request failed" });
+    assert.deepEqual(await act.revoke(a, b.id), {
+      type: "error",
+      error: "request failed",
+      code: "denied",
+    });
     await act.report(b, a.id);
     assert.deepEqual(await act.revoke(a, b.id), { type: "revoke_trust_ok" });
     assert.deepEqual(await act.revoke(b, a.id), { type: "revoke_trust_ok" });
-    assert.deepEqual(await act.revoke(b, a.id), { type: "error", error: "request failed" });
+    assert.deepEqual(await act.revoke(b, a.id), {
+      type: "error",
+      error: "request failed",
+      code: "denied",
+    });
   }));
 
 Deno.test("two strangers who report each other and their victim get nothing of it", () =>
@@ -70,7 +82,7 @@ Deno.test("two strangers who report each other and their victim get nothing of i
       await theirs.request(from, to.id, "let me in");
       await theirs.respond(from, to.id, true);
     }
-    const denied = { type: "error", error: "request failed" };
+    const denied = { type: "error", error: "request failed", code: "denied" };
     for (const stranger of [x, y]) {
       assert.deepEqual(await theirs.resolve(stranger, victim.id), denied);
       const punch = {
@@ -340,7 +352,7 @@ Deno.test("request_handshake bounds its text and refuses unknown targets", () =>
     const act = new Actions(client);
     const asker = await registered(client);
     const target = await registered(client);
-    const refused = { type: "error", error: "request failed" };
+    const refused = { type: "error", error: "request failed", code: "denied" };
     assert.deepEqual(await act.request(asker, target.id, "ü".repeat(513)), refused);
     const long = "x".repeat(MAX_HANDSHAKE_MESSAGE_BYTES + 1);
     assert.match(String((await act.request(asker, target.id, "", long))["error"]), /too long/);

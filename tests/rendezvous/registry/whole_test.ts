@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "../support/challenges.ts";
 import { CHALLENGE_TTL_MS } from "../../../rendezvous/registry/registry_limits.ts";
 import { MASKED_TEXT } from "../../../rendezvous/registry/failure.ts";
 import { RawClient, registered, TestNode } from "../support/client.ts";

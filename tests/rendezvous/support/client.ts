@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { Identity } from "../../../protocol/crypto/identity.ts";
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "./challenges.ts";
 import { SIGNED_BY, signMarked } from "./whole.ts";
 
 /** A JSON reply. */

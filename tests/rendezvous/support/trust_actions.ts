@@ -4,7 +4,7 @@
  * @module
  */
 
-import { challenges } from "../../../protocol/registry/registry_message.ts";
+import { challenges } from "./challenges.ts";
 import type { RawClient, Reply, TestNode } from "./client.ts";
 
 /** Requests of one node about another. */

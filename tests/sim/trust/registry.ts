@@ -84,7 +84,7 @@ export class SimRegistry {
     const { auth: _, ...sent } = request;
     const reply = await watch(answerJson(this.#core, sent, peer)) as JsonObject;
     if (isReplyLost) return await lost();
-    if (typeof reply.error === "string") throw registryFailure(String(request.type), reply.error);
+    if (typeof reply.error === "string") throw registryFailure(String(request.type), reply);
     return reply;
   }
 }

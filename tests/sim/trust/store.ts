@@ -14,6 +14,7 @@ import type {
 /** Rows by their keys, as the last commit left them. */
 export class LastingStore implements RegistryStore {
   readonly location: undefined = undefined;
+  #sequence = 0;
   #nextNode = 1;
   readonly #tables = {
     nodes: new Map<string, StoreBatch["nodes"][number]>(),
@@ -24,6 +25,7 @@ export class LastingStore implements RegistryStore {
 
   load(reader: StoreReader): void {
     const { nodes, trust, requests, responses } = this.#tables;
+    reader.sequence(this.#sequence);
     reader.nextNode(this.#nextNode);
     for (const row of nodes.values()) reader.node(row);
     for (const row of trust.values()) reader.trust(row);
@@ -34,6 +36,7 @@ export class LastingStore implements RegistryStore {
 
   commit(batch: StoreBatch): Promise<void> {
     const { nodes, trust, requests, responses } = this.#tables;
+    this.#sequence = batch.sequence;
     this.#nextNode = batch.nextNode;
     for (const row of batch.nodes) nodes.set(`${row.id}`, row);
     drop(trust, batch.trustRemoved);

@@ -1,6 +1,6 @@
 /** Networks, their members and policies: docs/protocol/registry.md §4.5. */
 
-import { challenges } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { type Auth, MASKED, NOBODY, type Refusal, type Subject } from "../subject.ts";
 import { ADMIN, JOIN_TOKEN, type World } from "../world.ts";
 

@@ -1,7 +1,7 @@
 /** Identity, lookup, names, visibility: docs/protocol/registry.md §4.1, §4.2. */
 
 import { WHOLE_BY } from "../../support/whole.ts";
-import { challenges } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import type { TestNode } from "../../support/client.ts";
 import { type Auth, type Fields, MASKED, NOBODY, type Refusal, type Subject } from "../subject.ts";
 import type { World } from "../world.ts";

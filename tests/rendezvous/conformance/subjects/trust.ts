@@ -1,7 +1,7 @@
 /** Trust, handshakes, the beacon directory, punching, polo: docs/protocol/registry.md §4.3, §4.4, §4.6, §4.7. */
 
 import { WHOLE_BY } from "../../support/whole.ts";
-import { challenges } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { type Auth, MASKED, NOBODY, type Subject } from "../subject.ts";
 import type { World } from "../world.ts";
 

@@ -16,6 +16,7 @@ import {
   roleOf,
   WITH_ADMIN,
 } from "./support.ts";
+import { CHANGE } from "../../support/context.ts";
 
 const ENTERPRISE = { enterprise: true } as const;
 
@@ -97,7 +98,7 @@ Deno.test("bans survive a restart, and go with their network", () =>
 
 Deno.test("a network holds so many bans and no more, and a repeated ban is one", async () => {
   const core = newCore();
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     for (let node = 1; node <= MAX_BANS; node++) {
       core.bans.checkRoom(1, node);
       core.bans.add({ network: 1, node, created: 0 });

@@ -5,6 +5,7 @@ import { type CoreOptions, RegistryCore } from "../../../../rendezvous/registry/
 import { MemoryStore } from "../../../../rendezvous/registry/store/memory_store.ts";
 import { TestClock } from "../../support/server.ts";
 import { ADMIN } from "./support.ts";
+import { CHANGE } from "../../support/context.ts";
 
 /** A registry that forgets, or one on a store. */
 export function newCore(
@@ -35,7 +36,7 @@ export async function populate(
   count: number,
   fields: { tags?: string[] } = {},
 ): Promise<void> {
-  await core.change(() => {
-    for (let n = 1; n <= count; n++) Object.assign(core.directory.create(fakeKey(n)), fields);
+  await core.change(CHANGE, () => {
+    for (let n = 1; n <= count; n++) Object.assign(core.nodes.create(fakeKey(n)), fields);
   });
 }

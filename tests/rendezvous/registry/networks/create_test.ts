@@ -140,10 +140,12 @@ Deno.test("networks are also made through the binary mode's passthrough", () =>
     assert.deepEqual(await call(create), {
       type: "error",
       error: 'network "n" already exists',
+      code: "already_exists",
     });
     assert.deepEqual(await call({ ...create, name: "backbone" }), {
       type: "error",
       error: "request failed",
+      code: "denied",
     });
     // And the native lookup shows them to the node itself: node, flags, polo score, count, networks 0 and 1.
     assert.equal((await call(await node.lookup()) as { type: string }).type, "lookup_ok");

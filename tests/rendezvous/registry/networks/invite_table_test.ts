@@ -1,7 +1,7 @@
 /** invite_to_network, poll_invites, respond_invite (docs/protocol/registry.md §4.5). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
 import { pass, type TestClock, withServer } from "../../support/server.ts";
 import type { Rendezvous } from "../../../../rendezvous/mod.ts";

@@ -3,7 +3,7 @@
  */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
 import { pass, withServer } from "../../support/server.ts";
 import {

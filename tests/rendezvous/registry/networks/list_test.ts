@@ -2,10 +2,8 @@
 
 import assert from "node:assert/strict";
 import { formatRfc3339 } from "../../../../rendezvous/registry/rfc3339.ts";
-import {
-  challenges,
-  REGISTRY_MAX_FRAME_BYTES,
-} from "../../../../protocol/registry/registry_message.ts";
+import { REGISTRY_MAX_FRAME_BYTES } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerBinaryFrame, answerJsonFrame } from "../../../../rendezvous/registry/answer.ts";
 import type { JsonObject } from "../../../../protocol/registry/registry_message.ts";
@@ -17,6 +15,7 @@ import { RawClient, registered } from "../../support/client.ts";
 import { pass, withServer } from "../../support/server.ts";
 import { newCore, populate } from "./core_support.ts";
 import { ADMIN, asRole, createNetwork, join, WITH_ADMIN } from "./support.ts";
+import { CHANGE } from "../../support/context.ts";
 
 Deno.test("list_nodes shows members, the silent ones too, and endpoints of public ones only", () =>
   withServer(async ({ server, client: first, clock }) => {
@@ -85,7 +84,7 @@ function errorOf(frame: Uint8Array): unknown {
 Deno.test("a list that does not fit a frame is an error in both modes, not a broken frame", async () => {
   const core = newCore();
   await populate(core, 10_000, { tags: Array.from({ length: 10 }, (_, i) => `tag${i}`.repeat(8)) });
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     const network = core.networks.create({ name: "big", joinRule: "open", created: 1 }, 1);
     for (let id = 2; id <= 10_000; id++) core.networks.join(network, id, "member");
   });
@@ -103,7 +102,7 @@ Deno.test("a list that does not fit a frame is an error in both modes, not a bro
 Deno.test("sixteen thousand plain members fit a frame, more are refused before they are listed", async () => {
   const core = newCore();
   await populate(core, MAX_LISTED_NODES + 1);
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     const network = core.networks.create({ name: "big", joinRule: "open", created: 1 }, 1);
     for (let id = 2; id <= MAX_LISTED_NODES; id++) core.networks.join(network, id, "member");
   });
@@ -111,7 +110,10 @@ Deno.test("sixteen thousand plain members fit a frame, more are refused before t
   const full = await answerJsonFrame(core, list, PEER);
   assert.ok(full.length < REGISTRY_MAX_FRAME_BYTES);
   assert.equal(errorOf(full), undefined);
-  await core.change(() => core.networks.join(core.networks.get(1), MAX_LISTED_NODES + 1, "member"));
+  await core.change(
+    CHANGE,
+    () => core.networks.join(core.networks.get(1), MAX_LISTED_NODES + 1, "member"),
+  );
   const text = `too many nodes to list (max ${MAX_LISTED_NODES})`;
   assert.equal(errorOf(await answerJsonFrame(core, list, PEER)), text);
   await core.close();
@@ -120,7 +122,7 @@ Deno.test("sixteen thousand plain members fit a frame, more are refused before t
 Deno.test("list_networks gives up above as many networks as fit", async () => {
   const core = newCore();
   await populate(core, 100);
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     for (let i = 1; i < MAX_LISTED_NETWORKS; i++) {
       const draft = { name: `network-with-a-long-name-${i}`, joinRule: "open", created: 1e9 };
       core.networks.create(draft, 1 + i % 100);
@@ -129,7 +131,10 @@ Deno.test("list_networks gives up above as many networks as fit", async () => {
   const full = await answerJsonFrame(core, { type: "list_networks" }, PEER);
   assert.ok(full.length < REGISTRY_MAX_FRAME_BYTES);
   assert.equal(errorOf(full), undefined);
-  await core.change(() => core.networks.create({ name: "x", joinRule: "open", created: 1 }, 1));
+  await core.change(
+    CHANGE,
+    () => core.networks.create({ name: "x", joinRule: "open", created: 1 }, 1),
+  );
   assert.equal(
     errorOf(await answerJsonFrame(core, { type: "list_networks" }, PEER)),
     `too many networks to list (max ${MAX_LISTED_NETWORKS})`,

@@ -1,7 +1,7 @@
 /** Networks keep an owner, and invitations end with the right to invite (docs/RENDEZVOUS.md). */
 
 import assert from "node:assert/strict";
-import { challenges } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
 import { withServer } from "../../support/server.ts";
 import {

@@ -5,11 +5,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Identity } from "../../../../protocol/crypto/identity.ts";
-import {
-  challenges,
-  type JsonObject,
-  type NetworkAction,
-} from "../../../../protocol/registry/registry_message.ts";
+import type { JsonObject, NetworkAction } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { ConnectionAuth } from "../../../../rendezvous/registry/connection_auth.ts";
 import { answerJson } from "../../../../rendezvous/registry/answer.ts";
 import type { RegistryCore } from "../../../../rendezvous/registry/core.ts";
@@ -144,7 +141,7 @@ function check(core: RegistryCore): void {
     const positions = [...network.members.values()].map((member) => member.position);
     assert.deepEqual(positions, [...positions].sort((a, b) => a - b));
     for (const [node, { role }] of network.members) {
-      const isLeft = core.directory.known(node)?.state === "left";
+      const isLeft = core.nodes.known(node)?.state === "left";
       assert.ok(!isLeft || role === "owner", "only who was alone in his network stays in it");
       index.set(node, [...index.get(node) ?? [], network.id]);
     }
@@ -158,7 +155,7 @@ function check(core: RegistryCore): void {
       invites++;
       const network = core.networks.known(invite.network);
       assert.ok(network !== undefined && !network.members.has(id));
-      assert.notEqual(core.directory.known(invite.inviter)?.state, "left");
+      assert.notEqual(core.nodes.known(invite.inviter)?.state, "left");
     }
   }
   assert.equal(core.invites.size, invites);

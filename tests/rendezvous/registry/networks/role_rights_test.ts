@@ -1,7 +1,8 @@
 /** Who passes the RBAC gate, strict and not (docs/protocol/registry.md §2.2, §2.3, §8.3). */
 
 import assert from "node:assert/strict";
-import { challenges, type NetworkAction } from "../../../../protocol/registry/registry_message.ts";
+import type { NetworkAction } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
 import { whole, WHOLE_BY } from "../../support/whole.ts";
 import { withServer } from "../../support/server.ts";

@@ -90,7 +90,7 @@ Deno.test("cleanRules names the field that is wrong", () => {
   for (const [fields, text] of wrong) {
     assert.throws(() => cleanRules({ ...GOOD, ...fields }), (error) => {
       assert.ok(error instanceof RegistryFailure);
-      assert.match(error.visibleText, text);
+      assert.match(error.reply.error, text);
       return true;
     });
   }

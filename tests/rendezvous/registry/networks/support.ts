@@ -1,6 +1,7 @@
 /** Requests about networks, as an admin, as a node, or as nobody. */
 
-import { challenges, type NetworkAction } from "../../../../protocol/registry/registry_message.ts";
+import type { NetworkAction } from "../../../../protocol/registry/registry_message.ts";
+import { challenges } from "../../support/challenges.ts";
 import { SIGNED_BY, WHOLE_BY } from "../../support/whole.ts";
 import type { RawClient, Reply, TestNode } from "../../support/client.ts";
 

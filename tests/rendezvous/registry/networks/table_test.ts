@@ -8,6 +8,7 @@ import {
 } from "../../../../rendezvous/registry/networks/network_limits.ts";
 import { hashToken, tokenMatches } from "../../../../rendezvous/registry/networks/tokens.ts";
 import { newCore, populate } from "./core_support.ts";
+import { CHANGE } from "../../support/context.ts";
 
 Deno.test("a node in no network is not in the table at all", async () => {
   const core = newCore();
@@ -15,13 +16,13 @@ Deno.test("a node in no network is not in the table at all", async () => {
   assert.equal(core.networks.of(1), core.networks.of(2)); // one shared empty list
   assert.equal(core.networks.share(1, 2), false);
   assert.equal(core.networks.inEnterprise(1), false);
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     const network = core.networks.create({ name: "n", joinRule: "open", created: 1 }, 1);
     core.networks.join(network, 2, "member");
   });
   assert.equal(core.networks.memberships, 2);
   assert.equal(core.networks.share(1, 2), true);
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     core.networks.leave(core.networks.get(1), 2);
     core.networks.delete(core.networks.get(1));
   });
@@ -32,20 +33,20 @@ Deno.test("a node in no network is not in the table at all", async () => {
 
 Deno.test("a network has room for so many members and no more", async () => {
   const core = newCore();
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     const network = core.networks.create({ name: "n", joinRule: "open", created: 1 }, 1);
     for (let node = 2; node <= MAX_MEMBERS; node++) core.networks.join(network, node, "member");
   });
   const network = core.networks.get(1);
   assert.throws(() => core.networks.checkRoom(network, MAX_MEMBERS + 1), /membership limit/);
-  await core.change(() => core.networks.leave(network, 7));
+  await core.change(CHANGE, () => core.networks.leave(network, 7));
   core.networks.checkRoom(network, MAX_MEMBERS + 1);
   await core.close();
 });
 
 Deno.test("network numbers are never given out twice and end with 65535", async () => {
   const core = newCore();
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     for (let id = 1; id <= MAX_NETWORK_ID; id++) {
       const network = core.networks.create({ name: "n", joinRule: "open", created: 1 }, 1);
       assert.equal(network.id, id);
@@ -53,7 +54,7 @@ Deno.test("network numbers are never given out twice and end with 65535", async 
     }
   });
   await assert.rejects(
-    core.change(() => core.networks.create({ name: "n", joinRule: "open", created: 1 }, 1)),
+    core.change(CHANGE, () => core.networks.create({ name: "n", joinRule: "open", created: 1 }, 1)),
     /network numbers are used up/,
   );
   assert.equal(core.networks.size, 0);
@@ -62,7 +63,7 @@ Deno.test("network numbers are never given out twice and end with 65535", async 
 
 Deno.test("policy documents together have a bound", async () => {
   const core = newCore();
-  await core.change(() => {
+  await core.change(CHANGE, () => {
     for (const name of ["a", "b"]) {
       core.networks.create({ name, joinRule: "open", created: 1 }, 1);
     }
@@ -70,14 +71,14 @@ Deno.test("policy documents together have a bound", async () => {
   const [a, b] = [core.networks.get(1), core.networks.get(2)];
   const half = "x".repeat(MAX_EXPR_POLICY_TOTAL_BYTES / 2);
   const set = (network: typeof a, text: string) =>
-    core.change(() => core.networks.setExprPolicy(network, text));
+    core.change(CHANGE, () => core.networks.setExprPolicy(network, text));
   await set(a, half);
   await set(b, half);
   await assert.rejects(set(b, `${half}x`), /too many policy documents/);
   assert.equal(b.exprPolicy.length, half.length);
   await set(a, "");
   await set(b, `${half}x`);
-  await core.change(() => core.networks.delete(b));
+  await core.change(CHANGE, () => core.networks.delete(b));
   await set(a, half);
   await core.close();
 });

@@ -10,6 +10,7 @@ import { RawClient, registered, TestNode } from "../../support/client.ts";
 import { start, withDirectory } from "../../support/server.ts";
 
 const EMPTY: StoreBatch = {
+  sequence: 1,
   nextNode: 1,
   nodes: [],
   trust: [],
@@ -192,13 +193,14 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
     const store: RegistryStore = await SqliteStore.open(directory);
     const second = new DatabaseSync(path);
     second.exec("BEGIN IMMEDIATE"); // holds the write lock
-    const batch = { ...EMPTY, nextNode: 4, nodes: [node(3)] };
+    const batch = { ...EMPTY, sequence: 2, nextNode: 4, nodes: [node(3)] };
     await assert.rejects(store.commit(batch), { name: "PilotError", code: "io_error" });
     second.exec("ROLLBACK");
     second.close();
     await store.commit(batch);
     const ids: number[] = [];
     store.load({
+      sequence: (value) => assert.equal(value, 2),
       nextNode: (value) => assert.equal(value, 4),
       node: ({ id }) => ids.push(id),
       trust: () => assert.fail(),
