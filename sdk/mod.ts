@@ -36,8 +36,33 @@ export type {
   PathReason,
   PathReport,
 } from "../protocol/path/mod.ts";
+export type {
+  HostnameFields,
+  InviteReply,
+  JoinNetworkReply,
+  ListedBan,
+  ListedNetwork,
+  ListedNode,
+  LookupReply,
+  MemberReply,
+  NetworkReply,
+  NodeFacts,
+  NodeFields,
+  NoFields,
+  RespondInviteReply,
+  RoleReply,
+  SetTagsReply,
+  SetVisibilityReply,
+  TransferReply,
+  WaitingInvite,
+} from "../protocol/registry/requests/mod.ts";
+export type { StreamState, StreamStats } from "../protocol/stream/mod.ts";
 export type { Connector, Transport } from "./transport.ts";
 export type {
+  CommonHealthKey,
+  CommonInfo,
+  DaemonHealth,
+  DaemonStatus,
   IpcConnInfo,
   IpcHandshakeStatus,
   IpcHandshakeTargetReply,
@@ -51,4 +76,7 @@ export type {
   IpcRefusedHandshake,
   IpcResolvedHostname,
   IpcTrustedPeer,
+  IpcUdpStats,
+  OwnInfo,
+  TrafficCounters,
 } from "../protocol/ipc/mod.ts";

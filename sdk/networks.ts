@@ -14,9 +14,10 @@ import {
   POLL_INVITES,
   RESPOND_INVITE,
 } from "../protocol/ipc/mod.ts";
-import type { NetworkAction } from "../protocol/registry/registry_message.ts";
+import { readReply } from "../protocol/registry/registry_message.ts";
+import * as requests from "../protocol/registry/requests/mod.ts";
 import type { AbortOptions } from "./abort.ts";
-import type { JsonObject, Requester } from "./requester.ts";
+import type { Requester } from "./requester.ts";
 import { checkNode, checkU16 } from "./target.ts";
 
 /**
@@ -50,9 +51,9 @@ export class Networks {
    * @param options Signal.
    * @returns The networks.
    */
-  async list(options: AbortOptions = {}): Promise<JsonObject[]> {
+  async list(options: AbortOptions = {}): Promise<readonly requests.ListedNetwork[]> {
     const reply = await this.#requester.call(LIST_NETWORKS, {}, "Listing networks", options);
-    return objects(reply["networks"]);
+    return readReply(requests.listNetworks, reply).networks;
   }
 
   /**
@@ -63,14 +64,17 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer: network_id, address, ...
    */
-  join(
+  async join(
     network: number,
     token: string = "",
     options: AbortOptions = {},
-  ): Promise<JsonObject> {
+  ): Promise<requests.JoinNetworkReply> {
     checkU16(network, "network");
     const what = `Joining network ${network}`;
-    return this.#requester.call(JOIN_NETWORK, { network, token }, what, options);
+    return readReply(
+      requests.joinNetwork,
+      await this.#requester.call(JOIN_NETWORK, { network, token }, what, options),
+    );
   }
 
   /**
@@ -80,13 +84,16 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  leave(
+  async leave(
     network: number,
     options: AbortOptions = {},
-  ): Promise<JsonObject> {
+  ): Promise<requests.NetworkReply> {
     checkU16(network, "network");
     const what = `Leaving network ${network}`;
-    return this.#requester.call(LEAVE_NETWORK, { network }, what, options);
+    return readReply(
+      requests.leaveNetwork,
+      await this.#requester.call(LEAVE_NETWORK, { network }, what, options),
+    );
   }
 
   /**
@@ -99,11 +106,11 @@ export class Networks {
   async members(
     network: number,
     options: AbortOptions = {},
-  ): Promise<JsonObject[]> {
+  ): Promise<readonly requests.ListedNode[]> {
     checkU16(network, "network");
     const what = `Listing members of network ${network}`;
     const reply = await this.#requester.call(LIST_MEMBERS, { network }, what, options);
-    return objects(reply["nodes"]);
+    return readReply(requests.listNodes, reply).nodes;
   }
 
   /**
@@ -114,15 +121,18 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  invite(
+  async invite(
     network: number,
     node: number,
     options: AbortOptions = {},
-  ): Promise<JsonObject> {
+  ): Promise<requests.InviteReply> {
     checkU16(network, "network");
     const what = `Inviting node ${node} to network ${network}`;
     const fields = { network, node: checkNode(node) };
-    return this.#requester.call(INVITE, fields, what, options);
+    return readReply(
+      requests.inviteToNetwork,
+      await this.#requester.call(INVITE, fields, what, options),
+    );
   }
 
   /**
@@ -131,9 +141,9 @@ export class Networks {
    * @param options Signal.
    * @returns The invitations.
    */
-  async invites(options: AbortOptions = {}): Promise<JsonObject[]> {
+  async invites(options: AbortOptions = {}): Promise<readonly requests.WaitingInvite[]> {
     const reply = await this.#requester.call(POLL_INVITES, {}, "Reading invitations", options);
-    return objects(reply["invites"]);
+    return readReply(requests.pollInvites, reply).invites;
   }
 
   /**
@@ -144,14 +154,17 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  respond(
+  async respond(
     network: number,
     accept: boolean,
     options: AbortOptions = {},
-  ): Promise<JsonObject> {
+  ): Promise<requests.RespondInviteReply> {
     checkU16(network, "network");
     const what = `Answering the invitation to network ${network}`;
-    return this.#requester.call(RESPOND_INVITE, { network, accept }, what, options);
+    return readReply(
+      requests.respondInvite,
+      await this.#requester.call(RESPOND_INVITE, { network, accept }, what, options),
+    );
   }
 
   /**
@@ -166,10 +179,10 @@ export class Networks {
     network: number,
     node: number,
     options: AbortOptions & { readonly ban?: boolean } = {},
-  ): Promise<JsonObject> {
+  ): Promise<requests.MemberReply> {
     const ban = options.ban === true ? { ban: true } : {};
     return this.#manage(
-      "kick_member",
+      requests.kickMember,
       network,
       { target_node_id: checkNode(node), ...ban },
       options,
@@ -184,8 +197,13 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  unban(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#manage("unban_member", network, { target_node_id: checkNode(node) }, options);
+  unban(network: number, node: number, options: AbortOptions = {}): Promise<requests.MemberReply> {
+    return this.#manage(
+      requests.unbanMember,
+      network,
+      { target_node_id: checkNode(node) },
+      options,
+    );
   }
 
   /**
@@ -195,8 +213,8 @@ export class Networks {
    * @param options Signal.
    * @returns node_id and timestamp of each.
    */
-  async bans(network: number, options: AbortOptions = {}): Promise<JsonObject[]> {
-    return objects((await this.#manage("list_bans", network, {}, options))["bans"]);
+  async bans(network: number, options: AbortOptions = {}): Promise<readonly requests.ListedBan[]> {
+    return (await this.#manage(requests.listBans, network, {}, options)).bans;
   }
 
   /**
@@ -207,8 +225,13 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  promote(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#manage("promote_member", network, { target_node_id: checkNode(node) }, options);
+  promote(network: number, node: number, options: AbortOptions = {}): Promise<requests.RoleReply> {
+    return this.#manage(
+      requests.promoteMember,
+      network,
+      { target_node_id: checkNode(node) },
+      options,
+    );
   }
 
   /**
@@ -219,8 +242,13 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  demote(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#manage("demote_member", network, { target_node_id: checkNode(node) }, options);
+  demote(network: number, node: number, options: AbortOptions = {}): Promise<requests.RoleReply> {
+    return this.#manage(
+      requests.demoteMember,
+      network,
+      { target_node_id: checkNode(node) },
+      options,
+    );
   }
 
   /**
@@ -231,8 +259,17 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  transfer(network: number, node: number, options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#manage("transfer_ownership", network, { new_owner_id: checkNode(node) }, options);
+  transfer(
+    network: number,
+    node: number,
+    options: AbortOptions = {},
+  ): Promise<requests.TransferReply> {
+    return this.#manage(
+      requests.transferOwnership,
+      network,
+      { new_owner_id: checkNode(node) },
+      options,
+    );
   }
 
   /**
@@ -243,29 +280,28 @@ export class Networks {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  setToken(network: number, token: string, options: AbortOptions = {}): Promise<JsonObject> {
-    return this.#manage("set_join_token", network, { token }, options);
+  setToken(
+    network: number,
+    token: string,
+    options: AbortOptions = {},
+  ): Promise<requests.NetworkReply> {
+    return this.#manage(requests.setJoinToken, network, { token }, options);
   }
 
-  #manage(
-    type: NetworkAction,
+  async #manage<F extends requests.NetworkFields, R extends object>(
+    request: requests.RoleRequest<F, R>,
     network: number,
-    fields: JsonObject,
+    fields: Omit<F, "network_id">,
     options: AbortOptions,
-  ): Promise<JsonObject> {
+  ): Promise<R> {
     checkU16(network, "network");
-    return this.#requester.call(
+    const { type } = request;
+    const reply = await this.#requester.call(
       MANAGE_NETWORK,
       { type, fields: { network_id: network, ...fields } },
       `Changing network ${network} (${type})`,
       { ...(options.signal === undefined ? {} : { signal: options.signal }) },
     );
+    return readReply(request, reply);
   }
-}
-
-function objects(value: unknown): JsonObject[] {
-  if (!Array.isArray(value)) return [];
-  return (value as unknown[]).filter((item): item is JsonObject =>
-    typeof item === "object" && item !== null
-  );
 }

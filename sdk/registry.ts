@@ -11,14 +11,23 @@ import {
   type IpcResolvedHostname,
   LOOKUP,
   MANAGE_NETWORK,
-  type ReplyOf,
   RESOLVE_HOSTNAME,
   SET_HOSTNAME,
   SET_TAGS,
   SET_VISIBILITY,
 } from "../protocol/ipc/mod.ts";
+import { readReply } from "../protocol/registry/registry_message.ts";
+import {
+  type HostnameFields,
+  type LookupReply,
+  type NodeFields,
+  type NoFields,
+  releaseHold,
+  type SetTagsReply,
+  type SetVisibilityReply,
+} from "../protocol/registry/requests/mod.ts";
 import type { AbortOptions } from "./abort.ts";
-import type { JsonObject, Requester } from "./requester.ts";
+import type { Requester } from "./requester.ts";
 import { checkNode } from "./target.ts";
 
 /**
@@ -53,7 +62,7 @@ export class RegistryEntry {
    * @param options Signal.
    * @returns The registry's answer: node_id, address, public_key, hostname, tags, ...
    */
-  lookup(node: number, options: AbortOptions = {}): Promise<ReplyOf<typeof LOOKUP>> {
+  lookup(node: number, options: AbortOptions = {}): Promise<LookupReply> {
     const fields = { node: checkNode(node) };
     return this.#requester.call(LOOKUP, fields, `Looking up node ${node}`, options);
   }
@@ -100,7 +109,7 @@ export class RegistryEntry {
   setHostname(
     hostname: string,
     options: AbortOptions = {},
-  ): Promise<ReplyOf<typeof SET_HOSTNAME>> {
+  ): Promise<HostnameFields> {
     return this.#requester.call(SET_HOSTNAME, { hostname }, "Setting the hostname", options);
   }
 
@@ -114,7 +123,7 @@ export class RegistryEntry {
   setTags(
     tags: readonly string[],
     options: AbortOptions = {},
-  ): Promise<ReplyOf<typeof SET_TAGS>> {
+  ): Promise<SetTagsReply> {
     return this.#requester.call(SET_TAGS, { tags }, "Setting the tags", options);
   }
 
@@ -128,7 +137,7 @@ export class RegistryEntry {
   setVisibility(
     isPublic: boolean,
     options: AbortOptions = {},
-  ): Promise<ReplyOf<typeof SET_VISIBILITY>> {
+  ): Promise<SetVisibilityReply> {
     return this.#requester.call(SET_VISIBILITY, { isPublic }, "Setting the visibility", options);
   }
 
@@ -136,10 +145,10 @@ export class RegistryEntry {
    * Removes our node from the registry.
    *
    * @param options Signal.
-   * @returns The registry's answer.
+   * @returns The registry's answer, which says no more than that.
    */
-  deregister(options: AbortOptions = {}): Promise<ReplyOf<typeof DEREGISTER>> {
-    return this.#requester.call(DEREGISTER, {}, "Deregistering", options);
+  async deregister(options: AbortOptions = {}): Promise<NoFields> {
+    return await this.#requester.call(DEREGISTER, {}, "Deregistering", options);
   }
 
   /**
@@ -149,8 +158,12 @@ export class RegistryEntry {
    * @param options Signal.
    * @returns The registry's answer.
    */
-  releaseHold(options: AbortOptions = {}): Promise<JsonObject> {
-    const fields = { type: "release_hold", fields: {} };
-    return this.#requester.call(MANAGE_NETWORK, fields, "Releasing the hold", options);
+  async releaseHold(options: AbortOptions = {}): Promise<NodeFields> {
+    const fields = { type: releaseHold.type, fields: {} };
+    const what = "Releasing the hold";
+    return readReply(
+      releaseHold,
+      await this.#requester.call(MANAGE_NETWORK, fields, what, options),
+    );
   }
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { JsonObject } from "../../sdk/mod.ts";
 import { usageError } from "../command_failure.ts";
 import { SECRETS } from "../../platform/settings/server_table.ts";
 import type { Invocation } from "../invocation.ts";
@@ -31,10 +30,10 @@ export function unixTime(value: unknown): string {
 }
 
 /** Rows of some columns of objects, or what to say when there are none. */
-export function listing(
+export function listing<Row>(
   call: Invocation,
-  rows: readonly JsonObject[],
-  columns: readonly (readonly [string, (row: JsonObject) => string])[],
+  rows: readonly Row[],
+  columns: readonly (readonly [string, (row: Row) => string])[],
   none: string,
 ): SafeText {
   if (rows.length === 0) return call.style.dim(none);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonObject, Networks } from "../../sdk/mod.ts";
+import type { Networks } from "../../sdk/mod.ts";
 import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
@@ -19,7 +19,7 @@ async function aboutMember(
     network: number,
     node: number,
     options: { signal: AbortSignal },
-  ) => Promise<JsonObject>,
+  ) => Promise<object>,
   sentence: (network: number, node: number) => string,
 ): Promise<Outcome> {
   const network = networkOf(call);

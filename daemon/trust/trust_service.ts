@@ -304,14 +304,18 @@ export class TrustService implements TrustBackend {
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     // Existing clients ask this before they talk to anybody, themselves included.
     if (node === this.#deps.registry.node) return Promise.resolve(true);
-    // One who seems to have ended trust, and was asked again, has yet to answer.
-    if (this.#state.isTrusted(node) && !this.#state.isAsked(node)) return Promise.resolve(true);
+    if (this.#isMutual(node)) return Promise.resolve(true);
     // The answer may have come before anybody waited for it.
     const refusal = this.#state.isAsked(node) ? undefined : this.#refusals.error(node);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#openSinceMs = this.#deps.clock.now();
     this.poll();
     return this.#waiters.wait(node, timeoutMs, signal);
+  }
+
+  /** One who seems to have ended trust, and was asked again, has yet to answer. */
+  #isMutual(node: number): boolean {
+    return this.#state.isTrusted(node) && !this.#state.isAsked(node);
   }
 
   /**
@@ -378,6 +382,7 @@ export class TrustService implements TrustBackend {
   /** The state may have changed: writes it, and sends what is owed. */
   async #settle(): Promise<void> {
     await this.#saver.save();
+    this.#waiters.wakeThose((node) => this.#isMutual(node));
     await this.#delivery.flush();
   }
 

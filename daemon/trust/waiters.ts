@@ -66,6 +66,11 @@ export class TrustWaiters {
     for (const finish of [...this.#waiters.get(node) ?? []]) finish(true);
   }
 
+  /** Wakes those whose node is what they wait for by now. */
+  wakeThose(isTrusted: (node: number) => boolean): void {
+    for (const node of [...this.#waiters.keys()]) if (isTrusted(node)) this.wake(node);
+  }
+
   /** The node will not be trusted. */
   fail(node: number, error: PilotError): void {
     for (const finish of [...this.#waiters.get(node) ?? []]) finish(error);

@@ -151,15 +151,18 @@ const CASES: readonly Case[] = [
     call: (driver) => driver.networks.list(),
     cmd: Cmd.Network,
     payload: join(1),
-    reply: { networks: [{ id: 0 }] },
-    result: [{ id: 0 }],
+    reply: { networks: [{ id: 7, name: "lab", members: 2, join_rule: "open" }] },
+    // What an older registry leaves out has the value that it means.
+    result: [
+      { id: 7, name: "lab", members: 2, join_rule: "open", enterprise: false, created: 0 },
+    ],
   },
   {
     name: "networks.join",
     call: (driver) => driver.networks.join(3, "secret"),
     cmd: Cmd.Network,
     payload: join(2, 0, 3, bytes("secret")),
-    reply: { network_id: 3 },
+    reply: { network_id: 3, address: "3:0003.0000.0005" },
   },
   {
     name: "networks.leave",
@@ -181,22 +184,22 @@ const CASES: readonly Case[] = [
     call: (driver) => driver.networks.invite(3, 9),
     cmd: Cmd.Network,
     payload: join(5, 0, 3, u32(9)),
-    reply: { network_id: 3 },
+    reply: { network_id: 3, target_node_id: 9, status: "pending" },
   },
   {
     name: "networks.invites",
     call: (driver) => driver.networks.invites(),
     cmd: Cmd.Network,
     payload: join(6),
-    reply: { invites: [{ network_id: 3 }] },
-    result: [{ network_id: 3 }],
+    reply: { invites: [{ network_id: 3, inviter_id: 9, timestamp: 1 }] },
+    result: [{ network_id: 3, inviter_id: 9, timestamp: 1 }],
   },
   {
     name: "networks.respond",
     call: (driver) => driver.networks.respond(3, true),
     cmd: Cmd.Network,
     payload: join(7, 0, 3, 1),
-    reply: { accepted: true },
+    reply: { network_id: 3, accepted: true },
   },
 ];
 

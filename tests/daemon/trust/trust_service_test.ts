@@ -370,6 +370,16 @@ Deno.test("TrustService goes on polling after the registry was away", () =>
     await befriend(world, a, b);
   }));
 
+Deno.test("TrustService.waitFor tells when a peer that seemed to trust us no more says that it does", () =>
+  withPair({}, async ({ world, hub, a, b }) => {
+    await befriend(world, a, b);
+    hub.pairs.delete("5:7");
+    assert.equal(await world.clock.finish(a.service.request(7, "are we friends?")), "sent");
+    assert.equal(a.state.isAsked(7), true);
+    const waiting = a.service.waitFor(7, 600_000);
+    assert.equal(await world.clock.finish(waiting, 60_000), true);
+  }));
+
 Deno.test("TrustService.onRegistered reports every trusted peer, unless the registry is away again", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     await befriend(world, a, b);
