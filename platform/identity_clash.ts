@@ -5,6 +5,7 @@
  */
 
 import type { IdentityClash } from "../protocol/registry/registry_message.ts";
+import { isJsonObject } from "../protocol/json_object.ts";
 
 export type { IdentityClash } from "../protocol/registry/registry_message.ts";
 
@@ -23,8 +24,8 @@ export const CLASH_HINT =
  * @returns The other process; undefined when there is none.
  */
 export function clashIn(value: unknown): IdentityClash | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  const { addr, since }: Record<string, unknown> = { ...value };
+  if (!isJsonObject(value)) return undefined;
+  const { addr, since } = value;
   if (typeof addr !== "string" || addr.length > MAX_ADDR_CHARS) return undefined;
   return typeof since === "number" && since >= 0 && since < 1e11 ? { addr, since } : undefined;
 }

@@ -11,7 +11,6 @@ export type { ListenOptions } from "./arrivals.ts";
 export { Networks } from "./networks.ts";
 export { RegistryEntry } from "./registry.ts";
 export { Trust } from "./trust.ts";
-export type { JsonObject } from "./requester.ts";
 export { Conn } from "./conn.ts";
 export { Listener } from "./listener.ts";
 export { type Datagram, DatagramReceiver } from "./datagrams.ts";

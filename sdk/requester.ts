@@ -8,9 +8,7 @@ import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
 import { decodeJson, type IpcCall } from "../protocol/ipc/mod.ts";
 import type { WaitOptions } from "./abort.ts";
 import type { DaemonLink } from "./daemon_link.ts";
-
-/** A JSON object as the daemon or the registry sent it, keys unchanged. */
-export type JsonObject = Record<string, unknown>;
+import { isJsonObject } from "../protocol/json_object.ts";
 
 /** How to ask. */
 export interface CallOptions extends WaitOptions {
@@ -73,7 +71,5 @@ const NOT_AN_OBJECT = new DecodeError("malformed", "not a JSON object");
 function decodeObject<T>(payload: Uint8Array): T | DecodeError {
   const value = decodeJson(payload);
   if (value instanceof DecodeError) return value;
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? value as T
-    : NOT_AN_OBJECT;
+  return isJsonObject(value) ? value as T : NOT_AN_OBJECT;
 }

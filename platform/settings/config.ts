@@ -13,6 +13,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { ensurePrivateDir, errorCode, writeFileAtomic } from "../private_files.ts";
 import { configSettings, type Setting, type SettingTable } from "./setting.ts";
 import { DAEMON, type DaemonSettings, PLACES, type PlaceSettings } from "./setting_table.ts";
+import { isJsonObject } from "../../protocol/json_object.ts";
 
 /** The known keys of `config.json` by their names in programs; every one may be missing. */
 export type Config = Partial<PlaceSettings & DaemonSettings>;
@@ -162,7 +163,7 @@ export function readRawConfig(path: string): RawConfig {
       },
     );
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isJsonObject(value)) {
     throw new PilotError(
       "invalid_argument",
       `${path} does not hold a JSON object`,

@@ -7,6 +7,7 @@
 
 import { concatBytes, decodeJson, encodeJson, viewOf } from "../bytes.ts";
 import { type Decoded, DecodeError, isErrorCode, PilotError } from "../errors.ts";
+import { isJsonObject } from "../json_object.ts";
 import { IPC_EXTENSION_VERSION } from "./ipc_frame.ts";
 import { u32 } from "./integers.ts";
 
@@ -20,10 +21,6 @@ const NO_CREDIT = short("recv credit: missing conn_id or bytes");
 const NO_ID = short("cancel: missing id");
 const BAD_HELLO = new DecodeError("malformed", "hello: not a JSON object");
 const BAD_ERROR = new DecodeError("malformed", "error: not a JSON object");
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function strings(value: unknown): string[] {
   if (!Array.isArray(value)) return [];
@@ -57,7 +54,7 @@ function decodeVersioned(
   if (version === undefined) return NO_HELLO;
   const info = payload.length === 1 ? {} : decodeJson(payload.subarray(1));
   if (info instanceof DecodeError) return info;
-  return isRecord(info) ? { version, info } : BAD_HELLO;
+  return isJsonObject(info) ? { version, info } : BAD_HELLO;
 }
 
 /**
@@ -200,7 +197,7 @@ export function encodeTaggedError(error: PilotError): Uint8Array {
 export function decodeTaggedError(payload: Uint8Array): Decoded<PilotError> {
   const value = decodeJson(payload);
   if (value instanceof DecodeError) return value;
-  if (!isRecord(value)) return BAD_ERROR;
+  if (!isJsonObject(value)) return BAD_ERROR;
   const { code, message, hint } = value;
   return new PilotError(
     isErrorCode(code) ? code : "internal",

@@ -5,18 +5,9 @@
  * @module
  */
 
-/** A JSON object off the wire; nothing about its fields is known yet. */
-export type JsonObject = Record<string, unknown>;
+import { isJsonObject, type JsonObject } from "../json_object.ts";
 
-/**
- * Is the value a JSON object (neither array nor null)?
- *
- * @param value What `JSON.parse` gave.
- * @returns True for an object.
- */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
+export { isJsonObject, type JsonObject };
 
 /**
  * How one kind of field is read.

@@ -8,6 +8,7 @@
 import { concatBytes, decodeText, encodeJson, encodeText, viewOf } from "../bytes.ts";
 import { type Decoded, DecodeError } from "../errors.ts";
 import type { DataFrame } from "./data_exchange.ts";
+import { isJsonObject } from "../json_object.ts";
 
 /** Longest JSON header of a TAGGED frame, bytes. */
 const MAX_TAG_HEADER_BYTES = 1024;
@@ -26,8 +27,8 @@ const BAD_ID = new DecodeError("malformed", "TAGGED frame: message_id or reply_t
 const TRACE_SHORT = new DecodeError("too_short", "TRACE frame too short");
 
 function tagsOf(header: unknown): MessageTags | undefined {
-  if (typeof header !== "object" || header === null || Array.isArray(header)) return undefined;
-  const { message_id, reply_to } = header as Record<string, unknown>;
+  if (!isJsonObject(header)) return undefined;
+  const { message_id, reply_to } = header;
   const isId = (id: unknown): id is string => typeof id === "string" && ID.test(id);
   for (const id of [message_id, reply_to]) {
     if (id !== undefined && id !== "" && !isId(id)) return undefined;

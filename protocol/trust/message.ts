@@ -6,6 +6,7 @@
 
 import { sha256Hex } from "../crypto/hkdf.ts";
 import { type Decoded, DecodeError, PilotError } from "../errors.ts";
+import { isJsonObject } from "../json_object.ts";
 
 /** Longest message sent: old peers read one segment and no more. */
 export const HANDSHAKE_MAX_SENT_BYTES = 1024;
@@ -126,10 +127,8 @@ export function decodeHandshake(bytes: Uint8Array): Decoded<HandshakeMessage> {
     // Hostile input; the parser's own words would quote it.
     return NOT_JSON;
   }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    return NOT_JSON;
-  }
-  const fields = json as Record<string, unknown>;
+  if (!isJsonObject(json)) return NOT_JSON;
+  const fields = json;
   const type = fields.type;
   const nodeId = fields.node_id;
   const timestamp = fields.timestamp ?? 0;

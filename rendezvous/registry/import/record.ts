@@ -8,6 +8,7 @@
 import * as v from "valibot";
 import { RegistryFailure } from "../failure.ts";
 import { parseRfc3339 } from "../rfc3339.ts";
+import { isJsonObject } from "../../../protocol/json_object.ts";
 
 /** A record that makes no sense. */
 export class BadRecord extends Error {
@@ -109,10 +110,7 @@ export function whole(
 /** An object whose members are looked at later, one by one; null and nothing are empty. */
 export const TABLE: v.GenericSchema<unknown, Readonly<Record<string, unknown>>> = v.pipe(
   v.nullish(
-    v.custom<Record<string, unknown>>(
-      (value) => typeof value === "object" && value !== null && !Array.isArray(value),
-      "not an object",
-    ),
+    v.custom<Record<string, unknown>>(isJsonObject, "not an object"),
     {},
   ),
 );
