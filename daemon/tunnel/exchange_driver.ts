@@ -144,7 +144,7 @@ export class ExchangeDriver {
     const { session } = peer;
     if (session === undefined || peer.attempts === 0) return;
     session.isOriginDoubtful = true;
-    for (const { route } of peer.paths.candidates) {
+    for (const { route } of peer.paths.all) {
       if (!sameRoute(route, session.origin)) {
         this.#sender.control(peer, session, PROBE_PAYLOAD, route);
       }
@@ -187,7 +187,7 @@ export class ExchangeDriver {
   onPunch(peers: Iterable<PeerTunnel>, endpoint: Endpoint): void {
     for (const peer of peers) {
       if (peer.cancelTimer === undefined) continue;
-      const isKnown = peer.paths.candidates.some(({ route }) =>
+      const isKnown = peer.paths.all.some(({ route }) =>
         route.via === "direct" && route.endpoint.host === endpoint.host
       );
       if (isKnown) this.send(peer.node, "request", { via: "direct", endpoint });
@@ -209,7 +209,7 @@ export class ExchangeDriver {
     const isFirst = peer.attempts === 0;
     this.#proveEverywhere(peer);
     let isDirect = false;
-    for (const { route } of peer.paths.candidates) {
+    for (const { route } of peer.paths.all) {
       if (route.via === "relay") continue;
       isDirect = true;
       this.#request(peer, route);

@@ -129,7 +129,10 @@ export class Inbound {
     }
     const isControl = packet.protocol === PROTO_CONTROL;
     const isMoved = isNew && peer.paths.restarted(route, now);
-    if (peer.paths.heard(route, now, !isControl) || isMoved) this.#parts.upper.pathChanged(peer);
+    const frameBytes = bytes.length + PILS_OVERHEAD_BYTES;
+    if (peer.paths.heard(route, now, !isControl, frameBytes) || isMoved) {
+      this.#parts.upper.pathChanged(peer);
+    }
     this.#parts.stats.encryptOk++;
     this.#parts.stats.packetsReceived++;
     this.#parts.stats.bytesReceived += packet.payload.length;
@@ -223,6 +226,6 @@ export class Inbound {
   /** A new key beside a live session, from where the peer was never seen: either it has moved, or somebody replays. */
   #isStrange(peer: PeerTunnel, session: Session, route: Route): boolean {
     return peer.live !== undefined && peer.candidates.includes(session) &&
-      !peer.paths.candidates.some((candidate) => sameRoute(candidate.route, route));
+      !peer.paths.all.some((candidate) => sameRoute(candidate.route, route));
   }
 }

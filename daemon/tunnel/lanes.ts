@@ -40,7 +40,7 @@ export class Lanes {
   /** The lane of a frame. A host counts, not its port: a restarted process has another. */
   of(node: number, route: Route): Lane {
     if (route.via === "relay") return "relay";
-    const isKnown = this.#deps.peers.get(node)?.paths.candidates.some((candidate) =>
+    const isKnown = this.#deps.peers.get(node)?.paths.all.some((candidate) =>
       candidate.route.via === "direct" && candidate.route.endpoint.host === route.endpoint.host
     );
     return isKnown === true ? "known" : "other";

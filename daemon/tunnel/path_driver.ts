@@ -65,8 +65,8 @@ export class PathDriver {
 
   /** To be called after anything that may have stirred the ways to a peer. Cheap when nothing has. */
   stir(peer: PeerTunnel): void {
-    if (!peer.paths.isStirred || peer.live === undefined) return;
-    peer.paths.isStirred = false;
+    if (!peer.paths.needsReschedule || peer.live === undefined) return;
+    peer.paths.needsReschedule = false;
     this.#arm(peer);
   }
 
@@ -90,9 +90,7 @@ export class PathDriver {
       else if (peer.paths.isRelayed) peers.push(peer);
     }
     const known = peers.filter(({ paths }) =>
-      paths.candidates.some(({ route }) =>
-        route.via === "direct" && route.endpoint.host === endpoint.host
-      )
+      paths.all.some(({ route }) => route.via === "direct" && route.endpoint.host === endpoint.host)
     );
     for (const peer of (known.length > 0 ? known : peers).slice(0, MAX_PUNCHED_PEERS)) {
       peer.paths.punched(endpoint, now);
@@ -176,7 +174,7 @@ export class PathDriver {
       if (work.search) this.#search(peer, now);
       for (const { route, payload } of work.probes) sender.control(peer, live, payload, route);
     }
-    peer.paths.isStirred = false;
+    peer.paths.needsReschedule = false;
     peer.pathTimerMs = Infinity;
     if (live !== undefined) this.#arm(peer);
   }

@@ -9,19 +9,18 @@ import { isIP } from "node:net";
 import { isLoopbackIp, parseIp } from "../../protocol/ip.ts";
 import { ACK, type Packet, PROTO_CONTROL } from "../../protocol/packet.ts";
 import {
-  encodePathProbe,
   IPV4_UDP_BYTES,
   IPV6_UDP_BYTES,
   isPathProbe,
+  MtuDiscovery,
+  type Path,
   PATH_ANSWER_BYTES,
   PATH_BASE_BYTES,
-  PathMtu,
   pathProbeId,
   type Route,
 } from "../../protocol/path/mod.ts";
 import { PORT_PING } from "../../protocol/well_known_ports.ts";
 import type { Clock, TimerSet } from "../../platform/clock.ts";
-import type { MtuDiscovery } from "./mtu_discovery.ts";
 import type { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
 import type { UpperLayer } from "./upper_layer.ts";
@@ -29,11 +28,8 @@ import { TokenBucket } from "./rate_limit.ts";
 import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./tunnel_sender.ts";
 import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./types.ts";
 
-/** Probes of a path whose answers still count; as many as several sizes have tries. */
-const MAX_OUTSTANDING_PROBES = 16;
 /** Largest datagram looked for where the socket cannot forbid fragments: beyond an Ethernet frame they would pass. */
 const ETHERNET_MTU = 1500;
-const ID_BYTES = 6;
 
 /** Discovers the path MTU of every peer. */
 export class PathMtuDriver {
@@ -45,6 +41,8 @@ export class PathMtuDriver {
   readonly #forbidsFragments: boolean;
   readonly #upper: UpperLayer;
   readonly #answers: TokenBucket;
+  /** Cancel the timers of discoveries, by peer. */
+  readonly #waiting = new Map<PeerTunnel, Map<MtuDiscovery, () => void>>();
 
   constructor(options: {
     clock: Clock;
@@ -72,32 +70,29 @@ export class PathMtuDriver {
 
   /** Payload bytes of a stream segment that the path to a peer carries in one piece. */
   segmentBytes(peer: PeerTunnel | undefined): number {
-    return Math.min(this.#datagramBytes(peer), this.#maxDatagramBytes) - FRAME_OVERHEAD_BYTES;
+    return Math.min(datagramBytes(peer), this.#maxDatagramBytes) - FRAME_OVERHEAD_BYTES;
   }
 
   /** MTU of the path to a peer as far as it is proven, IP and UDP headers included. */
   pathMtu(peer: PeerTunnel): number {
-    const isV6 = !peer.viaRelay && peer.direct?.host.includes(":") === true;
-    return this.#datagramBytes(peer) + (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
+    const isV6 = !peer.viaRelay && peer.paths.direct?.host?.includes(":") === true;
+    return datagramBytes(peer) + (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
   }
 
   /** A full-size segment goes to a peer: looks for more room, if it is time for that. Cheap. */
   demand(peer: PeerTunnel): void {
-    if (peer.viaRelay || peer.live === undefined || peer.direct === undefined) return;
-    if (peer.mtu?.host !== peer.direct.host) this.#begin(peer, peer.direct.host);
-    const mtu = peer.mtu!;
+    const { direct } = peer.paths;
+    if (peer.viaRelay || peer.live === undefined || direct === undefined) return;
+    const mtu = direct.mtu ?? this.#begin(peer, direct);
     // sealed() has just noted the time.
-    mtu.search.demand(peer.sentMs);
-    if (mtu.cancelTimer === undefined && mtu.search.deadline <= peer.sentMs) {
-      this.#run(peer, mtu);
-    }
+    mtu.demand(peer.sentMs);
+    if (mtu.deadline <= peer.sentMs && !this.#waiting.get(peer)?.has(mtu)) this.#run(peer, mtu);
   }
 
   /** A stream gets no large segment through to a peer: back to the base until probes say what passes. */
   suspect(peer: PeerTunnel): void {
-    const { mtu } = peer;
-    if (mtu === undefined || peer.viaRelay || !mtu.search.suspect(this.#clock.now())) return;
-    mtu.probes.clear();
+    const mtu = peer.paths.direct?.mtu;
+    if (mtu === undefined || peer.viaRelay || !mtu.suspect(this.#clock.now())) return;
     this.#upper.sizesChanged(peer);
     this.#run(peer, mtu);
   }
@@ -115,68 +110,50 @@ export class PathMtuDriver {
   }
 
   #stop(peer: PeerTunnel): void {
-    peer.mtu?.cancelTimer?.();
-    peer.mtu = undefined;
+    for (const cancel of this.#waiting.get(peer)?.values() ?? []) cancel();
+    this.#waiting.delete(peer);
   }
 
-  #datagramBytes(peer: PeerTunnel | undefined): number {
-    return peer === undefined || peer.viaRelay ? PATH_BASE_BYTES : peer.directBytes;
-  }
-
-  #begin(peer: PeerTunnel, host: string): void {
-    this.#stop(peer);
-    const isLiteral = isIP(host) !== 0;
-    const isV6 = host.includes(":");
-    const isWhole = this.#forbidsFragments || (isLiteral && isLoopbackIp(parseIp(host)));
+  #begin(peer: PeerTunnel, { host }: Path): MtuDiscovery {
+    const isV6 = host?.includes(":") === true;
+    const isLoopback = host !== undefined && isIP(host) !== 0 && isLoopbackIp(parseIp(host));
+    const isWhole = this.#forbidsFragments || isLoopback;
     const ethernet = ETHERNET_MTU - (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
-    peer.mtu = {
-      host,
-      search: new PathMtu({
-        ipVersion: isV6 ? 6 : 4,
-        maxBytes: isWhole ? this.#maxDatagramBytes : Math.min(ethernet, this.#maxDatagramBytes),
-      }),
-      probes: new Map(),
-      cancelTimer: undefined,
-    };
+    const mtu = new MtuDiscovery({
+      ipVersion: isV6 ? 6 : 4,
+      maxBytes: isWhole ? this.#maxDatagramBytes : Math.min(ethernet, this.#maxDatagramBytes),
+      overheadBytes: FRAME_OVERHEAD_BYTES,
+    });
+    peer.paths.discoverMtu(host, mtu);
+    return mtu;
   }
 
-  /** Sends what is due and comes back when more is; rests while the path is not in use. */
+  /** Sends what is due and comes back when more is; waits while the path is not in use. */
   #run(peer: PeerTunnel, mtu: MtuDiscovery): void {
-    mtu.cancelTimer?.();
-    mtu.cancelTimer = undefined;
-    const { live, direct } = peer;
-    const isInUse = peer.mtu === mtu && !peer.viaRelay && direct?.host === mtu.host;
-    if (!isInUse || live === undefined) return;
+    const waiting = this.#waiting.get(peer) ?? new Map<MtuDiscovery, () => void>();
+    this.#waiting.set(peer, waiting);
+    waiting.get(mtu)?.();
+    waiting.delete(mtu);
+    const { live, paths } = peer;
+    const { direct } = paths;
+    if (live === undefined || peer.viaRelay || direct === undefined || direct.mtu !== mtu) return;
     const now = this.#clock.now();
-    const bytes = mtu.search.poll(now);
-    if (bytes !== undefined) {
-      const id = new Uint8Array(ID_BYTES);
-      this.#random(id);
-      const payload = encodePathProbe(id, bytes - FRAME_OVERHEAD_BYTES);
-      const oldest = mtu.probes.keys().next().value;
-      if (mtu.probes.size >= MAX_OUTSTANDING_PROBES && oldest !== undefined) {
-        mtu.probes.delete(oldest);
-      }
-      mtu.probes.set(pathProbeId(payload), { bytes, sentMs: now });
-      this.#sender.probe(peer, live, payload, { via: "direct", endpoint: direct });
-    }
-    const { deadline } = mtu.search;
+    const payload = mtu.poll(now, this.#random);
+    if (payload !== undefined) this.#sender.probe(peer, live, payload, direct.route);
+    const { deadline } = mtu;
     if (deadline === Infinity) return;
-    mtu.cancelTimer = this.#timers.after(deadline - now, () => this.#run(peer, mtu));
+    waiting.set(mtu, this.#timers.after(deadline - now, () => this.#run(peer, mtu)));
   }
 
   #onAnswer(peer: PeerTunnel, payload: Uint8Array): void {
-    const { mtu } = peer;
-    const id = pathProbeId(payload);
-    const probe = mtu?.probes.get(id);
-    if (mtu === undefined || probe === undefined) return;
-    mtu.probes.delete(id);
-    const now = this.#clock.now();
-    if (mtu.search.onAnswer(probe.bytes, now - probe.sentMs, now)) this.#upper.sizesChanged(peer);
+    const mtu = peer.paths.direct?.mtu;
+    const isChanged = mtu?.onAnswer(pathProbeId(payload), this.#clock.now());
+    if (mtu === undefined || isChanged === undefined) return;
+    if (isChanged) this.#upper.sizesChanged(peer);
     this.#run(peer, mtu);
   }
 
-  /** By the way it came, and short: that it arrived is all there is to say. */
+  /** By the route it came by, and short: that it arrived is all there is to say. */
   #answer(peer: PeerTunnel, probe: Packet, route: Route): void {
     const { session } = peer;
     if (session === undefined || !this.#answers.take(this.#clock.now())) return;
@@ -193,4 +170,11 @@ export class PathMtuDriver {
       payload: probe.payload.subarray(0, PATH_ANSWER_BYTES),
     }, route);
   }
+}
+
+/** Largest datagram known to pass by the path in use. */
+function datagramBytes(peer: PeerTunnel | undefined): number {
+  return peer === undefined || peer.viaRelay
+    ? PATH_BASE_BYTES
+    : peer.paths.direct?.maxBytes ?? PATH_BASE_BYTES;
 }

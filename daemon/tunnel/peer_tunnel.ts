@@ -11,14 +11,12 @@ import { equalBytes } from "../../protocol/crypto/base64.ts";
 import { noncePrefix, PILS_NONCE_OFFSET } from "../../protocol/tunnel/frame.ts";
 import type { Endpoint } from "../../protocol/ip.ts";
 import {
-  PATH_BASE_BYTES,
   PathManager,
   type PathMode,
   RELAY_ROUTE,
   type Route,
   sameRoute,
 } from "../../protocol/path/mod.ts";
-import type { MtuDiscovery } from "./mtu_discovery.ts";
 import type { OpenResult, Session } from "./tunnel_session.ts";
 import { IDLE_PEER_MS } from "./types.ts";
 
@@ -69,8 +67,6 @@ export class PeerTunnel {
   attempts = 0;
   /** Cancels the running exchange's timer. */
   cancelTimer: (() => void) | undefined;
-  /** What is known of the direct path's MTU. */
-  mtu: MtuDiscovery | undefined;
   #previous: { session: Session; untilMs: number } | undefined;
   readonly #createdMs: number;
 
@@ -101,7 +97,8 @@ export class PeerTunnel {
 
   /** The direct endpoint in use, or the likeliest. */
   get direct(): Endpoint | undefined {
-    return this.paths.direct;
+    const route = this.paths.direct?.route;
+    return route?.via === "direct" ? route.endpoint : undefined;
   }
 
   /** The last authentic frame, ms; -Infinity before the first. */
@@ -112,12 +109,6 @@ export class PeerTunnel {
   /** The last frame sent by the path in use, ms. */
   get sentMs(): number {
     return this.paths.sentMs;
-  }
-
-  /** Largest datagram known to pass on the direct path. */
-  get directBytes(): number {
-    const { mtu, direct } = this;
-    return mtu !== undefined && mtu.host === direct?.host ? mtu.search.bytes : PATH_BASE_BYTES;
   }
 
   /** The last sign of life or interest, for eviction. */

@@ -21,7 +21,7 @@ import {
   PROTO_STREAM,
   SYN,
 } from "../../protocol/packet.ts";
-import { type Route, sameRoute } from "../../protocol/path/mod.ts";
+import { PATH_BASE_BYTES, type Route, sameRoute } from "../../protocol/path/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { UdpSocket } from "../../platform/net/udp.ts";
 import type { BeaconLink } from "./beacon_link.ts";
@@ -84,6 +84,7 @@ export class TunnelSender {
     } else if (peer.paths.current !== undefined && sameRoute(only, peer.paths.current.route)) {
       peer.paths.sent(now, false, false);
     }
+    const { current } = peer.paths;
     for (const route of routes) {
       const to = route.via === "direct" ? route.endpoint : beacon;
       if (to === undefined) continue;
@@ -92,7 +93,9 @@ export class TunnelSender {
       const packetBytes = encodePacketInto(packet, buffer, offset + PILS_HEADER_BYTES);
       const frameBytes = session.seal(buffer, offset, this.self, packetBytes);
       const bytes = offset + frameBytes;
-      const limit = route.via === "direct" ? peer.directBytes : MAX_RELAY_BYTES;
+      const path = route === current?.route ? current : peer.paths.find(route);
+      path?.countSent(frameBytes);
+      const limit = route.via === "direct" ? path?.maxBytes ?? PATH_BASE_BYTES : MAX_RELAY_BYTES;
       this.#socket.send(buffer, bytes, to, bytes > limit && !isProbe);
     }
     this.#stats.packetsSent++;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   FORGIVE_MS,
-  MAX_CANDIDATES,
+  MAX_PATHS,
   PathManager,
   pathProbeId,
   RELAY_ROUTE,
@@ -103,7 +103,7 @@ Deno.test("PathManager wants more answers of a way that broke, and forgives afte
   way.there = false;
   model.converse(2_000);
   assert.ok(model.paths.isRelayed);
-  const broken = model.paths.candidates[0]!;
+  const broken = model.paths.all[0]!;
   assert.equal(broken.failures, 1);
   way.there = true;
   const answered = broken.answered;
@@ -202,7 +202,7 @@ Deno.test("PathManager keeps to its mode", () => {
   hidden.paths.networkChanged(0);
   hidden.converse(60_000);
   assert.deepEqual([hidden.count(A), hidden.searches], [0, []]);
-  assert.deepEqual(hidden.paths.candidates.map(({ isRelay }) => isRelay), [true]);
+  assert.deepEqual(hidden.paths.all.map(({ isRelay }) => isRelay), [true]);
   const open = settled("no-relay");
   open.way.there = false;
   open.model.hear(RELAY_ROUTE);
@@ -215,10 +215,10 @@ Deno.test("PathManager bounds its candidates; observed ones that never answered 
   const { model } = settled();
   model.paths.add("lan", { host: "10.0.0.1", port: 4000 });
   for (let i = 0; i < 100; i++) model.hear(direct(`198.51.100.${i}`));
-  const hosts = model.paths.candidates.map(({ route }) =>
+  const hosts = model.paths.all.map(({ route }) =>
     route.via === "direct" ? route.endpoint.host : "relay"
   );
-  assert.equal(hosts.length, MAX_CANDIDATES + 1);
+  assert.equal(hosts.length, MAX_PATHS + 1);
   assert.ok(["192.0.2.7", "10.0.0.1", "198.51.100.99"].every((host) => hosts.includes(host)));
 });
 
@@ -289,11 +289,11 @@ Deno.test("PathManager holds its invariants under random events", () => {
         model.run(ms);
         // A search, a failure and the comparison after a direct way was taken may follow each other, five probes each.
         const sent = model.probes.length - probes;
-        assert.ok(sent <= (MAX_CANDIDATES + 1) * 15, `${sent} probes`);
+        assert.ok(sent <= (MAX_PATHS + 1) * 15, `${sent} probes`);
         assert.ok(model.polls - polls <= 200, `${model.polls - polls} polls in ${ms} ms`);
-        assert.ok(paths.candidates.length <= MAX_CANDIDATES + 1);
-        assert.ok(paths.candidates.every(({ route }) => paths.admits(route)));
-        assert.ok(paths.current === undefined || paths.candidates.includes(paths.current));
+        assert.ok(paths.all.length <= MAX_PATHS + 1);
+        assert.ok(paths.all.every(({ route }) => paths.admits(route)));
+        assert.ok(paths.current === undefined || paths.all.includes(paths.current));
       }
     }),
     { numRuns: 100 },

@@ -106,7 +106,7 @@ export class Model {
   poll(): void {
     const before = this.paths.deadline;
     const work = this.paths.poll(this.now, this.needs);
-    this.paths.isStirred = false;
+    this.paths.needsReschedule = false;
     this.polls++;
     assert.ok(this.paths.deadline > this.now, `due again at once: ${before}, ${this.now}`);
     if (work.announce) this.announcements.push(this.now);
