@@ -5,8 +5,8 @@
  */
 
 import { formatRoute, type PathReport, pathTimes, reportPath } from "../../protocol/path/mod.ts";
-import type { PathMtuDriver } from "./path_mtu.ts";
-import type { PeerTunnel } from "./peer_tunnel.ts";
+import type { PathMtuDriver } from "../../protocol/tunnel/path_mtu.ts";
+import type { PeerTunnel } from "../../protocol/tunnel/peer_tunnel.ts";
 import type { PeerInfo } from "./types.ts";
 
 /** A peer in the list of `info`. */
@@ -23,7 +23,7 @@ export function describePeer(peer: PeerTunnel, mtu: PathMtuDriver, now: number):
   };
 }
 
-/** The ways to a peer. */
+/** The paths to a peer. */
 export function describePaths(peer: PeerTunnel, mtu: PathMtuDriver, now: number): PathReport {
   const facts = { node: peer.node, pathMtu: mtu.pathMtu(peer), mss: mtu.segmentBytes(peer) };
   return reportPath(peer.paths, facts, now);

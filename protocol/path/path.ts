@@ -5,6 +5,7 @@
  */
 
 import { isIP } from "node:net";
+import { RELAY_HEADER_BYTES } from "../beacon/beacon_message.ts";
 import { type Endpoint, isUnicastIp, parseIp } from "../ip.ts";
 import type { MtuDiscovery } from "./mtu_discovery.ts";
 import { PATH_BASE_BYTES } from "./pmtu.ts";
@@ -16,6 +17,8 @@ import { hostOf, type Route } from "./route.ts";
  */
 export type CandidateKind = "lan" | "public" | "observed" | "relay";
 
+/** Largest datagram to the beacon that need not become fragments (docs/protocol/beacon.md §4.3). */
+const MAX_RELAY_BYTES = 1_232;
 /** Wait for an answer before the round trip is known. */
 export const PROBE_FIRST_WAIT_MS = 500;
 /** Shortest wait once it is known: a busy event loop answers that late. */
@@ -148,6 +151,7 @@ export class Path {
 
   /** Largest frame known to pass in one piece, bytes. */
   get maxBytes(): number {
+    if (this.isRelay) return MAX_RELAY_BYTES - RELAY_HEADER_BYTES;
     return this.mtu?.bytes ?? PATH_BASE_BYTES;
   }
 

@@ -22,7 +22,7 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
   "daemon/tunnel/key_exchange.ts": [
     "tests/daemon/tunnel/key_exchange_test.ts",
     "tests/daemon/tunnel/peer_keys_test.ts",
-    "tests/daemon/tunnel/peer_tunnel_test.ts",
+    "tests/protocol/tunnel/peer_tunnel_test.ts",
     "tests/daemon/tunnel/old_peer_test.ts",
   ],
   "platform/config.ts": ["tests/platform/config_test.ts", "tests/platform/settings_test.ts"],

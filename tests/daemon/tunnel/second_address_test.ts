@@ -1,7 +1,7 @@
 /** Peers with several addresses: what answers from another one, or is reached at one only, is reached all the same. */
 
 import assert from "node:assert/strict";
-import { KEX_DELAYS_MS } from "../../../daemon/tunnel/types.ts";
+import { KEX_DELAYS_MS } from "../../../protocol/tunnel/tunnel_limits.ts";
 import type { TestNode } from "../harness/node.ts";
 import type { Uplink, VirtualSocket } from "../harness/udp.ts";
 import { BEACON, datagram, texts, World } from "../harness/world.ts";

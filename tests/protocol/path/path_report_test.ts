@@ -65,7 +65,7 @@ Deno.test("reportPath says that there is no session, and then which way is used 
         answered: 0,
         last_sent_ms: null,
         last_answer_ms: null,
-        max_bytes: PATH_BASE_BYTES,
+        max_bytes: PATH_BASE_BYTES + 1,
         frames_sent: 0,
         bytes_sent: 0,
         frames_received: 0,

@@ -1,94 +1,77 @@
 import assert from "node:assert/strict";
-import { TimerSet } from "../../../platform/clock.ts";
-import { PathMtuDriver } from "../../../daemon/tunnel/path_mtu.ts";
-import { PeerTable } from "../../../daemon/tunnel/peer_table.ts";
-import { PeerTunnel } from "../../../daemon/tunnel/peer_tunnel.ts";
-import { FRAME_OVERHEAD_BYTES, TunnelSender } from "../../../daemon/tunnel/tunnel_sender.ts";
-import { Session } from "../../../daemon/tunnel/tunnel_session.ts";
-import { PATH_ANSWER_RATE } from "../../../daemon/tunnel/types.ts";
-import { UpperLayer } from "../../../daemon/tunnel/upper_layer.ts";
-import { newUdpStats } from "../../../platform/net/udp.ts";
+import { DeadlineQueue } from "../../../protocol/deadline_queue.ts";
+import { PathMtuDriver } from "../../../protocol/tunnel/path_mtu.ts";
+import { PeerTable } from "../../../protocol/tunnel/peer_table.ts";
+import { PeerTunnel } from "../../../protocol/tunnel/peer_tunnel.ts";
+import { FRAME_OVERHEAD_BYTES, TunnelSender } from "../../../protocol/tunnel/tunnel_sender.ts";
+import { Session } from "../../../protocol/tunnel/tunnel_session.ts";
+import { PATH_ANSWER_RATE } from "../../../protocol/tunnel/tunnel_limits.ts";
+import { RelayTransport, type Transport } from "../../../protocol/tunnel/frame_transport.ts";
+import { newTunnelStats } from "../../../protocol/tunnel/tunnel_stats.ts";
 import { NonceSequence } from "../../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
-import { PILS_HEADER_BYTES } from "../../../protocol/tunnel/frame.ts";
+import { PILS_HEADER_BYTES, PILS_OVERHEAD_BYTES } from "../../../protocol/tunnel/frame.ts";
 import { ACK, decodePacket, type Packet, PROTO_CONTROL } from "../../../protocol/packet.ts";
 import { encodePathProbe, PATH_ANSWER_BYTES, PATH_BASE_BYTES } from "../../../protocol/path/mod.ts";
-import { ManualClock } from "../harness/clock.ts";
 
 const ENDPOINT = { host: "192.0.2.7", port: 4000 };
-const WAYS = { mode: "auto", random: (out: Uint8Array) => void out.fill(7) } as const;
+const NOW = 1_000;
+const PATHS = { mode: "auto", random: (out: Uint8Array) => void out.fill(7) } as const;
 const ROUTE = { via: "direct", endpoint: ENDPOINT } as const;
 const TAG_BYTES = 16;
 
 /** The driver with a peer whose frames are not encrypted, so that the test can read them. */
 function setUp() {
-  const clock = new ManualClock();
+  const deadlines = new DeadlineQueue();
   const sent: Packet[] = [];
-  const stats = {
-    ...{ encryptOk: 0, encryptFail: 0, packetsSent: 0, packetsReceived: 0, bytesSent: 0 },
-    ...{ bytesReceived: 0, plaintextRefused: 0, replaysDropped: 0 },
+  const direct: Transport = {
+    ...{ kind: "memory", maxBytes: Infinity, isReliable: false, forbidsFragments: true },
+    ...{ isUp: true, headerBytes: 0 },
+    acquire: (bytes) => new Uint8Array(bytes),
+    send: (buffer, length) => {
+      const packet = decodePacket(buffer.subarray(PILS_HEADER_BYTES, length - TAG_BYTES));
+      assert.ok(!(packet instanceof DecodeError));
+      sent.push(packet);
+    },
   };
   const sender = new TunnelSender({
-    clock,
-    socket: {
-      kind: "fake",
-      local: { host: "192.0.2.5", port: 4000 },
-      stats: newUdpStats(),
-      forbidsFragments: true,
-      acquire: (bytes = 0) => new Uint8Array(bytes),
-      send: (buffer, length) => {
-        const packet = decodePacket(buffer.subarray(PILS_HEADER_BYTES, length - TAG_BYTES));
-        assert.ok(!(packet instanceof DecodeError));
-        sent.push(packet);
-      },
-      start: () => {},
-      close: () => Promise.resolve(),
-    },
-    stats,
-    beacon: { endpoint: undefined },
+    transports: { direct, relay: new RelayTransport(direct, () => undefined) },
+    stats: newTunnelStats(),
   });
-  sender.self = 5;
+  sender.setSelf(5);
   const changed: number[] = [];
-  const upper = new UpperLayer({
-    consent: { pinnedKey: () => undefined, hasConsent: () => true, isFormer: () => false },
-    emit: () => {},
-  });
-  upper.user = {
-    onPacket() {},
-    onPeerRestarted() {},
-    onPathChanged: (node) => void changed.push(node),
-    hasConns: () => true,
-    beacon: { observed() {} },
-  };
-  const peers = new PeerTable({ clock, mode: "auto", random: (out) => out.fill(9) });
+  const peers = new PeerTable({ mode: "auto", random: (out) => out.fill(9) });
   let next = 1;
   const driver = new PathMtuDriver({
-    clock,
-    timers: new TimerSet(clock),
+    deadlines,
     sender,
     random: (out) => out.fill(next++),
     maxSegmentBytes: undefined,
-    forbidsFragments: true,
-    upper,
+    forbidsFragments: () => true,
+    sizesChanged: ({ node }) => void changed.push(node),
     peers,
+    now: NOW,
   });
-  const peer = peers.make(7)!;
-  peer.live = new Session({
+  const peer = peers.make(7, NOW)!;
+  const session = new Session({
     peerKey: new Uint8Array(32),
     aead: { name: "none", seal: () => {}, open: () => true, destroy: () => {} },
     nonces: NonceSequence.start((out) => out.fill(1)),
     expectsKeepalives: false,
     origin: ROUTE,
-    now: clock.now(),
+    now: NOW,
   });
-  peer.paths.heard(ROUTE, clock.now(), true);
-  peer.paths.sent(clock.now(), false, true);
+  peer.addCandidate(session);
+  peer.open(new Uint8Array(PILS_OVERHEAD_BYTES), NOW);
+  assert.equal(peer.live, session, "proven by any frame, as nothing is encrypted");
+  peer.paths.heard(ROUTE, NOW, true);
+  peer.paths.sent(NOW, false, true);
   /** An answer as peers of any age give it. */
   const answer = (probe: Packet, payload: Uint8Array): Packet => ({
     ...probe,
     ...{ flags: ACK, srcNode: 7, dstNode: 5, srcPort: 0, dstPort: probe.srcPort, payload },
   });
-  return { clock, driver, peer, peers, sent, changed, answer };
+  return { deadlines, driver, peer, peers, sent, changed, answer };
 }
 
 Deno.test("PathMtuDriver counts the whole echo of an older peer and the short answer of a new one", () => {
@@ -100,7 +83,7 @@ Deno.test("PathMtuDriver counts the whole echo of an older peer and the short an
       assert.equal(probe.protocol, PROTO_CONTROL);
       assert.deepEqual([probe.flags, probe.dstPort], [0, 0]);
       const echo = probe.payload.slice(0, bytes);
-      assert.ok(driver.onPacket(peer, answer(probe, echo), ROUTE));
+      assert.ok(driver.onPacket(peer, answer(probe, echo), ROUTE, NOW));
     }
     assert.equal(sent[0]!.payload.length + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
     assert.equal(driver.segmentBytes(peer), sent[2]!.payload.length);
@@ -115,17 +98,17 @@ Deno.test("PathMtuDriver counts an answer once, and none that it did not ask for
   const base = sent[0]!;
   const forged = encodePathProbe(new Uint8Array(6).fill(99), 2_000);
   assert.ok(
-    driver.onPacket(peer, answer(base, forged), ROUTE),
+    driver.onPacket(peer, answer(base, forged), ROUTE, NOW),
     "it is none of the others' business",
   );
   assert.equal(sent.length, 1);
-  driver.onPacket(peer, answer(base, base.payload), ROUTE);
-  driver.onPacket(peer, answer(base, base.payload), ROUTE);
+  driver.onPacket(peer, answer(base, base.payload), ROUTE, NOW);
+  driver.onPacket(peer, answer(base, base.payload), ROUTE, NOW);
   assert.equal(sent.length, 2);
-  driver.suspect(peer);
+  driver.suspect(peer, NOW);
   assert.deepEqual(changed, [], "at the base there is nothing to suspect");
-  const other = new PeerTunnel(9, 0, WAYS);
-  driver.onPacket(other, answer(sent[1]!, sent[1]!.payload), ROUTE);
+  const other = new PeerTunnel(9, 0, PATHS);
+  driver.onPacket(other, answer(sent[1]!, sent[1]!.payload), ROUTE, NOW);
   assert.deepEqual(changed, [], "another peer's answer does not count");
   peers.close();
 });
@@ -134,12 +117,12 @@ Deno.test("PathMtuDriver answers from before a suspicion do not end it", () => {
   const { driver, peer, peers, sent, changed, answer } = setUp();
   driver.demand(peer);
   for (let i = 0; i < 2; i++) {
-    driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
+    driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE, NOW);
   }
   const late = sent.at(-1)!;
   assert.ok(late.payload.length > driver.segmentBytes(peer));
-  driver.suspect(peer);
-  driver.onPacket(peer, answer(late, late.payload), ROUTE);
+  driver.suspect(peer, NOW);
+  driver.onPacket(peer, answer(late, late.payload), ROUTE, NOW);
   assert.equal(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
   assert.equal(changed.length, 2);
   peers.close();
@@ -150,7 +133,7 @@ Deno.test("PathMtuDriver answers probes by the way they came, short, and at a li
   const probe = { ...answer(packetFrom(7), encodePathProbe(new Uint8Array(6).fill(3), 9_000)) };
   const question: Packet = { ...probe, flags: 0, srcPort: 1, dstPort: 0, seq: 41 };
   for (let i = 0; i < PATH_ANSWER_RATE.burst + 10; i++) {
-    assert.ok(driver.onPacket(peer, question, ROUTE));
+    assert.ok(driver.onPacket(peer, question, ROUTE, NOW));
   }
   assert.equal(sent.length, PATH_ANSWER_RATE.burst);
   const { flags, srcNode, dstNode, srcPort, dstPort, ack, payload } = sent[0]!;
@@ -161,28 +144,28 @@ Deno.test("PathMtuDriver answers probes by the way they came, short, and at a li
 Deno.test("PathMtuDriver leaves every other packet to the others", () => {
   const { driver, peer } = setUp();
   const packet = packetFrom(7);
-  assert.equal(driver.onPacket(peer, packet, ROUTE), false);
+  assert.equal(driver.onPacket(peer, packet, ROUTE, NOW), false);
   const payload = new TextEncoder().encode("pathprobe.v1");
-  assert.equal(driver.onPacket(peer, { ...packet, payload }, ROUTE), false);
+  assert.equal(driver.onPacket(peer, { ...packet, payload }, ROUTE, NOW), false);
 });
 
 Deno.test("PathMtuDriver starts anew when the peer is at another host", () => {
-  const { driver, peer, peers, sent, answer, clock } = setUp();
+  const { driver, peer, peers, sent, answer, deadlines } = setUp();
   driver.demand(peer);
   for (let i = 0; i < 2; i++) {
-    driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE);
+    driver.onPacket(peer, answer(sent.at(-1)!, sent.at(-1)!.payload), ROUTE, NOW);
   }
   assert.ok(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES > PATH_BASE_BYTES);
   peer.paths.restarted(
     { via: "direct", endpoint: { host: "192.0.2.99", port: 4000 } },
-    clock.now(),
+    NOW,
   );
   assert.equal(driver.segmentBytes(peer) + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
   assert.equal(driver.pathMtu(peer), PATH_BASE_BYTES + 28);
   driver.demand(peer);
   assert.equal(sent.at(-1)!.payload.length + FRAME_OVERHEAD_BYTES, PATH_BASE_BYTES);
   peers.close();
-  assert.equal(clock.pending, 0, "no timer is left");
+  assert.equal(deadlines.size, 0, "no deadline is left");
 });
 
 function packetFrom(node: number): Packet {
