@@ -37,7 +37,7 @@ export class Session {
   readonly expectsKeepalives: boolean;
   readonly #aead: Aead;
   readonly #nonces: NonceSequence;
-  readonly #windows = new ReplayWindows();
+  readonly #windows: ReplayWindows;
   // Copies of the 16 header bytes that the cipher wants for themselves: cheaper than two views of every frame. In memory
   // that does not move, as the cipher may take its address.
   readonly #nonce = new Uint8Array(new ArrayBuffer(AEAD_NONCE_BYTES));
@@ -50,6 +50,8 @@ export class Session {
       peerKey: Uint8Array;
       aead: Aead;
       nonces: NonceSequence;
+      /** Of the frames that came under the peer's key so far; default none. */
+      windows?: ReplayWindows;
       origin: Route;
       expectsKeepalives: boolean;
       now: number;
@@ -58,6 +60,7 @@ export class Session {
     this.peerKey = options.peerKey;
     this.#aead = options.aead;
     this.#nonces = options.nonces;
+    this.#windows = options.windows ?? new ReplayWindows();
     this.origin = options.origin;
     this.expectsKeepalives = options.expectsKeepalives;
     this.createdMs = options.now;

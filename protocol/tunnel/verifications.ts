@@ -7,6 +7,7 @@
 
 import type { Aead } from "../crypto/aead.ts";
 import { NonceSequence } from "../crypto/nonce.ts";
+import { ReplayWindows } from "../crypto/replay.ts";
 import type { Route } from "../path/mod.ts";
 import { KeyedRateLimit } from "../rate_limit.ts";
 import type { PilaFields } from "./frame.ts";
@@ -20,8 +21,9 @@ export const KEX_RATE = { perSecond: 20, burst: 64 } as const;
 /** Source addresses whose key exchanges are counted. */
 export const MAX_KEX_SOURCES = 4_096;
 /**
- * Nonce sequences kept beyond their sessions, so that one peer key never sees a counter twice
- * (docs/protocol/tunnel.md §5.2).
+ * Nonce sequences and replay windows kept beyond their sessions, so that one peer key never sees a counter twice, and
+ * neither do we: who replays a PILA of a former process must not prove it by that one's frames
+ * (docs/protocol/tunnel.md §5.2, §5.3).
  */
 export const MAX_NONCE_SEQUENCES = 16_384;
 /** Frames of a peer that arrived while its PILA was being verified. */
@@ -53,6 +55,12 @@ interface OpenVerification extends Verification {
   readonly early: { frame: Uint8Array; route: Route }[];
 }
 
+/** What outlives the sessions under one peer key. */
+interface KeyHistory {
+  readonly nonces: NonceSequence;
+  readonly windows: ReplayWindows;
+}
+
 const LANES: readonly Lane[] = ["known", "relay", "other"];
 
 function laneKey(node: number, lane: Lane): string {
@@ -67,7 +75,8 @@ export class Verifications {
   readonly #maxNonces: number;
   /** By node and lane. */
   readonly #open = new Map<string, OpenVerification>();
-  readonly #nonces = new Map<string, NonceSequence>();
+  /** By peer key, the one used longest ago first. */
+  readonly #histories = new Map<string, KeyHistory>();
 
   /**
    * Nothing is being verified yet.
@@ -147,7 +156,7 @@ export class Verifications {
     return new Session({
       peerKey: x25519,
       aead,
-      nonces: this.#noncesFor(x25519),
+      ...this.#historyOf(x25519),
       origin: route,
       // Ours marks each PILA as question or answer (§4.2), existing daemons none.
       expectsKeepalives: !isMarked,
@@ -155,14 +164,15 @@ export class Verifications {
     });
   }
 
-  #noncesFor(peerKey: Uint8Array): NonceSequence {
+  #historyOf(peerKey: Uint8Array): KeyHistory {
     const id = peerKey.toHex();
-    const nonces = this.#nonces.get(id) ?? NonceSequence.start(this.#random);
-    this.#nonces.delete(id);
-    this.#nonces.set(id, nonces);
-    if (this.#nonces.size > this.#maxNonces) {
-      this.#nonces.delete(this.#nonces.keys().next().value!);
+    const history = this.#histories.get(id) ??
+      { nonces: NonceSequence.start(this.#random), windows: new ReplayWindows() };
+    this.#histories.delete(id);
+    this.#histories.set(id, history);
+    if (this.#histories.size > this.#maxNonces) {
+      this.#histories.delete(this.#histories.keys().next().value!);
     }
-    return nonces;
+    return history;
   }
 }

@@ -236,6 +236,36 @@ Deno.test("one sequence of nonces serves all sessions with one key: no counter c
   assert.equal(counters.size, 3);
 });
 
+Deno.test("a frame that was seen in one session of a key is a replay in the next", async () => {
+  const rig = await Rig.create();
+  const peer = await Peer.create();
+  const key = await peer.keyPair.deriveTunnelKey(rig.keyPair.publicKey);
+  const theirs = new Session({
+    peerKey: rig.keyPair.publicKey,
+    aead: wasmAead(key!),
+    nonces: NonceSequence.start((out) => void crypto.getRandomValues(out)),
+    origin: ROUTE,
+    expectsKeepalives: false,
+    now: 0,
+  });
+  const frames = [1, 2].map(() => {
+    const frame = new Uint8Array(PILS_OVERHEAD_BYTES);
+    theirs.seal(frame, 0, NODE, 0);
+    return frame;
+  });
+  const opened = async (frame: Uint8Array) => {
+    const { session } = verified(await rig.verify((await peer.pila()).fields));
+    const result = session.open(frame.slice());
+    session.destroy();
+    return result;
+  };
+  assert.deepEqual(
+    [await opened(frames[0]!), await opened(frames[0]!), await opened(frames[1]!)],
+    ["ok", "replayed", "ok"],
+  );
+  theirs.destroy();
+});
+
 Deno.test("a PILA with a bad signature is refused before anybody is asked", async () => {
   const rig = await Rig.create();
   const peer = await Peer.create();

@@ -179,7 +179,10 @@ export class TunnelWorld {
   /** Every frame that was sent, in order. */
   readonly sent: { readonly from: Endpoint; readonly to: Endpoint; readonly frame: Uint8Array }[] =
     [];
+  /** Frames that arrived as they were sent; who has recorded them can replay them. */
+  readonly arrived: { readonly from: Endpoint; readonly frame: Uint8Array }[] = [];
   readonly #running = new Map<number, SimTunnel>();
+  readonly #genuine = new WeakSet<Uint8Array>();
   readonly #links = new Map<string, Link>();
   readonly #options: LinkOptions;
   #events: Event[] = [];
@@ -216,6 +219,7 @@ export class TunnelWorld {
   /** Sends a frame from any address: networks do not check it. */
   inject(frame: Uint8Array, from: Endpoint, to: Endpoint): void {
     this.sent.push({ from, to, frame });
+    this.#genuine.add(frame);
     const key = `${from.host} ${to.host}`;
     let link = this.#links.get(key);
     if (link === undefined) {
@@ -224,6 +228,8 @@ export class TunnelWorld {
         this.#at(at, () => {
           const receiver = [...this.#running.values()]
             .find(({ endpoint }) => endpoint.host === to.host);
+          // A corrupted one is another array.
+          if (this.#genuine.has(bytes)) this.arrived.push({ from, frame: bytes });
           receiver?.core.onFrame(bytes.slice(), route, false, this.now);
           receiver?.perform();
         }));

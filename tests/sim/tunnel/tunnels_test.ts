@@ -97,7 +97,7 @@ Deno.test("replayed PILAs and frames move nothing, from wherever they come, and 
     talk(world, a, 7, "new", 15_000);
     assert.deepEqual(a.liveKey(7), b.x25519, `seed ${seed}`);
     const route = a.routeTo(7);
-    const captured = world.sent.filter(({ from }) => from.host === b.endpoint.host);
+    const captured = world.arrived.filter(({ from }) => from.host === b.endpoint.host);
     const proofs = a.proofs(7);
     const count = a.got.length;
     for (let round = 0; round < 100; round++) {
