@@ -179,7 +179,7 @@ export class Tunnels {
 
   /** Payload bytes of a stream segment that the path to a peer carries without fragments. */
   segmentBytes(node: number): number {
-    return this.#core.mtu.segmentBytes(this.#core.peers.get(node));
+    return this.#core.sizes.segmentBytes(this.#core.peers.get(node));
   }
 
   /** A stream gets no segment larger than the default through to a peer. */
@@ -196,13 +196,13 @@ export class Tunnels {
   /** The peers as `info` shows them. */
   list(): PeerInfo[] {
     const now = this.#clock.now();
-    return [...this.#core.peers.values()].map((peer) => describePeer(peer, this.#core.mtu, now));
+    return [...this.#core.peers.values()].map((peer) => describePeer(peer, this.#core.sizes, now));
   }
 
   /** The paths to a peer; undefined when there is no tunnel to it. */
   describe(node: number): PathReport | undefined {
     const peer = this.#core.peers.get(node);
-    return peer && describePaths(peer, this.#core.mtu, this.#clock.now());
+    return peer && describePaths(peer, this.#core.sizes, this.#clock.now());
   }
 
   /** Stops all timers and wipes all keys. The socket is closed by its owner. */

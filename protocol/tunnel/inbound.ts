@@ -20,7 +20,7 @@ import {
   pilsSender,
 } from "./frame.ts";
 import { laneOf } from "./lanes.ts";
-import type { PathMtuDriver } from "./path_mtu.ts";
+import type { PathSizes } from "./path_sizes.ts";
 import type { PathUpkeep } from "./path_upkeep.ts";
 import type { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
@@ -40,7 +40,7 @@ export interface InboundParts {
   readonly sender: TunnelSender;
   readonly exchanges: Exchanges;
   readonly paths: PathUpkeep;
-  readonly mtu: PathMtuDriver;
+  readonly sizes: PathSizes;
   readonly host: TunnelHost;
   readonly stats: TunnelStats;
   readonly random: (out: Uint8Array) => void;
@@ -153,7 +153,7 @@ export class Inbound {
     isNew: boolean,
     now: number,
   ): void {
-    const { stats, paths, mtu, host, sender } = this.#parts;
+    const { stats, paths, sizes, host, sender } = this.#parts;
     const packet = decodePacket(bytes);
     if (packet instanceof DecodeError) {
       stats.encryptFail++;
@@ -169,7 +169,7 @@ export class Inbound {
     // The tunnel has authenticated the sender, so it alone may be the source (§5.4).
     if (packet.srcNode !== peer.node || packet.dstNode !== sender.self) return;
     const isOurs = isControl &&
-      (paths.onAnswer(peer, packet, route, now) || mtu.onPacket(peer, packet, route, now));
+      (paths.onAnswer(peer, packet, route, now) || sizes.onPacket(peer, packet, route, now));
     if (!isOurs) host.onPacket(packet, route, isBatch);
     paths.reschedule(peer, now);
   }

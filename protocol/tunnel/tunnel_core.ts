@@ -17,7 +17,7 @@ import { directRoute, type PathMode, type Route, samePath } from "../path/mod.ts
 import { DEFAULT_MSS_BYTES } from "../stream/mod.ts";
 import { Exchanges } from "./exchanges.ts";
 import { Inbound } from "./inbound.ts";
-import { PathMtuDriver } from "./path_mtu.ts";
+import { PathSizes } from "./path_sizes.ts";
 import { addResolution, PathUpkeep } from "./path_upkeep.ts";
 import { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
@@ -59,8 +59,8 @@ export class TunnelCore {
   readonly stats: TunnelStats = newTunnelStats();
   /** The peers. */
   readonly peers: PeerTable;
-  /** Path MTU discovery. */
-  readonly mtu: PathMtuDriver;
+  /** Which sizes the paths carry. */
+  readonly sizes: PathSizes;
   readonly #deadlines = new DeadlineQueue();
   readonly #sender: TunnelSender;
   readonly #exchanges: Exchanges;
@@ -84,15 +84,15 @@ export class TunnelCore {
     const sender = this.#sender = new TunnelSender({ transports, stats });
     const common = { deadlines, peers, sender, host, random, act, now };
     const exchanges = this.#exchanges = new Exchanges({ ...common, ownKey: () => this.#ownKey });
-    const mtu = this.mtu = new PathMtuDriver({
+    const sizes = this.sizes = new PathSizes({
       ...common,
       maxSegmentBytes: options.maxSegmentBytes,
-      forbidsFragments: () => transports.direct.forbidsFragments,
+      transport: transports.direct,
       sizesChanged: ({ node }) => act({ type: "sizes_changed", node }),
     });
     const paths = this.#paths = new PathUpkeep(common);
     const verifications = new Verifications({ random });
-    this.#inbound = new Inbound({ ...common, verifications, exchanges, paths, mtu, stats });
+    this.#inbound = new Inbound({ ...common, verifications, exchanges, paths, sizes, stats });
     let sweepMs = now + SWEEP_MS;
     this.#sweep = {
       deadline: () => sweepMs,
@@ -217,7 +217,7 @@ export class TunnelCore {
       const isSent = this.#sender.sealed(peer, session, packet, now, isDetour ? route : undefined);
       this.#paths.reschedule(peer, now);
       if (packet.payload.length >= DEFAULT_MSS_BYTES && packet.protocol === PROTO_STREAM) {
-        this.mtu.demand(peer);
+        this.sizes.demand(peer);
       }
       return isSent;
     }
@@ -241,7 +241,7 @@ export class TunnelCore {
   /** A stream gets no segment larger than the default through to a peer. */
   suspectPath(node: number, now: number): void {
     const peer = this.peers.get(node);
-    if (peer !== undefined) this.mtu.suspect(peer, now);
+    if (peer !== undefined) this.sizes.suspect(peer, now);
   }
 
   /** Wipes all keys; nothing is done any more. */

@@ -16,7 +16,7 @@ function isDirect({ from, to }: Sent): boolean {
   return from.host !== BEACON.host && to.host !== BEACON.host;
 }
 
-/** Limits the direct path; the way to the beacon carries everything. */
+/** Limits the direct path; the path to the beacon carries everything. */
 function limit(world: World, bytes: number): void {
   world.net.maxBytes = (from, to) =>
     from.host === BEACON.host || to.host === BEACON.host ? Infinity : bytes;

@@ -76,7 +76,7 @@ Deno.test("such a peer gets a first datagram once, and later ones", async () => 
   assert.ok(got.filter((text) => text === "first").length <= 1);
 });
 
-Deno.test("a peer that works costs nothing more: one proof, by the way its key came", async () => {
+Deno.test("a peer that works costs nothing more: one proof, by the path its key came", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);

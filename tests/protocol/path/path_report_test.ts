@@ -16,7 +16,7 @@ function manager(mode: PathMode = "auto"): PathManager {
   return new PathManager({ mode, random: (out) => void out.fill(next++) });
 }
 
-Deno.test("reportPath says that there is no session, and then which way is used and since when", () => {
+Deno.test("reportPath says that there is no session, and then which path is used and since when", () => {
   const paths = manager();
   paths.add("public", ENDPOINT);
   const before = reportPath(paths, FACTS, 1_000);

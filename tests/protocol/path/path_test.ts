@@ -44,7 +44,7 @@ function hosts(paths: PathManager): string[] {
   );
 }
 
-/** A way whose probes were answered: sent at, answered after. */
+/** A path whose probes were answered: sent at, answered after. */
 function answered(...probes: readonly (readonly [sentMs: number, rttMs: number])[]): Path {
   const candidate = new Path("public", direct("192.0.2.7"));
   for (const [id, [sentMs, rttMs]] of probes.entries()) {
@@ -95,7 +95,7 @@ Deno.test("a hostile address neither moves a path in use nor draws a probe", () 
   assert.deepEqual(model.probes.filter(({ route }) => route.via === "direct"), []);
 });
 
-Deno.test("PathManager has a way once, by the word that is worth most", () => {
+Deno.test("PathManager has a path once, by the word that is worth most", () => {
   const paths = manager();
   const endpoint = { host: "192.0.2.7", port: 4000 };
   const seen = paths.add("observed", endpoint);
@@ -104,12 +104,12 @@ Deno.test("PathManager has a way once, by the word that is worth most", () => {
   assert.equal(paths.add("observed", endpoint), seen);
   assert.equal(seen!.kind, "public", "a frame takes nothing from what the registry said");
   assert.equal(paths.add("lan", endpoint)!.kind, "lan");
-  // Another port is another way.
+  // Another port is another path.
   paths.add("observed", { host: "192.0.2.7", port: 4001 });
   assert.deepEqual(hosts(paths), ["192.0.2.7:4000", "192.0.2.7:4001"]);
 });
 
-Deno.test("PathManager keeps what was named within its bound, the way in use and those that answered always", () => {
+Deno.test("PathManager keeps what was named within its bound, the path in use and those that answered always", () => {
   const endpoint = fc.record({
     host: fc.oneof(fc.nat(60).map((i) => `198.51.100.${i + 1}`), fc.constantFrom(...SOMEBODY)),
     port: fc.integer({ min: 0, max: 3 }),
@@ -143,7 +143,7 @@ Deno.test("PathManager keeps what was named within its bound, the way in use and
   }));
 });
 
-Deno.test("PathManager.direct prefers the way that answered last, then the registry's", () => {
+Deno.test("PathManager.direct prefers the path that answered last, then the registry's", () => {
   const paths = manager();
   const at = (host: string) => ({ host, port: 4000 });
   paths.add("observed", at("198.51.100.1"));
@@ -243,7 +243,7 @@ Deno.test("Path.reset forgets what probes have shown, but not where it leads", (
   assert.deepEqual(candidate.route, direct("192.0.2.7"));
 });
 
-/** A direct way from an address of ours. */
+/** A direct path from an address of ours. */
 function from(local: string): Route {
   return { via: "direct", endpoint: { host: "192.0.2.7", port: 4000, local } };
 }
@@ -284,7 +284,7 @@ Deno.test("Path leaves the choice to the system when it broke, and when the netw
   }
 });
 
-Deno.test("PathManager has one way for a peer at whichever address of ours it comes, and uses the last", () => {
+Deno.test("PathManager has one path for a peer at whichever address of ours it comes, and uses the last", () => {
   const paths = manager();
   for (const [now, local] of ["10.0.0.1", "10.0.0.2", "10.0.0.1"].entries()) {
     assert.equal(paths.heard(from(local), now, true), now === 0);
@@ -296,7 +296,7 @@ Deno.test("PathManager has one way for a peer at whichever address of ours it co
   assert.ok(!samePath(from("10.0.0.1"), from("10.0.0.2")));
 });
 
-Deno.test("PathManager doubts a way that was heard after frames had gone several, until it answers or for some time", () => {
+Deno.test("PathManager doubts a path that was heard after frames had gone several, until it answers or for some time", () => {
   const paths = manager();
   paths.heard(direct("192.0.2.7"), 0, true);
   paths.distrust(0);

@@ -64,13 +64,13 @@ Deno.test("PeerTunnel takes both paths while the one in use is in doubt, and one
   peer.destroy();
 });
 
-Deno.test("PeerTunnel without an address has no way but the relay", () => {
+Deno.test("PeerTunnel without an address has no path but the relay", () => {
   const peer = new PeerTunnel(7, 0, PATHS);
   assert.deepEqual(peer.routes(0, true), [{ via: "relay" }]);
   assert.deepEqual(peer.routes(0, false), []);
 });
 
-Deno.test("PeerTunnel takes no way that its mode forbids", () => {
+Deno.test("PeerTunnel takes no path that its mode forbids", () => {
   const hidden = new PeerTunnel(7, 0, { ...PATHS, mode: "relay-only" });
   hidden.paths.add("public", ENDPOINT);
   assert.deepEqual(hidden.routes(0, true), [{ via: "relay" }]);

@@ -24,6 +24,7 @@ import type { DeadlineQueue, Timed } from "../deadline_queue.ts";
 import type { PeerTable } from "./peer_table.ts";
 import type { PeerTunnel } from "./peer_tunnel.ts";
 import { TokenBucket } from "../rate_limit.ts";
+import type { Transport } from "./frame_transport.ts";
 import { FRAME_OVERHEAD_BYTES, type TunnelSender } from "./tunnel_sender.ts";
 import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./tunnel_limits.ts";
 
@@ -53,12 +54,12 @@ class DiscoveryTimer implements Timed {
 }
 
 /** Discovers the path MTU of every peer. */
-export class PathMtuDriver {
+export class PathSizes {
   readonly #deadlines: DeadlineQueue;
   readonly #sender: TunnelSender;
   readonly #random: (out: Uint8Array) => void;
   readonly #maxDatagramBytes: number;
-  readonly #forbidsFragments: () => boolean;
+  readonly #transport: Pick<Transport, "forbidsFragments" | "isReliable" | "maxBytes">;
   readonly #sizesChanged: (peer: PeerTunnel) => void;
   readonly #answers: TokenBucket;
   readonly #timers = new Map<PeerTunnel, Map<MtuDiscovery, DiscoveryTimer>>();
@@ -69,8 +70,8 @@ export class PathMtuDriver {
     random: (out: Uint8Array) => void;
     /** Largest segment wanted, payload bytes. */
     maxSegmentBytes: number | undefined;
-    /** See `Transport.forbidsFragments`. */
-    forbidsFragments: () => boolean;
+    /** What carries frames on direct paths. */
+    transport: Pick<Transport, "forbidsFragments" | "isReliable" | "maxBytes">;
     /** Told when segments to a peer have another size. */
     sizesChanged: (peer: PeerTunnel) => void;
     peers: PeerTable;
@@ -79,8 +80,9 @@ export class PathMtuDriver {
     this.#deadlines = options.deadlines;
     this.#sender = options.sender;
     this.#random = options.random;
-    this.#maxDatagramBytes = (options.maxSegmentBytes ?? MAX_SEGMENT_BYTES) + FRAME_OVERHEAD_BYTES;
-    this.#forbidsFragments = options.forbidsFragments;
+    const wantedBytes = (options.maxSegmentBytes ?? MAX_SEGMENT_BYTES) + FRAME_OVERHEAD_BYTES;
+    this.#maxDatagramBytes = Math.min(wantedBytes, options.transport.maxBytes);
+    this.#transport = options.transport;
     this.#sizesChanged = options.sizesChanged;
     options.peers.onRemoved((peer) => this.#stop(peer));
     this.#answers = new TokenBucket(PATH_ANSWER_RATE, options.now);
@@ -88,19 +90,20 @@ export class PathMtuDriver {
 
   /** Payload bytes of a stream segment that the path to a peer carries in one piece. */
   segmentBytes(peer: PeerTunnel | undefined): number {
-    return Math.min(datagramBytes(peer), this.#maxDatagramBytes) - FRAME_OVERHEAD_BYTES;
+    return Math.min(this.#datagramBytes(peer), this.#maxDatagramBytes) - FRAME_OVERHEAD_BYTES;
   }
 
   /** MTU of the path to a peer as far as it is proven, IP and UDP headers included. */
   pathMtu(peer: PeerTunnel): number {
     const isV6 = !peer.viaRelay && peer.paths.direct?.host?.includes(":") === true;
-    return datagramBytes(peer) + (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
+    return this.#datagramBytes(peer) + (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
   }
 
   /** A full-size segment goes to a peer: looks for more room, if it is time for that. Cheap. */
   demand(peer: PeerTunnel): void {
     const { direct } = peer.paths;
     if (peer.viaRelay || peer.live === undefined || direct === undefined) return;
+    if (this.#transport.isReliable) return;
     const mtu = direct.mtu ?? this.#begin(peer, direct);
     // sealed() has just noted the time.
     mtu.demand(peer.sentMs);
@@ -128,6 +131,13 @@ export class PathMtuDriver {
     return true;
   }
 
+  /** Largest datagram known to pass by the path in use; a reliable transport cuts frames as it likes. */
+  #datagramBytes(peer: PeerTunnel | undefined): number {
+    if (peer === undefined || peer.viaRelay) return PATH_BASE_BYTES;
+    const { isReliable, maxBytes } = this.#transport;
+    return isReliable ? maxBytes : peer.paths.direct?.maxBytes ?? PATH_BASE_BYTES;
+  }
+
   #stop(peer: PeerTunnel): void {
     for (const timer of this.#timers.get(peer)?.values() ?? []) {
       timer.isOn = false;
@@ -150,7 +160,7 @@ export class PathMtuDriver {
   #begin(peer: PeerTunnel, { host }: Path): MtuDiscovery {
     const isV6 = host?.includes(":") === true;
     const isLoopback = host !== undefined && isIP(host) !== 0 && isLoopbackIp(parseIp(host));
-    const isWhole = this.#forbidsFragments() || isLoopback;
+    const isWhole = this.#transport.forbidsFragments || isLoopback;
     const ethernet = ETHERNET_MTU - (isV6 ? IPV6_UDP_BYTES : IPV4_UDP_BYTES);
     const mtu = new MtuDiscovery({
       ipVersion: isV6 ? 6 : 4,
@@ -204,11 +214,4 @@ export class PathMtuDriver {
       route,
     );
   }
-}
-
-/** Largest datagram known to pass by the path in use. */
-function datagramBytes(peer: PeerTunnel | undefined): number {
-  return peer === undefined || peer.viaRelay
-    ? PATH_BASE_BYTES
-    : peer.paths.direct?.maxBytes ?? PATH_BASE_BYTES;
 }
