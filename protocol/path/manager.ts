@@ -194,9 +194,7 @@ export class PathManager {
     }
     const current = this.#current;
     if (current !== undefined && sameRoute(current.route, route)) {
-      current.heardMs = now;
-      current.countReceived(bytes);
-      current.arrived(route, isTraffic);
+      current.heard(route, now, isTraffic, bytes);
       if (this.#unansweredMs !== Infinity) {
         current.noteAnswer(now - this.#unansweredMs);
         this.#unansweredMs = Infinity;
@@ -239,7 +237,7 @@ export class PathManager {
       this.#suspect(current, now);
       this.#listen(current, now, needs);
       if (!current.isRelay && now - this.sinceMs > FORGIVE_MS && this.#unansweredMs === Infinity) {
-        current.failures = 0;
+        current.forgive();
       }
       if (!current.isRelay && !current.isFailing(now, this.#hasAnswers)) this.#searches.stop();
     }
@@ -297,8 +295,7 @@ export class PathManager {
     if (!this.admits(route)) return false;
     const path = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
     if (path === undefined) return false;
-    path.heardMs = now;
-    path.arrived(route, true);
+    path.heard(route, now, true, 0);
     this.#use(path, now);
     return true;
   }
@@ -338,9 +335,7 @@ export class PathManager {
     if (!this.admits(route)) return false;
     const path = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
     if (path === undefined) return false;
-    path.heardMs = now;
-    path.countReceived(bytes);
-    path.arrived(route, isTraffic);
+    path.heard(route, now, isTraffic, bytes);
     const current = this.#current;
     if (current === undefined) {
       this.#use(path, now);

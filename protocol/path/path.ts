@@ -53,7 +53,7 @@ export function isEndpointOfOne({ host, port }: Endpoint): boolean {
 
 /**
  * A path to a peer: its address and what carries its frames (the route), round trip, validation by probes, MTU, and
- * counters.
+ * counters. Fields are written here only, but for the kind and the MTU discovery, which the manager decides.
  */
 export class Path {
   /** Where it comes from. */
@@ -166,8 +166,18 @@ export class Path {
     this.bytesSent += bytes;
   }
 
-  /** Counts an authentic frame that came by it. */
-  countReceived(bytes: number): void {
+  /**
+   * Notes an authentic frame that came by it.
+   *
+   * @param route As it came.
+   * @param now Milliseconds.
+   * @param isTraffic It is no control packet.
+   * @param bytes Its size; 0 when it is counted already.
+   */
+  heard(route: Route, now: number, isTraffic: boolean, bytes: number): void {
+    this.heardMs = now;
+    this.arrived(route, isTraffic);
+    if (bytes === 0) return;
     this.framesReceived++;
     this.bytesReceived += bytes;
   }
@@ -278,6 +288,11 @@ export class Path {
     this.#outstanding.length = 0;
     this.#unanswered = 0;
     this.unansweredMs = Infinity;
+  }
+
+  /** It has not broken for so long that earlier failures do not count. */
+  forgive(): void {
+    this.failures = 0;
   }
 
   /** It broke while it was in use. */

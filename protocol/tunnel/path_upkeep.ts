@@ -106,9 +106,7 @@ export class PathUpkeep {
       if (now - askedMs > PUNCH_WINDOW_MS || peer.live === undefined) this.#punching.delete(peer);
       else if (peer.paths.isRelayed) peers.push(peer);
     }
-    const known = peers.filter(({ paths }) =>
-      paths.all.some(({ route }) => route.via === "direct" && route.endpoint.host === endpoint.host)
-    );
+    const known = peers.filter(({ paths }) => paths.knowsHost(endpoint.host));
     for (const peer of (known.length > 0 ? known : peers).slice(0, MAX_PUNCHED_PEERS)) {
       peer.paths.punched(endpoint, now);
       this.reschedule(peer, now);

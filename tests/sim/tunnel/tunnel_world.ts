@@ -59,6 +59,8 @@ export class SimTunnel implements TunnelHost {
   /** Texts of datagrams that it got. */
   readonly got: string[] = [];
   readonly actions: TunnelAction[] = [];
+  /** Its tunnels are to be kept up. */
+  isNeeded = true;
   readonly #world: TunnelWorld;
 
   constructor(world: TunnelWorld, node: number, process: number, endpoint: Endpoint) {
@@ -143,11 +145,11 @@ export class SimTunnel implements TunnelHost {
   }
 
   hasConns(): boolean {
-    return true;
+    return this.isNeeded;
   }
 
   isWanted(): boolean {
-    return true;
+    return this.isNeeded;
   }
 
   pinnedKey(node: number): Uint8Array {

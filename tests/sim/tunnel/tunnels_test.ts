@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { pilsSender } from "../../../protocol/tunnel/frame.ts";
+import { IDLE_PEER_MS, KEEPALIVE_MS, SWEEP_MS } from "../../../protocol/tunnel/tunnel_limits.ts";
 import type { LinkOptions } from "../network.ts";
 import { type SimTunnel, TunnelWorld } from "./tunnel_world.ts";
 
@@ -53,6 +55,23 @@ Deno.test("two tunnels prove their keys to each other over a bad network, and no
     assert.deepEqual([a.proofs(7), b.proofs(5)], [1, 1], `seed ${seed}: proven once`);
     assertHeard(b.got, said, seed);
     assertHeard(a.got, answered, seed);
+  });
+});
+
+Deno.test("a path counts the frames that leave and come by it", () => {
+  eachSeed((world, seed) => {
+    const [a, b] = [world.start(5), world.start(7)];
+    talk(world, a, 7, "counted", 5_000);
+    world.run(1_000);
+    const path = a.core.peers.get(7)!.paths.current!;
+    const sealed = world.sent.filter(({ from, frame }) =>
+      from.host === a.endpoint.host && pilsSender(frame) !== undefined
+    );
+    const bytes = sealed.reduce((sum, { frame }) => sum + frame.length, 0);
+    assert.deepEqual([path.framesSent, path.bytesSent], [sealed.length, bytes], `seed ${seed}`);
+    const received = b.core.peers.get(5)!.paths.current!.framesReceived;
+    assert.equal(received, b.core.stats.encryptOk, `seed ${seed}`);
+    assert.ok(received > 0 && received < path.framesSent, `seed ${seed}: some are lost`);
   });
 });
 
@@ -116,6 +135,29 @@ Deno.test("replayed PILAs and frames move nothing, from wherever they come, and 
     assert.ok(drawn.length < 50, `seed ${seed}: 200 frames drew ${drawn.length}`);
     assertHeard(b.got, talk(world, a, 7, "still", 2_000), seed);
   });
+});
+
+Deno.test("an idle tunnel is kept up by a probe every 20 to 25 s while it is needed, and forgotten when it is not", () => {
+  const world = new TunnelWorld(1);
+  const [a, b] = [world.start(5), world.start(7)];
+  talk(world, a, 7, "hello", 1_000);
+  world.run(10_000);
+  const path = a.core.peers.get(7)!.paths.current!;
+  const before = path.answered;
+  b.isNeeded = false; // only one of them asks
+  const minutes = 30;
+  world.run(minutes * 60_000);
+  const asked = path.answered - before;
+  const perMinute = asked / minutes;
+  assert.ok(60_000 / KEEPALIVE_MS <= perMinute && perMinute <= 3, `${perMinute} a minute`);
+  assert.deepEqual(a.liveKey(7), b.x25519);
+  a.isNeeded = false;
+  world.run(IDLE_PEER_MS + KEEPALIVE_MS);
+  for (const { core } of [a, b]) assert.equal([...core.peers.values()].length, 0);
+  // Only the sweep goes on.
+  assert.ok(a.core.deadline - world.now <= SWEEP_MS);
+  world.stop();
+  assert.equal(a.core.deadline, Infinity, "nothing is due after the end");
 });
 
 Deno.test("a seed gives the same frames each time", () => {
