@@ -15,7 +15,7 @@ import type { RegistrationLoop } from "./registry/registration.ts";
 import type { Directory } from "./registry_entry.ts";
 import type { TrustService } from "./trust/trust_service.ts";
 import type { BeaconNews } from "./tunnel/beacon_link.ts";
-import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
+import { type Rate, TokenBucket } from "../protocol/rate_limit.ts";
 
 /** Registrations caused by the beacon seeing us elsewhere: a change of network, not a forger with the beacon's address. */
 const ENDPOINT_NEWS_RATE: Rate = { perSecond: 0.1, burst: 3 };

@@ -31,7 +31,7 @@ import { attachServices } from "./service/services.ts";
 import type { Service } from "./service/service_port.ts";
 import { StateFiles } from "./state_files.ts";
 import { openTrust } from "./trust/open_trust.ts";
-import { rehearse } from "./warm_up.ts";
+import { warmUp } from "./warm_up.ts";
 
 /** How long open connections may take to deliver what they hold when the daemon stops. */
 export const SHUTDOWN_GRACE_MS = 2_000;
@@ -55,7 +55,7 @@ export class Daemon implements Backend, AsyncDisposable {
   #ipc: IpcServer | undefined;
   #http: DaemonHttp | undefined;
   #stopping: Promise<void> | undefined;
-  #rehearsal: Promise<number> | undefined;
+  #warmingUp: Promise<number> | undefined;
 
   private constructor(parts: Parts) {
     this.parts = parts;
@@ -188,7 +188,7 @@ export class Daemon implements Backend, AsyncDisposable {
     if (this.node !== 0) await stack.setSelf(this.node, registry.identity);
     registration.start(registrant);
     change.watch();
-    this.#rehearsal = rehearse({ clock, random, aead: aead.factory });
+    this.#warmingUp = warmUp({ clock, random, aead: aead.factory });
     options.ready?.({ socket: options.socket, pid: Deno.pid });
   }
 
@@ -210,7 +210,7 @@ export class Daemon implements Backend, AsyncDisposable {
     await this.parts.directory.close();
     stack.close();
     await this.parts.socket.close();
-    await this.#rehearsal;
+    await this.#warmingUp;
     this.parts.aead.close();
   }
 }

@@ -8,7 +8,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { LIFECYCLE_EVENTS } from "../protocol/lifecycle_events.ts";
 import type { EventListener } from "./event_bus.ts";
-import { type Rate, TokenBucket } from "./tunnel/rate_limit.ts";
+import { type Rate, TokenBucket } from "../protocol/rate_limit.ts";
 
 /** Events that are logged as warnings; the others of a burst only at debug level: strangers must not fill the disk. */
 const WARNING_RATE: Rate = { perSecond: 0.2, burst: 10 };

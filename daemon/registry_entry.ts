@@ -29,7 +29,7 @@ import type { PeerNames } from "./peer_names.ts";
 import type { NodeRegistry } from "./registry/node_registry.ts";
 import type { StateFiles } from "./state_files.ts";
 import { SAVE_RETRY_MS } from "./trust/saver.ts";
-import type { Resolution } from "./tunnel/types.ts";
+import type { Resolution } from "../protocol/tunnel/tunnel_host.ts";
 
 /** LAN addresses of a peer that are tried: each costs a datagram per attempt. */
 const MAX_ALTERNATIVES = 4;

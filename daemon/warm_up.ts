@@ -29,7 +29,7 @@ const PORT = 7;
 
 /** A socket whose datagrams go straight to another one. */
 class PipeSocket implements UdpSocket {
-  readonly kind = "rehearsal";
+  readonly kind = "memory";
   readonly forbidsFragments = true;
   readonly stats = newUdpStats();
   readonly local: Endpoint;
@@ -131,7 +131,7 @@ class Actor {
  * @param parts What the daemon uses itself.
  * @returns How many contacts went well; never rejects, as nothing depends on it.
  */
-export async function rehearse(parts: Parts): Promise<number> {
+export async function warmUp(parts: Parts): Promise<number> {
   const actors: Actor[] = [];
   let contacts = 0;
   try {

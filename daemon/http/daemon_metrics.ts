@@ -6,7 +6,7 @@
 
 import { MetricSet } from "../../platform/http/metric_set.ts";
 import type { InfoParts } from "../info.ts";
-import type { TunnelStats } from "../tunnel/types.ts";
+import type { TunnelStats } from "../../protocol/tunnel/tunnel_stats.ts";
 import type { EventCounts } from "./event_counts.ts";
 
 /** Counters of the tunnel layer: name, what it counts, field. */

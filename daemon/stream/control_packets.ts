@@ -10,7 +10,7 @@ import { ACK, type Packet, PROTO_CONTROL } from "../../protocol/packet.ts";
 import { PORT_PING } from "../../protocol/well_known_ports.ts";
 import type { Route } from "../../protocol/path/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
+import { type Rate, TokenBucket } from "../../protocol/rate_limit.ts";
 import type { Gate } from "./gate.ts";
 import { withLimits } from "./with_limits.ts";
 

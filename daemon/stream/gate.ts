@@ -12,7 +12,7 @@ import { PORT_DATA_EXCHANGE, PORT_HANDSHAKE } from "../../protocol/well_known_po
 import type { Packet } from "../../protocol/packet.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { SharedNetwork } from "../registry/memberships.ts";
-import { KeyedRateLimit, type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
+import { KeyedRateLimit, type Rate, TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** SYNs a second from all peers together: about what one core can answer. */
 export const SYN_RATE: Rate = { perSecond: 10_000, burst: 20_000 };

@@ -16,7 +16,7 @@ import {
   type StreamOptions,
 } from "../../protocol/stream/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { type Rate, TokenBucket } from "../tunnel/rate_limit.ts";
+import { type Rate, TokenBucket } from "../../protocol/rate_limit.ts";
 import type { Conn, DialOptions } from "./stream_conn.ts";
 import { abortedError, dialError, throwIfAborted } from "./dial_errors.ts";
 import type { Gate } from "./gate.ts";

@@ -9,7 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import type { Segment, Stream, StreamState, StreamStats } from "../../protocol/stream/mod.ts";
 import type { Conn, ConnListener } from "./stream_conn.ts";
 import { LargeSegments } from "./large_segments.ts";
-import type { Timed } from "./timer_queue.ts";
+import type { Timed } from "../../protocol/deadline_queue.ts";
 
 /** What a connection needs from its host. */
 export interface ConnHost {

@@ -1,135 +1,50 @@
 /**
- * Deadlines of many things under one timer. Deadlines mostly move later (every ACK does that), so a moved one is
- * only looked at when its old time comes: no timer is set or cleared per packet.
+ * Deadlines of many things under one timer: no timer is set or cleared per packet.
  *
  * @module
  */
 
+import { DeadlineQueue, type Timed } from "../../protocol/deadline_queue.ts";
+import { Alarm } from "../../platform/alarm.ts";
 import type { Clock } from "../../platform/clock.ts";
 
-/** Something with a deadline that may move. */
-export interface Timed {
-  /** When it wants to be called, ms of the clock; Infinity for never. */
-  deadline(): number;
-  /** Its time has come. */
-  onTimer(now: number): void;
-}
-
-/** Entries kept beyond two an item; with more, stale ones are dropped before their time comes. */
-const SPARE_ENTRIES = 64;
-
-interface Entry {
-  at: number;
-  readonly item: Timed;
-}
-
-/** Earliest entry first: a binary heap over one clock timer. */
+/** A {@linkcode DeadlineQueue} that is polled by a timer. */
 export class TimerQueue {
-  readonly #clock: Clock;
-  readonly #heap: Entry[] = [];
-  /** Earliest time at which each item stands in the heap; later entries of it are stale. */
-  readonly #scheduled = new Map<Timed, number>();
-  #armedAt = Infinity;
-  #cancel: (() => void) | undefined;
+  readonly #queue = new DeadlineQueue();
+  readonly #alarm: Alarm;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#alarm = new Alarm(clock, (now) => {
+      this.#queue.poll(now);
+      this.#alarm.by(this.#queue.deadline);
+    });
   }
 
   /** Items with a time in the queue. */
   get size(): number {
-    return this.#scheduled.size;
+    return this.#queue.size;
   }
 
   /** Entries in the heap, stale ones included; for tests. */
   get entries(): number {
-    return this.#heap.length;
+    return this.#queue.entries;
   }
 
   /** Notes that an item's deadline may have changed. */
   touch(item: Timed): void {
-    const at = item.deadline();
-    const known = this.#scheduled.get(item);
-    if (at === Infinity || (known !== undefined && known <= at)) return;
-    this.#scheduled.set(item, at);
-    if (this.#heap.length > 2 * this.#scheduled.size + SPARE_ENTRIES) this.#rebuild();
-    else this.#push({ at, item });
-    if (at < this.#armedAt) this.#arm(at);
+    this.#queue.touch(item);
+    this.#alarm.by(this.#queue.deadline);
   }
 
   /** Forgets an item; its entries go when their time comes. */
   delete(item: Timed): void {
-    this.#scheduled.delete(item);
-    if (this.#scheduled.size === 0) this.clear();
+    this.#queue.delete(item);
+    if (this.#queue.size === 0) this.#alarm.cancel();
   }
 
   /** Forgets everything and stops the timer. */
   clear(): void {
-    this.#heap.length = 0;
-    this.#scheduled.clear();
-    this.#cancel?.();
-    this.#cancel = undefined;
-    this.#armedAt = Infinity;
-  }
-
-  #fire(): void {
-    this.#armedAt = Infinity;
-    this.#cancel = undefined;
-    const now = this.#clock.now();
-    const due: Timed[] = [];
-    for (let top = this.#heap[0]; top !== undefined && top.at <= now; top = this.#heap[0]) {
-      this.#pop();
-      if (this.#scheduled.get(top.item) !== top.at) continue;
-      this.#scheduled.delete(top.item);
-      if (top.item.deadline() <= now) due.push(top.item);
-      else this.touch(top.item);
-    }
-    for (const item of due) {
-      // An item before it may have moved this one.
-      if (item.deadline() <= now) item.onTimer(now);
-      this.touch(item);
-    }
-    const next = this.#heap[0];
-    if (next !== undefined && next.at < this.#armedAt) this.#arm(next.at);
-  }
-
-  #arm(at: number): void {
-    this.#cancel?.();
-    this.#armedAt = at;
-    this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#fire());
-  }
-
-  /** An item that often wants to be called soon leaves a far entry each time; these would pile up for minutes. */
-  #rebuild(): void {
-    this.#heap.length = 0;
-    for (const [item, at] of this.#scheduled) this.#push({ at, item });
-  }
-
-  #push(entry: Entry): void {
-    const heap = this.#heap;
-    let index = heap.push(entry) - 1;
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      if (heap[parent]!.at <= entry.at) break;
-      heap[index] = heap[parent]!;
-      index = parent;
-    }
-    heap[index] = entry;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let index = 0;
-    for (;;) {
-      let child = 2 * index + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child++;
-      if (heap[child]!.at >= last.at) break;
-      heap[index] = heap[child]!;
-      index = child;
-    }
-    heap[index] = last;
+    this.#queue.clear();
+    this.#alarm.cancel();
   }
 }

@@ -19,7 +19,7 @@ import { withoutZone } from "../../platform/local_addresses.ts";
 import { sameEndpoint } from "../../platform/net/udp.ts";
 import { BeaconChoice } from "./beacon_choice.ts";
 import { BeaconProof } from "./beacon_proof.ts";
-import { TokenBucket } from "./rate_limit.ts";
+import { TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** How often our endpoint is announced: below the 30 s after which NAT mappings start to vanish. */
 export const DISCOVER_INTERVAL_MS = 25_000;

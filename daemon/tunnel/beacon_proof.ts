@@ -17,7 +17,7 @@ import {
 import { equalBytes } from "../../protocol/crypto/base64.ts";
 import type { Identity } from "../../protocol/crypto/mod.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
-import { TokenBucket } from "./rate_limit.ts";
+import { TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** How often the beacon is asked whether it still holds our endpoint for proven: it may have been restarted. */
 export const PROOF_CHECK_MS = 60_000;

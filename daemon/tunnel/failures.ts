@@ -5,7 +5,7 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import { MAX_PEERS } from "./types.ts";
+import { MAX_PEERS } from "../../protocol/tunnel/tunnel_limits.ts";
 
 /** We are nobody yet. */
 export function noOwnAddress(): PilotError {

@@ -1,26 +1,24 @@
 /**
- * Finds the ways to a peer through the registry and starts the key exchange on them.
+ * Finds the paths to a peer through the registry and starts the key exchange on them.
  *
  * @module
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import type { Route } from "../../protocol/path/mod.ts";
+import type { Resolution } from "../../protocol/tunnel/tunnel_host.ts";
+import type { TunnelCore } from "../../protocol/tunnel/tunnel_core.ts";
+import { addResolution } from "../../protocol/tunnel/path_upkeep.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { BeaconLink } from "./beacon_link.ts";
-import type { ExchangeDriver } from "./exchange_driver.ts";
 import { noAddress, noRoom, tooManyExchanges } from "./failures.ts";
-import { addResolution } from "./path_driver.ts";
-import type { PeerTable } from "./peer_table.ts";
-import type { Resolution, TunnelDeps } from "./types.ts";
+import type { TunnelDeps } from "./types.ts";
 
 /** What the resolver needs. */
 export interface ResolverDeps {
   readonly clock: Clock;
-  readonly driver: ExchangeDriver;
+  readonly core: TunnelCore;
   readonly beacon: BeaconLink;
   readonly resolve: (node: number) => Promise<Resolution>;
-  readonly peers: PeerTable;
   readonly log: TunnelDeps["log"];
 }
 
@@ -31,11 +29,10 @@ export class Resolver {
 
   constructor(deps: ResolverDeps) {
     this.#deps = deps;
-    deps.driver.onUnanswered((node) => this.#again(node));
   }
 
   /**
-   * Finds the ways to a peer and starts the key exchange.
+   * Finds the paths to a peer and starts the key exchange.
    *
    * @throws {PilotError} As `Tunnels.ensure`.
    */
@@ -49,39 +46,38 @@ export class Resolver {
   }
 
   /** Looks anew for a peer that does not answer; part of an exchange that nobody prolongs by it. */
-  #again(node: number): void {
+  again(node: number): void {
     this.#resolve(node, true).catch((error) =>
       this.#deps.log("debug", "re-resolving failed", { peer_node_id: node, error: String(error) })
     );
   }
 
   async #resolve(node: number, isAgain: boolean = false): Promise<void> {
-    const { clock, driver, beacon, peers } = this.#deps;
+    const { clock, core, beacon } = this.#deps;
+    const { peers } = core;
     const known = peers.get(node);
     let found;
     try {
       found = await this.#deps.resolve(node);
     } catch (error) {
       // Without the registry a known path is still better than none.
-      const isKnown = known?.direct !== undefined || known?.session !== undefined;
+      const isKnown = known?.paths.direct !== undefined || known?.session !== undefined;
       if (isKnown && error instanceof PilotError && error.code === "unavailable") return;
       throw error;
     }
     if (peers.isClosed) throw new PilotError("not_running", "The daemon is stopping");
-    const peer = peers.make(node);
+    const now = clock.now();
+    const peer = peers.make(node, now);
     if (peer === undefined) throw noRoom(node);
     if (peer.live !== undefined) {
       // A live session that has gone silent: the peer may have a new process or address. Ask there, change nothing yet.
-      if (found.endpoint !== undefined && peer.isDoubtful(clock.now())) {
-        const route: Route = { via: "direct", endpoint: found.endpoint };
-        if (peer.paths.admits(route)) driver.send(node, "request", route);
-      }
+      if (found.endpoint !== undefined && peer.isDoubtful(now)) core.askAt(peer, found.endpoint);
       return;
     }
     if (found.endpoint === undefined && beacon.endpoint === undefined) throw noAddress(node);
-    if (peer.cancelTimer === undefined && driver.isFull) throw tooManyExchanges(node);
+    if (!core.isExchanging(peer) && core.isFull) throw tooManyExchanges(node);
     addResolution(peer, found);
     beacon.requestPunch(node);
-    if (!isAgain) driver.want(peer);
+    if (!isAgain) core.startExchange(peer, now);
   }
 }

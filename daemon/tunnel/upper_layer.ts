@@ -1,11 +1,12 @@
 /**
- * What the parts of the tunnel layer tell and ask the layer above, once it has started.
+ * What the tunnel layer tells and asks the layer above, once that has started.
  *
  * @module
  */
 
-import { formatRoute } from "../../protocol/path/mod.ts";
-import type { PeerTunnel } from "./peer_tunnel.ts";
+import type { Packet } from "../../protocol/packet.ts";
+import { formatRoute, type Route } from "../../protocol/path/mod.ts";
+import type { TunnelAction, TunnelHost } from "../../protocol/tunnel/tunnel_host.ts";
 import type { TunnelDeps, TunnelUser } from "./types.ts";
 
 /** Until the layer above starts. */
@@ -17,49 +18,77 @@ const NOBODY: TunnelUser = {
   beacon: { observed() {} },
 };
 
-/** The layer above as the tunnel layer sees it. */
-export class UpperLayer {
-  /** Who has started the tunnel layer. */
-  user: TunnelUser = NOBODY;
-  readonly #deps: Pick<TunnelDeps, "consent" | "emit">;
+/** Something that has happened to a tunnel. */
+export type TunnelNews = Extract<
+  TunnelAction,
+  { readonly type: "path_changed" | "sizes_changed" | "proven" | "key_mismatch" }
+>;
 
-  constructor(deps: Pick<TunnelDeps, "consent" | "emit">) {
+/** The layer above as the tunnel layer sees it. */
+export class UpperLayer implements TunnelHost {
+  #user: TunnelUser = NOBODY;
+  readonly #deps: Pick<TunnelDeps, "consent" | "visibility" | "emit">;
+
+  constructor(deps: Pick<TunnelDeps, "consent" | "visibility" | "emit">) {
     this.#deps = deps;
   }
 
-  /** The tunnel to a node should be kept up. */
+  /** Begins to tell it what happens. */
+  start(user: TunnelUser): void {
+    this.#user = user;
+  }
+
+  onPacket(packet: Packet, route: Route, isBatch: boolean): void {
+    this.#user.onPacket(packet, route, isBatch);
+  }
+
+  hasConns(node: number): boolean {
+    return this.#user.hasConns(node);
+  }
+
   isWanted(node: number): boolean {
-    return this.#deps.consent.hasConsent(node) || this.user.hasConns(node);
+    return this.#deps.consent.hasConsent(node) || this.#user.hasConns(node);
   }
 
-  /** Frames to a peer take another path from now on. */
-  pathChanged(peer: PeerTunnel): void {
-    this.#deps.emit("tunnel.path_changed", {
-      peer_node_id: peer.node,
-      relay: peer.viaRelay,
-      endpoint: formatRoute(peer.paths.current?.route),
-    });
-    this.user.onPathChanged(peer.node, peer.paths.isRepaired);
+  pinnedKey(node: number): Uint8Array | undefined {
+    return this.#deps.consent.pinnedKey(node);
   }
 
-  /** The path to a peer carries other sizes from now on. */
-  sizesChanged(peer: PeerTunnel): void {
-    this.user.onPathChanged(peer.node, false);
+  isFormer(node: number): boolean {
+    return this.#deps.consent.isFormer(node);
   }
 
-  /** A peer has proven a key. */
-  proven(peer: PeerTunnel, rekeyed: boolean): void {
-    this.#deps.emit("tunnel.established", {
-      peer_node_id: peer.node,
-      authenticated: true,
-      relay: peer.viaRelay,
-      rekeyed,
-    });
-    if (rekeyed) this.user.onPeerRestarted(peer.node);
+  mayKnow(node: number): boolean | undefined {
+    return this.#deps.visibility.mayKnow(node);
   }
 
-  /** Somebody has offered a key that is not the node's. */
-  keyMismatch(node: number): void {
-    this.#deps.emit("security.key_mismatch", { peer_node_id: node });
+  /** Tells it, and whoever listens to lifecycle events, what has happened. */
+  tell(news: TunnelNews): void {
+    const { emit } = this.#deps;
+    const { node } = news;
+    switch (news.type) {
+      case "path_changed":
+        emit("tunnel.path_changed", {
+          peer_node_id: node,
+          relay: news.isRelayed,
+          endpoint: formatRoute(news.route),
+        });
+        this.#user.onPathChanged(node, news.isRepaired);
+        break;
+      case "sizes_changed":
+        this.#user.onPathChanged(node, false);
+        break;
+      case "proven":
+        emit("tunnel.established", {
+          peer_node_id: node,
+          authenticated: true,
+          relay: news.isRelayed,
+          rekeyed: news.isRekeyed,
+        });
+        if (news.isRekeyed) this.#user.onPeerRestarted(node);
+        break;
+      case "key_mismatch":
+        emit("security.key_mismatch", { peer_node_id: node });
+    }
   }
 }

@@ -1,23 +1,25 @@
 /**
- * Which way to a peer is used, sans-I/O: ways that may lead there, authentic frames and answers to probes go in; the
+ * Which path to a peer is used, sans-I/O: paths that may lead there, authentic frames and answers to probes go in; the
  * routes of frames, probes to send and wishes come out (docs/protocol/paths.md §2, §3).
  *
- * A way is taken only when a round trip over it was authenticated, and left only when probes over it go unanswered
- * while another way is known to work. An address from which an authentic frame came is therefore no more than a
+ * A path is taken only when a round trip over it was authenticated, and left only when probes over it go unanswered
+ * while another path is known to work. An address from which an authentic frame came is therefore no more than a
  * candidate: whoever captures a frame and sends it on from elsewhere moves nothing (RFC 9000 §9.3).
  *
  * @module
  */
 
 import type { Endpoint } from "../ip.ts";
-import { Candidate, type CandidateKind, isEndpointOfOne, PROBE_ANSWER_MS } from "./candidate.ts";
-import { cost, isFaster, isLikelier, worth } from "./ranking.ts";
+import { type CandidateKind, isEndpointOfOne, Path, PROBE_ANSWER_MS } from "./path.ts";
+import { NO_PATH_WORK, type PathNeeds, type PathProbe, type PathWork } from "./path_work.ts";
+import { cost, isFaster, isLikelier, retention } from "./ranking.ts";
+import type { MtuDiscovery } from "./mtu_discovery.ts";
 import { SearchSchedule } from "./search.ts";
 import { encodePathProbe, PATH_ANSWER_BYTES, pathProbeId } from "./probe.ts";
 import { type PathMode, RELAY_ROUTE, type Route, sameRoute } from "./route.ts";
 
-/** Ways to one peer that are remembered; those that never answered go first. */
-export const MAX_CANDIDATES = 16;
+/** Paths to one peer that are remembered; those that never answered go first. */
+export const MAX_PATHS = 16;
 /** Sending without hearing anything by the path in use for this long: frames then take the relay, too. */
 export const PATH_DOUBT_MS = 1_000;
 /** The same until the path in use and the relay are probed. */
@@ -34,47 +36,18 @@ export const OBSERVED_PROBES_MS: readonly number[] = [0];
 export const OBSERVED_PAUSE_MS = 250;
 /** Longest such pause. */
 export const MAX_OBSERVED_PAUSE_MS = 30_000;
-/** Pause between two questions to the path in use because the peer comes another way. */
+/** Pause between two questions to the path in use because the peer comes by another path. */
 export const CURRENT_PAUSE_MS = 1_000;
 /** Pause between two such changes: round trips that vary must not make a pair go to and fro. */
 export const FASTER_PAUSE_MS = 30_000;
-/** Pause before a direct way is looked for after one has just broken. */
+/** Pause before a direct path is looked for after one has just broken. */
 export const AFTER_FAILURE_MS = 1_000;
 /** A path in use for this long without breaking has made good its failures. */
 export const FORGIVE_MS = 60_000;
 
-/** A probe to send: a control packet with this payload, by this route only. */
-export interface PathProbe {
-  /** The route to be tried. */
-  readonly route: Route;
-  /** Payload of the control packet. */
-  readonly payload: Uint8Array;
-}
-
-/** What there is to do. */
-export interface PathWork {
-  /** Probes to send now. */
-  readonly probes: readonly PathProbe[];
-  /** Look for a direct way: ask the registry for the peer's endpoint and the beacon for punches. */
-  readonly search: boolean;
-  /** Tell the beacon where we are: our own mapping may be gone. */
-  readonly announce: boolean;
-  /** Frames take another way now. */
-  readonly changed: boolean;
-}
-
-/** What the owner knows at the time. */
-export interface PathNeeds {
-  /** The tunnel is to be kept up. */
-  readonly isWanted: boolean;
-  /** Connections run over it. */
-  readonly hasConns: boolean;
-}
-
 const ID_BYTES = 6;
-const NOTHING: PathWork = { probes: [], search: false, announce: false, changed: false };
 
-/** All ways to one peer. */
+/** All paths to one peer. */
 export class PathManager {
   /** The last authentic frame, ms; -Infinity before the first. */
   heardMs: number = -Infinity;
@@ -88,13 +61,13 @@ export class PathManager {
    * Something may be due earlier than {@linkcode PathManager.deadline} said last. The owner resets it when it has
    * asked again; a flag, because packets set it.
    */
-  isStirred: boolean = false;
-  /** Which ways may be taken. */
+  needsReschedule: boolean = false;
+  /** Which paths may be taken. */
   readonly mode: PathMode;
   readonly #random: (out: Uint8Array) => void;
-  readonly #candidates: Candidate[] = [];
-  #relay: Candidate | undefined;
-  #current: Candidate | undefined;
+  readonly #paths: Path[] = [];
+  #relay: Path | undefined;
+  #current: Path | undefined;
   /** First frame by the path in use since the peer was last heard by it that should have been answered. */
   #unansweredMs = Infinity;
   #isSuspect = false;
@@ -104,7 +77,7 @@ export class PathManager {
   #untestedMs = -Infinity;
   /** The peer has answered a probe; some of the oldest never do. */
   #hasAnswers = false;
-  /** When a way was last left for a faster one. */
+  /** When a path was last left for a faster one. */
   #fasterMs = -Infinity;
   #isQuietAsked = true;
   readonly #searches = new SearchSchedule();
@@ -112,46 +85,63 @@ export class PathManager {
   #polledMs = -Infinity;
 
   /**
-   * Knows no way yet.
+   * Knows no path yet.
    *
-   * @param options Which ways may be taken, and where ids of probes come from.
+   * @param options Which paths may be taken, and where ids of probes come from.
    */
   constructor(options: { mode: PathMode; random: (out: Uint8Array) => void }) {
     this.mode = options.mode;
     this.#random = options.random;
-    if (options.mode !== "no-relay") this.#relay = new Candidate("relay", RELAY_ROUTE);
+    if (options.mode !== "no-relay") this.#relay = new Path("relay", RELAY_ROUTE);
   }
 
-  /** The way in use; undefined before the first authentic frame. */
-  get current(): Candidate | undefined {
+  /** The path in use; undefined before the first authentic frame. */
+  get current(): Path | undefined {
     return this.#current;
   }
 
-  /** The way in use goes through the beacon. */
+  /** The path in use goes through the beacon. */
   get isRelayed(): boolean {
     return this.#current?.isRelay === true;
   }
 
-  /** All ways, the relay last. */
-  get candidates(): readonly Candidate[] {
-    return this.#relay === undefined ? this.#candidates : [...this.#candidates, this.#relay];
+  /** All paths, the relay last. */
+  get all(): readonly Path[] {
+    return this.#relay === undefined ? this.#paths : [...this.#paths, this.#relay];
   }
 
-  /** The direct endpoint in use, or the one that is most likely to work. */
-  get direct(): Endpoint | undefined {
-    const { route } = this.#current ?? {};
-    if (route?.via === "direct") return route.endpoint;
-    let best: Candidate | undefined;
-    for (const candidate of this.#candidates) {
-      if (best === undefined || isLikelier(candidate, best)) best = candidate;
+  /** The direct path in use, or the one that is most likely to work. */
+  get direct(): Path | undefined {
+    if (this.#current?.isRelay === false) return this.#current;
+    let best: Path | undefined;
+    for (const path of this.#paths) {
+      if (best === undefined || isLikelier(path, best)) best = path;
     }
-    return best?.route.via === "direct" ? best.route.endpoint : undefined;
+    return best;
+  }
+
+  /** The path that a route is, if it is a known one. */
+  find(route: Route): Path | undefined {
+    const current = this.#current;
+    if (current !== undefined && sameRoute(current.route, route)) return current;
+    if (route.via === "relay") return this.#relay;
+    return this.#paths.find((path) => sameRoute(path.route, route));
+  }
+
+  /** A direct path leads to this host, whatever the port. */
+  knowsHost(host: string | undefined): boolean {
+    return host !== undefined && this.#paths.some((path) => path.host === host);
+  }
+
+  /** Gives all direct paths to a host one discovery of its MTU: the port decides nothing. */
+  discoverMtu(host: string | undefined, mtu: MtuDiscovery): void {
+    for (const path of this.#paths) if (path.host === host) path.mtu = mtu;
   }
 
   /** The next time at which {@linkcode PathManager.poll} may have something, ms. */
   get deadline(): number {
     let next = this.#searches.nextMs;
-    for (const candidate of this.candidates) next = Math.min(next, candidate.probeMs);
+    for (const path of this.all) next = Math.min(next, path.probeMs);
     const current = this.#current;
     if (current === undefined) return next;
     if (current.failsMs > this.#polledMs) next = Math.min(next, current.failsMs);
@@ -159,23 +149,24 @@ export class PathManager {
     return this.#isQuietAsked ? next : Math.min(next, this.heardMs + PATH_QUIET_MS);
   }
 
-  /** Adds a direct way, if one host may be there. A name that is no address is taken as it is. */
-  add(kind: CandidateKind, endpoint: Endpoint): Candidate | undefined {
+  /** Adds a direct path, if one host may be there. A name that is no address is taken as it is. */
+  add(kind: CandidateKind, endpoint: Endpoint): Path | undefined {
     if (this.mode === "relay-only" || kind === "relay") return undefined;
     const route: Route = { via: "direct", endpoint };
-    const known = this.#candidates.find((candidate) => sameRoute(candidate.route, route));
+    const known = this.#paths.find((path) => sameRoute(path.route, route));
     if (known !== undefined) {
       if (kind !== "observed") known.kind = kind;
       return known;
     }
     if (!isEndpointOfOne(endpoint)) return undefined;
-    if (this.#candidates.length >= MAX_CANDIDATES) this.#evict();
-    const candidate = new Candidate(kind, route);
-    this.#candidates.push(candidate);
-    return candidate;
+    if (this.#paths.length >= MAX_PATHS) this.#evict();
+    const path = new Path(kind, route);
+    path.mtu = this.#paths.find(({ host }) => host === path.host)?.mtu;
+    this.#paths.push(path);
+    return path;
   }
 
-  /** Frames may be taken and sent this way at all. */
+  /** Frames may be taken and sent by this path at all. */
   admits(route: Route): boolean {
     return route.via === "relay" ? this.mode !== "no-relay" : this.mode !== "relay-only";
   }
@@ -187,24 +178,23 @@ export class PathManager {
     if (expectsAnswer && this.#unansweredMs === Infinity) {
       this.#unansweredMs = now;
       this.#isSuspect = false;
-      this.isStirred = true;
+      this.needsReschedule = true;
     }
   }
 
-  /** Notes an authentic, fresh frame. True when frames take another way now. */
-  heard(route: Route, now: number, isTraffic: boolean): boolean {
+  /** Notes an authentic, fresh frame of so many bytes. True when frames take another path now. */
+  heard(route: Route, now: number, isTraffic: boolean, bytes: number = 0): boolean {
     this.heardMs = now;
     if (isTraffic) {
       this.#traffic(now);
       if (this.#isQuietAsked) {
         this.#isQuietAsked = false;
-        this.isStirred = true;
+        this.needsReschedule = true;
       }
     }
     const current = this.#current;
     if (current !== undefined && sameRoute(current.route, route)) {
-      current.heardMs = now;
-      current.arrived(route, isTraffic);
+      current.heard(route, now, isTraffic, bytes);
       if (this.#unansweredMs !== Infinity) {
         current.noteAnswer(now - this.#unansweredMs);
         this.#unansweredMs = Infinity;
@@ -213,27 +203,27 @@ export class PathManager {
       if (current.unansweredMs !== Infinity) this.#askAgain(current, now);
       return false;
     }
-    return this.#heardElsewhere(route, now, isTraffic);
+    return this.#heardElsewhere(route, now, isTraffic, bytes);
   }
 
   /**
    * Takes the answer to a probe.
    *
-   * @returns Whether frames take another way now; undefined when it answers none of our probes.
+   * @returns Whether frames take another path now; undefined when it answers none of our probes.
    */
   answered(id: number, route: Route, now: number): boolean | undefined {
-    for (const candidate of this.candidates) {
+    for (const path of this.all) {
       // Relayed answers to direct probes say nothing about the way back, nor the other way round.
-      if (candidate.route.via !== route.via || !candidate.take(id, now)) continue;
+      if (path.route.via !== route.via || !path.take(id, now)) continue;
       this.#hasAnswers = true;
-      const isInUse = candidate === this.#current;
+      const isInUse = path === this.#current;
       if (isInUse) {
         this.#unansweredMs = Infinity;
         this.#isDisputed = false;
         this.#untestedMs = -Infinity;
       }
-      if (candidate.isConfirmed(now)) candidate.rest();
-      this.isStirred = true;
+      if (path.isConfirmed(now)) path.stopProbes();
+      this.needsReschedule = true;
       return this.#choose(now);
     }
     return undefined;
@@ -247,40 +237,40 @@ export class PathManager {
       this.#suspect(current, now);
       this.#listen(current, now, needs);
       if (!current.isRelay && now - this.sinceMs > FORGIVE_MS && this.#unansweredMs === Infinity) {
-        current.failures = 0;
+        current.forgive();
       }
       if (!current.isRelay && !current.isFailing(now, this.#hasAnswers)) this.#searches.stop();
     }
     const changed = this.#choose(now);
     const search = this.#searches.take(now, needs.isWanted || needs.hasConns);
     const probes: PathProbe[] = [];
-    for (const candidate of this.candidates) {
-      while (candidate.probeMs <= now) {
+    for (const path of this.all) {
+      while (path.probeMs <= now) {
         const id = new Uint8Array(ID_BYTES);
         this.#random(id);
         const payload = encodePathProbe(id, PATH_ANSWER_BYTES);
-        candidate.probed(pathProbeId(payload), now);
-        probes.push({ route: candidate.route, payload });
+        path.probed(pathProbeId(payload), now);
+        probes.push({ route: path.route, payload });
       }
     }
     const announce = this.#announce;
     this.#announce = false;
-    if (!changed && !search && !announce && probes.length === 0) return NOTHING;
+    if (!changed && !search && !announce && probes.length === 0) return NO_PATH_WORK;
     return { probes, search, announce, changed };
   }
 
-  /** Probes every direct way: the other side punches now. */
+  /** Probes every direct path: the other side punches now. */
   search(now: number): void {
-    for (const candidate of this.#candidates) {
-      if (candidate !== this.#current) candidate.probe(SEARCH_PROBES_MS, now);
+    for (const path of this.#paths) {
+      if (path !== this.#current) path.probe(SEARCH_PROBES_MS, now);
     }
-    this.isStirred = true;
+    this.needsReschedule = true;
   }
 
   /** The beacon says that a peer comes from this endpoint, and it may be this one. */
   punched(endpoint: Endpoint, now: number): void {
     this.add("observed", endpoint)?.probe(SEARCH_PROBES_MS, now);
-    this.isStirred = true;
+    this.needsReschedule = true;
   }
 
   /** Probes the path in use, as a keepalive that asks. */
@@ -288,36 +278,35 @@ export class PathManager {
     const current = this.#current;
     if (current === undefined || current.probeMs !== Infinity) return;
     current.probe(CHECK_PROBES_MS, now);
-    this.isStirred = true;
+    this.needsReschedule = true;
   }
 
-  /** The peer was first heard by the path in use after frames had gone other ways, too: does it lead there? */
+  /** The peer was first heard by the path in use after frames had taken other paths, too: does it lead there? */
   distrust(now: number): void {
     if (this.#current?.isRelay !== false) return;
     this.#untestedMs = now + PROBE_ANSWER_MS;
     this.check(now);
   }
 
-  /** The peer's process is a new one, and came this way first. True when frames take another way now. */
+  /** The peer's process is a new one, and came by this path first. True when frames take another path now. */
   restarted(route: Route, now: number): boolean {
     const before = this.#current;
     if (before !== undefined && sameRoute(before.route, route)) return false;
     if (!this.admits(route)) return false;
-    const candidate = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
-    if (candidate === undefined) return false;
-    candidate.heardMs = now;
-    candidate.arrived(route, true);
-    this.#use(candidate, now);
+    const path = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
+    if (path === undefined) return false;
+    path.heard(route, now, true, 0);
+    this.#use(path, now);
     return true;
   }
 
   /** Our own network is another one: nothing that was measured still holds. */
   networkChanged(now: number): void {
-    for (const candidate of this.candidates) candidate.reset();
+    for (const path of this.all) path.reset();
     this.check(now);
     this.#relay?.probe(CHECK_PROBES_MS, now);
     if (this.isRelayed && this.#canSearch) this.#searches.begin(now);
-    this.isStirred = true;
+    this.needsReschedule = true;
   }
 
   /**
@@ -329,7 +318,7 @@ export class PathManager {
       now - this.#unansweredMs > PATH_DOUBT_MS;
   }
 
-  /** When the next search for a direct way is, ms; Infinity when none is planned. */
+  /** When the next search for a direct path is, ms; Infinity when none is planned. */
   get nextSearchMs(): number {
     return this.#searches.nextMs;
   }
@@ -339,67 +328,66 @@ export class PathManager {
   }
 
   #traffic(now: number): void {
-    if (this.#searches.onTraffic(now)) this.isStirred = true;
+    if (this.#searches.onTraffic(now)) this.needsReschedule = true;
   }
 
-  #heardElsewhere(route: Route, now: number, isTraffic: boolean): boolean {
+  #heardElsewhere(route: Route, now: number, isTraffic: boolean, bytes: number): boolean {
     if (!this.admits(route)) return false;
-    const candidate = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
-    if (candidate === undefined) return false;
-    candidate.heardMs = now;
-    candidate.arrived(route, isTraffic);
+    const path = route.via === "relay" ? this.#relay : this.add("observed", route.endpoint);
+    if (path === undefined) return false;
+    path.heard(route, now, isTraffic, bytes);
     const current = this.#current;
     if (current === undefined) {
-      this.#use(candidate, now);
+      this.#use(path, now);
       return true;
     }
-    if (!candidate.isRelay) this.#ask(candidate, OBSERVED_PROBES_MS, now);
-    // The peer has its reasons to come another way: is ours still good?
+    if (!path.isRelay) this.#ask(path, OBSERVED_PROBES_MS, now);
+    // The peer has its reasons to come by another path: is ours still good?
     if (!current.isRelay) {
       this.#ask(current, CHECK_PROBES_MS, now);
-      this.#isDisputed = candidate.isRelay &&
+      this.#isDisputed = path.isRelay &&
         (current.probeMs <= now || current.unansweredMs !== Infinity);
     }
     return this.#choose(now);
   }
 
-  /** Probes a way unless that is being done or has brought nothing lately. */
-  #ask(candidate: Candidate, times: readonly number[], now: number): void {
-    const pauseMs = Math.min(MAX_OBSERVED_PAUSE_MS, OBSERVED_PAUSE_MS * 2 ** candidate.vainBursts);
-    if (candidate.probeMs !== Infinity || now - candidate.probedMs < pauseMs) return;
+  /** Probes a path unless that is being done or has brought nothing lately. */
+  #ask(path: Path, times: readonly number[], now: number): void {
+    const pauseMs = Math.min(MAX_OBSERVED_PAUSE_MS, OBSERVED_PAUSE_MS * 2 ** path.vainBursts);
+    if (path.probeMs !== Infinity || now - path.probedMs < pauseMs) return;
     // What works is not asked at every frame.
-    if (candidate.isConfirmed(now)) {
-      if (candidate !== this.#current || now - candidate.answeredMs < CURRENT_PAUSE_MS) return;
+    if (path.isConfirmed(now)) {
+      if (path !== this.#current || now - path.answeredMs < CURRENT_PAUSE_MS) return;
     }
-    candidate.probe(times, now);
-    this.isStirred = true;
+    path.probe(times, now);
+    this.needsReschedule = true;
   }
 
   /** Heard again after probes that nobody answered, all of them sent long ago: what they showed is over. */
-  #askAgain(current: Candidate, now: number): void {
+  #askAgain(current: Path, now: number): void {
     if (current.probeMs !== Infinity || now < current.failsMs) return;
     current.forget();
     current.probe(CHECK_PROBES_MS, now);
-    this.isStirred = true;
+    this.needsReschedule = true;
   }
 
-  #suspect(current: Candidate, now: number): void {
+  #suspect(current: Path, now: number): void {
     if (this.#isSuspect || now - this.#unansweredMs < PATH_SUSPECT_MS) return;
     this.#isSuspect = true;
     if (current.probeMs === Infinity) current.probe(CHECK_PROBES_MS, now);
-    // Whether the peer lives at all, and the way that would be taken if this one is dead.
+    // Whether the peer lives at all, and the path that would be taken if this one is dead.
     if (!current.isRelay) this.#relay?.probe(CHECK_PROBES_MS, now);
     else this.#announce = true;
   }
 
   /** After data, silence: either there is nothing to say, or what is said does not reach us. */
-  #listen(current: Candidate, now: number, { hasConns }: PathNeeds): void {
+  #listen(current: Path, now: number, { hasConns }: PathNeeds): void {
     if (this.#isQuietAsked || now - this.heardMs < PATH_QUIET_MS) return;
     this.#isQuietAsked = true;
     if (hasConns && current.probeMs === Infinity) current.probe(CHECK_PROBES_MS, now);
   }
 
-  /** Takes a better way, if there is one. */
+  /** Takes a better path, if there is one. */
   #choose(now: number): boolean {
     const current = this.#current;
     if (current === undefined) return false;
@@ -412,14 +400,14 @@ export class PathManager {
     }
     if (current.isFailing(now, this.#hasAnswers)) {
       this.#announce = true;
-      current.turn(now);
+      current.switchLocal(now);
       const other = best ?? this.#proofOfRelay(current);
       if (other === undefined) {
         if (this.#relay !== undefined) this.#ask(this.#relay, CHECK_PROBES_MS, now);
         if (this.#searches.nextMs === Infinity && this.#canSearch) this.#searches.begin(now);
         return false;
       }
-      current.broke();
+      current.noteFailure();
       this.#use(other, now);
       this.isRepaired = true;
       return true;
@@ -437,52 +425,52 @@ export class PathManager {
   }
 
   /** The relay, if the peer was heard by it since the path in use fell silent. */
-  #proofOfRelay(current: Candidate): Candidate | undefined {
+  #proofOfRelay(current: Path): Path | undefined {
     const relay = this.#relay;
     if (relay === undefined) return undefined;
     return Math.max(relay.heardMs, relay.answeredMs) > current.unansweredMs ? relay : undefined;
   }
 
-  #best(now: number): Candidate | undefined {
-    let best: Candidate | undefined;
-    for (const candidate of this.#candidates) {
-      if (!candidate.isConfirmed(now) || candidate.isFailing(now, this.#hasAnswers)) continue;
-      if (best === undefined || cost(candidate) < cost(best)) best = candidate;
+  #best(now: number): Path | undefined {
+    let best: Path | undefined;
+    for (const path of this.#paths) {
+      if (!path.isConfirmed(now) || path.isFailing(now, this.#hasAnswers)) continue;
+      if (best === undefined || cost(path) < cost(best)) best = path;
     }
     return best;
   }
 
-  #use(candidate: Candidate, now: number): void {
+  #use(path: Path, now: number): void {
     const wasRelayed = this.#current?.isRelay;
-    this.#current = candidate;
+    this.#current = path;
     this.sinceMs = now;
     this.isRepaired = false;
     this.#unansweredMs = Infinity;
     this.#isSuspect = this.#isDisputed = false;
     this.#untestedMs = -Infinity;
-    this.isStirred = true;
-    if (candidate.isRelay) {
+    this.needsReschedule = true;
+    if (path.isRelay) {
       if (!this.#canSearch) return;
       this.#searches.begin(wasRelayed === undefined ? now : now + AFTER_FAILURE_MS);
       return;
     }
     this.#searches.stop();
-    this.#relay?.rest();
-    // Of several ways that work the fastest is wanted, which takes the round trip of each, and of this one.
-    const others = this.#candidates.filter((other) => other !== candidate);
+    this.#relay?.stopProbes();
+    // Of several paths that work the fastest is wanted, which takes the round trip of each, and of this one.
+    const others = this.#paths.filter((other) => other !== path);
     if (others.length === 0 || wasRelayed === false) return;
-    for (const other of this.#candidates) {
+    for (const other of this.#paths) {
       if (other.probeMs === Infinity) other.probe(SEARCH_PROBES_MS, now);
     }
   }
 
   /** Makes room: for what never answered and nobody but a frame speaks for first. */
   #evict(): void {
-    let worst: Candidate | undefined;
-    for (const candidate of this.#candidates) {
-      if (candidate === this.#current) continue;
-      if (worst === undefined || worth(candidate) < worth(worst)) worst = candidate;
+    let worst: Path | undefined;
+    for (const path of this.#paths) {
+      if (path === this.#current) continue;
+      if (worst === undefined || retention(path) < retention(worst)) worst = path;
     }
-    if (worst !== undefined) this.#candidates.splice(this.#candidates.indexOf(worst), 1);
+    if (worst !== undefined) this.#paths.splice(this.#paths.indexOf(worst), 1);
   }
 }

@@ -4,8 +4,10 @@
  * @module
  */
 
-export * from "./candidate.ts";
+export * from "./path.ts";
 export * from "./manager.ts";
+export * from "./mtu_discovery.ts";
+export * from "./path_work.ts";
 export * from "./pmtu.ts";
 export * from "./probe.ts";
 export * from "./path_report.ts";

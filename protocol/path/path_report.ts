@@ -1,11 +1,11 @@
 /**
- * What `pilotctl path` shows: which way to a peer is used, what was tried, and why it is not a better one.
+ * What `pilotctl path` shows: which path to a peer is used, what was tried, and why it is not a better one.
  *
  * @module
  */
 
 import { formatEndpoint } from "../ip.ts";
-import type { Candidate, CandidateKind } from "./candidate.ts";
+import type { CandidateKind, Path } from "./path.ts";
 import type { PathManager } from "./manager.ts";
 import type { PathMode, Route } from "./route.ts";
 
@@ -19,7 +19,7 @@ export type PathReason =
   | "no_answer"
   | "broken";
 
-/** One way that may lead to the peer. */
+/** One path that may lead to the peer. */
 export interface CandidateReport {
   /** `host:port`, or `(relay)`. */
   readonly endpoint: string;
@@ -37,6 +37,16 @@ export interface CandidateReport {
   readonly last_sent_ms: number | null;
   /** Milliseconds since the last answer; null before the first. */
   readonly last_answer_ms: number | null;
+  /** Largest frame known to pass in one piece, bytes; older daemons do not tell. */
+  readonly max_bytes?: number;
+  /** Frames sent by it; older daemons do not tell. */
+  readonly frames_sent?: number;
+  /** Their bytes. */
+  readonly bytes_sent?: number;
+  /** Authentic frames received by it; older daemons do not tell. */
+  readonly frames_received?: number;
+  /** Their bytes. */
+  readonly bytes_received?: number;
 }
 
 /** The path to one peer. */
@@ -47,27 +57,27 @@ export interface PathReport {
   readonly route: "direct" | "relay" | "none";
   /** `host:port`, `(relay)`, or empty. */
   readonly endpoint: string;
-  /** Where the way in use comes from; empty when there is none. */
+  /** Where the path in use comes from; empty when there is none. */
   readonly kind: CandidateKind | "";
-  /** Milliseconds for which this way is in use; null when there is none. */
+  /** Milliseconds for which this path is in use; null when there is none. */
   readonly since_ms: number | null;
   /** Round trip of its probes, milliseconds; null when it was never probed. */
   readonly rtt_ms: number | null;
   /** Milliseconds since the peer was last heard; null before the first frame. */
   readonly heard_ms: number | null;
-  /** Which ways the daemon may take. */
+  /** Which paths the daemon may take. */
   readonly mode: PathMode;
   /** Why it is not direct; empty when it is. */
   readonly reason_code: PathReason;
   /** The same for people. */
   readonly reason: string;
-  /** Milliseconds until the next search for a direct way; null when none is planned. */
+  /** Milliseconds until the next search for a direct path; null when none is planned. */
   readonly next_search_ms: number | null;
   /** MTU of the path as far as it is proven, bytes with IP headers. */
   readonly path_mtu: number;
   /** Payload bytes of a full stream segment. */
   readonly mss: number;
-  /** Every way known. */
+  /** Every path known. */
   readonly candidates: readonly CandidateReport[];
 }
 
@@ -95,7 +105,7 @@ export function formatRoute(route: Route | undefined): string {
   return route === undefined || route.via === "relay" ? "(relay)" : formatEndpoint(route.endpoint);
 }
 
-/** How fast the way in use is, and for how long it is in use; as in {@linkcode PathReport}. */
+/** How fast the path in use is, and for how long it is in use; as in {@linkcode PathReport}. */
 export function pathTimes(
   paths: PathManager,
   now: number,
@@ -107,7 +117,7 @@ export function pathTimes(
   };
 }
 
-/** Describes the ways to a peer at a time. */
+/** Describes the paths to a peer at a time. */
 export function reportPath(paths: PathManager, facts: PathFacts, now: number): PathReport {
   const { current } = paths;
   const code = reasonOf(paths);
@@ -125,39 +135,44 @@ export function reportPath(paths: PathManager, facts: PathFacts, now: number): P
     next_search_ms: nextSearchMs === Infinity ? null : Math.max(0, Math.round(nextSearchMs - now)),
     path_mtu: facts.pathMtu,
     mss: facts.mss,
-    candidates: paths.candidates.map((candidate) => describe(candidate, current, now)),
+    candidates: paths.all.map((path) => describe(path, current, now)),
   };
 }
 
 function describe(
-  candidate: Candidate,
-  current: Candidate | undefined,
+  path: Path,
+  current: Path | undefined,
   now: number,
 ): CandidateReport {
   return {
-    endpoint: formatRoute(candidate.route),
-    kind: candidate.kind,
-    state: candidate === current ? "in_use" : stateOf(candidate, now),
-    rtt_ms: rounded(candidate.rttMs),
-    sent: candidate.sent,
-    answered: candidate.answered,
-    last_sent_ms: ago(candidate.probedMs, now),
-    last_answer_ms: ago(candidate.answeredMs, now),
+    endpoint: formatRoute(path.route),
+    kind: path.kind,
+    state: path === current ? "in_use" : stateOf(path, now),
+    rtt_ms: rounded(path.rttMs),
+    sent: path.sent,
+    answered: path.answered,
+    last_sent_ms: ago(path.probedMs, now),
+    last_answer_ms: ago(path.answeredMs, now),
+    max_bytes: path.maxBytes,
+    frames_sent: path.framesSent,
+    bytes_sent: path.bytesSent,
+    frames_received: path.framesReceived,
+    bytes_received: path.bytesReceived,
   };
 }
 
-function stateOf(candidate: Candidate, now: number): CandidateReport["state"] {
-  if (candidate.sent === 0) return "untested";
-  if (candidate.unansweredMs === Infinity) return "works";
-  return candidate.probeMs !== Infinity || now < candidate.failsMs ? "probing" : "failed";
+function stateOf(path: Path, now: number): CandidateReport["state"] {
+  if (path.sent === 0) return "untested";
+  if (path.unansweredMs === Infinity) return "works";
+  return path.probeMs !== Infinity || now < path.failsMs ? "probing" : "failed";
 }
 
 function reasonOf(paths: PathManager): PathReason {
-  const { current, candidates, mode } = paths;
+  const { current, all, mode } = paths;
   if (current === undefined) return "no_session";
   if (!current.isRelay) return "";
   if (mode === "relay-only") return "relay_only";
-  const direct = candidates.filter(({ isRelay }) => !isRelay);
+  const direct = all.filter(({ isRelay }) => !isRelay);
   if (direct.length === 0) return "no_endpoint";
   if (direct.some(({ probeMs }) => probeMs !== Infinity)) return "probing";
   if (direct.some(({ failures }) => failures > 0)) return "broken";

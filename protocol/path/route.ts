@@ -1,5 +1,5 @@
 /**
- * The two ways to a peer: straight to an endpoint, or through the beacon (docs/protocol/paths.md §1).
+ * The two paths to a peer: straight to an endpoint, or through the beacon (docs/protocol/paths.md §1).
  *
  * @module
  */
@@ -11,11 +11,21 @@ export type Route = { readonly via: "direct"; readonly endpoint: Endpoint } | {
   readonly via: "relay";
 };
 
-/** Which ways may be taken. `relay-only` shows our address to no peer. */
+/** Which paths may be taken. `relay-only` shows our address to no peer. */
 export type PathMode = "auto" | "relay-only" | "no-relay";
 
-/** The way through the beacon. */
+/** The path through the beacon. */
 export const RELAY_ROUTE: Route = { via: "relay" };
+
+/** The route straight to an endpoint. */
+export function directRoute(endpoint: Endpoint): Route {
+  return { via: "direct", endpoint };
+}
+
+/** The host that a route leads to; undefined for the relay's, which leads to whoever is asked for. */
+export function hostOf(route: Route): string | undefined {
+  return route.via === "relay" ? undefined : route.endpoint.host;
+}
 
 /** Whether two routes lead to one place, from whichever address of ours. */
 export function sameRoute(a: Route, b: Route): boolean {

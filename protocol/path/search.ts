@@ -1,11 +1,11 @@
 /**
- * When a direct way to a relayed peer is looked for: soon at first, every quarter of a minute while there is traffic,
+ * When a direct path to a relayed peer is looked for: soon at first, every quarter of a minute while there is traffic,
  * and seldom while there is none. No I/O.
  *
  * @module
  */
 
-/** Pauses between searches for a direct way while relayed; the last repeats while there is traffic. */
+/** Pauses between searches for a direct path while relayed; the last repeats while there is traffic. */
 export const SEARCH_PAUSES_MS: readonly number[] = [1_000, 3_000, 5_000, 10_000, 15_000];
 /** Traffic within this time makes a search urgent. */
 export const SEARCH_ACTIVE_MS = 30_000;

@@ -15,16 +15,18 @@ const PARTS: readonly (readonly [string, string, string])[] = [
   ],
   ["protocol/crypto/", "Cryptography", "Replay windows and caches."],
   ["protocol/stream/", "Streams", "Windows, buffers and timers of one reliable stream."],
+  [
+    "protocol/tunnel/",
+    "Tunnels",
+    "What strangers on the network can make the daemon do or remember.",
+  ],
+  ["protocol/path/", "Paths", "Probes, searches and sizes."],
   ["protocol/trust/", "Trust", "Who may ask for trust how often, and what is remembered of it."],
   ["protocol/service/", "Service formats", "Messages, files and events on the wire."],
   ["platform/", "Files and settings", "What is read from disk."],
   ["daemon/", "Daemon", "The process as a whole."],
   ["platform/net/", "Daemon: UDP socket", "Between the tunnels and the kernel."],
-  [
-    "daemon/tunnel/",
-    "Daemon: tunnels",
-    "What strangers on the network can make the daemon do or remember.",
-  ],
+  ["daemon/tunnel/", "Daemon: beacon and keys", "What the beacon and others can make it do."],
   [
     "daemon/stream/",
     "Daemon: connections",

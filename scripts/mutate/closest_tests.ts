@@ -23,7 +23,7 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
   "daemon/tunnel/key_exchange.ts": [
     "tests/daemon/tunnel/key_exchange_test.ts",
     "tests/daemon/tunnel/peer_keys_test.ts",
-    "tests/daemon/tunnel/peer_tunnel_test.ts",
+    "tests/protocol/tunnel/peer_tunnel_test.ts",
     "tests/daemon/tunnel/old_peer_test.ts",
   ],
   "platform/settings/config.ts": ["tests/platform/settings"],

@@ -75,7 +75,20 @@ function assertShape(report: PathReport, node: number): void {
   ]);
   for (const candidate of report.candidates) {
     assert.deepEqual(Object.keys(candidate).sort(), [
-      ...["answered", "endpoint", "kind", "last_answer_ms", "last_sent_ms", "rtt_ms", "sent"],
+      ...[
+        "answered",
+        "bytes_received",
+        "bytes_sent",
+        "endpoint",
+        "frames_received",
+        "frames_sent",
+        "kind",
+        "last_answer_ms",
+        "last_sent_ms",
+        "max_bytes",
+        "rtt_ms",
+        "sent",
+      ],
       "state",
     ]);
     const { endpoint, kind, sent, answered } = candidate;

@@ -7,7 +7,7 @@
 import { PilotError } from "../../../protocol/errors.ts";
 import type { Endpoint } from "../../../protocol/ip.ts";
 import type { SharedNetwork } from "../../../daemon/registry/memberships.ts";
-import type { Resolution } from "../../../daemon/tunnel/types.ts";
+import type { Resolution } from "../../../protocol/tunnel/tunnel_host.ts";
 
 /** Names a pair in {@linkcode FakeDirectory.pairs}. */
 export function pair(a: number, b: number): string {

@@ -33,7 +33,7 @@ import {
   PROTO_DATAGRAM,
 } from "../../../protocol/packet.ts";
 import { RELAY_ROUTE, type Route } from "../../../protocol/path/mod.ts";
-import { Session } from "../../../daemon/tunnel/tunnel_session.ts";
+import { Session } from "../../../protocol/tunnel/tunnel_session.ts";
 import type { Uplink, VirtualSocket } from "./udp.ts";
 import { datagram, type World } from "./world.ts";
 

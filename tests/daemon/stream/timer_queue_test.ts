@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Timed, TimerQueue } from "../../../daemon/stream/timer_queue.ts";
+import { TimerQueue } from "../../../daemon/stream/timer_queue.ts";
+import type { Timed } from "../../../protocol/deadline_queue.ts";
 import { ManualClock } from "../harness/clock.ts";
 
 class Item implements Timed {

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { GIVE_UP_MS, KEX_DELAYS_MS, RELAY_STAGGER_MS } from "../../../daemon/tunnel/types.ts";
-import { MAX_PENDING_PACKETS } from "../../../daemon/tunnel/peer_tunnel.ts";
+import {
+  GIVE_UP_MS,
+  KEX_DELAYS_MS,
+  RELAY_STAGGER_MS,
+} from "../../../protocol/tunnel/tunnel_limits.ts";
+import { MAX_PENDING_PACKETS } from "../../../protocol/tunnel/peer_tunnel.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 
 Deno.test("first contact takes three PILAs and delivers what waited, in order", async () => {

@@ -14,21 +14,27 @@ import {
   PILS_OVERHEAD_BYTES,
 } from "../../../protocol/tunnel/frame.ts";
 import { RELAY_ROUTE, type Route } from "../../../protocol/path/mod.ts";
+import { KeyExchange, type PilaRefusal } from "../../../daemon/tunnel/key_exchange.ts";
+import type { Lane } from "../../../protocol/tunnel/lanes.ts";
 import {
   KEX_RATE,
-  KeyExchange,
-  type Lane,
   MAX_EARLY_FRAMES,
   MAX_VERIFYING,
-  type VerifiedPila,
-} from "../../../daemon/tunnel/key_exchange.ts";
+  type Verification,
+  Verifications,
+} from "../../../protocol/tunnel/verifications.ts";
 import type { KeyVerdict } from "../../../daemon/tunnel/peer_keys.ts";
-import { Session } from "../../../daemon/tunnel/tunnel_session.ts";
+import { Session } from "../../../protocol/tunnel/tunnel_session.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { settle } from "../harness/settle.ts";
 
 const ROUTE: Route = { via: "direct", endpoint: { host: "192.0.2.7", port: 4000 } };
 const NODE = 7;
+
+/** A session under a verified key. */
+interface VerifiedPila extends Verification {
+  readonly session: Session;
+}
 
 /** A key exchange, with what it asked for and which keys it derived. */
 class Rig {
@@ -41,6 +47,7 @@ class Rig {
   verdict: KeyVerdict | Error | Promise<KeyVerdict> = "ok";
   mayKnow = true;
   readonly kex: KeyExchange;
+  readonly verifications: Verifications;
   readonly keyPair: KeyPair;
 
   constructor(keyPair: KeyPair, { maxNonces }: { maxNonces?: number } = {}) {
@@ -52,7 +59,6 @@ class Rig {
       return key;
     };
     this.kex = new KeyExchange({
-      clock: this.clock,
       keyPair,
       aead: wasmAead,
       keys: {
@@ -63,15 +69,17 @@ class Rig {
           return await this.verdict;
         },
       },
-      random: (out) => {
-        this.sequences++;
-        crypto.getRandomValues(out);
-      },
       visibility: {
         askMayKnow: (node) => {
           this.asked.push(`may ${node} know`);
           return Promise.resolve(this.mayKnow);
         },
+      },
+    });
+    this.verifications = new Verifications({
+      random: (out) => {
+        this.sequences++;
+        crypto.getRandomValues(out);
       },
       ...(maxNonces === undefined ? {} : { maxNonces }),
     });
@@ -84,8 +92,21 @@ class Rig {
     return new Rig(await KeyPair.generate(), options);
   }
 
-  verify(pila: PilaFields, { lane = "known" as Lane, isExpected = true } = {}) {
-    return this.kex.verify(pila, ROUTE, lane, isExpected);
+  /** As the tunnels do it. */
+  async verify(
+    pila: PilaFields,
+    { lane = "known" as Lane, isExpected = true } = {},
+  ): Promise<VerifiedPila | PilaRefusal | "busy"> {
+    const verification = this.verifications.begin(pila, ROUTE, lane, isExpected);
+    if (verification === undefined) return "busy";
+    try {
+      const result = await this.kex.verify(verification);
+      if (typeof result === "string") return result;
+      const session = this.verifications.session(verification, result, this.clock.now());
+      return { ...verification, session };
+    } finally {
+      this.verifications.end(verification);
+    }
   }
 }
 
@@ -160,7 +181,7 @@ Deno.test("frames that come before their key is verified are copied, kept in ord
   const rig = await Rig.create();
   const peer = await Peer.create();
   const { fields } = await peer.pila();
-  rig.kex.holdEarly(NODE, Uint8Array.of(9), ROUTE); // nothing is being verified
+  rig.verifications.holdEarly(NODE, Uint8Array.of(9), ROUTE); // nothing is being verified
   const verdict = Promise.withResolvers<KeyVerdict>();
   rig.verdict = verdict.promise;
   const verifying = rig.verify(fields, { lane: "known" });
@@ -168,10 +189,10 @@ Deno.test("frames that come before their key is verified are copied, kept in ord
   const buffer = new Uint8Array(2);
   for (let n = 0; n < MAX_EARLY_FRAMES + 3; n++) {
     buffer.set([n, 1]);
-    rig.kex.holdEarly(NODE, buffer, n === 0 ? RELAY_ROUTE : ROUTE);
+    rig.verifications.holdEarly(NODE, buffer, n === 0 ? RELAY_ROUTE : ROUTE);
     buffer.fill(0xaa);
   }
-  rig.kex.holdEarly(NODE + 1, buffer, ROUTE);
+  rig.verifications.holdEarly(NODE + 1, buffer, ROUTE);
   verdict.resolve("ok");
   const results = [verified(await verifying), verified(await beside)];
   for (const { early } of results) {
@@ -213,6 +234,36 @@ Deno.test("one sequence of nonces serves all sessions with one key: no counter c
     session.destroy();
   }
   assert.equal(counters.size, 3);
+});
+
+Deno.test("a frame that was seen in one session of a key is a replay in the next", async () => {
+  const rig = await Rig.create();
+  const peer = await Peer.create();
+  const key = await peer.keyPair.deriveTunnelKey(rig.keyPair.publicKey);
+  const theirs = new Session({
+    peerKey: rig.keyPair.publicKey,
+    aead: wasmAead(key!),
+    nonces: NonceSequence.start((out) => void crypto.getRandomValues(out)),
+    origin: ROUTE,
+    expectsKeepalives: false,
+    now: 0,
+  });
+  const frames = [1, 2].map(() => {
+    const frame = new Uint8Array(PILS_OVERHEAD_BYTES);
+    theirs.seal(frame, 0, NODE, 0);
+    return frame;
+  });
+  const opened = async (frame: Uint8Array) => {
+    const { session } = verified(await rig.verify((await peer.pila()).fields));
+    const result = session.open(frame.slice());
+    session.destroy();
+    return result;
+  };
+  assert.deepEqual(
+    [await opened(frames[0]!), await opened(frames[0]!), await opened(frames[1]!)],
+    ["ok", "replayed", "ok"],
+  );
+  theirs.destroy();
 });
 
 Deno.test("a PILA with a bad signature is refused before anybody is asked", async () => {
@@ -288,13 +339,16 @@ Deno.test("a PILA with a mark says that its sender needs no keepalives", async (
 Deno.test("one PILA of a node and lane is verified at a time, and the next may follow whatever came of it", async () => {
   const rig = await Rig.create();
   const { fields } = await (await Peer.create()).pila();
-  assert.equal(rig.kex.isVerifying(NODE), false);
+  assert.equal(rig.verifications.isVerifying(NODE), false);
   const first = rig.verify(fields, { lane: "other" });
   assert.equal(await rig.verify(fields, { lane: "other" }), "busy");
-  assert.deepEqual([rig.kex.isVerifying(NODE), rig.kex.isVerifying(NODE + 1)], [true, false]);
+  assert.deepEqual([rig.verifications.isVerifying(NODE), rig.verifications.isVerifying(NODE + 1)], [
+    true,
+    false,
+  ]);
   const beside = rig.verify(fields, { lane: "relay" });
   destroy(verified(await first), verified(await beside));
-  assert.equal(rig.kex.isVerifying(NODE), false);
+  assert.equal(rig.verifications.isVerifying(NODE), false);
   rig.verdict = new Error("asking failed");
   await assert.rejects(rig.verify(fields, { lane: "other" }), /asking failed/);
   rig.verdict = "ok";
@@ -326,7 +380,7 @@ Deno.test("nothing is derived after the end", async () => {
   const { fields } = await (await Peer.create()).pila();
   const verifying = rig.verify(fields);
   rig.kex.close();
-  assert.equal(await verifying, "busy");
+  assert.equal(await verifying, "closed");
   assert.equal(rig.sequences, 0);
   assert.ok(rig.derived.every((key) => key.every((byte) => byte === 0)));
 });
@@ -334,11 +388,11 @@ Deno.test("nothing is derived after the end", async () => {
 Deno.test("our own PILA is signed once, in four forms, and there is none before we have a number", async () => {
   const rig = await Rig.create();
   const KINDS = ["plain", "request", "response", "key"] as const;
-  for (const kind of KINDS) assert.equal(rig.kex.pila(kind), undefined);
+  for (const kind of KINDS) assert.equal(rig.kex.frames?.[kind], undefined);
   const identity = await Identity.generate();
   await rig.kex.setSelf(5, identity);
   for (const kind of ["plain", "request", "response"] as const) {
-    const frame = rig.kex.pila(kind)!;
+    const frame = rig.kex.frames![kind];
     const fields = decodeFrame(frame);
     assert.ok("type" in fields && fields.type === "pila");
     assert.deepEqual(
@@ -350,7 +404,7 @@ Deno.test("our own PILA is signed once, in four forms, and there is none before 
     const challenge = pilaChallenge(5, rig.keyPair.publicKey);
     assert.ok(await verifySignature(fields.ed25519, challenge, fields.signature));
   }
-  const question = decodeFrame(rig.kex.pila("key")!);
+  const question = decodeFrame(rig.kex.frames!.key);
   assert.ok("type" in question && question.type === "pilk");
   assert.deepEqual([question.sender, question.x25519], [5, rig.keyPair.publicKey]);
   // What the warming up has derived is wiped, too.
@@ -359,11 +413,13 @@ Deno.test("our own PILA is signed once, in four forms, and there is none before 
 });
 
 Deno.test("strangers are limited by source, who is expected by node and lane, and claims from anywhere by both", async () => {
-  const { kex, clock } = await Rig.create();
+  const { verifications, clock } = await Rig.create();
   /** How many pass in a moment. */
   const passed = (source: string, node: number, lane: Lane, isExpected: boolean) => {
     let count = 0;
-    while (count <= KEX_RATE.burst && kex.admits(source, node, lane, isExpected)) count++;
+    while (
+      count <= KEX_RATE.burst && verifications.admits(source, node, lane, isExpected, clock.now())
+    ) count++;
     return count;
   };
   const { burst, perSecond } = KEX_RATE;

@@ -6,14 +6,18 @@ import {
   pilaChallenge,
   writePilsHeader,
 } from "../../../protocol/tunnel/frame.ts";
-import { KEX_RATE, MAX_EARLY_FRAMES, MAX_VERIFYING } from "../../../daemon/tunnel/key_exchange.ts";
-import { KeyedRateLimit, TokenBucket } from "../../../daemon/tunnel/rate_limit.ts";
+import {
+  KEX_RATE,
+  MAX_EARLY_FRAMES,
+  MAX_VERIFYING,
+} from "../../../protocol/tunnel/verifications.ts";
+import { KeyedRateLimit, TokenBucket } from "../../../protocol/rate_limit.ts";
 import {
   MAX_KEX_PEERS,
   MAX_PEERS,
   REPLY_RATE,
   REPLY_RATE_PER_NODE,
-} from "../../../daemon/tunnel/types.ts";
+} from "../../../protocol/tunnel/tunnel_limits.ts";
 import { settle } from "../harness/settle.ts";
 import { datagram, World } from "../harness/world.ts";
 

@@ -1,4 +1,4 @@
-/** Paths to daemons of the existing kind, which answer by the way they last heard us and probe nothing. */
+/** Paths to daemons of the existing kind, which answer by the path they last heard us and probe nothing. */
 
 import assert from "node:assert/strict";
 import { KeyPair } from "../../../protocol/crypto/mod.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { PATH_BASE_BYTES, PMTU_RAISE_MS } from "../../../protocol/path/mod.ts";
 import { DEFAULT_MSS_BYTES } from "../../../protocol/stream/mod.ts";
-import { FRAME_OVERHEAD_BYTES } from "../../../daemon/tunnel/tunnel_sender.ts";
-import { MAX_SEGMENT_BYTES } from "../../../daemon/tunnel/types.ts";
+import { FRAME_OVERHEAD_BYTES } from "../../../protocol/tunnel/tunnel_sender.ts";
+import { MAX_SEGMENT_BYTES } from "../../../protocol/tunnel/tunnel_limits.ts";
 import type { TestNode } from "../harness/node.ts";
 import type { Sent } from "../harness/udp.ts";
 import { BEACON, World } from "../harness/world.ts";
@@ -16,7 +16,7 @@ function isDirect({ from, to }: Sent): boolean {
   return from.host !== BEACON.host && to.host !== BEACON.host;
 }
 
-/** Limits the direct path; the way to the beacon carries everything. */
+/** Limits the direct path; the path to the beacon carries everything. */
 function limit(world: World, bytes: number): void {
   world.net.maxBytes = (from, to) =>
     from.host === BEACON.host || to.host === BEACON.host ? Infinity : bytes;

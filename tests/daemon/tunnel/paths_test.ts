@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KEEPALIVE_MS, SWEEP_MS } from "../../../daemon/tunnel/types.ts";
+import { KEEPALIVE_MS, SWEEP_MS } from "../../../protocol/tunnel/tunnel_limits.ts";
 import type { TestNode } from "../harness/node.ts";
 import { Sink } from "../harness/streams.ts";
 import { Nat, type Sent } from "../harness/udp.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PREVIOUS_KEY_GRACE_MS } from "../../../daemon/tunnel/peer_tunnel.ts";
+import { PREVIOUS_KEY_GRACE_MS } from "../../../protocol/tunnel/peer_tunnel.ts";
 import { Nat } from "../harness/udp.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 

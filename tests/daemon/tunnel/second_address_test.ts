@@ -1,7 +1,7 @@
 /** Peers with several addresses: what answers from another one, or is reached at one only, is reached all the same. */
 
 import assert from "node:assert/strict";
-import { KEX_DELAYS_MS } from "../../../daemon/tunnel/types.ts";
+import { KEX_DELAYS_MS } from "../../../protocol/tunnel/tunnel_limits.ts";
 import type { TestNode } from "../harness/node.ts";
 import type { Uplink, VirtualSocket } from "../harness/udp.ts";
 import { BEACON, datagram, texts, World } from "../harness/world.ts";
@@ -76,7 +76,7 @@ Deno.test("such a peer gets a first datagram once, and later ones", async () => 
   assert.ok(got.filter((text) => text === "first").length <= 1);
 });
 
-Deno.test("a peer that works costs nothing more: one proof, by the way its key came", async () => {
+Deno.test("a peer that works costs nothing more: one proof, by the path its key came", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);

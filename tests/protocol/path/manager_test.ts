@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   FORGIVE_MS,
-  MAX_CANDIDATES,
+  MAX_PATHS,
   PathManager,
   pathProbeId,
   RELAY_ROUTE,
@@ -13,7 +13,7 @@ import { direct, Model, randomFrom, settled } from "./model.ts";
 const A = direct("192.0.2.7");
 const B = direct("192.0.2.8");
 
-Deno.test("PathManager takes the way of the first frame, and nothing before it", () => {
+Deno.test("PathManager takes the path of the first frame, and nothing before it", () => {
   for (const route of [A, RELAY_ROUTE]) {
     const model = new Model();
     model.paths.add("public", { host: "192.0.2.7", port: 4000 });
@@ -23,7 +23,7 @@ Deno.test("PathManager takes the way of the first frame, and nothing before it",
   }
 });
 
-Deno.test("PathManager goes from the relay to a direct way after one answered probe", () => {
+Deno.test("PathManager goes from the relay to a direct path after one answered probe", () => {
   const model = new Model();
   model.way(RELAY_ROUTE, 60);
   model.way(A, 20);
@@ -37,7 +37,7 @@ Deno.test("PathManager goes from the relay to a direct way after one answered pr
   assert.equal(model.paths.nextSearchMs, Infinity);
 });
 
-Deno.test("PathManager takes the relay within a second when the direct way dies", () => {
+Deno.test("PathManager takes the relay within a second when the direct path dies", () => {
   for (const end of ["there", "back"] as const) {
     const { model, way } = settled();
     way[end] = false;
@@ -49,7 +49,7 @@ Deno.test("PathManager takes the relay within a second when the direct way dies"
   }
 });
 
-Deno.test("PathManager stays where it is when neither way answers, and when answers come late", () => {
+Deno.test("PathManager stays where it is when neither path answers, and when answers come late", () => {
   const { model, way, relay } = settled();
   way.there = relay.there = false;
   model.converse(20_000);
@@ -98,12 +98,12 @@ Deno.test("PathManager sends one probe for one frame from an unknown address", (
   assert.equal(model.count(B), 1);
 });
 
-Deno.test("PathManager wants more answers of a way that broke, and forgives after a while", () => {
+Deno.test("PathManager wants more answers of a path that broke, and forgives after a while", () => {
   const { model, way } = settled();
   way.there = false;
   model.converse(2_000);
   assert.ok(model.paths.isRelayed);
-  const broken = model.paths.candidates[0]!;
+  const broken = model.paths.all[0]!;
   assert.equal(broken.failures, 1);
   way.there = true;
   const answered = broken.answered;
@@ -133,11 +133,11 @@ Deno.test("PathManager prefers the local network at an equal round trip, and wha
   }
 });
 
-// With ways that are probed all the time, and as it is in use: only the one in use is, once there is one.
+// With paths that are probed all the time, and as it is in use: only the one in use is, once there is one.
 for (
   const [what, isForced, jitterMs] of [["all probed", true, 30], ["as used", false, 30]] as const
 ) {
-  Deno.test(`PathManager does not flap between two ways under jitter, ${what}`, () => {
+  Deno.test(`PathManager does not flap between two paths under jitter, ${what}`, () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const random = randomFrom(seed);
@@ -162,7 +162,7 @@ for (
   });
 }
 
-Deno.test("PathManager does not leave a way by which it hears a peer that never answers probes", () => {
+Deno.test("PathManager does not leave a path by which it hears a peer that never answers probes", () => {
   const paths = new PathManager({ mode: "auto", random: (out) => void out.fill(9) });
   const needs = { isWanted: true, hasConns: true };
   paths.heard(A, 0, true);
@@ -202,7 +202,7 @@ Deno.test("PathManager keeps to its mode", () => {
   hidden.paths.networkChanged(0);
   hidden.converse(60_000);
   assert.deepEqual([hidden.count(A), hidden.searches], [0, []]);
-  assert.deepEqual(hidden.paths.candidates.map(({ isRelay }) => isRelay), [true]);
+  assert.deepEqual(hidden.paths.all.map(({ isRelay }) => isRelay), [true]);
   const open = settled("no-relay");
   open.way.there = false;
   open.model.hear(RELAY_ROUTE);
@@ -215,10 +215,10 @@ Deno.test("PathManager bounds its candidates; observed ones that never answered 
   const { model } = settled();
   model.paths.add("lan", { host: "10.0.0.1", port: 4000 });
   for (let i = 0; i < 100; i++) model.hear(direct(`198.51.100.${i}`));
-  const hosts = model.paths.candidates.map(({ route }) =>
+  const hosts = model.paths.all.map(({ route }) =>
     route.via === "direct" ? route.endpoint.host : "relay"
   );
-  assert.equal(hosts.length, MAX_CANDIDATES + 1);
+  assert.equal(hosts.length, MAX_PATHS + 1);
   assert.ok(["192.0.2.7", "10.0.0.1", "198.51.100.99"].every((host) => hosts.includes(host)));
 });
 
@@ -287,13 +287,13 @@ Deno.test("PathManager holds its invariants under random events", () => {
         else model.hear(route);
         const [polls, probes] = [model.polls, model.probes.length];
         model.run(ms);
-        // A search, a failure and the comparison after a direct way was taken may follow each other, five probes each.
+        // A search, a failure and the comparison after a direct path was taken may follow each other, five probes each.
         const sent = model.probes.length - probes;
-        assert.ok(sent <= (MAX_CANDIDATES + 1) * 15, `${sent} probes`);
+        assert.ok(sent <= (MAX_PATHS + 1) * 15, `${sent} probes`);
         assert.ok(model.polls - polls <= 200, `${model.polls - polls} polls in ${ms} ms`);
-        assert.ok(paths.candidates.length <= MAX_CANDIDATES + 1);
-        assert.ok(paths.candidates.every(({ route }) => paths.admits(route)));
-        assert.ok(paths.current === undefined || paths.candidates.includes(paths.current));
+        assert.ok(paths.all.length <= MAX_PATHS + 1);
+        assert.ok(paths.all.every(({ route }) => paths.admits(route)));
+        assert.ok(paths.current === undefined || paths.all.includes(paths.current));
       }
     }),
     { numRuns: 100 },

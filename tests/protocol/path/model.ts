@@ -1,4 +1,4 @@
-/** A peer with a set of ways, in virtual time, for tests of the path manager. */
+/** A peer with a set of paths, in virtual time, for tests of the path manager. */
 
 import assert from "node:assert/strict";
 import {
@@ -11,7 +11,7 @@ import {
   sameRoute,
 } from "../../../protocol/path/mod.ts";
 
-/** A way as the network has it. */
+/** A path as the network has it. */
 export interface Way {
   readonly route: Route;
   /** Round trip, ms; each answer draws one. */
@@ -22,7 +22,7 @@ export interface Way {
   back: boolean;
 }
 
-/** A direct way. */
+/** A direct path. */
 export function direct(host: string): Route {
   return { via: "direct", endpoint: { host, port: 4000 } };
 }
@@ -56,14 +56,14 @@ export class Model {
     this.paths = new PathManager({ mode, random });
   }
 
-  /** Adds a way that works. */
+  /** Adds a path that works. */
   way(route: Route, rttMs: number): Way {
     const way = { route, rttMs: () => rttMs, there: true, back: true };
     this.ways.push(way);
     return way;
   }
 
-  /** The peer says something by a way; it arrives now. */
+  /** The peer says something by a path; it arrives now. */
   hear(route: Route, isTraffic = true): boolean {
     return this.paths.heard(route, this.now, isTraffic);
   }
@@ -98,7 +98,7 @@ export class Model {
     }
   }
 
-  /** Probes sent by a way since a time. */
+  /** Probes sent by a path since a time. */
   count(route: Route, since = -Infinity): number {
     return this.probes.filter((probe) => probe.at >= since && sameRoute(probe.route, route)).length;
   }
@@ -106,7 +106,7 @@ export class Model {
   poll(): void {
     const before = this.paths.deadline;
     const work = this.paths.poll(this.now, this.needs);
-    this.paths.isStirred = false;
+    this.paths.needsReschedule = false;
     this.polls++;
     assert.ok(this.paths.deadline > this.now, `due again at once: ${before}, ${this.now}`);
     if (work.announce) this.announcements.push(this.now);
@@ -132,7 +132,7 @@ export class Model {
   }
 }
 
-/** A model whose direct way is in use, the relay working, too. */
+/** A model whose direct path is in use, the relay working, too. */
 export function settled(mode: PathMode = "auto"): { model: Model; way: Way; relay: Way } {
   const model = new Model(mode);
   const way = model.way(direct("192.0.2.7"), 20);

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { PathManager, type PathMode, pathProbeId, reportPath } from "../../../protocol/path/mod.ts";
+import {
+  PATH_BASE_BYTES,
+  PathManager,
+  type PathMode,
+  pathProbeId,
+  reportPath,
+} from "../../../protocol/path/mod.ts";
 
 const NEEDS = { isWanted: true, hasConns: true };
 const FACTS = { node: 7, pathMtu: 1500, mss: 1408 };
@@ -10,7 +16,7 @@ function manager(mode: PathMode = "auto"): PathManager {
   return new PathManager({ mode, random: (out) => void out.fill(next++) });
 }
 
-Deno.test("reportPath says that there is no session, and then which way is used and since when", () => {
+Deno.test("reportPath says that there is no session, and then which path is used and since when", () => {
   const paths = manager();
   paths.add("public", ENDPOINT);
   const before = reportPath(paths, FACTS, 1_000);
@@ -19,7 +25,7 @@ Deno.test("reportPath says that there is no session, and then which way is used 
     "no_session",
     null,
   ]);
-  paths.heard({ via: "direct", endpoint: ENDPOINT }, 2_000, true);
+  paths.heard({ via: "direct", endpoint: ENDPOINT }, 2_000, true, 130);
   assert.deepEqual(reportPath(paths, FACTS, 2_500), {
     node_id: 7,
     route: "direct",
@@ -44,6 +50,11 @@ Deno.test("reportPath says that there is no session, and then which way is used 
         answered: 0,
         last_sent_ms: null,
         last_answer_ms: null,
+        max_bytes: PATH_BASE_BYTES,
+        frames_sent: 0,
+        bytes_sent: 0,
+        frames_received: 1,
+        bytes_received: 130,
       },
       {
         endpoint: "(relay)",
@@ -54,6 +65,11 @@ Deno.test("reportPath says that there is no session, and then which way is used 
         answered: 0,
         last_sent_ms: null,
         last_answer_ms: null,
+        max_bytes: PATH_BASE_BYTES + 1,
+        frames_sent: 0,
+        bytes_sent: 0,
+        frames_received: 0,
+        bytes_received: 0,
       },
     ],
   });

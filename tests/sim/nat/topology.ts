@@ -9,7 +9,7 @@ import { type Endpoint, formatIp, parseIp } from "../../../protocol/ip.ts";
 import { FakeDirectory } from "../../daemon/harness/directory.ts";
 import type { TestNode } from "../../daemon/harness/node.ts";
 import { World } from "../../daemon/harness/world.ts";
-import type { Resolution } from "../../../daemon/tunnel/types.ts";
+import type { Resolution } from "../../../protocol/tunnel/tunnel_host.ts";
 import { BEACON_V4, BEACON_V6, BeaconHost } from "./beacon_host.ts";
 import { Firewall } from "./firewall.ts";
 import { Host } from "./host.ts";

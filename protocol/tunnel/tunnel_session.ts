@@ -5,10 +5,10 @@
  * @module
  */
 
-import { type Aead, AEAD_NONCE_BYTES } from "../../protocol/crypto/aead.ts";
-import type { NonceSequence } from "../../protocol/crypto/nonce.ts";
-import { ReplayWindows } from "../../protocol/crypto/replay.ts";
-import type { Route } from "../../protocol/path/mod.ts";
+import { type Aead, AEAD_NONCE_BYTES } from "../crypto/aead.ts";
+import type { NonceSequence } from "../crypto/nonce.ts";
+import { ReplayWindows } from "../crypto/replay.ts";
+import type { Route } from "../path/mod.ts";
 import {
   nonceCounter,
   noncePrefix,
@@ -17,7 +17,7 @@ import {
   PILS_NONCE_OFFSET,
   PILS_OVERHEAD_BYTES,
   writePilsHeader,
-} from "../../protocol/tunnel/frame.ts";
+} from "./frame.ts";
 
 /** What opening a sealed frame came to. */
 export type OpenResult = "ok" | "forged" | "replayed";
@@ -35,26 +35,23 @@ export class Session {
    * (docs/protocol/paths.md §8).
    */
   readonly expectsKeepalives: boolean;
-  /** What went there was not answered in time: the peer may answer from an address at which it is not reached. */
-  isOriginDoubtful = false;
-  /** Challenges sent while this is a candidate beside a live session. */
-  probes = 0;
-  /** Answers to its PILAs from places where the peer was never seen. */
-  strangerAnswers = 0;
   readonly #aead: Aead;
   readonly #nonces: NonceSequence;
-  readonly #windows = new ReplayWindows();
+  readonly #windows: ReplayWindows;
   // Copies of the 16 header bytes that the cipher wants for themselves: cheaper than two views of every frame. In memory
   // that does not move, as the cipher may take its address.
   readonly #nonce = new Uint8Array(new ArrayBuffer(AEAD_NONCE_BYTES));
   readonly #aad = new Uint8Array(new ArrayBuffer(PILS_NONCE_OFFSET - PILS_AAD_OFFSET));
   #lastPrefix: number | undefined;
+  #isOriginDoubtful = false;
 
   constructor(
     options: {
       peerKey: Uint8Array;
       aead: Aead;
       nonces: NonceSequence;
+      /** Of the frames that came under the peer's key so far; default none. */
+      windows?: ReplayWindows;
       origin: Route;
       expectsKeepalives: boolean;
       now: number;
@@ -63,9 +60,20 @@ export class Session {
     this.peerKey = options.peerKey;
     this.#aead = options.aead;
     this.#nonces = options.nonces;
+    this.#windows = options.windows ?? new ReplayWindows();
     this.origin = options.origin;
     this.expectsKeepalives = options.expectsKeepalives;
     this.createdMs = options.now;
+  }
+
+  /** What went to its origin was not answered in time: the peer may answer from an address at which it is not reached. */
+  get isOriginDoubtful(): boolean {
+    return this.#isOriginDoubtful;
+  }
+
+  /** Notes that what went to its origin was not answered in time. */
+  doubtOrigin(): void {
+    this.#isOriginDoubtful = true;
   }
 
   /** Nonce prefix of the newest frame from the peer; tells whose key an incoming frame is under. */

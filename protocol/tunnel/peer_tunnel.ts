@@ -7,20 +7,11 @@
  * @module
  */
 
-import { equalBytes } from "../../protocol/crypto/base64.ts";
-import { noncePrefix, PILS_NONCE_OFFSET } from "../../protocol/tunnel/frame.ts";
-import type { Endpoint } from "../../protocol/ip.ts";
-import {
-  PATH_BASE_BYTES,
-  PathManager,
-  type PathMode,
-  RELAY_ROUTE,
-  type Route,
-  sameRoute,
-} from "../../protocol/path/mod.ts";
-import type { MtuDiscovery } from "./mtu_discovery.ts";
+import { equalBytes } from "../crypto/base64.ts";
+import { noncePrefix, PILS_NONCE_OFFSET } from "./frame.ts";
+import { PathManager, type PathMode, RELAY_ROUTE, type Route, sameRoute } from "../path/mod.ts";
 import type { OpenResult, Session } from "./tunnel_session.ts";
-import { IDLE_PEER_MS } from "./types.ts";
+import { IDLE_PEER_MS } from "./tunnel_limits.ts";
 
 /** Packets kept while there is no session; the oldest is dropped (docs/protocol/tunnel.md §4.8). */
 export const MAX_PENDING_PACKETS = 64;
@@ -28,8 +19,9 @@ export const MAX_PENDING_PACKETS = 64;
 export const PREVIOUS_KEY_GRACE_MS = 10_000;
 /** Keys that wait for proof; more can only come from replays. */
 const MAX_CANDIDATES = 2;
-/** The way through the beacon alone. */
+/** The path through the beacon alone. */
 const RELAY_ONLY: readonly Route[] = [RELAY_ROUTE];
+const NO_ROUTE: readonly Route[] = [];
 
 /** What became of a sealed frame. */
 export interface Opened {
@@ -51,57 +43,47 @@ const OPENED: Readonly<Record<OpenResult, Opened>> = {
 /** A peer's tunnel. */
 export class PeerTunnel {
   readonly node: number;
-  /** Session under which the peer has proven its key. */
-  live: Session | undefined;
-  /** Unproven sessions, newest first. */
-  readonly candidates: Session[] = [];
-  /** The ways to the peer. */
+  /** The paths to the peer. */
   readonly paths: PathManager;
-  /** Cancels the timer of the ways. */
-  cancelPathTimer: (() => void) | undefined;
-  /** When it fires, ms. */
-  pathTimerMs = Infinity;
-  /** Packets that wait for a session, oldest first. */
-  pending: Uint8Array[] = [];
-  /** Key exchange goes on until this time while there is no live session. */
-  wantedUntilMs = -Infinity;
-  /** PILAs sent in the running exchange. */
-  attempts = 0;
-  /** Cancels the running exchange's timer. */
-  cancelTimer: (() => void) | undefined;
-  /** What is known of the direct path's MTU. */
-  mtu: MtuDiscovery | undefined;
+  #live: Session | undefined;
+  readonly #candidates: Session[] = [];
+  #pending: Uint8Array[] = [];
   #previous: { session: Session; untilMs: number } | undefined;
   readonly #createdMs: number;
 
   constructor(
     node: number,
     now: number,
-    ways: { mode: PathMode; random: (out: Uint8Array) => void },
+    paths: { mode: PathMode; random: (out: Uint8Array) => void },
   ) {
     this.node = node;
-    this.paths = new PathManager(ways);
+    this.paths = new PathManager(paths);
     this.#createdMs = now;
+  }
+
+  /** Session under which the peer has proven its key. */
+  get live(): Session | undefined {
+    return this.#live;
+  }
+
+  /** Unproven sessions, newest first. */
+  get candidates(): readonly Session[] {
+    return this.#candidates;
   }
 
   /** The session to send under: the proven one, else the newest unproven. */
   get session(): Session | undefined {
-    return this.live ?? this.candidates[0];
+    return this.#live ?? this.#candidates[0];
   }
 
   /** It is a daemon of the existing kind, as far as that is proven. */
   get isExisting(): boolean {
-    return this.live?.expectsKeepalives === true;
+    return this.#live?.expectsKeepalives === true;
   }
 
   /** The path in use goes through the beacon. */
   get viaRelay(): boolean {
     return this.paths.isRelayed;
-  }
-
-  /** The direct endpoint in use, or the likeliest. */
-  get direct(): Endpoint | undefined {
-    return this.paths.direct;
   }
 
   /** The last authentic frame, ms; -Infinity before the first. */
@@ -114,12 +96,6 @@ export class PeerTunnel {
     return this.paths.sentMs;
   }
 
-  /** Largest datagram known to pass on the direct path. */
-  get directBytes(): number {
-    const { mtu, direct } = this;
-    return mtu !== undefined && mtu.host === direct?.host ? mtu.search.bytes : PATH_BASE_BYTES;
-  }
-
   /** The last sign of life or interest, for eviction. */
   get usedMs(): number {
     return Math.max(this.#createdMs, this.heardMs, this.sentMs);
@@ -129,25 +105,23 @@ export class PeerTunnel {
    * The routes a frame takes now: one, or both while the path in use is in doubt.
    *
    * @param now Milliseconds.
-   * @param hasBeacon There is a beacon to relay.
+   * @param hasRelay Frames can be relayed now.
    * @param isOnce The frame must not arrive twice, as an application would get it twice.
    */
-  routes(now: number, hasBeacon: boolean, isOnce: boolean = false): readonly Route[] {
-    const canRelay = hasBeacon && this.paths.admits(RELAY_ROUTE);
+  routes(now: number, hasRelay: boolean, isOnce: boolean = false): readonly Route[] {
+    const canRelay = hasRelay && this.paths.admits(RELAY_ROUTE);
     const { current } = this.paths;
-    if (this.live === undefined || current === undefined) {
+    if (this.#live === undefined || current === undefined) {
       return this.#firstRoutes(canRelay, isOnce);
     }
-    if (!this.paths.isDoubtful(now)) {
-      if (canRelay || !current.isRelay) return current.routes;
-    } else if (canRelay) {
-      const { direct } = this;
+    const isDoubtful = this.paths.isDoubtful(now);
+    if (!isDoubtful && (canRelay || !current.isRelay)) return current.routes;
+    const { direct } = this.paths;
+    if (isDoubtful && canRelay) {
       if (direct === undefined || isOnce) return RELAY_ONLY;
-      const route: Route = { via: "direct", endpoint: direct };
-      return current.isRelay ? [RELAY_ROUTE, route] : [route, RELAY_ROUTE];
+      return current.isRelay ? [RELAY_ROUTE, direct.route] : [direct.route, RELAY_ROUTE];
     }
-    const { direct } = this;
-    return direct === undefined ? [] : [{ via: "direct", endpoint: direct }];
+    return direct?.routes ?? NO_ROUTE;
   }
 
   /** Frames that should have been answered were not, for some time. */
@@ -157,8 +131,15 @@ export class PeerTunnel {
 
   /** Keeps a packet until there is a session. */
   queue(packet: Uint8Array): void {
-    if (this.pending.length >= MAX_PENDING_PACKETS) this.pending.shift();
-    this.pending.push(packet);
+    if (this.#pending.length >= MAX_PENDING_PACKETS) this.#pending.shift();
+    this.#pending.push(packet);
+  }
+
+  /** Takes the packets that wait for a session, oldest first. */
+  takePending(): readonly Uint8Array[] {
+    const pending = this.#pending;
+    this.#pending = [];
+    return pending;
   }
 
   /** The session derived from this peer key, if there is one. */
@@ -168,16 +149,16 @@ export class PeerTunnel {
 
   /** Adds an unproven session. */
   addCandidate(session: Session): void {
-    this.candidates.unshift(session);
-    if (this.candidates.length > MAX_CANDIDATES) {
-      this.candidates.pop()?.destroy();
+    this.#candidates.unshift(session);
+    if (this.#candidates.length > MAX_CANDIDATES) {
+      this.#candidates.pop()?.destroy();
     }
   }
 
   /** Gives up a candidate. */
   dropCandidate(session: Session): void {
-    const index = this.candidates.indexOf(session);
-    if (index >= 0) this.candidates.splice(index, 1);
+    const index = this.#candidates.indexOf(session);
+    if (index >= 0) this.#candidates.splice(index, 1);
     session.destroy();
   }
 
@@ -190,9 +171,9 @@ export class PeerTunnel {
    */
   open(frame: Uint8Array, now: number): Opened {
     this.expire(now);
-    const { live } = this;
+    const live = this.#live;
     // The usual case, for every packet: one session, nothing to try, nothing to allocate.
-    if (live !== undefined && this.candidates.length === 0 && this.#previous === undefined) {
+    if (live !== undefined && this.#candidates.length === 0 && this.#previous === undefined) {
       return OPENED[live.open(frame)];
     }
     const sessions = this.#sessions();
@@ -206,7 +187,7 @@ export class PeerTunnel {
       result = session.open(copy);
       if (result === "forged") continue;
       if (result === "ok" && copy !== frame) frame.set(copy);
-      if (result !== "ok" || !this.candidates.includes(session)) {
+      if (result !== "ok" || !this.#candidates.includes(session)) {
         return { result, session };
       }
       const replaced = this.#promote(session, now);
@@ -233,37 +214,33 @@ export class PeerTunnel {
     return now - this.usedMs > IDLE_PEER_MS;
   }
 
-  /** Wipes every key and stops the timer. */
+  /** Wipes every key. */
   destroy(): void {
-    this.cancelTimer?.();
-    this.cancelPathTimer?.();
     for (const session of this.#sessions()) session.destroy();
-    this.live = undefined;
+    this.#live = undefined;
     this.#previous = undefined;
-    this.candidates.length = 0;
-    this.pending = [];
+    this.#candidates.length = 0;
+    this.#pending = [];
   }
 
   /** Before the peer has proven its key: where its key came from, or where it is said to be. */
   #firstRoutes(canRelay: boolean, isOnce: boolean): readonly Route[] {
-    const session = this.live === undefined ? this.candidates[0] : undefined;
+    const session = this.#live === undefined ? this.#candidates[0] : undefined;
     const origin = session?.origin;
-    const { direct } = this;
+    const { direct } = this.paths;
     if (origin?.via === "direct") {
       if (session?.isOriginDoubtful !== true) return [origin];
-      const other: Route | undefined = canRelay
-        ? RELAY_ROUTE
-        : direct && { via: "direct", endpoint: direct };
+      const other = canRelay ? RELAY_ROUTE : direct?.route;
       if (other === undefined || sameRoute(other, origin)) return [origin];
       return isOnce ? [other] : [origin, other];
     }
     if (canRelay && (origin !== undefined || direct === undefined)) return RELAY_ONLY;
-    return direct === undefined ? [] : [{ via: "direct", endpoint: direct }];
+    return direct?.routes ?? NO_ROUTE;
   }
 
   #promote(session: Session, now: number): Session | undefined {
-    this.candidates.splice(this.candidates.indexOf(session), 1);
-    const replaced = this.live;
+    this.#candidates.splice(this.#candidates.indexOf(session), 1);
+    const replaced = this.#live;
     if (replaced !== undefined) {
       this.#previous?.session.destroy();
       this.#previous = {
@@ -271,14 +248,14 @@ export class PeerTunnel {
         untilMs: now + PREVIOUS_KEY_GRACE_MS,
       };
     }
-    this.live = session;
+    this.#live = session;
     return replaced;
   }
 
   #sessions(): Session[] {
-    const sessions = this.live === undefined
-      ? [...this.candidates]
-      : [this.live, ...this.candidates];
+    const sessions = this.#live === undefined
+      ? [...this.#candidates]
+      : [this.#live, ...this.#candidates];
     if (this.#previous !== undefined) sessions.push(this.#previous.session);
     return sessions;
   }

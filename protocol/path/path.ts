@@ -1,12 +1,15 @@
 /**
- * One way that may lead to a peer, and what probes have shown of it. No I/O.
+ * One path that may lead to a peer, and what probes have shown of it. No I/O.
  *
  * @module
  */
 
 import { isIP } from "node:net";
+import { RELAY_HEADER_BYTES } from "../beacon/beacon_message.ts";
 import { type Endpoint, isUnicastIp, parseIp } from "../ip.ts";
-import type { Route } from "./route.ts";
+import type { MtuDiscovery } from "./mtu_discovery.ts";
+import { PATH_BASE_BYTES } from "./pmtu.ts";
+import { hostOf, type Route } from "./route.ts";
 
 /**
  * Where a candidate comes from: the peer's local network, the registry, an authentic frame or the beacon's punch
@@ -14,6 +17,8 @@ import type { Route } from "./route.ts";
  */
 export type CandidateKind = "lan" | "public" | "observed" | "relay";
 
+/** Largest datagram to the beacon that need not become fragments (docs/protocol/beacon.md §4.3). */
+const MAX_RELAY_BYTES = 1_232;
 /** Wait for an answer before the round trip is known. */
 export const PROBE_FIRST_WAIT_MS = 500;
 /** Shortest wait once it is known: a busy event loop answers that late. */
@@ -33,7 +38,7 @@ const DEAF_MS = 1_000;
 /** What the longest wait for an answer is multiplied with at each shorter one. */
 const ANSWER_DECAY = 0.95;
 /** Pause between two tries of another address of ours. */
-const TURN_PAUSE_MS = 1_000;
+const SWITCH_PAUSE_MS = 1_000;
 /** Answers in a row that a path must give after it broke in use, at most. */
 const MAX_NEEDED = 4;
 
@@ -46,10 +51,23 @@ export function isEndpointOfOne({ host, port }: Endpoint): boolean {
   return isIP(host) === 0 || isUnicastIp(parseIp(host.split("%", 1)[0]!));
 }
 
-/** A way to a peer. */
-export class Candidate {
+/**
+ * A path to a peer: its address and what carries its frames (the route), round trip, validation by probes, MTU, and
+ * counters. Fields are written here only, but for the kind and the MTU discovery, which the manager decides.
+ */
+export class Path {
   /** Where it comes from. */
   kind: CandidateKind;
+  /** Discovery of its MTU, once somebody wanted more than the base; paths to one host share it. */
+  mtu: MtuDiscovery | undefined;
+  /** Frames sent by it. */
+  framesSent: number = 0;
+  /** Their bytes, without what the transport adds. */
+  bytesSent: number = 0;
+  /** Authentic frames that came by it. */
+  framesReceived: number = 0;
+  /** Their bytes, without what the transport adds. */
+  bytesReceived: number = 0;
   /** The last authentic frame by it, ms; -Infinity before the first. */
   heardMs: number = -Infinity;
   /** The last answer to a probe, ms. */
@@ -69,7 +87,7 @@ export class Candidate {
   #routes: readonly [Route];
   /** The route with the address of ours at which the peer was heard; undefined while that is not known. */
   #heard: Route | undefined;
-  #turnedMs = -Infinity;
+  #switchedMs = -Infinity;
   readonly #outstanding: { readonly id: number; readonly sentMs: number }[] = [];
   readonly #rtts: number[] = [];
   #answerMs: number | undefined;
@@ -80,7 +98,7 @@ export class Candidate {
   #burstAt = 0;
 
   /**
-   * A way that nothing is known of yet.
+   * A path that nothing is known of yet.
    *
    * @param kind Where it comes from.
    * @param route Where its frames go.
@@ -124,11 +142,44 @@ export class Candidate {
    * Nothing is answered: tries the address of ours that the system chooses, or if that was tried the one at which the peer
    * was heard. Routes change without a word, and an address with the wrong one leads nowhere.
    */
-  turn(now: number): void {
+  switchLocal(now: number): void {
     const heard = this.#heard;
-    if (heard === undefined || now - this.#turnedMs < TURN_PAUSE_MS) return;
-    this.#turnedMs = now;
+    if (heard === undefined || now - this.#switchedMs < SWITCH_PAUSE_MS) return;
+    this.#switchedMs = now;
     this.#routes = [this.route === heard ? withoutLocal(heard) : heard];
+  }
+
+  /** Largest frame known to pass in one piece, bytes. */
+  get maxBytes(): number {
+    if (this.isRelay) return MAX_RELAY_BYTES - RELAY_HEADER_BYTES;
+    return this.mtu?.bytes ?? PATH_BASE_BYTES;
+  }
+
+  /** The host that its frames go to; undefined when that is the beacon. */
+  get host(): string | undefined {
+    return hostOf(this.route);
+  }
+
+  /** Counts a frame that leaves by it. */
+  countSent(bytes: number): void {
+    this.framesSent++;
+    this.bytesSent += bytes;
+  }
+
+  /**
+   * Notes an authentic frame that came by it.
+   *
+   * @param route As it came.
+   * @param now Milliseconds.
+   * @param isTraffic It is no control packet.
+   * @param bytes Its size; 0 when it is counted already.
+   */
+  heard(route: Route, now: number, isTraffic: boolean, bytes: number): void {
+    this.heardMs = now;
+    this.arrived(route, isTraffic);
+    if (bytes === 0) return;
+    this.framesReceived++;
+    this.bytesReceived += bytes;
   }
 
   /** It goes through the beacon. */
@@ -175,7 +226,7 @@ export class Candidate {
    * more of them, and a peer that answers probes at all.
    *
    * @param now Milliseconds.
-   * @param hasAnswers The peer has answered a probe before, by whichever way.
+   * @param hasAnswers The peer has answered a probe before, by whichever path.
    */
   isFailing(now: number, hasAnswers: boolean): boolean {
     if (now < this.failsMs) return false;
@@ -187,7 +238,7 @@ export class Candidate {
   probe(times: readonly number[], now: number): void {
     if (this.#burst.length > 0 && this.unansweredMs !== Infinity) {
       this.vainBursts++;
-      this.turn(now);
+      this.switchLocal(now);
     }
     this.#burst = times;
     this.#burstMs = now;
@@ -195,7 +246,7 @@ export class Candidate {
   }
 
   /** Sends no more probes for now. */
-  rest(): void {
+  stopProbes(): void {
     this.#burst = [];
   }
 
@@ -239,8 +290,13 @@ export class Candidate {
     this.unansweredMs = Infinity;
   }
 
+  /** It has not broken for so long that earlier failures do not count. */
+  forgive(): void {
+    this.failures = 0;
+  }
+
   /** It broke while it was in use. */
-  broke(): void {
+  noteFailure(): void {
     this.#forgetLocal();
     this.failures++;
     this.#streak = 0;

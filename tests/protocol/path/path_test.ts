@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  Candidate,
   isEndpointOfOne,
-  MAX_CANDIDATES,
+  MAX_PATHS,
+  Path,
   PathManager,
   pathProbeId,
   PROBE_ANSWER_MS,
@@ -39,14 +39,14 @@ function manager(): PathManager {
 }
 
 function hosts(paths: PathManager): string[] {
-  return paths.candidates.flatMap(({ route }) =>
+  return paths.all.flatMap(({ route }) =>
     route.via === "direct" ? [`${route.endpoint.host}:${route.endpoint.port}`] : []
   );
 }
 
-/** A way whose probes were answered: sent at, answered after. */
-function answered(...probes: readonly (readonly [sentMs: number, rttMs: number])[]): Candidate {
-  const candidate = new Candidate("public", direct("192.0.2.7"));
+/** A path whose probes were answered: sent at, answered after. */
+function answered(...probes: readonly (readonly [sentMs: number, rttMs: number])[]): Path {
+  const candidate = new Path("public", direct("192.0.2.7"));
   for (const [id, [sentMs, rttMs]] of probes.entries()) {
     candidate.probe([0], sentMs);
     candidate.probed(id, sentMs);
@@ -95,7 +95,7 @@ Deno.test("a hostile address neither moves a path in use nor draws a probe", () 
   assert.deepEqual(model.probes.filter(({ route }) => route.via === "direct"), []);
 });
 
-Deno.test("PathManager has a way once, by the word that is worth most", () => {
+Deno.test("PathManager has a path once, by the word that is worth most", () => {
   const paths = manager();
   const endpoint = { host: "192.0.2.7", port: 4000 };
   const seen = paths.add("observed", endpoint);
@@ -104,12 +104,12 @@ Deno.test("PathManager has a way once, by the word that is worth most", () => {
   assert.equal(paths.add("observed", endpoint), seen);
   assert.equal(seen!.kind, "public", "a frame takes nothing from what the registry said");
   assert.equal(paths.add("lan", endpoint)!.kind, "lan");
-  // Another port is another way.
+  // Another port is another path.
   paths.add("observed", { host: "192.0.2.7", port: 4001 });
   assert.deepEqual(hosts(paths), ["192.0.2.7:4000", "192.0.2.7:4001"]);
 });
 
-Deno.test("PathManager keeps what was named within its bound, the way in use and those that answered always", () => {
+Deno.test("PathManager keeps what was named within its bound, the path in use and those that answered always", () => {
   const endpoint = fc.record({
     host: fc.oneof(fc.nat(60).map((i) => `198.51.100.${i + 1}`), fc.constantFrom(...SOMEBODY)),
     port: fc.integer({ min: 0, max: 3 }),
@@ -128,13 +128,13 @@ Deno.test("PathManager keeps what was named within its bound, the way in use and
       const candidate = paths.add(kind, endpoint);
       assert.equal(candidate === undefined, endpoint.port === 0);
       if (candidate === undefined) continue;
-      if (isAnswered && good.size < MAX_CANDIDATES - 2) {
+      if (isAnswered && good.size < MAX_PATHS - 2) {
         candidate.probed(1_000 + i, i);
         assert.ok(candidate.take(1_000 + i, i + 1));
         good.add(`${endpoint.host}:${endpoint.port}`);
       }
       const kept = hosts(paths);
-      assert.ok(kept.length <= MAX_CANDIDATES);
+      assert.ok(kept.length <= MAX_PATHS);
       assert.equal(new Set(kept).size, kept.length, "no way twice");
       assert.ok(kept.includes(`${endpoint.host}:${endpoint.port}`), "the newest is there");
       assert.ok([...good].every((host) => kept.includes(host)));
@@ -143,7 +143,7 @@ Deno.test("PathManager keeps what was named within its bound, the way in use and
   }));
 });
 
-Deno.test("PathManager.direct prefers the way that answered last, then the registry's", () => {
+Deno.test("PathManager.direct prefers the path that answered last, then the registry's", () => {
   const paths = manager();
   const at = (host: string) => ({ host, port: 4000 });
   paths.add("observed", at("198.51.100.1"));
@@ -159,21 +159,21 @@ Deno.test("PathManager.direct prefers the way that answered last, then the regis
   }
 });
 
-Deno.test("Candidate takes the least of the last four round trips", () => {
-  assert.equal(new Candidate("relay", RELAY_ROUTE).rttMs, undefined);
+Deno.test("Path takes the least of the last four round trips", () => {
+  assert.equal(new Path("relay", RELAY_ROUTE).rttMs, undefined);
   assert.equal(answered([0, 30], [100, 10], [200, 20]).rttMs, 10);
   assert.equal(answered([0, 10], [100, 40], [200, 30], [300, 50], [400, 60]).rttMs, 30);
 });
 
-Deno.test("Candidate waits three round trips, within bounds", () => {
-  assert.equal(new Candidate("public", direct("192.0.2.7")).waitMs, PROBE_FIRST_WAIT_MS);
+Deno.test("Path waits three round trips, within bounds", () => {
+  assert.equal(new Path("public", direct("192.0.2.7")).waitMs, PROBE_FIRST_WAIT_MS);
   assert.equal(answered([0, 1]).waitMs, PROBE_MIN_WAIT_MS);
   assert.equal(answered([0, 100]).waitMs, 300);
   assert.equal(answered([0, 4_000]).waitMs, PROBE_MAX_WAIT_MS);
 });
 
-Deno.test("Candidate takes an answer once, not too late, and only to one of its last eight probes", () => {
-  const candidate = new Candidate("public", direct("192.0.2.7"));
+Deno.test("Path takes an answer once, not too late, and only to one of its last eight probes", () => {
+  const candidate = new Path("public", direct("192.0.2.7"));
   for (let id = 0; id < 9; id++) candidate.probed(id, 0);
   assert.ok(!candidate.take(0, 10), "forgotten");
   assert.ok(!candidate.take(99, 10), "nobody's");
@@ -183,8 +183,8 @@ Deno.test("Candidate takes an answer once, not too late, and only to one of its 
   assert.deepEqual([candidate.sent, candidate.answered, candidate.rttMs], [9, 1, 10]);
 });
 
-Deno.test("Candidate probes at the times it was told, and not after it was told to rest", () => {
-  const candidate = new Candidate("public", direct("192.0.2.7"));
+Deno.test("Path probes at the times it was told, and not after it was told to rest", () => {
+  const candidate = new Path("public", direct("192.0.2.7"));
   assert.equal(candidate.probeMs, Infinity);
   candidate.probe([0, 100, 250], 1_000);
   const times: number[] = [];
@@ -194,12 +194,12 @@ Deno.test("Candidate probes at the times it was told, and not after it was told 
   }
   assert.deepEqual(times, [1_000, 1_100, 1_250]);
   candidate.probe([0, 100], 2_000);
-  candidate.rest();
+  candidate.stopProbes();
   assert.equal(candidate.probeMs, Infinity);
   assert.equal(candidate.vainBursts, 1, "one burst was all in vain");
 });
 
-Deno.test("Candidate fails when no answer came in time, unless the peer is heard by it", () => {
+Deno.test("Path fails when no answer came in time, unless the peer is heard by it", () => {
   const candidate = answered([0, 100]);
   candidate.probed(7, 1_000);
   assert.equal(candidate.failsMs, 1_300);
@@ -213,13 +213,13 @@ Deno.test("Candidate fails when no answer came in time, unless the peer is heard
   assert.ok(!candidate.isFailing(2_000, false), "a peer that answers no probes at all");
 });
 
-Deno.test("Candidate is confirmed by one answer, by more after each time it broke, and not for long", () => {
+Deno.test("Path is confirmed by one answer, by more after each time it broke, and not for long", () => {
   const candidate = answered([0, 10]);
   assert.ok(candidate.isConfirmed(10));
   assert.ok(!candidate.isConfirmed(10 + PROBE_ANSWER_MS + 1));
   const needed: number[] = [];
   for (let id = 100, breaks = 0, now = 10_000; breaks < 6; breaks++) {
-    candidate.broke();
+    candidate.noteFailure();
     let answers = 0;
     for (; !candidate.isConfirmed(now); answers++, id++) {
       candidate.probed(id, now);
@@ -230,9 +230,9 @@ Deno.test("Candidate is confirmed by one answer, by more after each time it brok
   assert.deepEqual(needed, [2, 3, 4, 4, 4, 4]);
 });
 
-Deno.test("Candidate.reset forgets what probes have shown, but not where it leads", () => {
+Deno.test("Path.reset forgets what probes have shown, but not where it leads", () => {
   const candidate = answered([0, 10]);
-  candidate.broke();
+  candidate.noteFailure();
   candidate.probe([0, 100], 50);
   candidate.reset();
   assert.deepEqual(
@@ -243,17 +243,17 @@ Deno.test("Candidate.reset forgets what probes have shown, but not where it lead
   assert.deepEqual(candidate.route, direct("192.0.2.7"));
 });
 
-/** A direct way from an address of ours. */
+/** A direct path from an address of ours. */
 function from(local: string): Route {
   return { via: "direct", endpoint: { host: "192.0.2.7", port: 4000, local } };
 }
 
-function localOf({ route }: Candidate): string | undefined {
+function localOf({ route }: Path): string | undefined {
   return route.via === "direct" ? route.endpoint.local : undefined;
 }
 
-Deno.test("Candidate answers from the address of ours at which the peer's traffic comes; probes to others move nothing", () => {
-  const candidate = new Candidate("public", {
+Deno.test("Path answers from the address of ours at which the peer's traffic comes; probes to others move nothing", () => {
+  const candidate = new Path("public", {
     via: "direct",
     endpoint: { host: "192.0.2.7", port: 4000 },
   });
@@ -271,9 +271,9 @@ Deno.test("Candidate answers from the address of ours at which the peer's traffi
   }
 });
 
-Deno.test("Candidate leaves the choice to the system when it broke, and when the network has changed", () => {
-  for (const lose of ["broke", "reset"] as const) {
-    const candidate = new Candidate("observed", from("10.0.0.1"));
+Deno.test("Path leaves the choice to the system when it broke, and when the network has changed", () => {
+  for (const lose of ["noteFailure", "reset"] as const) {
+    const candidate = new Path("observed", from("10.0.0.1"));
     candidate[lose]();
     assert.deepEqual(candidate.route, {
       via: "direct",
@@ -284,19 +284,19 @@ Deno.test("Candidate leaves the choice to the system when it broke, and when the
   }
 });
 
-Deno.test("PathManager has one way for a peer at whichever address of ours it comes, and uses the last", () => {
+Deno.test("PathManager has one path for a peer at whichever address of ours it comes, and uses the last", () => {
   const paths = manager();
   for (const [now, local] of ["10.0.0.1", "10.0.0.2", "10.0.0.1"].entries()) {
     assert.equal(paths.heard(from(local), now, true), now === 0);
     assert.equal(localOf(paths.current!), local);
-    assert.equal(paths.direct!.local, local);
+    assert.equal(localOf(paths.direct!), local);
   }
   assert.deepEqual(hosts(paths), ["192.0.2.7:4000"]);
   assert.ok(sameRoute(from("10.0.0.1"), from("10.0.0.2")));
   assert.ok(!samePath(from("10.0.0.1"), from("10.0.0.2")));
 });
 
-Deno.test("PathManager doubts a way that was heard after frames had gone several, until it answers or for some time", () => {
+Deno.test("PathManager doubts a path that was heard after frames had gone several, until it answers or for some time", () => {
   const paths = manager();
   paths.heard(direct("192.0.2.7"), 0, true);
   paths.distrust(0);
@@ -327,12 +327,12 @@ Deno.test("PathManager tries the system's choice and the address of ours in turn
   assert.ok(free > 0, JSON.stringify(tried));
   assert.ok(tried.indexOf("10.0.0.1", free) > free, "and back again");
   // What is heard meanwhile does not undo the try, and is remembered for the next one.
-  const candidate = new Candidate("observed", from("10.0.0.1"));
-  candidate.turn(0);
+  const candidate = new Path("observed", from("10.0.0.1"));
+  candidate.switchLocal(0);
   candidate.arrived(from("10.0.0.2"), true);
   assert.equal(localOf(candidate), undefined);
-  candidate.turn(500);
+  candidate.switchLocal(500);
   assert.equal(localOf(candidate), undefined, "not at once");
-  candidate.turn(1_000);
+  candidate.switchLocal(1_000);
   assert.equal(localOf(candidate), "10.0.0.2");
 });

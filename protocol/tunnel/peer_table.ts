@@ -4,14 +4,12 @@
  * @module
  */
 
-import type { PathMode } from "../../protocol/path/mod.ts";
-import type { Clock } from "../../platform/clock.ts";
+import type { PathMode } from "../path/mod.ts";
 import { leastWorth, PeerTunnel } from "./peer_tunnel.ts";
-import { MAX_PEERS } from "./types.ts";
+import { MAX_PEERS } from "./tunnel_limits.ts";
 
 /** Peers by node number, at most {@linkcode MAX_PEERS}. */
 export class PeerTable {
-  readonly #clock: Clock;
   readonly #mode: PathMode;
   readonly #random: (out: Uint8Array) => void;
   readonly #peers = new Map<number, PeerTunnel>();
@@ -20,12 +18,10 @@ export class PeerTable {
 
   constructor(
     options: {
-      clock: Clock;
       mode: PathMode | undefined;
       random: (out: Uint8Array) => void;
     },
   ) {
-    this.#clock = options.clock;
     this.#mode = options.mode ?? "auto";
     this.#random = options.random;
   }
@@ -46,11 +42,11 @@ export class PeerTable {
   }
 
   /** The tunnel to a peer, made if need be; undefined when there is no room, or the table is closed. */
-  make(node: number): PeerTunnel | undefined {
+  make(node: number, now: number): PeerTunnel | undefined {
     let peer = this.#peers.get(node);
     if (peer !== undefined || this.#isClosed) return peer;
     if (this.#peers.size >= MAX_PEERS && !this.#evict()) return undefined;
-    peer = new PeerTunnel(node, this.#clock.now(), { mode: this.#mode, random: this.#random });
+    peer = new PeerTunnel(node, now, { mode: this.#mode, random: this.#random });
     this.#peers.set(node, peer);
     return peer;
   }
