@@ -19,7 +19,7 @@ Deno.test({
       [["network", "members", "0"], 11, /^Registry refused/, /rights/],
       [["connect", "bob", "4242", "--message", "x"], 7, /^Connection refused: nothing listens/],
       [["recv", "1001", "--timeout", "1s"], 4, /^Port 1001 is already bound$/, /another port/],
-      [["find", "x".repeat(300)], 2, /^Hostname longer than 255 bytes$/],
+      [["find", "x".repeat(300)], 2, /^The hostname is longer than 255 bytes$/],
       [["handshake", "bob", "x".repeat(2000)], 2, /^The reason is longer than 1024 bytes$/],
     ];
     await Promise.all(cases.map(async ([args, code, message, hint]) => {

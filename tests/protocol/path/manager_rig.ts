@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { Candidate } from "../../../protocol/path/candidate.ts";
+import type { Path } from "../../../protocol/path/path.ts";
 import { PathManager } from "../../../protocol/path/manager.ts";
 import { pathProbeId } from "../../../protocol/path/probe.ts";
 import type { PathMode, Route } from "../../../protocol/path/route.ts";
@@ -60,13 +60,13 @@ export class Rig {
     this.answer(route, now + rttMs);
   }
 
-  add(route: Route, kind: "public" | "lan" | "observed" = "public"): Candidate {
+  add(route: Route, kind: "public" | "lan" | "observed" = "public"): Path {
     assert.ok(route.via === "direct");
     return this.paths.add(kind, route.endpoint)!;
   }
 
-  candidate(route: Route): Candidate {
-    return this.paths.candidates.find((one) => name(one.route) === name(route))!;
+  candidate(route: Route): Path {
+    return this.paths.all.find((one) => name(one.route) === name(route))!;
   }
 
   get current(): string | undefined {
@@ -76,9 +76,9 @@ export class Rig {
 
   /** Does this stir the manager? */
   stirs(act: () => unknown): boolean {
-    this.paths.isStirred = false;
+    this.paths.needsReschedule = false;
     act();
-    return this.paths.isStirred;
+    return this.paths.needsReschedule;
   }
 }
 

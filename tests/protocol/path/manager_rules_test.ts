@@ -1,7 +1,7 @@
 /** When the path manager doubts, asks, pauses, leaves and forgives, to the millisecond. */
 
 import assert from "node:assert/strict";
-import { PROBE_ANSWER_MS } from "../../../protocol/path/candidate.ts";
+import { PROBE_ANSWER_MS } from "../../../protocol/path/path.ts";
 import {
   AFTER_FAILURE_MS,
   CHECK_PROBES_MS,

@@ -1,12 +1,12 @@
 /** Which way the path manager takes when it learns of another one, and what it looks for. */
 
 import assert from "node:assert/strict";
-import { PROBE_ANSWER_MS } from "../../../protocol/path/candidate.ts";
+import { PROBE_ANSWER_MS } from "../../../protocol/path/path.ts";
 import {
   CHECK_PROBES_MS,
   FASTER_PAUSE_MS,
   FORGIVE_MS,
-  MAX_CANDIDATES,
+  MAX_PATHS,
   PATH_SUSPECT_MS,
   SEARCH_PROBES_MS,
 } from "../../../protocol/path/manager.ts";
@@ -230,7 +230,7 @@ Deno.test("the relay is asked again for as long as it might be the way out", () 
   rig.paths.sent(600, true, false);
   rig.poll(1_000);
   for (const ms of CHECK_PROBES_MS) rig.poll(1_000 + ms);
-  rig.candidate(RELAY_ROUTE).rest();
+  rig.candidate(RELAY_ROUTE).stopProbes();
   assert.deepEqual(rig.poll(20_000).filter((what) => what !== "A"), [
     "relay",
     "search",
@@ -307,10 +307,10 @@ Deno.test("a way that was opened without data is not asked about for a silence",
 Deno.test("the way in use is not given up for room, however little speaks for it", () => {
   const rig = new Rig();
   rig.paths.heard(A, 1, false); // observed, and never answered
-  for (let n = 0; n < 2 * MAX_CANDIDATES; n++) {
+  for (let n = 0; n < 2 * MAX_PATHS; n++) {
     rig.paths.add("public", { host: "203.0.113.1", port: 1_000 + n });
   }
   assert.equal(rig.current, "A");
-  assert.ok(rig.paths.candidates.includes(rig.paths.current!));
-  assert.equal(rig.paths.candidates.length, MAX_CANDIDATES + 1, "and the relay");
+  assert.ok(rig.paths.all.includes(rig.paths.current!));
+  assert.equal(rig.paths.all.length, MAX_PATHS + 1, "and the relay");
 });
