@@ -206,6 +206,13 @@ export const LIFECYCLE_EVENT_NAMES: readonly LifecycleEventName[] = Object.keys(
   LIFECYCLE_EVENTS,
 ) as LifecycleEventName[];
 
+const NAMES: ReadonlySet<string> = new Set(LIFECYCLE_EVENT_NAMES);
+
+/** Whether there is an event of this name. */
+export function isLifecycleEventName(name: unknown): name is LifecycleEventName {
+  return typeof name === "string" && NAMES.has(name);
+}
+
 /** One event as subscribers get it. */
 export interface LifecycleEvent<K extends LifecycleEventName = LifecycleEventName> {
   /** Rises by one with each event since the start of the daemon, from 1. */
@@ -217,3 +224,9 @@ export interface LifecycleEvent<K extends LifecycleEventName = LifecycleEventNam
   /** What it says. */
   readonly data: LifecycleEvents[K];
 }
+
+/**
+ * An event of one of the names `K`, told apart by its name: where `event.name` is known, so is what `event.data` holds.
+ */
+export type LifecycleEventOf<K extends LifecycleEventName = LifecycleEventName> = K extends
+  LifecycleEventName ? LifecycleEvent<K> : never;
