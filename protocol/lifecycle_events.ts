@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { ErrorCode } from "./errors.ts";
+
 /** Something about one peer. */
 export interface PeerEvent {
   /** The node that the tunnel has authenticated. */
@@ -87,6 +89,11 @@ export interface LifecycleEvents {
   "conn.syn_received": ConnEvent;
   /** A connection that a peer opened is established. */
   "conn.established": ConnEvent;
+  /** A connection that a peer opened is over, established or not. Ours: existing daemons tell of each way apart. */
+  "conn.closed": ConnEvent & {
+    /** Code of why it did not end in order. */
+    readonly error?: ErrorCode;
+  };
   /** A peer without consent wanted to open a connection. */
   "syn.rejected": RejectedEvent;
   /** A peer without consent sent a datagram. */
@@ -180,6 +187,7 @@ export const LIFECYCLE_EVENTS: { readonly [K in LifecycleEventName]: LifecycleEv
   "tunnel.endpoint_proven": "info",
   "conn.syn_received": "debug",
   "conn.established": "debug",
+  "conn.closed": "debug",
   "syn.rejected": "debug",
   "datagram.rejected": "debug",
   "security.syn_rate_limited": "warn",

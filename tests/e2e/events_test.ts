@@ -2,18 +2,35 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { connect, type DaemonEvents, type LifecycleEvent } from "../../mod.ts";
+import {
+  connect,
+  type ConnEvent,
+  type DaemonEvents,
+  type LifecycleEvent,
+  type LifecycleEventName,
+  type LifecycleEvents,
+} from "../../mod.ts";
 import { Rendezvous } from "../../rendezvous/mod.ts";
 import { startDaemon } from "./in_process.ts";
 
-/** The next of these events. */
-async function next(events: DaemonEvents, name: string): Promise<LifecycleEvent> {
+/** The next event of this name, of those that `wanted` takes. */
+async function next<K extends LifecycleEventName>(
+  events: DaemonEvents,
+  name: K,
+  wanted: (data: LifecycleEvents[K]) => boolean = () => true,
+): Promise<LifecycleEvent<K>> {
   for (;;) {
     const event = await events.next({ signal: AbortSignal.timeout(30_000) });
     assert.ok(event !== undefined);
-    if (event.name === name) return event;
+    if (event.name === name && wanted(event.data as LifecycleEvents[K])) {
+      return event as LifecycleEvent<K>;
+    }
   }
 }
+
+const PORT = 4000;
+/** Handshakes are connections, too. */
+const ofPort = ({ dst_port }: ConnEvent) => dst_port === PORT;
 
 Deno.test("a program is told of trust, connections, messages and the end of trust by two daemons", async () => {
   const dir = await Deno.makeTempDir({ prefix: "pilot-events-" });
@@ -44,16 +61,21 @@ Deno.test("a program is told of trust, connections, messages and the end of trus
 
     // Another program's connection: events are those of the daemon, not of one client.
     await using other = await connect({ socket: join(dir, "bob.sock") });
-    await using listener = await other.listen(4000);
-    const conn = await a.dial(bob.node, 4000);
-    const established = await next(seenByBob, "conn.established");
-    assert.equal("dst_port" in established.data && established.data.dst_port, 4000);
-    conn.abort();
-    (await listener.accept()).abort();
+    await using listener = await other.listen(PORT);
+    const conn = await a.dial(bob.node, PORT);
+    const established = await next(seenByBob, "conn.established", ofPort);
+    const accepted = await listener.accept();
+    await Promise.all([conn.close(), accepted.close()]);
+    const closed = await next(seenByBob, "conn.closed", ofPort);
+    assert.deepEqual(closed.data, established.data);
+    const broken = await alice.network.dial({ network: 0, node: bob.node }, PORT);
+    broken.abort();
+    const reset = await next(seenByBob, "conn.closed", ofPort);
+    assert.equal(reset.data.error, "connection_closed");
 
     await a.sendMessage(bob.node, "hello");
     const message = await next(seenByBob, "message.received");
-    assert.equal("size" in message.data && message.data.size, 5);
+    assert.equal(message.data.size, 5);
 
     await b.trust.revoke(alice.node);
     await next(seenByBob, "trust.revoked");
