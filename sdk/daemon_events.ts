@@ -80,7 +80,7 @@ export class DaemonEvents<K extends LifecycleEventName = LifecycleEventName>
     this.#unsubscribe = unsubscribe;
   }
 
-  /** Events that are missing before the one that is taken next, and before earlier ones. */
+  /** How many events are missing in all, up to where {@linkcode next} has come. */
   get missed(): number {
     return this.#missed;
   }
