@@ -6,7 +6,7 @@
 
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { PilotError } from "../protocol/errors.ts";
+import { type ErrorCode, PilotError } from "../protocol/errors.ts";
 import type { Driver } from "../sdk/mod.ts";
 import type { RawConfig } from "../platform/settings/mod.ts";
 import { type Env, PLACES, type Settings } from "../platform/settings/mod.ts";
@@ -18,7 +18,7 @@ import { Options } from "./options.ts";
 import { givenSettings } from "./setting_options.ts";
 import type { Roles } from "./roles.ts";
 import type { InStream, OutStream } from "./standard_streams.ts";
-import { safeJson, type SafeText, show } from "./terminal_text.ts";
+import { safe, safeJson, type SafeText, show } from "./terminal_text.ts";
 
 /** What the commands use of the SDK's driver; tests put their own behind it. */
 export type CliDriver = Pick<Driver, keyof Driver>;
@@ -166,6 +166,13 @@ export class Invocation implements AsyncDisposable {
   /** Tells a person what goes on, on stderr; says nothing with `--json` or when nobody watches. */
   note(text: SafeText | string): void {
     if (!this.json && this.host.stderr.isTerminal) show(this.host.stderr, text);
+  }
+
+  /** On stderr whoever watches: something may be missing in what is shown. */
+  warn(code: ErrorCode, message: string): void {
+    const { stderr } = this.host;
+    if (this.json) show(stderr, safeJson({ status: "warning", code, message }));
+    else show(stderr, safe`warning: ${message}`);
   }
 
   /** A hint whose commands reach the agent that was meant; those of errors are made so by themselves. */

@@ -48,6 +48,8 @@ export class Daemon implements Backend, AsyncDisposable {
   readonly directory: DirectoryBackend;
   /** Reports a lifecycle event. */
   readonly emit: Emit;
+  /** Subscribes to lifecycle events. */
+  readonly onEvent: Backend["onEvent"];
   /** What it is made of. */
   readonly parts: Parts;
   readonly #startedMs: number;
@@ -64,6 +66,7 @@ export class Daemon implements Backend, AsyncDisposable {
     this.trust = parts.trust;
     this.directory = parts.directory;
     this.emit = parts.events.emit;
+    this.onEvent = (listener) => parts.events.subscribe(listener);
   }
 
   /**

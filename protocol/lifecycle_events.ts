@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { ErrorCode } from "./errors.ts";
+
 /** Something about one peer. */
 export interface PeerEvent {
   /** The node that the tunnel has authenticated. */
@@ -87,6 +89,11 @@ export interface LifecycleEvents {
   "conn.syn_received": ConnEvent;
   /** A connection that a peer opened is established. */
   "conn.established": ConnEvent;
+  /** A connection that a peer opened is over, established or not. Ours: existing daemons tell of each way apart. */
+  "conn.closed": ConnEvent & {
+    /** Code of why it did not end in order. */
+    readonly error?: ErrorCode;
+  };
   /** A peer without consent wanted to open a connection. */
   "syn.rejected": RejectedEvent;
   /** A peer without consent sent a datagram. */
@@ -180,6 +187,7 @@ export const LIFECYCLE_EVENTS: { readonly [K in LifecycleEventName]: LifecycleEv
   "tunnel.endpoint_proven": "info",
   "conn.syn_received": "debug",
   "conn.established": "debug",
+  "conn.closed": "debug",
   "syn.rejected": "debug",
   "datagram.rejected": "debug",
   "security.syn_rate_limited": "warn",
@@ -206,6 +214,13 @@ export const LIFECYCLE_EVENT_NAMES: readonly LifecycleEventName[] = Object.keys(
   LIFECYCLE_EVENTS,
 ) as LifecycleEventName[];
 
+const NAMES: ReadonlySet<string> = new Set(LIFECYCLE_EVENT_NAMES);
+
+/** Whether there is an event of this name. */
+export function isLifecycleEventName(name: unknown): name is LifecycleEventName {
+  return typeof name === "string" && NAMES.has(name);
+}
+
 /** One event as subscribers get it. */
 export interface LifecycleEvent<K extends LifecycleEventName = LifecycleEventName> {
   /** Rises by one with each event since the start of the daemon, from 1. */
@@ -217,3 +232,9 @@ export interface LifecycleEvent<K extends LifecycleEventName = LifecycleEventNam
   /** What it says. */
   readonly data: LifecycleEvents[K];
 }
+
+/**
+ * An event of one of the names `K`, told apart by its name: where `event.name` is known, so is what `event.data` holds.
+ */
+export type LifecycleEventOf<K extends LifecycleEventName = LifecycleEventName> = K extends
+  LifecycleEventName ? LifecycleEvent<K> : never;

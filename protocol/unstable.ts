@@ -26,6 +26,16 @@ export * from "./service/mod.ts";
 export * from "./stream/mod.ts";
 export * from "./trust/mod.ts";
 
+// What calls of the local socket answer in the registry's words.
+export type {
+  HostnameFields,
+  LookupReply,
+  NodeFacts,
+  NodeFields,
+  SetTagsReply,
+  SetVisibilityReply,
+} from "./registry/requests/mod.ts";
+
 // Names that two parts use, each right in its place: the plain name goes to the wire's own, the other gets a prefix.
 export type { StreamEvent } from "./stream/mod.ts";
 export type { StreamEvent as ServiceEvent } from "./service/mod.ts";

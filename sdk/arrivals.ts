@@ -1,5 +1,5 @@
 /**
- * What comes in without being asked for: connections to ports that are listened on, and datagrams.
+ * What comes in without being asked for: connections to ports that are listened on, datagrams, events of the daemon.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import type { AbortOptions } from "./abort.ts";
 import { Conn } from "./conn.ts";
 import type { DaemonLink, LinkHandler } from "./daemon_link.ts";
 import { DatagramReceiver } from "./datagrams.ts";
+import { EventWatches } from "./event_watches.ts";
 import { DEFAULT_BACKLOG, Listener } from "./listener.ts";
 import { protocolError } from "./remote_error.ts";
 import { checkU16 } from "./target.ts";
@@ -29,12 +30,15 @@ export interface ListenOptions extends AbortOptions {
 
 /** The listeners and receivers of a driver. */
 export class Arrivals implements LinkHandler {
+  /** Subscriptions to the daemon's events. */
+  readonly events: EventWatches;
   readonly #session: DaemonLink;
   readonly #listeners = new Map<number, Listener>();
   readonly #receivers = new Set<DatagramReceiver>();
 
   constructor(session: DaemonLink) {
     this.#session = session;
+    this.events = new EventWatches(session);
   }
 
   /** See `Driver.listen`. */
@@ -108,7 +112,18 @@ export class Arrivals implements LinkHandler {
     }
   }
 
+  onEvent(payload: Uint8Array): void {
+    const error = this.events.onEvent(payload);
+    if (error !== undefined) this.#malformed(error);
+  }
+
+  onEventsMissed(payload: Uint8Array): void {
+    const error = this.events.onMissed(payload);
+    if (error !== undefined) this.#malformed(error);
+  }
+
   onLost(error: PilotError): void {
+    this.events.onLost(error);
     for (const listener of this.#listeners.values()) listener.end(error);
     for (const receiver of this.#receivers) receiver.end(error);
     this.#listeners.clear();

@@ -42,6 +42,11 @@ export class AsyncQueue<T> {
     this.#weight = weight;
   }
 
+  /** Items that wait to be taken. */
+  get size(): number {
+    return this.#items.length;
+  }
+
   /**
    * Adds an item.
    *

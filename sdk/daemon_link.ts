@@ -29,6 +29,10 @@ export interface LinkHandler {
   onAccept(payload: Uint8Array): void;
   /** A datagram. */
   onDatagram(payload: Uint8Array): void;
+  /** A lifecycle event of the daemon. */
+  onEvent(payload: Uint8Array): void;
+  /** Lifecycle events that the daemon has left out. */
+  onEventsMissed(payload: Uint8Array): void;
   /** The daemon is gone. */
   onLost(error: PilotError): void;
 }

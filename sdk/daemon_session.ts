@@ -321,6 +321,10 @@ export class Session implements CallHost, DaemonLink {
         return this.#handler!.onDatagram(payload);
       case Cmd.ReadEnd:
         return this.#takeReadEnd(payload);
+      case Cmd.EventPush:
+        return this.#handler!.onEvent(payload);
+      case Cmd.EventsMissed:
+        return this.#handler!.onEventsMissed(payload);
       case Cmd.CloseOk:
         return this.#takeEnd(payload);
       default:

@@ -7,6 +7,7 @@
 import { type Address, parseAddress } from "../protocol/address.ts";
 import type { PathReport } from "../protocol/path/mod.ts";
 import { DecodeError, PilotError } from "../protocol/errors.ts";
+import type { LifecycleEventName } from "../protocol/lifecycle_events.ts";
 import {
   Cmd,
   decodeConn,
@@ -22,6 +23,7 @@ import {
 } from "../protocol/ipc/mod.ts";
 import { type AbortOptions, type WaitOptions, withDeadline } from "./abort.ts";
 import { Conn } from "./conn.ts";
+import type { DaemonEvents, EventsOptions } from "./daemon_events.ts";
 import type { DatagramReceiver } from "./datagrams.ts";
 import { publish } from "./events.ts";
 import type { FileSource, StreamFile } from "./file_source.ts";
@@ -338,6 +340,20 @@ export class Driver implements AsyncDisposable {
    */
   datagrams(port?: number): DatagramReceiver {
     return this.#arrivals.datagrams(port);
+  }
+
+  /**
+   * Watches what happens in the daemon: requests for trust, connections, messages, files. Whatever program caused it.
+   *
+   * @param options Names of the events; signal to stop waiting for the daemon's answer; `onMissed` for gaps.
+   * @returns The events from now on.
+   * @throws {PilotError} `unavailable` with a daemon that does not have this, `invalid_argument` for a name that is
+   * none, `limit_exceeded` above 16 at once.
+   */
+  async events<K extends LifecycleEventName = LifecycleEventName>(
+    options: EventsOptions<K> = {},
+  ): Promise<DaemonEvents<K>> {
+    return await this.#arrivals.events.open(options);
   }
 
   /**

@@ -8,12 +8,25 @@ export { connect, type ConnectOptions } from "./connect.ts";
 export type { CommonSocket } from "../platform/common_socket.ts";
 export { Driver } from "./driver.ts";
 export type { ListenOptions } from "./arrivals.ts";
+export type {
+  ConnEvent,
+  InviteEvent,
+  LifecycleEvent,
+  LifecycleEventName,
+  LifecycleEventOf,
+  LifecycleEvents,
+  NodeEvent,
+  PeerEvent,
+  RejectedEvent,
+  SubscriberEvent,
+} from "../protocol/lifecycle_events.ts";
 export { Networks } from "./networks.ts";
 export { RegistryEntry } from "./registry.ts";
 export { Trust } from "./trust.ts";
 export { Conn } from "./conn.ts";
 export { Listener } from "./listener.ts";
 export { type Datagram, DatagramReceiver } from "./datagrams.ts";
+export { DaemonEvents, type EventsOptions } from "./daemon_events.ts";
 export type { MessageReceipt, MessageType, SendMessageOptions } from "./messages.ts";
 export type { FileProgress, FileReceipt, SendFileOptions } from "./files.ts";
 export type { FileSource, StreamFile } from "./file_source.ts";

@@ -68,7 +68,13 @@ export class Requester {
 
 const NOT_AN_OBJECT = new DecodeError("malformed", "not a JSON object");
 
-function decodeObject<T>(payload: Uint8Array): T | DecodeError {
+/**
+ * Reads an answer.
+ *
+ * @param payload JSON.
+ * @returns The object. The daemon is trusted to keep the types of its own answers.
+ */
+export function decodeObject<T>(payload: Uint8Array): T | DecodeError {
   const value = decodeJson(payload);
   if (value instanceof DecodeError) return value;
   return isJsonObject(value) ? value as T : NOT_AN_OBJECT;

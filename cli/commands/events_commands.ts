@@ -1,10 +1,10 @@
 /**
- * Events by topic: `subscribe`, `publish` (docs/protocol/services.md §5).
+ * Events by topic: `subscribe`, `publish` (docs/protocol/services.md §5); beside them `events`.
  *
  * @module
  */
 
-import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
+import { PilotError } from "../../protocol/errors.ts";
 import type { Subscription, TopicEvent } from "../../sdk/mod.ts";
 import { usageError } from "../command_failure.ts";
 import { gather } from "../gather.ts";
@@ -13,7 +13,7 @@ import { counted, type Outcome } from "../output.ts";
 import { parseCount, parseDuration } from "../parse.ts";
 import { PAYLOAD_OPTIONS, payloadFields, readPayload } from "../payload.ts";
 import type { CommandGroup } from "../spec.ts";
-import { safe, safeJson, show } from "../terminal_text.ts";
+import { lifecycleCommand } from "./lifecycle_commands.ts";
 
 /** Longest topic, bytes (docs/protocol/services.md §5.1). */
 const MAX_TOPIC_BYTES = 1024;
@@ -37,9 +37,9 @@ async function subscribe(call: Invocation): Promise<Outcome | undefined> {
     signal: call.signal,
     resubscribe,
     onInterrupted: ({ code, message }) =>
-      warn(call, code, `${what} was interrupted: ${message}; trying again`),
+      call.warn(code, `${what} was interrupted: ${message}; trying again`),
     onResumed: () =>
-      warn(call, "connection_closed", `${what} stands again; events in between may be missing`),
+      call.warn("connection_closed", `${what} stands again; events in between may be missing`),
   });
   return await gather(call, { count, what, key: "events", timeoutMs: 0 }, async (_seq, signal) => {
     const event = await nextEvent(subscription, signal, resubscribe);
@@ -71,13 +71,6 @@ async function nextEvent(
   }
 }
 
-/** On stderr whoever watches, since events may be missing. */
-function warn(call: Invocation, code: ErrorCode, message: string): void {
-  const { stderr } = call.host;
-  if (call.json) show(stderr, safeJson({ status: "warning", code, message }));
-  else show(stderr, safe`warning: ${message}`);
-}
-
 async function publish(call: Invocation): Promise<Outcome> {
   const target = call.arg(0, "target");
   const topic = topicOf(call);
@@ -94,7 +87,7 @@ const SUBSCRIBE_NOTES =
   `Ends with an error when the broker's daemon or the local one stops, and when events come faster than they are
 read: whoever may have missed events is told. Events are delivered at most once, in order.`;
 
-/** Publish and subscribe. */
+/** Publish and subscribe, and what the daemon tells of. */
 export const eventsGroup: CommandGroup = {
   title: "Events",
   commands: [
@@ -133,5 +126,6 @@ export const eventsGroup: CommandGroup = {
       returns: "target, topic, bytes",
       run: publish,
     },
+    lifecycleCommand,
   ],
 };

@@ -25,6 +25,7 @@ import type {
 import type { PathReport } from "../../protocol/path/mod.ts";
 import type { Conn, Datagram, DialOptions } from "../stream/stream_conn.ts";
 import type { Emit } from "../../protocol/lifecycle_events.ts";
+import type { EventListener } from "../event_bus.ts";
 
 /** A JSON object as passed through to clients. */
 export type Json = Record<string, unknown>;
@@ -140,6 +141,8 @@ export interface Backend {
   health(): DaemonHealth;
   /** The ways to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
   path(node: number): PathReport;
-  /** Reports a lifecycle event (docs/protocol/local-socket.md §10), for logs and later webhooks. */
+  /** Reports a lifecycle event (docs/protocol/local-socket.md §10). */
   readonly emit: Emit;
+  /** Subscribes to all lifecycle events from now on; gives what ends that. */
+  onEvent(listener: EventListener): () => void;
 }

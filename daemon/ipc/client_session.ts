@@ -19,6 +19,7 @@ import {
 } from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
 import { ClientConns } from "./client_conns.ts";
+import { ClientEvents } from "./client_events.ts";
 import type { CommandContext, Reply } from "./command.ts";
 import { COMMANDS, notServed } from "./commands.ts";
 import { sendDatagram } from "./datagram_commands.ts";
@@ -76,6 +77,7 @@ export class ClientSession {
   readonly #host: SessionHost;
   readonly #conns: ClientConns;
   readonly #requests: Requests;
+  readonly #events: ClientEvents;
   readonly #ports = new Set<number>();
   readonly #openedMs = performance.now();
   readonly #reader = new IpcFrameReader({ isReusing: true });
@@ -105,6 +107,7 @@ export class ClientSession {
     });
     this.#conns = new ClientConns(this.out, host.sendQueues, () => this.#wake());
     this.#requests = new Requests(this.out);
+    this.#events = new ClientEvents(this.out, (listener) => host.backend.onEvent(listener));
   }
 
   /** Connections that are not over, also of a client that has gone. */
@@ -152,6 +155,7 @@ export class ClientSession {
     if (this.#ended) return;
     this.#ended = true;
     this.#notePartial(0, false);
+    this.#events.end();
     this.out.stop();
     try {
       this.#socket.close();
@@ -319,8 +323,12 @@ export class ClientSession {
 
   #context(request: RequestState): CommandContext {
     const { backend } = this.#host;
+    const events = () => this.#eventsFor(request);
     return {
       backend,
+      get events() {
+        return events();
+      },
       get signal() {
         return request.signal;
       },
@@ -342,6 +350,12 @@ export class ClientSession {
             }),
         ),
     };
+  }
+
+  /** Existing clients would take a push for the answer to something. */
+  #eventsFor({ tag }: RequestState): ClientEvents {
+    if (tag !== undefined && this.#conns.extended) return this.#events;
+    throw new PilotError("invalid_state", "Events are for clients that say Hello and use tags");
   }
 
   readonly #datagramBudget = {

@@ -6,6 +6,7 @@
 
 import type { Address } from "../../protocol/address.ts";
 import type { Backend } from "./backend.ts";
+import type { ClientEvents } from "./client_events.ts";
 
 /** What a command can use. */
 export interface CommandContext {
@@ -13,6 +14,12 @@ export interface CommandContext {
   readonly backend: Backend;
   /** Fires when the client cancels the request or goes away. */
   readonly signal: AbortSignal;
+  /**
+   * This client's subscriptions to lifecycle events.
+   *
+   * @throws {PilotError} `invalid_state` for a client that would not understand what is pushed.
+   */
+  readonly events: ClientEvents;
   /** Listens in this client's name. */
   bind(port: number): void;
   /** Stops listening. */

@@ -82,6 +82,13 @@ export const UNTAGGED_DIAL_TIMEOUT_MS = 28_000;
 export const DISCARD_MAX_BYTES = 4 * 1024 * 1024;
 /** Largest ping timeout taken from a client, milliseconds. */
 export const MAX_PING_TIMEOUT_MS = 60_000;
+/** Subscriptions to the daemon's events that one client may have: a program needs one or two. */
+export const MAX_EVENT_SUBSCRIPTIONS = 16;
+/**
+ * Replies and events queued for a client above which events are missed by it, bytes: some 2000 events, for a client
+ * that was busy. Half of what would keep its requests from being read.
+ */
+export const EVENT_QUEUE_BYTES: number = REPLY_HIGH_BYTES / 2;
 /** Longest hostname passed on, bytes; DNS-like names are at most 253, the registry decides the rest. */
 export const MAX_HOSTNAME_BYTES = 255;
 /** Longest justification or reason of a handshake, bytes; the whole message must fit one segment of 1024. */

@@ -34,7 +34,9 @@ import {
   SET_HOSTNAME,
   SET_TAGS,
   SET_VISIBILITY,
+  SUBSCRIBE_EVENTS,
   TRUSTED_PEERS,
+  UNSUBSCRIBE_EVENTS,
 } from "../../protocol/ipc/mod.ts";
 import { NETWORK_ACTIONS } from "../../protocol/registry/registry_message.ts";
 import type { Backend } from "./backend.ts";
@@ -104,6 +106,17 @@ const NODE_CALLS: readonly ServedCall[] = [
     throw new PilotError("invalid_argument", `maximum ${MAX_TAGS} tags allowed`);
   }),
   serve(DEREGISTER, ({ directory }) => directory.deregister()),
+];
+
+const EVENT_CALLS: readonly ServedCall[] = [
+  serve(
+    SUBSCRIBE_EVENTS,
+    (_backend, { names }, { events }) => ({ subscription: events.subscribe(names) }),
+  ),
+  serve(UNSUBSCRIBE_EVENTS, (_backend, { subscription }, { events }) => {
+    events.unsubscribe(subscription);
+    return {};
+  }),
 ];
 
 const TRUST_CALLS: readonly ServedCall[] = [
@@ -177,6 +190,7 @@ const NETWORK_CALLS: readonly ServedCall[] = [
 /** Every call that is served. */
 export const SERVED_CALLS: readonly ServedCall[] = [
   ...NODE_CALLS,
+  ...EVENT_CALLS,
   ...TRUST_CALLS,
   ...NETWORK_CALLS,
 ];

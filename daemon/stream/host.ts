@@ -343,6 +343,9 @@ export class StreamHost implements ConnHost {
 
   onClosed(conn: HostConn): void {
     if (conn.isActive) return;
+    const { error } = conn;
+    const why = error === undefined ? {} : { error: error.code };
+    this.#deps.emit("conn.closed", { ...names(conn), ...why });
     // What only waits for late segments must not keep others from the port: it would for 10 s each.
     const left = this.#perPort.get(conn.localPort)! - 1;
     if (left === 0) this.#perPort.delete(conn.localPort);

@@ -7,6 +7,9 @@
 /** A connection can be closed for writing alone; the daemon tells it of the peer's only those who say it in Hello. */
 export const HALF_CLOSE: string = "half_close";
 
+/** The daemon tells a client of its lifecycle events. */
+export const EVENTS: string = "events";
+
 /** What HelloOk says that our daemon can do. */
 export const IPC_FEATURES: readonly string[] = [
   "tags",
@@ -17,6 +20,7 @@ export const IPC_FEATURES: readonly string[] = [
   "handshake_target",
   "path",
   HALF_CLOSE,
+  EVENTS,
 ];
 
 /** What `info` says besides, by the names of existing daemons. */

@@ -95,6 +95,14 @@ export const Cmd = {
   CloseWriteOk: 0x51,
   /** Ours, daemon to client: the peer has closed its writing alone. */
   ReadEnd: 0x52,
+  SubscribeEvents: 0x53,
+  SubscribeEventsOk: 0x54,
+  UnsubscribeEvents: 0x55,
+  UnsubscribeEventsOk: 0x56,
+  /** Ours, daemon to client: something has happened. */
+  EventPush: 0x57,
+  /** Ours, daemon to client: so many events are missing here. */
+  EventsMissed: 0x58,
   /** Ours, daemon to client, empty: is anybody there? Dropped like every unknown command. */
   Probe: 0x4f,
 } as const;

@@ -9,6 +9,7 @@ export * from "./ipc_frame.ts";
 export * from "./ipc_payload.ts";
 export * from "./features.ts";
 export * from "./ipc_call.ts";
+export * from "./event_calls.ts";
 export * from "./network_calls.ts";
 export * from "./node_calls.ts";
 export * from "./trust_calls.ts";

@@ -31,7 +31,7 @@ export const TARGETS: Readonly<Record<string, readonly string[]>> = {
   "protocol/path/manager.ts": [
     "tests/protocol/path/manager_rules_test.ts",
     "tests/protocol/path/manager_test.ts",
-    "tests/protocol/path/manager_ways_test.ts",
+    "tests/protocol/path/manager_paths_test.ts",
   ],
   "protocol/stream/recovery.ts": [
     "tests/protocol/stream/recovery_rules_test.ts",

@@ -112,6 +112,7 @@ function lyingDriver(): FakeDriver {
     }),
     subscribe: lie(once({ topic: HOSTILE, payload: BYTES })),
     publish: lie(undefined),
+    events: lie(once({ id: 1, name: HOSTILE, atMs: 1, data: { justification: HOSTILE } })),
     networks: {
       list: lie([{ id: 1, name: HOSTILE, members: 1, join_rule: HOSTILE }]),
       join: lie(answer),
@@ -213,6 +214,7 @@ const CASES: Readonly<Record<string, readonly [quotes: boolean, ...args: string[
   received: [[true]],
   subscribe: [[true, "bob", "*"], [true, "bob", "*", "--count", "1"]],
   publish: [[true, "bob", HOSTILE, "--data", "x"]],
+  events: [[true], [true, "--count", "1"]],
   "network list": [[true]],
   "network join": [[true, "3"]],
   "network leave": [[false, "3"]],
@@ -323,7 +325,7 @@ for (const [command, cases] of Object.entries(CASES)) {
               }
               assertNothingForged(result.stderr, what);
               if (!isLying) return;
-              const isCut = /^(subscribe|listen)$/.test(kind) && !args.includes("1"); // it ends although it has no end
+              const isCut = /^(subscribe|events|listen)$/.test(kind) && !args.includes("1"); // it ends although it has no end
               assert.equal(result.code, isCut ? 8 : 0, result.stderr);
               if (quotes) assert.match(result.stdout + result.stderr, /FORGED/, what);
               if (json.length === 0) return;

@@ -10,6 +10,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import type { DaemonHealth, DaemonInfo, IpcTrustedPeer } from "../../protocol/ipc/mod.ts";
 import type { PathReport } from "../../protocol/path/mod.ts";
 import type { Emit } from "../../protocol/lifecycle_events.ts";
+import { EventBus, type EventListener } from "../../daemon/event_bus.ts";
 import type { Backend, Json } from "../../daemon/ipc/backend.ts";
 import type { Conn, ConnListener, Datagram, DialOptions } from "../../daemon/stream/stream_conn.ts";
 
@@ -423,7 +424,29 @@ export class FakeBackend implements Backend {
     return { status: "ok", uptime_seconds: 1 } as DaemonHealth;
   }
 
-  readonly emit: Emit = (event, data) => void this.events.push({ event, data: { ...data } });
+  readonly #bus = new EventBus({
+    unixNow: () => 1_700_000_000_000,
+    failed: (error) => {
+      throw error;
+    },
+  });
+
+  readonly emit: Emit = (event, data) => {
+    this.events.push({ event, data: { ...data } });
+    this.#bus.emit(event, data);
+  };
+
+  /** Subscriptions to events that have not ended. */
+  listeners = 0;
+
+  onEvent(listener: EventListener): () => void {
+    const end = this.#bus.subscribe(listener);
+    this.listeners++;
+    return () => {
+      this.listeners--;
+      end();
+    };
+  }
 
   async #call<T = Json>(name: string, args: unknown[]): Promise<T> {
     this.calls.push({ name, args });

@@ -54,15 +54,17 @@ export class FakeClient {
   }[] = [];
   readonly #streams = new Map<number, FakeStream>();
   readonly #mode: Mode;
+  readonly #features: readonly string[];
   #writing: Promise<unknown> = Promise.resolve();
   readonly done: Promise<void>;
   #gone = false;
   /** While true nothing is read from the client. */
   paused: Promise<void> | undefined;
 
-  constructor(conn: Deno.UnixConn, mode: Mode) {
+  constructor(conn: Deno.UnixConn, mode: Mode, features: readonly string[]) {
     this.#conn = conn;
     this.#mode = mode;
+    this.#features = features;
     this.done = this.#run();
   }
 
@@ -202,7 +204,7 @@ export class FakeClient {
     }
     this.push(
       Cmd.HelloOk,
-      encodeHelloOk({ daemonVersion: "9.9.9", features: ["tags"] }),
+      encodeHelloOk({ daemonVersion: "9.9.9", features: this.#features }),
     );
   }
 }
@@ -323,10 +325,12 @@ export class FakeDaemon implements AsyncDisposable {
   readonly #waiters: ((client: FakeClient) => void)[] = [];
   readonly #accepting: Promise<void>;
   readonly #mode: Mode;
+  readonly #features: readonly string[];
   readonly #drivers: Driver[] = [];
 
-  constructor(mode: Mode = "tagged") {
+  constructor(mode: Mode = "tagged", features: readonly string[] = ["tags"]) {
     this.#mode = mode;
+    this.#features = features;
     this.#dir = Deno.makeTempDirSync();
     this.path = join(this.#dir, "pilot.sock");
     this.#listener = Deno.listen({ transport: "unix", path: this.path });
@@ -361,7 +365,7 @@ export class FakeDaemon implements AsyncDisposable {
   async #accept(): Promise<void> {
     try {
       for await (const conn of this.#listener) {
-        const client = new FakeClient(conn, this.#mode);
+        const client = new FakeClient(conn, this.#mode, this.#features);
         this.#clients.push(client);
         this.#waiters.shift()?.(client);
       }

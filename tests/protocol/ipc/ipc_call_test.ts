@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DecodeError } from "../../../protocol/errors.ts";
 import * as ipc from "../../../protocol/ipc/mod.ts";
+import { LIFECYCLE_EVENT_NAMES } from "../../../protocol/lifecycle_events.ts";
 import { assertTotal, decoded, hex, toHex } from "../support.ts";
 
 const u16 = fc.nat({ max: 0xffff });
@@ -18,6 +19,11 @@ const CALLS: readonly [AnyCall, fc.Arbitrary<unknown>][] = [
   [ipc.DEREGISTER, fc.constant({})],
   [ipc.LOOKUP, fc.record({ node: u32 })],
   [ipc.PATH, fc.record({ node: u32 })],
+  [
+    ipc.SUBSCRIBE_EVENTS,
+    fc.record({ names: fc.array(fc.constantFrom(...LIFECYCLE_EVENT_NAMES), { maxLength: 4 }) }),
+  ],
+  [ipc.UNSUBSCRIBE_EVENTS, fc.record({ subscription: u32 })],
   [ipc.PING, fc.record({ address, timeoutMs: u32 })],
   [ipc.RESOLVE_HOSTNAME, fc.record({ hostname: text.filter((value) => value !== "") })],
   [ipc.HANDSHAKE_TARGET, fc.record({ hostname: text.filter((value) => value !== "") })],

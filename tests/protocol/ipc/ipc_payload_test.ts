@@ -77,6 +77,20 @@ Deno.test("payload codecs of the extensions are inverse and total", () => {
     ipc.decodeTagged,
   );
   pair(record({ conn: u32, bytes: u32 }), ipc.encodeRecvCredit, ipc.decodeRecvCredit);
+  pair(
+    record({
+      subscription: u32,
+      event: record({
+        id: u32,
+        name: fc.constant("trust.revoked" as const),
+        atMs: u32,
+        data: record({ peer_node_id: u32 }),
+      }),
+    }),
+    ipc.encodeEventPush,
+    ipc.decodeEventPush,
+  );
+  pair(record({ subscription: u32, count: u32 }), ipc.encodeEventsMissed, ipc.decodeEventsMissed);
   pair(u32, ipc.encodeCancelTag, ipc.decodeCancelTag);
 });
 
