@@ -150,8 +150,8 @@ Deno.test("each direction is whole, whoever closes first and whatever is lost", 
       }),
       ({ seed, up, down, isClientFirst, loss }) => {
         const link = { loss: 0, delayMs: 15 };
-      const pair = new Pair({ seed, link }).established();
-      link.loss = loss; // the handshake has its own limits
+        const pair = new Pair({ seed, link }).established();
+        link.loss = loss; // the handshake has its own limits
         const first = isClientFirst ? pair.client : pair.server;
         const second = isClientFirst ? pair.server : pair.client;
         feed(first, bytes(up, 1), (end, now) => void end.stream!.closeWrite(now));
