@@ -12,6 +12,7 @@ import {
   type LifecycleEvent,
   type LifecycleEventName,
 } from "../lifecycle_events.ts";
+import { isJsonObject } from "../json_object.ts";
 import { u32 } from "./integers.ts";
 import { type FieldCodec, type IpcCall, ipcCall, type NoFields, tooShort } from "./ipc_call.ts";
 import { Cmd } from "./ipc_frame.ts";
@@ -29,17 +30,13 @@ export interface EventFilter {
   readonly names: readonly LifecycleEventName[];
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 const FILTER: FieldCodec<EventFilter> = {
   encode: ({ names }) => encodeJson({ names }),
   decode: (payload, name) => {
     const malformed = (what: string) => new DecodeError("malformed", `${name}: ${what}`);
     const value = decodeJson(payload);
     if (value instanceof DecodeError) return malformed(value.message);
-    if (!isRecord(value)) return malformed("not a JSON object");
+    if (!isJsonObject(value)) return malformed("not a JSON object");
     const names: unknown = value["names"] ?? [];
     if (!Array.isArray(names)) return malformed("names is not a list");
     // Whoever waits for an event that does not exist would wait for ever.
@@ -109,10 +106,10 @@ export function decodeEventPush(payload: Uint8Array): Decoded<IpcEventPush> {
   if (payload.length < SUBSCRIPTION_BYTES) return NO_SUBSCRIPTION;
   const value = decodeJson(payload.subarray(SUBSCRIPTION_BYTES));
   if (value instanceof DecodeError) return value;
-  if (!isRecord(value)) return BAD_EVENT;
+  if (!isJsonObject(value)) return BAD_EVENT;
   const { id, name, at_ms: atMs, data } = value;
   const isEvent = typeof id === "number" && typeof name === "string" && typeof atMs === "number" &&
-    isRecord(data);
+    isJsonObject(data);
   if (!isEvent) return BAD_EVENT;
   const event = { id, name, atMs, data } as unknown as LifecycleEvent;
   return { subscription: viewOf(payload).getUint32(0), event };

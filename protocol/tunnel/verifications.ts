@@ -21,11 +21,16 @@ export const KEX_RATE = { perSecond: 20, burst: 64 } as const;
 /** Source addresses whose key exchanges are counted. */
 export const MAX_KEX_SOURCES = 4_096;
 /**
- * Nonce sequences and replay windows kept beyond their sessions, so that one peer key never sees a counter twice, and
- * neither do we: who replays a PILA of a former process must not prove it by that one's frames
- * (docs/protocol/tunnel.md §5.2, §5.3).
+ * Nonce sequences kept beyond their sessions, so that one peer key never sees a counter twice
+ * (docs/protocol/tunnel.md §5.2).
  */
 export const MAX_NONCE_SEQUENCES = 16_384;
+/**
+ * Keys whose replay windows are kept beyond their sessions, so that who replays a PILA of a former process does not
+ * prove it by that one's frames (docs/protocol/tunnel.md §5.3). Fewer than nonces: a peer that works at it fills 34 KB
+ * each, with a thousand prefixes.
+ */
+export const MAX_REPLAY_HISTORIES = 4_096;
 /** Frames of a peer that arrived while its PILA was being verified. */
 export const MAX_EARLY_FRAMES = 16;
 
@@ -55,12 +60,6 @@ interface OpenVerification extends Verification {
   readonly early: { frame: Uint8Array; route: Route }[];
 }
 
-/** What outlives the sessions under one peer key. */
-interface KeyHistory {
-  readonly nonces: NonceSequence;
-  readonly windows: ReplayWindows;
-}
-
 const LANES: readonly Lane[] = ["known", "relay", "other"];
 
 function laneKey(node: number, lane: Lane): string {
@@ -76,7 +75,9 @@ export class Verifications {
   /** By node and lane. */
   readonly #open = new Map<string, OpenVerification>();
   /** By peer key, the one used longest ago first. */
-  readonly #histories = new Map<string, KeyHistory>();
+  readonly #nonces = new Map<string, NonceSequence>();
+  /** Likewise. */
+  readonly #windows = new Map<string, ReplayWindows>();
 
   /**
    * Nothing is being verified yet.
@@ -156,7 +157,7 @@ export class Verifications {
     return new Session({
       peerKey: x25519,
       aead,
-      ...this.#historyOf(x25519),
+      ...this.#historyOf(x25519.toHex()),
       origin: route,
       // Ours marks each PILA as question or answer (§4.2), existing daemons none.
       expectsKeepalives: !isMarked,
@@ -164,15 +165,24 @@ export class Verifications {
     });
   }
 
-  #historyOf(peerKey: Uint8Array): KeyHistory {
-    const id = peerKey.toHex();
-    const history = this.#histories.get(id) ??
-      { nonces: NonceSequence.start(this.#random), windows: new ReplayWindows() };
-    this.#histories.delete(id);
-    this.#histories.set(id, history);
-    if (this.#histories.size > this.#maxNonces) {
-      this.#histories.delete(this.#histories.keys().next().value!);
-    }
-    return history;
+  #historyOf(key: string): { nonces: NonceSequence; windows: ReplayWindows } {
+    return {
+      nonces: remembered(
+        this.#nonces,
+        key,
+        this.#maxNonces,
+        () => NonceSequence.start(this.#random),
+      ),
+      windows: remembered(this.#windows, key, MAX_REPLAY_HISTORIES, () => new ReplayWindows()),
+    };
   }
+}
+
+/** What is there under a key, or is made; what was used longest ago goes when there are too many. */
+function remembered<T>(map: Map<string, T>, key: string, max: number, make: () => T): T {
+  const value = map.get(key) ?? make();
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > max) map.delete(map.keys().next().value!);
+  return value;
 }
