@@ -165,6 +165,29 @@ Deno.test("CloseWrite is answered once, and refused for what is unknown or close
   await peer.close();
 });
 
+Deno.test("closing for writing leaves an answer that has arrived, also when the peer has closed", async () => {
+  for (const close of [(conn: Conn) => conn.closeWrite(), (conn: Conn) => conn.writable.close()]) {
+    await using world = await World.start();
+    const { dialled, accepted } = await world.pair();
+    await accepted.write("answer");
+    const closing = accepted.close();
+    await dialled.closed;
+    await close(dialled);
+    assert.equal(text(await readToEnd(dialled)), "answer");
+    await Promise.all([closing, dialled.close()]);
+  }
+});
+
+Deno.test("closing for writing twice is closing once", async () => {
+  await using world = await World.start();
+  const { dialled, accepted } = await world.pair();
+  await Promise.all([dialled.closeWrite(), dialled.closeWrite()]);
+  await dialled.writable.close();
+  await accepted.write("answer");
+  await accepted.close();
+  assert.equal(text(await readToEnd(dialled)), "answer");
+});
+
 async function readToEnd(conn: Conn): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of conn) chunks.push(chunk);

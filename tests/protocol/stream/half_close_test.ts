@@ -180,3 +180,24 @@ function feed(end: End, data: Uint8Array, finish: (end: End, now: number) => voi
     if (rest.length === 0) finish(end, now);
   };
 }
+
+Deno.test("a reset behind a half close is no whole end", () => {
+  const pair = halfClosed();
+  write(pair, pair.server, bytes(10));
+  pair.drive(() => pair.client.data.length === 10);
+  pair.server.stream!.abandon(pair.now);
+  pair.server.run(pair.now);
+  pair.drive(() => has(pair.client, "closed"));
+  assert.equal(pair.client.stream!.error?.code, "connection_closed");
+  assert.ok(!has(pair.client, "end"));
+});
+
+Deno.test("a peer that dies before it acknowledges the half close is no whole end", () => {
+  const pair = new Pair().established();
+  pair.server.receive = () => {};
+  pair.client.stream!.closeWrite(pair.now);
+  pair.client.run(pair.now);
+  pair.pass(LONG_MS);
+  assert.equal(pair.client.stream!.error?.code, "timeout");
+  assert.ok(!has(pair.client, "end"));
+});
