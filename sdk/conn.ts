@@ -69,6 +69,8 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly #remoteEnd = Promise.withResolvers<void>();
   #failed = false;
   #release: Promise<void> | undefined;
+  /** The close for writing; undefined again when it was refused. */
+  #writeClose: Promise<void> | undefined;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -179,23 +181,26 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * changed, and more can be written. Otherwise why something written was not delivered; `connection_closed`, `aborted`.
    */
   async closeWrite(options: AbortOptions = {}): Promise<void> {
-    const { signal } = options;
     const what = `Closing ${this.#what} for writing`;
-    checkAbort(signal, what);
-    if (!this.#session.features.includes(HALF_CLOSE)) {
-      throw new PilotError("unavailable", `${what}: the daemon knows no half close`);
-    }
-    // The peer has closed both directions, or we have: there is nothing left to be told.
-    if (this.#release !== undefined) return await this.close(options);
-    await this.#sender.finish();
-    if (this.#release !== undefined) return await this.close(options);
+    checkAbort(options.signal, what);
+    this.#writeClose ??= this.#closeWrite(what);
+    await this.#unlessAborted(this.#writeClose, options.signal, what);
+  }
+
+  async #closeWrite(what: string): Promise<void> {
+    // The peer has closed both directions, or we have: there is nothing left to be told, and what came can be read.
+    if (this.#release !== undefined) return await this.#release;
     try {
+      if (!this.#session.features.includes(HALF_CLOSE)) {
+        throw new PilotError("unavailable", `${what}: the daemon knows no half close`);
+      }
+      await this.#sender.finish();
+      if (this.#release !== undefined) return await this.#release;
       await this.#session.request({
         cmd: Cmd.CloseWrite,
         expect: Cmd.CloseWriteOk,
         payload: encodeConn(this.id),
         what,
-        signal,
         timeoutMs: CLOSE_TIMEOUT_MS,
         immediate: true,
         decode: decodeConn,
@@ -203,8 +208,10 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     } catch (error) {
       const { code } = PilotError.from(error, "internal");
       if (code === "not_found") return; // the daemon has forgotten it: it is closed
-      if (code === "unavailable") this.#sender.reopen();
-      else this.abort();
+      if (code === "unavailable") {
+        this.#sender.reopen();
+        this.#writeClose = undefined;
+      } else this.abort();
       throw error;
     }
   }
@@ -232,13 +239,22 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.#receiver.discard();
     const release = this.#startRelease();
     if (this.#aborted) return;
-    if (signal === undefined) return await release;
+    await this.#unlessAborted(release, signal, what);
+  }
+
+  /** Waits; giving that up resets the connection. */
+  async #unlessAborted(
+    done: Promise<void>,
+    signal: AbortSignal | undefined,
+    what: string,
+  ): Promise<void> {
+    if (signal === undefined) return await done;
     await new Promise<void>((resolve, reject) => {
       const unwatch = watchAbort(signal, () => {
         reject(abortError(signal, what));
         this.abort();
       });
-      release.then(resolve, reject).finally(unwatch);
+      done.then(resolve, reject).finally(unwatch);
     });
   }
 

@@ -97,7 +97,8 @@ export class Input {
     );
     if (!bare && Math.abs(distance) > RESET_SLACK_BYTES) return;
     // Once both sides are done with their data a reset merely cuts the farewell short.
-    if (core.over || core.finOffset !== undefined) core.finish();
+    const isFarewell = core.finOffset !== undefined && !core.isExpectingData;
+    if (core.over || isFarewell) core.finish();
     else core.fail("connection_closed", "Connection reset by the peer");
   }
 

@@ -124,6 +124,11 @@ export class Core {
     return isOpen && this.sender.pending === 0;
   }
 
+  /** What the peer still sends is wanted: whatever else ends the stream cuts it short. */
+  get isExpectingData(): boolean {
+    return this.isHalfClosed && !this.peerFin.ended;
+  }
+
   /** Offset after everything sent, our FIN included. */
   get position(): number {
     return this.finOffset === undefined ? this.sender.next : this.finOffset + 1;

@@ -44,21 +44,17 @@ export function onTimer(core: Core, now: number): void {
   const { peer } = core;
   if (peer === undefined || core.over || core.state === "SYN_RECV") return;
   core.sender.onTimer(now);
-  if (core.sender.failed) {
-    core.fail(
-      "timeout",
-      "Connection timed out: the peer stopped answering",
-      true,
-    );
+  const isFinLost = core.finOffset !== undefined && now >= core.retry.deadline &&
+    core.retry.count > MAX_RETRANSMISSIONS;
+  if (core.sender.failed || isFinLost && core.isExpectingData) {
+    core.fail("timeout", "Connection timed out: the peer stopped answering", true);
     return;
   }
-  if (core.finOffset !== undefined && now >= core.retry.deadline) {
-    if (core.retry.count > MAX_RETRANSMISSIONS) {
-      // Everything was acknowledged before the FIN went out, so nothing is lost.
-      core.resetPeer();
-      core.finish();
-      return;
-    }
+  if (isFinLost) {
+    // Everything was acknowledged before the FIN went out, so nothing is lost.
+    core.resetPeer();
+    core.finish();
+    return;
   }
   if (core.peerFin.onTimer(now, peer.receiver)) {
     core.error ??= new PilotError(
