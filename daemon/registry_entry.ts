@@ -8,7 +8,14 @@
 import { isIP, isIPv4 } from "node:net";
 import { formatAddress } from "../protocol/address.ts";
 import { type ErrorCode, PilotError } from "../protocol/errors.ts";
-import { type Endpoint, formatEndpoint, formatIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  formatIp,
+  parseEndpoint,
+  parseIp,
+  sameEndpoint,
+} from "../protocol/ip.ts";
 import { isEndpointOfOne } from "../protocol/path/mod.ts";
 import { type JsonObject, numberField } from "../protocol/registry/registry_message.ts";
 import { type Clock, TimerSet } from "../platform/clock.ts";
@@ -242,9 +249,9 @@ export class Directory implements DirectoryBackend {
     const named = lanAddrs.map(usableEndpoint).filter((lan) => lan !== undefined);
     const alternatives = named.filter(({ host }) => ours.has(subnet(host)) && isHostOfSubnet(host))
       .slice(0, MAX_ALTERNATIVES);
-    const others = named.filter(({ host, port }) =>
-      isIP(host) !== 0 && isGlobal(host) && (isIPv4(host) || globalIpv6.length > 0) &&
-      !(host === endpoint?.host && port === endpoint.port)
+    const others = named.filter((lan) =>
+      isIP(lan.host) !== 0 && isGlobal(lan.host) && (isIPv4(lan.host) || globalIpv6.length > 0) &&
+      !sameEndpoint(lan, endpoint)
     ).slice(0, MAX_OTHERS);
     return { endpoint, alternatives, others };
   }

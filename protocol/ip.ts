@@ -165,6 +165,11 @@ export interface Endpoint {
   readonly local?: string;
 }
 
+/** Are both there, and the same place? */
+export function sameEndpoint(a: Endpoint | undefined, b: Endpoint | undefined): boolean {
+  return a !== undefined && b !== undefined && a.port === b.port && a.host === b.host;
+}
+
 /**
  * Formats an endpoint, IPv6 hosts in brackets.
  *

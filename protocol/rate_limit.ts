@@ -24,12 +24,17 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes one token if there is one. */
-  take(now: number): boolean {
-    this.#refill(now);
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+  /** Takes tokens if there are enough. */
+  take(now: number, cost: number = 1): boolean {
+    if (!this.has(now, cost)) return false;
+    this.#tokens -= cost;
     return true;
+  }
+
+  /** Are there enough tokens? Takes none. */
+  has(now: number, cost: number = 1): boolean {
+    this.#refill(now);
+    return this.#tokens >= cost;
   }
 
   /** Nothing is owed: the bucket could be forgotten without anyone gaining by it. */
@@ -41,7 +46,7 @@ export class TokenBucket {
   #refill(now: number): void {
     this.#tokens = Math.min(
       this.#rate.burst,
-      this.#tokens + (now - this.#at) * this.#rate.perSecond / 1000,
+      this.#tokens + Math.max(0, now - this.#at) * this.#rate.perSecond / 1000,
     );
     this.#at = now;
   }
@@ -86,5 +91,56 @@ export class KeyedRateLimit<K> {
     for (const [key, bucket] of this.#buckets) {
       if (bucket.isFull(now)) this.#buckets.delete(key);
     }
+  }
+}
+
+/** How much a source may do. */
+export interface TokenBucketOptions extends Rate {
+  /** Sources remembered. When more come, the least recently seen one is forgotten, which at worst gives it a full bucket. */
+  readonly maxSources: number;
+}
+
+/**
+ * One bucket a source, for what a new source must always be able to do: at the bound of the table somebody else is
+ * forgotten, where {@linkcode KeyedRateLimit} refuses.
+ */
+export class TokenBuckets {
+  readonly #options: TokenBucketOptions;
+  /** In order of last use, oldest first. */
+  readonly #buckets: Map<string, TokenBucket> = new Map();
+
+  /** @param options Size and refill of each bucket, and how many there are. */
+  constructor(options: TokenBucketOptions) {
+    this.#options = options;
+  }
+
+  /** Sources remembered now. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /**
+   * Takes tokens if there are enough.
+   *
+   * @param source Whose bucket.
+   * @param now Monotonic milliseconds.
+   * @param cost Tokens wanted.
+   * @returns False, and nothing is taken, when there are too few.
+   */
+  take(source: string, now: number, cost: number = 1): boolean {
+    const known = this.#buckets.get(source);
+    if (known !== undefined) this.#buckets.delete(source);
+    else if (this.#buckets.size >= this.#options.maxSources) {
+      this.#buckets.delete(this.#buckets.keys().next().value!);
+    }
+    const bucket = known ?? new TokenBucket(this.#options, now);
+    this.#buckets.set(source, bucket);
+    return bucket.take(now, cost);
+  }
+
+  /** Are there enough tokens? Takes none, and remembers nobody. */
+  has(source: string, now: number, cost: number = 1): boolean {
+    const bucket = this.#buckets.get(source);
+    return bucket === undefined ? this.#options.burst >= cost : bucket.has(now, cost);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Endpoint } from "../../protocol/ip.ts";
+import { type Endpoint, sameEndpoint } from "../../protocol/ip.ts";
 import type { NatMapping } from "./netcheck_report.ts";
 
 /** Our endpoint as one server sees it. */
@@ -22,13 +22,12 @@ export interface View {
 export function natMapping(views: readonly View[]): Exclude<NatMapping, "none"> {
   const [first] = views;
   if (first === undefined || views.length < 2) return "unknown";
-  const isSame = (a: Endpoint, b: Endpoint) => a.host === b.host && a.port === b.port;
   const isOneAddress = views.every(({ server }) => server.host === first.server.host);
-  if (views.every(({ seen }) => isSame(seen, first.seen))) {
+  if (views.every(({ seen }) => sameEndpoint(seen, first.seen))) {
     return isOneAddress ? "not_port_dependent" : "endpoint_independent";
   }
   const byPort = views.some((a) =>
-    views.some((b) => a.server.host === b.server.host && !isSame(a.seen, b.seen))
+    views.some((b) => a.server.host === b.server.host && !sameEndpoint(a.seen, b.seen))
   );
   return byPort ? "address_and_port_dependent" : "address_dependent";
 }

@@ -9,7 +9,7 @@
 import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
 import { withoutZone } from "../../platform/local_addresses.ts";
 import { MAX_SERVER_ADDRESSES } from "../../platform/net/server_addresses.ts";
-import { sameEndpoint } from "../../platform/net/udp.ts";
+import { sameEndpoint } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
 import { PROOF_CHECK_MS } from "./beacon_proof.ts";
 

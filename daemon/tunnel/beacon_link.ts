@@ -16,7 +16,7 @@ import { encodePunch } from "../../protocol/tunnel/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, isUnicastIp, parseIp } from "../../protocol/ip.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
 import { withoutZone } from "../../platform/local_addresses.ts";
-import { sameEndpoint } from "../../platform/net/udp.ts";
+import { sameEndpoint } from "../../protocol/ip.ts";
 import { BeaconChoice } from "./beacon_choice.ts";
 import { BeaconProof } from "./beacon_proof.ts";
 import { TokenBucket } from "../../protocol/rate_limit.ts";

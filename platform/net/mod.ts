@@ -7,10 +7,4 @@
 export { Acceptor, type AcceptorOptions } from "./acceptor.ts";
 export { openUdpSocket, type UdpOptions } from "./open_udp_socket.ts";
 export { MAX_QUEUED_SENDS, PortableUdpSocket } from "./portable.ts";
-export {
-  type DatagramHandler,
-  sameEndpoint,
-  SEND_BUFFER_BYTES,
-  type UdpSocket,
-  type UdpStats,
-} from "./udp.ts";
+export { type DatagramHandler, SEND_BUFFER_BYTES, type UdpSocket, type UdpStats } from "./udp.ts";

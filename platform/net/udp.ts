@@ -16,15 +16,6 @@ export function normalizeHost(host: string): string {
     : host;
 }
 
-/** Whether two endpoints are the same place. */
-export function sameEndpoint(
-  a: Endpoint | undefined,
-  b: Endpoint | undefined,
-): boolean {
-  return a !== undefined && b !== undefined && a.port === b.port &&
-    a.host === b.host;
-}
-
 /** Counters of a socket since it was opened. */
 export interface UdpStats {
   /** Datagrams the kernel took. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Endpoint } from "../ip.ts";
+import { type Endpoint, sameEndpoint } from "../ip.ts";
 
 /** Where frames go: straight to an endpoint, or through the beacon. */
 export type Route = { readonly via: "direct"; readonly endpoint: Endpoint } | {
@@ -32,7 +32,7 @@ export function sameRoute(a: Route, b: Route): boolean {
   if (a === b) return true;
   return a.via === "relay" || b.via === "relay"
     ? a.via === b.via
-    : a.endpoint.port === b.endpoint.port && a.endpoint.host === b.endpoint.host;
+    : sameEndpoint(a.endpoint, b.endpoint);
 }
 
 /** Whether two routes are one, the address of ours included. */

@@ -19,8 +19,8 @@ import {
   relayToDelivery,
 } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
-import type { Endpoint } from "../../protocol/ip.ts";
-import { TokenBuckets } from "../token_bucket.ts";
+import { type Endpoint, sameEndpoint } from "../../protocol/ip.ts";
+import { TokenBuckets } from "../../protocol/rate_limit.ts";
 import { Cookies } from "./cookies.ts";
 import { type BeaconCounters, type BeaconHealth, newBeaconCounters } from "./beacon_counters.ts";
 import {
@@ -47,7 +47,6 @@ import {
   type MappingLimits,
   Mappings,
   renewCredit,
-  sameEndpoint,
   takeCredit,
 } from "./mappings.ts";
 import { Introductions } from "./introductions.ts";

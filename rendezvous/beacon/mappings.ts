@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Endpoint } from "../../protocol/ip.ts";
+import { type Endpoint, sameEndpoint } from "../../protocol/ip.ts";
 import type { Source } from "../../platform/net/source.ts";
 import {
   MAPPING_TTL_MS,
@@ -51,11 +51,6 @@ export interface Announcement {
   readonly addr: Endpoint;
   readonly source: Source;
   readonly ex: boolean;
-}
-
-/** Is it the same endpoint, as one socket names it? */
-export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.port === b.port && a.host === b.host;
 }
 
 /** Is the proof of an endpoint recent? */

@@ -8,7 +8,7 @@
 
 import type { Endpoint } from "../../protocol/ip.ts";
 import { MAX_PEERS, MAX_SYNCED_NODES, SYNC_MIN_MS, SYNC_TTL_MS } from "./beacon_limits.ts";
-import { sameEndpoint } from "./mappings.ts";
+import { sameEndpoint } from "../../protocol/ip.ts";
 
 /** Another beacon. */
 export interface Peer {

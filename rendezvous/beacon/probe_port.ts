@@ -9,7 +9,7 @@ import { BeaconType, decodeBeacon, encodeBeacon } from "../../protocol/beacon/be
 import { DecodeError } from "../../protocol/errors.ts";
 import { type Endpoint, parseIp } from "../../protocol/ip.ts";
 import type { Clock } from "../server_clock.ts";
-import { TokenBuckets } from "../token_bucket.ts";
+import { TokenBuckets } from "../../protocol/rate_limit.ts";
 import { MAX_SOURCES, PROBE_REPLIES_BURST, PROBE_REPLIES_PER_SECOND } from "./beacon_limits.ts";
 import type { BeaconSocket } from "./beacon_socket.ts";
 

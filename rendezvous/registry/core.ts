@@ -10,7 +10,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import type { Logger } from "../../platform/log.ts";
 import { type Clock, unixSeconds } from "../server_clock.ts";
 import type { ClusterToken } from "../cluster_token.ts";
-import { TokenBuckets } from "../token_bucket.ts";
+import { TokenBuckets } from "../../protocol/rate_limit.ts";
 import { BeaconDirectory } from "./beacon_directory.ts";
 import type { ChangeRecord, CommitListener, CommittedBatch } from "./change_record.ts";
 import { Changes } from "./changes.ts";

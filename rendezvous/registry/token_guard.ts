@@ -6,7 +6,7 @@
  */
 
 import type { Logger } from "../../platform/log.ts";
-import { TokenBuckets } from "../token_bucket.ts";
+import { TokenBuckets } from "../../protocol/rate_limit.ts";
 import { RegistryFailure } from "./failure.ts";
 import {
   MAX_TRACKED_SOURCES,

@@ -1,6 +1,7 @@
 /** Which endpoint a beacon believes of a node, and what may go there without proof (docs/protocol/beacon.md §1). */
 
 import assert from "node:assert/strict";
+import { sameEndpoint } from "../../../protocol/ip.ts";
 import {
   MAPPING_TTL_MS,
   PROOF_TTL_MS,
@@ -11,7 +12,6 @@ import {
   isProven,
   Mappings,
   renewCredit,
-  sameEndpoint,
   takeCredit,
 } from "../../../rendezvous/beacon/mappings.ts";
 import { sourceOf } from "../../../platform/net/source.ts";

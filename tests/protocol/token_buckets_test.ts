@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { TokenBuckets } from "../../rendezvous/token_bucket.ts";
+import { TokenBuckets } from "../../protocol/rate_limit.ts";
 
 Deno.test("TokenBuckets gives the burst at once and the rate afterwards", () => {
   const buckets = new TokenBuckets({ burst: 3, perSecond: 2, maxSources: 10 });
