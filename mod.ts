@@ -30,6 +30,7 @@
  */
 
 export * from "./sdk/mod.ts";
+export { ADVICE, type Advice, type AdviceFields, type AdviceId } from "./protocol/advice.ts";
 export { type ErrorCode, PilotError, type PilotErrorOptions } from "./protocol/errors.ts";
 export {
   type Address,

@@ -163,6 +163,15 @@ export class Invocation implements AsyncDisposable {
     show(this.host.stdout, this.json ? safeJson(data) : text);
   }
 
+  /** What a server says when it is ready: that nobody reads it, or the disk is full, is no reason to end. */
+  announce(data: Record<string, unknown>, text: SafeText | string): void {
+    try {
+      this.emit({ status: "ok", data }, text);
+    } catch {
+      // The server works all the same.
+    }
+  }
+
   /** Tells a person what goes on, on stderr; says nothing with `--json` or when nobody watches. */
   note(text: SafeText | string): void {
     if (!this.json && this.host.stderr.isTerminal) show(this.host.stderr, text);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hintOf } from "./advice_text.ts";
 import { CommanderError } from "commander";
 import { PilotError } from "../protocol/errors.ts";
 import { normalizeArgv } from "./go_flags.ts";
@@ -59,7 +60,8 @@ function report(thrown: unknown, { json, places, host, args }: Reporting): numbe
   const error = thrown instanceof CommanderError
     ? usageErrorOf(thrown, args)
     : PilotError.from(thrown, "internal");
-  const hint = error.hint === undefined ? undefined : withPlaces(error.hint, places, host.env);
+  const said = hintOf(error);
+  const hint = said === undefined ? undefined : withPlaces(said, places, host.env);
   try {
     if (json) {
       show(host.stderr, errorEnvelope(error, hint));

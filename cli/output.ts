@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hintOf } from "./advice_text.ts";
 import { stripVTControlCharacters, styleText } from "node:util";
 import type { PilotError } from "../protocol/errors.ts";
 import { CommandFailure } from "./command_failure.ts";
@@ -41,13 +42,17 @@ export function successEnvelope(data: object): SafeText {
  * @param hint In place of the error's own.
  * @returns One line.
  */
-export function errorEnvelope(error: PilotError, hint: string | undefined = error.hint): SafeText {
+export function errorEnvelope(
+  error: PilotError,
+  hint: string | undefined = hintOf(error),
+): SafeText {
   const data = error instanceof CommandFailure ? error.data : undefined;
   return safeJson({
     status: "error",
     code: error.code,
     message: shortened(error.message),
     ...(hint === undefined ? {} : { hint }),
+    ...(error.advice === undefined ? {} : { advice: error.advice }),
     ...(data === undefined ? {} : { data }),
   });
 }
@@ -63,7 +68,7 @@ export function errorEnvelope(error: PilotError, hint: string | undefined = erro
 export function errorText(
   error: PilotError,
   style: Style,
-  hint: string | undefined = error.hint,
+  hint: string | undefined = hintOf(error),
 ): SafeText {
   return lines([
     safe`${style.bad("error:")} ${shortened(error.message)}`,

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Advise } from "../protocol/advice.ts";
+import type { PilotError } from "../protocol/errors.ts";
 import type {
   DaemonOptions,
   LogFormat,
@@ -25,6 +27,19 @@ export interface BeaconRoleOptions {
   probePort?: number | undefined;
   /** Form of its UDP socket. */
   udp?: UdpKind | undefined;
+}
+
+/** What a rendezvous says of itself when it is ready. */
+export interface RendezvousReady {
+  registry: string;
+  beacon: string;
+  store: string | null;
+  pid: number;
+  http: string | null;
+  registry_key: string;
+  tls_fingerprint: string | null;
+  join_uri: string;
+  join_hint: string | null;
 }
 
 /** What the rendezvous role is started with. */
@@ -54,11 +69,24 @@ export interface RendezvousRoleOptions {
   /** Names by which it may be asked, and whether a proxy on this machine names its clients. */
   httpAccess?: { names: readonly string[]; behindProxy: boolean } | undefined;
   /** The log of the process. */
-  log: { level: LogLevel; format: LogFormat };
+  log: { level: LogLevel; format: LogFormat; advise: Advise };
   /** File for the log; default stderr. */
   logFile?: string | undefined;
-  /** Print the ready line as JSON. */
-  json: boolean;
+  /** Called once when it answers. */
+  ready: (ready: RendezvousReady) => void;
+}
+
+/** What a gateway says of itself when it is ready. */
+export interface GatewayReady {
+  pid: number;
+  subnet: string;
+  /** Peers as they are reached through it. */
+  mappings: readonly {
+    local_ip: string;
+    pilot_addr: string;
+    ports: readonly number[];
+    skipped: readonly number[];
+  }[];
 }
 
 /** What the gateway role is started with. */
@@ -75,8 +103,10 @@ export interface GatewayRoleOptions {
   skipDenied: boolean;
   /** Peers to map at once: address, node id or hostname, optionally `=local-ip`. */
   targets: readonly string[];
-  /** Print the ready line as JSON. */
-  json: boolean;
+  /** Called once when its targets are mapped. */
+  ready: (ready: GatewayReady) => void;
+  /** Told what went wrong with a connection or a port. */
+  onError: (error: PilotError) => void;
 }
 
 /** How the store of a rendezvous is copied. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { hintOf } from "./advice_text.ts";
 import { type Command, Option } from "commander";
 import { PilotError } from "../protocol/errors.ts";
 import { usageError } from "./command_failure.ts";
@@ -153,7 +154,7 @@ function makeOption(spec: OptionSpec, isOverridable: boolean = false): Option {
         return parse(text);
       } catch (error) {
         const cause = PilotError.from(error, "invalid_argument");
-        throw usageError(`Option ${option.long}: ${cause.message}`, cause.hint);
+        throw usageError(`Option ${option.long}: ${cause.message}`, hintOf(cause));
       }
     });
   }

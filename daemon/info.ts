@@ -135,7 +135,7 @@ export function pathTo(stack: Pick<NetworkStack, "tunnels">, node: number): Path
   const report = stack.tunnels.describe(node);
   if (report !== undefined) return report;
   throw new PilotError("not_found", `There is no tunnel to node ${node}`, {
-    hint: `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
+    advice: { id: "open_tunnel", node },
   });
 }
 

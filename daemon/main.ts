@@ -10,7 +10,7 @@ import { onHangup } from "../platform/hangup.ts";
 import { LogFile } from "../platform/log_file.ts";
 import { acquirePidFile } from "../platform/pidfile.ts";
 import { configureLog, getLogger, LOG_CATEGORY } from "../platform/log.ts";
-import { REGISTRY_WARNING_HINT, registryWarning } from "../platform/registry_exposure.ts";
+import { PIN_REGISTRY, registryWarning } from "../platform/registry_exposure.ts";
 import type { DaemonOptions } from "../platform/settings/mod.ts";
 import { Daemon } from "./daemon.ts";
 import { openHome } from "./home.ts";
@@ -46,7 +46,7 @@ async function start(options: DaemonOptions): Promise<Daemon> {
   const daemon = await Daemon.start(options);
   const warning = registryWarning(options);
   if (warning !== undefined) {
-    getLogger([LOG_CATEGORY, "daemon"]).warn(warning, { hint: REGISTRY_WARNING_HINT });
+    getLogger([LOG_CATEGORY, "daemon"]).warn(warning, { advice: PIN_REGISTRY });
   }
   return daemon;
 }
@@ -67,6 +67,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   configureLog({
     level: options.logLevel,
     format: options.logFormat,
+    advise: options.advise,
     write: logFile && ((line) => logFile.write(line.slice(0, -1))),
   });
   const log = getLogger([LOG_CATEGORY, "daemon"]);

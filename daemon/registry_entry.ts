@@ -367,7 +367,7 @@ export class Directory implements DirectoryBackend {
       this.#foreign.add(network);
       this.#warn("the registry counts this node into a network that it has not joined", {
         network,
-        hint: `its members are not let in; pilotctl network join ${network} does`,
+        advice: { id: "join_network", network },
       });
     }
   }

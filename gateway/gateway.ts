@@ -79,7 +79,7 @@ export interface GatewayOptions {
   /** How to listen; default TCP of the runtime. */
   listen?: (where: { hostname: string; port: number }) => Deno.TcpListener;
   /** Told why a connection could not be carried; the same trouble at most once a second. */
-  onError?: (error: PilotError) => void;
+  onError?: ((error: PilotError) => void) | undefined;
   /** Limits other than the defaults. */
   limits?: Partial<GatewayLimits>;
 }
@@ -266,7 +266,7 @@ export class Gateway implements AsyncDisposable {
       : `${connections} connections are carried, one more was refused`;
     this.#report(
       new PilotError("limit_exceeded", message, {
-        hint: "Close some of them, or run a second gateway with another --subnet.",
+        advice: { id: "second_gateway" },
       }),
     );
     return false;
@@ -301,13 +301,13 @@ function listenError(hostname: string, port: number, cause: unknown): PilotError
   if (cause instanceof Deno.errors.AddrInUse) {
     return new PilotError("already_exists", `TCP ${where} is in use`, {
       cause,
-      hint: "Choose other --ports.",
+      advice: { id: "choose_other", setting: "ports" },
     });
   }
   if (cause instanceof Deno.errors.PermissionDenied) {
     return new PilotError("denied", `No right to listen on TCP ${where}`, {
       cause,
-      hint: "Ports below 1024 need root; choose others with --ports.",
+      advice: { id: "free_ports" },
     });
   }
   return new PilotError("io_error", `Cannot listen on TCP ${where}`, {

@@ -7,9 +7,30 @@
 import { formatAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { onHangup } from "../platform/hangup.ts";
-import { announce, announceTrouble } from "../platform/log.ts";
 import { connect, type ConnectOptions } from "../sdk/mod.ts";
 import { Gateway } from "./gateway.ts";
+
+/** A peer as it is reached through the gateway. */
+export interface GatewayMapping {
+  /** The local address that stands for it. */
+  readonly local_ip: string;
+  /** Its own address. */
+  readonly pilot_addr: string;
+  /** TCP ports that are forwarded. */
+  readonly ports: readonly number[];
+  /** Those that this user may not listen on. */
+  readonly skipped: readonly number[];
+}
+
+/** What a gateway that has come up tells {@linkcode RunGatewayOptions.ready}. */
+export interface GatewayReady {
+  /** Process id. */
+  readonly pid: number;
+  /** Subnet of the local addresses, CIDR. */
+  readonly subnet: string;
+  /** One for each target. */
+  readonly mappings: readonly GatewayMapping[];
+}
 
 /** How the gateway process is started. */
 export interface RunGatewayOptions {
@@ -25,8 +46,10 @@ export interface RunGatewayOptions {
   skipDenied?: boolean;
   /** Agents to map: address, node number or hostname, optionally `=local-ip`. */
   targets: readonly string[];
-  /** Print the ready line as JSON. */
-  json: boolean;
+  /** Called once when its targets are mapped. */
+  ready?: ((ready: GatewayReady) => void) | undefined;
+  /** Told what went wrong with a connection or a port while it runs. */
+  onError?: ((error: PilotError) => void) | undefined;
 }
 
 /**
@@ -49,33 +72,26 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
       subnet: options.subnet,
       ports: options.ports,
       skipDenied: options.skipDenied,
-      onError: (error) => announceTrouble(`gateway: ${error.message}`),
+      onError: options.onError,
     });
     for (const text of options.targets) {
       const [target = "", localIp] = text.split("=");
       gateway.map(await driver.resolveTarget(target), localIp);
     }
-    const mappings = gateway.mappings.map(({ localIp, address, ports, skipped }) => ({
-      local_ip: localIp,
-      pilot_addr: formatAddress(address),
-      ports,
-      skipped,
-    }));
-    if (options.json) {
-      const data = { pid: Deno.pid, subnet: gateway.subnet, mappings };
-      announce(JSON.stringify({ status: "ok", data }));
-    } else {
-      announce(`gateway ready: ${gateway.subnet}`);
-      for (const { local_ip, pilot_addr, ports, skipped } of mappings) {
-        announce(`  ${local_ip} -> ${pilot_addr}  ports ${ports.join(", ")}`);
-        if (skipped.length === 0) continue;
-        announce(`  without ports ${skipped.join(", ")}, which need rights: see --ports`);
-      }
-    }
+    options.ready?.({
+      pid: Deno.pid,
+      subnet: gateway.subnet,
+      mappings: gateway.mappings.map(({ localIp, address, ports, skipped }) => ({
+        local_ip: localIp,
+        pilot_addr: formatAddress(address),
+        ports,
+        skipped,
+      })),
+    });
     void driver.closed.then(() =>
       stop.reject(
         new PilotError("connection_closed", "The daemon has ended, and the gateway with it", {
-          hint: "Start both again: pilotctl daemon start, pilotctl gateway run",
+          advice: { id: "restart_gateway" },
         }),
       )
     );

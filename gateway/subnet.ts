@@ -75,7 +75,7 @@ export class Subnet {
       return toText(this.#first + offset);
     }
     throw new PilotError("limit_exceeded", `No free address in ${this.cidr}`, {
-      hint: "Use a larger --subnet or fewer targets.",
+      advice: { id: "larger_subnet" },
     });
   }
 

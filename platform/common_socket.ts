@@ -70,7 +70,7 @@ export async function checkCommonSocket(path: string): Promise<SocketMark | unde
     const self = process.geteuid?.();
     if (self !== undefined && uid !== self && uid !== 0) {
       throw new PilotError("denied", `${path} belongs to another user (uid ${uid})`, {
-        hint: `To use it all the same, name it: --socket ${path}`,
+        advice: { id: "name_socket", socket: path },
       });
     }
     if (!isSocket) throw new PilotError("denied", `${path} is no socket`);

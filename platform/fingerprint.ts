@@ -17,6 +17,6 @@ export function parseFingerprint(text: string): string {
   const digits = text.replaceAll(":", "").toLowerCase();
   if (/^[0-9a-f]{64}$/.test(digits)) return digits;
   throw new PilotError("invalid_argument", `Not a SHA-256 fingerprint: "${text}"`, {
-    hint: "It has 64 hex digits; `pilotctl rendezvous status` shows it on the server.",
+    advice: { id: "read_fingerprint" },
   });
 }

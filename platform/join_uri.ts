@@ -9,7 +9,7 @@
 import { isIP } from "node:net";
 import { decodeBase64, encodeBase64 } from "../protocol/crypto/base64.ts";
 import { isUsablePublicKey } from "../protocol/crypto/verify_signature.ts";
-import { PilotError } from "../protocol/errors.ts";
+import { PilotError, type PilotErrorOptions } from "../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import { parseFingerprint } from "./fingerprint.ts";
 
@@ -29,8 +29,7 @@ export interface JoinTarget {
 export const UNKNOWN_HOST = "<HOST>";
 
 const EXAMPLE = "pilot://HOST:9000?beacon=HOST:9001&fingerprint=HEX&key=KEY";
-const HINT = "`pilotctl rendezvous status` shows the whole line on the server. " +
-  "Put it into single quotes: & and ? mean something to a shell.";
+const QUOTE: PilotErrorOptions = { advice: { id: "quote_join_uri" } };
 const PARAMETERS: readonly string[] = ["beacon", "fingerprint", "key"];
 const WILDCARDS: readonly string[] = ["0.0.0.0", "::"];
 /** A name in ASCII: others have a form in ASCII, too (RFC 5891). */
@@ -101,8 +100,7 @@ export function parseJoinUri(pasted: string): JoinTarget {
   if (fingerprint === undefined && key === undefined) {
     throw wrong(
       "The URI has neither fingerprint nor key: anybody could answer in the registry's place",
-      "Put it into single quotes, as a shell ends it at the first &. For a registry that has neither: " +
-        "pilotctl init --registry HOST:9000 --beacon HOST:9001",
+      { advice: { id: "join_unpinned" } },
     );
   }
   return {
@@ -119,7 +117,9 @@ function parametersOf(query: string): Map<string, string> {
     if (part === "") continue;
     const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
     if (!PARAMETERS.includes(name!)) {
-      throw wrong(`The URI has a part that is not known: "${name}"`, `It looks like ${EXAMPLE}.`);
+      throw wrong(`The URI has a part that is not known: "${name}"`, {
+        hint: `It looks like ${EXAMPLE}.`,
+      });
     }
     if (parameters.has(name!)) throw wrong(`The URI says ${name} twice`);
     parameters.set(name!, unescaped(name!, value!));
@@ -141,7 +141,7 @@ function serverOf(what: string, text: string): Endpoint {
   try {
     endpoint = parseEndpoint(text);
   } catch (cause) {
-    throw wrong(`The ${what} of the URI is not host:port: "${text}"`, undefined, cause);
+    throw wrong(`The ${what} of the URI is not host:port: "${text}"`, { ...QUOTE, cause });
   }
   if (!isServerHost(endpoint.host)) {
     throw wrong(`The ${what} of the URI has a host that none can have: "${endpoint.host}"`);
@@ -157,6 +157,6 @@ function keyOf(text: string): string {
   throw wrong(`The key of the URI is not a public key in base64url: "${text}"`);
 }
 
-function wrong(message: string, hint: string = HINT, cause?: unknown): PilotError {
-  return new PilotError("invalid_argument", message, { hint, cause });
+function wrong(message: string, options: PilotErrorOptions = QUOTE): PilotError {
+  return new PilotError("invalid_argument", message, options);
 }

@@ -14,6 +14,7 @@ import {
   type LogRecord,
   resetSync,
 } from "@logtape/logtape";
+import { adviceOf, type Advise } from "../protocol/advice.ts";
 import { escapeUnsafe } from "../protocol/untrusted_text.ts";
 import type { LogFormat, LogLevel } from "./settings/setting_table.ts";
 
@@ -36,6 +37,8 @@ export interface LogOptions {
   level?: LogLevel;
   /** Shape of a line; default `text`. */
   format?: LogFormat;
+  /** Puts the field `advice` of an entry into words, as its `hint`; default its JSON. */
+  advise?: Advise | undefined;
   /** Receives each finished line with its line end; default stderr. */
   write?: ((line: string) => void) | undefined;
 }
@@ -51,7 +54,6 @@ export function logOf(part: string): Log {
 }
 
 const encoder = new TextEncoder();
-const STDOUT = 1;
 const STDERR = 2;
 
 /** Files whose last line may have been cut off by a full disk. */
@@ -76,18 +78,9 @@ export function writeAnyway(file: number, line: string): void {
 }
 
 /**
- * Prints a line of a server that goes on whether or not anybody reads it: its ready line.
+ * Prints what went wrong on stderr, for a server that goes on whether or not anybody reads it.
  *
- * @param line The line, without its end; may be JSON. What could steer a terminal is escaped.
- */
-export function announce(line: string): void {
-  writeAnyway(STDOUT, escapeUnsafe(line));
-}
-
-/**
- * The same on stderr.
- *
- * @param line The line, without its end.
+ * @param line The line, without its end. What could steer a terminal is escaped.
  */
 export function announceTrouble(line: string): void {
   writeAnyway(STDERR, escapeUnsafe(line));
@@ -102,9 +95,11 @@ export function configureLog(options: LogOptions = {}): void {
   const format = options.format === "json"
     ? getJsonLinesFormatter({ properties: "flatten" })
     : getLogfmtFormatter();
+  const { advise = JSON.stringify } = options;
   const write = options.write ?? ((line) => writeAnyway(STDERR, line.slice(0, -1)));
   // The formatters escape what breaks lines, but not all that steers a terminal; addresses and reasons come from peers.
-  const lineOf = (record: LogRecord) => `${escapeUnsafe(format(record).trimEnd())}\n`;
+  const lineOf = (record: LogRecord) =>
+    `${escapeUnsafe(format(worded(record, advise)).trimEnd())}\n`;
   const level = options.level ?? "info";
   configureSync({
     reset: true,
@@ -118,6 +113,15 @@ export function configureLog(options: LogOptions = {}): void {
       { category: ["logtape", "meta"], sinks: ["out"], lowestLevel: "error" },
     ],
   });
+}
+
+/** The entry with its advice in words. */
+function worded(record: LogRecord, advise: Advise): LogRecord {
+  const { advice, ...fields } = record.properties;
+  const known = adviceOf(advice);
+  return known === undefined
+    ? record
+    : { ...record, properties: { ...fields, hint: advise(known) } };
 }
 
 /** Undoes {@linkcode configureLog}, so that nothing is logged. For tests. */

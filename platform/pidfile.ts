@@ -45,7 +45,7 @@ export async function acquirePidFile(path: string): Promise<PidFile> {
     throw new PilotError(
       "already_exists",
       `A daemon is already running${pid === undefined ? "" : ` (pid ${pid})`}: ${path} is in use`,
-      { hint: "Stop it first: pilotctl daemon stop" },
+      { advice: { id: "stop_daemon" } },
     );
   }
 }

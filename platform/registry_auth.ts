@@ -35,7 +35,7 @@ export class ConnectionSigner {
   adopt(offer: WholeOffer): void {
     if (this.#offer !== undefined && this.#offer.key !== offer.key) {
       throw new PilotError("untrusted", "The registry names another key than before", {
-        hint: "Somebody may be on the way to it: pin its key with --registry-key.",
+        advice: { id: "pin_registry_key" },
       });
     }
     if (this.#offer?.challenge !== offer.challenge) this.#seq = 0;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Advice } from "../protocol/advice.ts";
 import { decodeBase64, encodeBase64 } from "../protocol/crypto/base64.ts";
 import { isUsablePublicKey } from "../protocol/crypto/verify_signature.ts";
 import { DecodeError, PilotError } from "../protocol/errors.ts";
@@ -40,9 +41,14 @@ export const MAX_OUTSTANDING = 1_024;
  * just then have been replaced.
  */
 export const CHALLENGE_ATTEMPTS = 3;
-const PIN_HINT =
-  "Compare --registry-key with the key that `pilotctl rendezvous status` shows on the server. " +
-  "Registries that do not sign answers need a daemon without --registry-key.";
+const COMPARE_KEY: Advice = { id: "compare_registry_key" };
+const PIN_CERTIFICATE: Advice = { id: "pin_certificate" };
+
+/** Why a connection is over, and what to do about it; default: see whether the registry runs. */
+interface Ending {
+  readonly reason: string;
+  readonly advice?: Advice | undefined;
+}
 
 /**
  * Parts of the error texts of registries that tell no code, and what they mean; anything else is a refusal whose reason
@@ -86,9 +92,11 @@ class Connection {
   readonly done: Promise<void>;
   isClosed = false;
   /** Why it ended when nobody said: one that ends before its first answer mostly wants TLS. */
-  #silent =
-    "the registry closed the connection without an answer; one that speaks TLS needs --registry-fingerprint";
-  #reason: string | undefined;
+  #silent: Ending = {
+    reason: "the registry closed the connection without an answer, as one does that speaks TLS",
+    advice: PIN_CERTIFICATE,
+  };
+  #ending: Ending | undefined;
 
   constructor(conn: RegistryLink) {
     this.#conn = conn;
@@ -122,7 +130,7 @@ class Connection {
     this.#unsigned++;
     const sent = this.#signing.then(async () => {
       const signed = await this.#signer.sign(request, signer);
-      if (this.isClosed) throw unavailable(this.#reason ?? this.#silent);
+      if (this.isClosed) throw unavailable(this.#ending ?? this.#silent);
       this.#send(signed, waiting);
       return signed;
     }).finally(() => this.#unsigned--);
@@ -140,9 +148,9 @@ class Connection {
   }
 
   /** Ends the connection; requests on it fail for this reason. */
-  close(reason: string): void {
+  close(reason: string, advice?: Advice): void {
     if (this.isClosed) return;
-    this.#reason = reason;
+    this.#ending = { reason, advice };
     this.isClosed = true;
     this.#conn.close();
   }
@@ -155,10 +163,10 @@ class Connection {
         const bytes = await this.#conn.read(buffer);
         if (bytes === null) break;
         if (isFirst && isTlsAlert(buffer.subarray(0, bytes))) {
-          this.close("it speaks TLS, and this daemon was not started with --registry-tls");
+          this.close("it speaks TLS, and is asked in plain TCP", PIN_CERTIFICATE);
           break;
         }
-        this.#silent = "the registry closed the connection";
+        this.#silent = { reason: "the registry closed the connection" };
         reader.push(buffer.subarray(0, bytes));
         let reply = reader.next();
         for (; reply !== undefined && !(reply instanceof DecodeError); reply = reader.next()) {
@@ -174,12 +182,12 @@ class Connection {
     } catch (error) {
       this.close(error instanceof Error ? error.message : String(error));
     }
-    const reason = this.#reason ?? this.#silent;
-    this.close(reason);
+    const ending = this.#ending ?? this.#silent;
+    this.close(ending.reason, ending.advice);
     await this.#conn.closed;
     for (const request of this.#outstanding.splice(0)) {
       request.cancelTimeout();
-      request.reject(unavailable(reason));
+      request.reject(unavailable(ending));
     }
   }
 }
@@ -324,7 +332,7 @@ export class RegistryClient {
       throw new PilotError(
         "untrusted",
         `The registry ${this.address} has another key than the pinned one`,
-        { hint: PIN_HINT },
+        { advice: COMPARE_KEY },
       );
     }
     connection.adopt(offer);
@@ -365,12 +373,12 @@ export class RegistryClient {
       `The answer of the registry ${this.address} to ${
         String(request.type)
       } is refused: ${problem}`,
-      { hint: PIN_HINT },
+      { advice: COMPARE_KEY },
     );
   }
 
   async #connect(): Promise<Connection> {
-    if (this.#closed) throw unavailable("this client is closed");
+    if (this.#closed) throw unavailable({ reason: "this client is closed" });
     if (this.#connection !== undefined && !this.#connection.isClosed) return this.#connection;
     this.#connecting ??= this.#open().finally(() => this.#connecting = undefined);
     return await this.#connecting;
@@ -398,7 +406,7 @@ export class RegistryClient {
         : error instanceof Error
         ? error.message
         : String(error);
-      throw unavailable(`${this.address}: ${reason}`, error);
+      throw unavailable({ reason: `${this.address}: ${reason}` }, error);
     } finally {
       cancel();
       this.#giveUp = undefined;
@@ -414,14 +422,13 @@ function pinned(text: string): Uint8Array {
   const key = decodeBase64(text);
   if (key !== undefined && isUsablePublicKey(key)) return key;
   throw new PilotError("invalid_argument", `Not a public key of a registry: "${text}"`, {
-    hint: "It is the base64 of 32 bytes that `pilotctl rendezvous status` shows.",
+    advice: { id: "read_registry_key" },
   });
 }
 
-function unavailable(reason: string, cause?: unknown): PilotError {
+function unavailable({ reason, advice }: Ending, cause?: unknown): PilotError {
   return new PilotError("unavailable", `Registry is not reachable: ${reason}`, {
-    hint:
-      "Check that the rendezvous runs and that --registry, PILOT_REGISTRY or config.json names it.",
+    advice: advice ?? { id: "check_registry" },
     cause,
   });
 }
@@ -457,10 +464,11 @@ export function registryFailure(type: string, reply: JsonObject): PilotError {
     const message = kind === undefined
       ? `The registry knows no such thing: ${text}`
       : `${kind[0]!.toUpperCase()}${kind.slice(1)} ${id ?? name} not found in the registry`;
+    if (kind === "network") {
+      return new PilotError(code, message, { advice: { id: "list_networks" } });
+    }
     return new PilotError(code, message, {
-      hint: kind === "network"
-        ? "See which there are: pilotctl network list"
-        : "It may be private: names and endpoints of private nodes show to trusted peers only.",
+      hint: "It may be private: names and endpoints of private nodes show to trusted peers only.",
     });
   }
   const isMasked = text === "request failed";

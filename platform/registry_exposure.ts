@@ -5,6 +5,7 @@
  */
 
 import { isIP } from "node:net";
+import type { Advice } from "../protocol/advice.ts";
 import { isLoopbackIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
 
 /** What is done about a registry off this machine that is asked in plain TCP without a pinned key. */
@@ -25,9 +26,7 @@ export interface RegistryGuards {
 }
 
 /** What to do about {@linkcode registryWarning}. */
-export const REGISTRY_WARNING_HINT: string =
-  "Pin it with the command that its operator has (pilotctl join 'pilot://...'), or accept it as it is: " +
-  "pilotctl config --set registry_plain=accept (also --registry-plain, PILOT_REGISTRY_PLAIN).";
+export const PIN_REGISTRY: Advice = { id: "pin_registry" };
 
 /**
  * Warns of a registry that others on the way can read, and answer in place of.

@@ -33,19 +33,19 @@ export interface LinkOptions {
   readonly fingerprint: string | undefined;
   /** Gives up. */
   readonly signal: AbortSignal;
-  /** The flags that hints name; default those of the daemon. */
-  readonly flags?: LinkFlags | undefined;
+  /** The settings that advice names; default those of the daemon. */
+  readonly settings?: LinkSettings | undefined;
 }
 
-/** Flags by which a program is told about the registry's TLS. */
-export interface LinkFlags {
+/** Names of the settings by which a program is told about the registry's TLS. */
+export interface LinkSettings {
   /** Sets the fingerprint. */
   readonly fingerprint: string;
   /** To be left out for a registry without TLS. */
   readonly tls: string;
 }
 
-const DAEMON_FLAGS: LinkFlags = { fingerprint: "--registry-fingerprint", tls: "--registry-tls" };
+const DAEMON_SETTINGS: LinkSettings = { fingerprint: "registryFingerprint", tls: "registryTls" };
 
 /**
  * Is it the beginning of what a TLS server answers to something else than TLS (an alert, RFC 8446 §5.1)? As the length
@@ -101,7 +101,7 @@ class TcpLink implements RegistryLink {
 
 /** Node's TLS, because Deno's own has no way to judge a certificate by anything but its issuer. */
 async function openTls(
-  { to, fingerprint, signal, flags = DAEMON_FLAGS }: LinkOptions & { fingerprint: string },
+  { to, fingerprint, signal, settings = DAEMON_SETTINGS }: LinkOptions & { fingerprint: string },
 ): Promise<RegistryLink> {
   const where = formatEndpoint(to);
   // The certificate is compared below instead.
@@ -114,7 +114,7 @@ async function openTls(
   if (signal.aborted) abort();
   try {
     await stream.handshake("secureConnect");
-    checkCertificate(socket, { where, fingerprint, flag: flags.fingerprint });
+    checkCertificate(socket, { where, fingerprint, setting: settings.fingerprint });
     socket.setNoDelay(true);
     return new TlsLink(stream, socket);
   } catch (error) {
@@ -124,8 +124,7 @@ async function openTls(
     const reason = error instanceof Error ? error.message : String(error);
     throw new PilotError("unavailable", `No TLS with the registry ${where}: ${reason}`, {
       cause: error,
-      hint:
-        `Check that the rendezvous runs without --no-tls; for one that has no TLS, leave ${flags.tls} out.`,
+      advice: { id: "check_tls", setting: settings.tls },
     });
   } finally {
     signal.removeEventListener("abort", abort);
@@ -134,7 +133,7 @@ async function openTls(
 
 function checkCertificate(
   socket: TLSSocket,
-  { where, fingerprint, flag }: { where: string; fingerprint: string; flag: string },
+  { where, fingerprint, setting }: { where: string; fingerprint: string; setting: string },
 ): void {
   const { raw } = socket.getPeerCertificate();
   const shown = raw === undefined ? "none" : createHash("sha256").update(raw).digest("hex");
@@ -143,9 +142,7 @@ function checkCertificate(
     "untrusted",
     `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
     {
-      hint:
-        `If its operator confirms the new fingerprint (pilot rendezvous status), join again or give it with ${flag}; ` +
-        "otherwise somebody else answers there.",
+      advice: { id: "compare_certificate", setting },
     },
   );
 }

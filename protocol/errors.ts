@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Advice } from "./advice.ts";
+
 /**
  * Stable, machine-readable kinds of failure. The CLI prints them, `--json` carries them and the exit code
  * follows them, so a code once published keeps its meaning.
@@ -78,8 +80,10 @@ export function isErrorCode(text: unknown): text is ErrorCode {
 
 /** What may accompany a {@linkcode PilotError}. */
 export interface PilotErrorOptions {
-  /** What the person or agent can do next, one sentence. */
+  /** What the person or agent can do next, one sentence; it names neither commands nor options. */
   hint?: string;
+  /** In place of a hint, where the words depend on who shows the error. */
+  advice?: Advice;
   /** The error underneath. */
   cause?: unknown;
 }
@@ -97,22 +101,24 @@ export interface PilotErrorOptions {
  * } catch (error) {
  *   if (!(error instanceof PilotError)) throw error;
  *   if (error.code === "connection_refused") console.log("nothing listens there");
- *   else console.error(`${error.code}: ${error.message}`, error.hint ?? "");
+ *   else console.error(`${error.code}: ${error.message}`, error.hint ?? error.advice?.id ?? "");
  * }
  * ```
  */
 export class PilotError extends Error {
   /** Stable kind of failure. */
   readonly code: ErrorCode;
-  /** What to do next, where there is something to do. */
+  /** What to do next, where that is the same for everybody. */
   declare readonly hint?: string;
+  /** What to do next, for whoever shows the error to put into words: the CLI names its commands and options. */
+  declare readonly advice?: Advice;
 
   /**
    * Makes an error.
    *
    * @param code Stable kind of failure.
    * @param message Names the thing and the cause, for people.
-   * @param options Hint and cause.
+   * @param options Hint or advice, and cause.
    */
   constructor(
     code: ErrorCode,
@@ -126,6 +132,7 @@ export class PilotError extends Error {
     this.name = "PilotError";
     this.code = code;
     if (options.hint !== undefined) this.hint = options.hint;
+    if (options.advice !== undefined) this.advice = options.advice;
   }
 
   /**
@@ -145,6 +152,21 @@ export class PilotError extends Error {
       { cause: thrown },
     );
   }
+}
+
+/**
+ * What an error says about what to do next, for another one that takes its place.
+ *
+ * @param error The error.
+ * @returns Its hint and its advice, without those that it has not.
+ */
+export function remedyOf(
+  { hint, advice }: Pick<PilotError, "hint" | "advice">,
+): Pick<PilotErrorOptions, "hint" | "advice"> {
+  return {
+    ...(hint === undefined ? {} : { hint }),
+    ...(advice === undefined ? {} : { advice }),
+  };
 }
 
 /** Why bytes could not be decoded. */

@@ -18,6 +18,14 @@
  */
 
 export {
+  ADVICE,
+  type Advice,
+  type AdviceFields,
+  type AdviceId,
+  adviceOf,
+  type Advise,
+} from "./advice.ts";
+export {
   type Address,
   ADDRESS_BYTES,
   BROADCAST_NODE,

@@ -55,7 +55,7 @@ export async function backupStore(options: BackupOptions): Promise<BackupResult>
   const source = join(options.store, DATABASE_FILE);
   if (!await exists(source)) {
     throw new PilotError("not_found", `There is no registry store in ${options.store}`, {
-      hint: "Name the server's directory with --store.",
+      advice: { id: "give_setting", setting: "store" },
     });
   }
   const target = await targetOf(options.file);
@@ -108,7 +108,7 @@ async function refusePartOfStore(source: string, target: string): Promise<void> 
 async function refuseExisting(target: string, force: boolean): Promise<void> {
   if (force || !await exists(target)) return;
   throw new PilotError("already_exists", `${target} is there already`, {
-    hint: "Choose another name, or replace it with --force.",
+    advice: { id: "replace_file" },
   });
 }
 

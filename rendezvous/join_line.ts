@@ -38,8 +38,9 @@ export interface JoinOptions {
   readonly addresses?: () => readonly string[];
 }
 
-const HINT = `Replace ${UNKNOWN_HOST} by the name or the address by which others reach this ` +
-  "machine, or name it with --advertise.";
+const HINT =
+  `Replace ${UNKNOWN_HOST} by the name or the address by which others reach this machine, ` +
+  "or tell the server to advertise that host.";
 
 /**
  * Puts the URI together. Hosts are the advertised one, else the one that is listened on, else this machine's only address.

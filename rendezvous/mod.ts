@@ -16,6 +16,10 @@ export type { LogFormat, LogLevel, LogOptions } from "../platform/log.ts";
 export type { TlsOptions } from "./registry/tls.ts";
 export type { JoinFacts } from "./join_line.ts";
 export type { HttpAccess } from "../platform/http/http_server.ts";
-export { runRendezvous, type RunRendezvousOptions } from "./run_rendezvous.ts";
+export {
+  type RendezvousReady,
+  runRendezvous,
+  type RunRendezvousOptions,
+} from "./run_rendezvous.ts";
 export { rendezvousStatus, type StatusOptions } from "./status.ts";
 export type { RendezvousFacts } from "./view.ts";

@@ -5,14 +5,36 @@
  */
 
 import { onHangup } from "../platform/hangup.ts";
-import { announce, configureLog, type LogOptions } from "../platform/log.ts";
+import { configureLog, type LogOptions } from "../platform/log.ts";
 import { LogFile } from "../platform/log_file.ts";
 import { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 
+/** What a rendezvous that has come up tells {@linkcode RunRendezvousOptions.ready}. */
+export interface RendezvousReady {
+  /** Where the registry listens, `host:port`. */
+  readonly registry: string;
+  /** Where the beacon listens, `host:port`. */
+  readonly beacon: string;
+  /** Directory of the store; null when everything is kept in memory. */
+  readonly store: string | null;
+  /** Process id. */
+  readonly pid: number;
+  /** Where health and metrics are served, `host:port`; null when nowhere. */
+  readonly http: string | null;
+  /** Key that signs its answers, base64. */
+  readonly registry_key: string;
+  /** SHA-256 of its certificate, hex; null without TLS. */
+  readonly tls_fingerprint: string | null;
+  /** The `pilot://` URI by which others join. */
+  readonly join_uri: string;
+  /** What to do before the URI can be used; null when nothing. */
+  readonly join_hint: string | null;
+}
+
 /** How {@linkcode runRendezvous} runs. */
 export interface RunRendezvousOptions extends RendezvousOptions {
-  /** Print what it says when ready as one JSON object. */
-  json: boolean;
+  /** Called once when it answers. */
+  ready?: ((ready: RendezvousReady) => void) | undefined;
   /** Sets the process's log up; undefined leaves it to the caller. */
   log?: LogOptions | undefined;
   /** File for the log, bounded and opened anew at SIGHUP; default stderr. */
@@ -22,10 +44,9 @@ export interface RunRendezvousOptions extends RendezvousOptions {
 }
 
 /**
- * Runs a rendezvous until SIGINT, SIGTERM or the end of its terminal. Prints to stdout when it answers: one line, and without `json` a second one
- * with the command by which others join, perhaps with a hint below.
+ * Runs a rendezvous until SIGINT, SIGTERM or the end of its terminal.
  *
- * @param options As for {@linkcode Rendezvous.start}, and the form of the ready line.
+ * @param options As for {@linkcode Rendezvous.start}, and whom to tell when it answers.
  * @returns The exit code, 0 after an orderly end.
  * @throws {PilotError} As {@linkcode Rendezvous.start} and {@linkcode Rendezvous.close}.
  */
@@ -47,7 +68,7 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   if (options.signal?.aborted === true) stop();
   try {
     await using rendezvous = await Rendezvous.start(options);
-    for (const line of readyLines(rendezvous, options)) announce(line);
+    options.ready?.(readyFacts(rendezvous));
     await stopped.promise;
     await rendezvous.close();
     return 0;
@@ -58,27 +79,14 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   }
 }
 
-function readyLines({ facts }: Rendezvous, options: RunRendezvousOptions): string[] {
+/** What is told when it answers. */
+function readyFacts({ facts }: Rendezvous): RendezvousReady {
   const { registry, beacon, http, pid, registryKey, tlsFingerprint, join } = facts;
-  const store = facts.store ?? null;
-  if (options.json) {
-    const data = {
-      ...{ registry, beacon, store, pid, http: http ?? null },
-      registry_key: registryKey,
-      tls_fingerprint: tlsFingerprint ?? null,
-      join_uri: join.uri,
-      join_hint: join.hint ?? null,
-    };
-    return [JSON.stringify({ status: "ok", data })];
-  }
-  const parts = [
-    `rendezvous ready: registry ${registry}`,
-    `beacon ${beacon}`,
-    `store ${store ?? "(memory)"}`,
-    ...(http === undefined ? [] : [`http ${http}`]),
-    `key ${registryKey}`,
-    ...(tlsFingerprint === undefined ? [] : [`tls ${tlsFingerprint}`]),
-  ];
-  const command = `pilotctl join '${join.uri}'`;
-  return [parts.join(", "), command, ...(join.hint === undefined ? [] : [join.hint])];
+  return {
+    ...{ registry, beacon, store: facts.store ?? null, pid, http: http ?? null },
+    registry_key: registryKey,
+    tls_fingerprint: tlsFingerprint ?? null,
+    join_uri: join.uri,
+    join_hint: join.hint ?? null,
+  };
 }

@@ -53,7 +53,7 @@ export async function rendezvousStatus(options: StatusOptions): Promise<JsonObje
   const { store } = options;
   if (!await exists(join(store, DATABASE_FILE))) {
     throw new PilotError("not_found", `There is no registry store in ${store}`, {
-      hint: "Name the server's directory with --store, or its address with --http.",
+      advice: { id: "name_store_or_http" },
     });
   }
   if (!await isLocked(store)) {
@@ -115,7 +115,7 @@ async function askHttp(address: string): Promise<JsonObject> {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new PilotError("unavailable", `No rendezvous answers at ${where}: ${reason}`, {
       cause,
-      hint: "Check that it runs with --http on that address; --store asks its directory instead.",
+      advice: (cause instanceof PilotError && cause.advice) || { id: "check_http" },
     });
   }
 }
@@ -127,7 +127,9 @@ function read(url: string): Promise<string> {
     const request = get(url, options, (response) => {
       if (response.statusCode === 403) {
         request.destroy(
-          new Error("it does not know that name: ask its IP address, or see --http-host"),
+          new PilotError("denied", "it is not to be asked by that name", {
+            advice: { id: "check_http_name" },
+          }),
         );
       }
       let text = "";

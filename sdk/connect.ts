@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Advice } from "../protocol/advice.ts";
 import type { CommonSocket } from "../platform/common_socket.ts";
 import { resolveSettings } from "../platform/settings/mod.ts";
 import { PilotError } from "../protocol/errors.ts";
@@ -94,13 +95,13 @@ async function openCommon(
   options: ConnectOptions,
   why: string,
 ): Promise<Driver | undefined> {
-  const hint = `Start it: pilotctl daemon start. To use that other one: --socket ${common.path}`;
+  const advice: Advice = { id: "start_daemon", socket: common.path };
   let transport: Transport | undefined;
   try {
     transport = await connectCommon(common.path, connector);
   } catch (cause) {
     const { message } = PilotError.from(cause, "io_error");
-    throw new PilotError("not_running", `${why}, and ${message}`, { hint, cause });
+    throw new PilotError("not_running", `${why}, and ${message}`, { advice, cause });
   }
   if (transport === undefined) return undefined;
   const driver = await open(transport, options);
@@ -110,7 +111,7 @@ async function openCommon(
     const info = await withDeadline(limit, "Asking the daemon who it is", ask);
     const stranger = await strangerAt(info, common);
     if (stranger === undefined) return driver;
-    throw new PilotError("not_running", `${why}, and ${stranger}`, { hint });
+    throw new PilotError("not_running", `${why}, and ${stranger}`, { advice });
   } catch (error) {
     await driver.close();
     throw error;

@@ -289,7 +289,7 @@ export class Session implements CallHost, DaemonLink {
       new PilotError(
         "connection_closed",
         "The daemon closed its socket",
-        { hint: "See whether it runs: pilotctl daemon status", cause },
+        { advice: { id: "check_daemon" }, cause },
       ),
     );
   }

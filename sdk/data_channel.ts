@@ -151,8 +151,6 @@ export class DataChannel {
 export function refusedBecause(message: string, text: string): PilotError {
   if (refusalCode(text) !== "limit_exceeded") return new PilotError("denied", message);
   return new PilotError("limit_exceeded", message, {
-    hint:
-      "It was not stored. Room is made by the other side alone, which removes messages (pilotctl inbox) or files " +
-      "(pilotctl received); send it again then.",
+    advice: { id: "await_room" },
   });
 }

@@ -37,7 +37,7 @@ export class EventWatches {
     const { names = [], signal } = options;
     if (!this.#link.features.includes(EVENTS)) {
       throw new PilotError("unavailable", `${WHAT}: this daemon tells programs of none`, {
-        hint: "Use the daemon of this package, at least of this version: pilotctl daemon run",
+        advice: { id: "use_this_daemon" },
       });
     }
     return await this.#link.request<DaemonEvents<K>>({

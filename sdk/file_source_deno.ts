@@ -27,7 +27,7 @@ export async function fileSource(
     const { isFile, size } = await Deno.stat(path);
     if (!isFile) {
       throw new PilotError("invalid_argument", `Not a file: ${path}`, {
-        hint: "What a program prints can be piped in: pilotctl send-file TARGET - --name NAME",
+        advice: { id: "pipe_content" },
       });
     }
     // Asks for the permission now, not in the middle of a transfer.
@@ -126,7 +126,7 @@ function fileError(error: unknown, path: string): PilotError {
       "invalid_argument",
       `Cannot open "${path}": names that are not UTF-8 reach this program changed (or there is no such file)`,
       {
-        hint: "Give the content and another name: pilotctl send-file TARGET - --name NAME <FILE",
+        advice: { id: "pipe_renamed" },
         cause: error,
       },
     );

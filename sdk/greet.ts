@@ -4,7 +4,12 @@
  * @module
  */
 
-import { DecodeError, type ErrorCode, PilotError } from "../protocol/errors.ts";
+import {
+  DecodeError,
+  type ErrorCode,
+  PilotError,
+  type PilotErrorOptions,
+} from "../protocol/errors.ts";
 import {
   Cmd,
   decodeHelloOk,
@@ -16,10 +21,11 @@ import type { WaitOptions } from "./abort.ts";
 import type { DaemonLink } from "./daemon_link.ts";
 
 /** What to do about a daemon that does not greet. One that is full may just close, as existing ones do. */
-const GREETING_HINTS: Partial<Record<ErrorCode, string>> = {
-  limit_exceeded: "End programs that are connected to this daemon; each Driver holds one place.",
-  connection_closed:
-    "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
+const GREETING_REMEDIES: Partial<Record<ErrorCode, PilotErrorOptions>> = {
+  limit_exceeded: {
+    hint: "End programs that are connected to this daemon; each Driver holds one place.",
+  },
+  connection_closed: { advice: { id: "check_daemon_clients" } },
 };
 
 /**
@@ -51,7 +57,7 @@ export async function greet(
   } catch (error) {
     const { code, message } = PilotError.from(error, "internal");
     if (code === "unavailable") return undefined;
-    const hint = GREETING_HINTS[code];
-    throw hint === undefined ? error : new PilotError(code, message, { cause: error, hint });
+    const remedy = GREETING_REMEDIES[code];
+    throw remedy === undefined ? error : new PilotError(code, message, { cause: error, ...remedy });
   }
 }

@@ -21,7 +21,7 @@ const MARGIN_MS = 2_000;
 export function ownAddress({ node_id, address }: IpcInfo): Address {
   if (node_id !== 0) return parseAddress(address);
   throw new PilotError("invalid_state", "The daemon has no address yet", {
-    hint: "It gets one from the registry; see: pilotctl info",
+    advice: { id: "await_registration" },
   });
 }
 

@@ -51,7 +51,7 @@ export class Requester {
         new PilotError(
           "unavailable",
           `${what}: this daemon does not have that command`,
-          { hint: "Use the daemon of this package: pilotctl daemon run" },
+          { advice: { id: "use_this_daemon" } },
         ),
       );
     }

@@ -46,7 +46,7 @@ function connectError(path: string, cause: unknown): PilotError {
     cause instanceof Deno.errors.ConnectionRefused
   ) {
     return new PilotError("not_running", `No daemon answers at ${path}`, {
-      hint: "Start it with: pilotctl daemon start",
+      advice: { id: "start_daemon" },
       cause,
     });
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { adviceText } from "../advice_text.ts";
 import { DAEMON, type DaemonFlags, PLACES, type Settings } from "../../platform/settings/mod.ts";
 import {
   type DaemonPlace,
@@ -16,7 +17,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { EXIT_OK } from "../exit_codes.ts";
 import type { Invocation } from "../invocation.ts";
 import { fields, formatUptime, type Outcome, type Style } from "../output.ts";
-import { REGISTRY_WARNING_HINT } from "../../platform/registry_exposure.ts";
+import { PIN_REGISTRY } from "../../platform/registry_exposure.ts";
 import { parseDuration } from "../parse.ts";
 import { givenSettings, settingArguments, settingOptions } from "../setting_options.ts";
 import type { CommandGroup } from "../spec.ts";
@@ -78,14 +79,9 @@ async function run(call: Invocation): Promise<Outcome> {
   const { resolveDaemonOptions } = await import("../../platform/settings/mod.ts");
   await warnOfOddities(call);
   const options = resolveDaemonOptions(await call.settings(), daemonFlags(call));
-  options.ready = ({ socket, pid }) => {
-    const data = { socket, pid };
-    try {
-      call.emit({ status: "ok", data }, `daemon ready: socket ${socket}, pid ${pid}`);
-    } catch {
-      // Nobody reads it, or the disk is full: no reason to end a daemon that works.
-    }
-  };
+  options.advise = (advice) => call.hint(adviceText(advice));
+  options.ready = ({ socket, pid }) =>
+    call.announce({ socket, pid }, `daemon ready: socket ${socket}, pid ${pid}`);
   const runDaemon = await call.host.roles.daemon();
   return { data: {}, silent: true, exitCode: await runDaemon(options) };
 }
@@ -157,9 +153,9 @@ export function registryWarningText(
   style: Style,
 ): SafeText | undefined {
   if (typeof registry_warning !== "string") return undefined;
-  return safe`${style.bad("warning:")} ${registry_warning}\n${
-    style.dim("hint:")
-  } ${REGISTRY_WARNING_HINT}`;
+  return safe`${style.bad("warning:")} ${registry_warning}\n${style.dim("hint:")} ${
+    adviceText(PIN_REGISTRY)
+  }`;
 }
 
 /** Our daemon tells the state of its registration; of others only a node id says that they have one. */

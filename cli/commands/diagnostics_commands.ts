@@ -6,7 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import { formatAddress } from "../../protocol/address.ts";
-import { PilotError } from "../../protocol/errors.ts";
+import { PilotError, remedyOf } from "../../protocol/errors.ts";
 import { PORT_ECHO } from "../../protocol/well_known_ports.ts";
 import { ERROR_MEANINGS } from "../exit_codes.ts";
 import type { ExchangeConn } from "../exchange.ts";
@@ -85,7 +85,7 @@ async function ping(call: Invocation): Promise<Outcome> {
     const code = lastError?.code ?? (signal.aborted ? "aborted" : "timeout");
     throw call.failure(code, lastError?.message ?? `No answer from ${target}`, {
       data,
-      ...(lastError?.hint === undefined ? {} : { hint: lastError.hint }),
+      ...(lastError === undefined ? {} : remedyOf(lastError)),
     });
   }
   const { rtt_min_ms, rtt_p50_ms, rtt_avg_ms, rtt_max_ms } = data;

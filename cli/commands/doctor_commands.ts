@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hintOf } from "../advice_text.ts";
 import type { DaemonOptions, Settings } from "../../platform/settings/mod.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { probeInfo } from "../daemon_process.ts";
@@ -59,7 +60,7 @@ async function look(check: Check, patient: Patient): Promise<CheckReport> {
     return { id, title, ...await check.run(patient) };
   } catch (thrown) {
     const error = PilotError.from(thrown, "internal");
-    const fix = error.hint ?? "Correct what the message names, and run pilotctl doctor again.";
+    const fix = hintOf(error) ?? "Correct what the message names, and run pilotctl doctor again.";
     return { id, title, status: "fail", detail: error.message, fix };
   }
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { hintOf } from "../advice_text.ts";
 import { formatAddress } from "../../protocol/address.ts";
-import { PilotError } from "../../protocol/errors.ts";
+import { PilotError, remedyOf } from "../../protocol/errors.ts";
 import type { Conn } from "../../sdk/mod.ts";
 import { exchange } from "../exchange.ts";
 import { OutputClosed } from "../command_failure.ts";
@@ -67,8 +68,7 @@ export async function recv(call: Invocation): Promise<Outcome | undefined> {
   const data = { messages: progress.messages, timeout: false };
   const { failure } = progress;
   if (failure === undefined) return { data };
-  const hint = failure.hint === undefined ? {} : { hint: failure.hint };
-  throw call.failure(failure.code, failure.message, { data, ...hint });
+  throw call.failure(failure.code, failure.message, { data, ...remedyOf(failure) });
 }
 
 /** Says how far it came, with what arrived. */
@@ -133,7 +133,9 @@ async function take(
     const failure = PilotError.from(error, "connection_failed");
     if (failure.code === "aborted" && call.signal.aborted) throw failure;
     const named = new PilotError(failure.code, `From ${from}: ${failure.message}`, {
-      hint: failure.hint ?? "What arrived before is incomplete; let the sender send it again.",
+      ...(hintOf(failure) === undefined
+        ? { hint: "What arrived before is incomplete; let the sender send it again." }
+        : remedyOf(failure)),
       cause: failure,
     });
     if (call.json) keep({ ...record, error: failure.message, code: failure.code });

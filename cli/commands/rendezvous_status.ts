@@ -13,6 +13,7 @@ import { RENDEZVOUS } from "../../platform/settings/server_table.ts";
 import { LISTEN_ENDPOINT } from "../../platform/settings/setting_type.ts";
 import { settingOption } from "../setting_options.ts";
 import type { CommandSpec } from "../spec.ts";
+import { joinLine } from "./ready_text.ts";
 
 async function status(call: Invocation): Promise<Outcome> {
   const { options } = call;
@@ -58,7 +59,7 @@ function describe(call: Invocation, data: Record<string, unknown>): SafeText {
     ["TLS fingerprint", data.tls_fingerprint],
   ]);
   if (typeof data.join_uri !== "string") return safe`Rendezvous: ${state}\n${list}`;
-  const join = safe`pilotctl join '${data.join_uri}'`;
+  const join = joinLine(data.join_uri);
   return lines([safe`Rendezvous: ${state}`, list, "", join, data.join_hint ?? undefined]);
 }
 

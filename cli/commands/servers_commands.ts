@@ -5,6 +5,8 @@
  */
 
 import { join } from "node:path";
+import { announceTrouble } from "../../platform/log.ts";
+import { adviceText } from "../advice_text.ts";
 import { usageError } from "../command_failure.ts";
 import type { Invocation } from "../invocation.ts";
 import type { Outcome } from "../output.ts";
@@ -19,6 +21,7 @@ import { parseJoinUri } from "../../platform/join_uri.ts";
 import type { BeaconRoleOptions, RendezvousRoleOptions } from "../roles.ts";
 import { roleSettings, settingOptions } from "../setting_options.ts";
 import type { CommandGroup, CommandSpec } from "../spec.ts";
+import { gatewayText, rendezvousText } from "./ready_text.ts";
 import { rendezvousStatusCommand } from "./rendezvous_status.ts";
 import { rendezvousStoreCommands } from "./rendezvous_store.ts";
 
@@ -46,9 +49,9 @@ async function rendezvous(call: Invocation): Promise<Outcome> {
     ...tlsOf(values),
     advertise: values.advertise,
     ...http,
-    log: { level: values.logLevel!, format: values.logFormat! },
+    log: { level: values.logLevel!, format: values.logFormat!, advise: adviceText },
     logFile: values.logFile,
-    json: call.json,
+    ready: (ready) => call.announce({ ...ready }, rendezvousText(ready)),
   });
   return { data: {}, silent: true, exitCode };
 }
@@ -138,7 +141,11 @@ async function gateway(call: Invocation): Promise<Outcome> {
     ports: ports ?? DEFAULT_GATEWAY_PORTS,
     skipDenied: ports === undefined,
     targets: call.args,
-    json: call.json,
+    ready: (ready) => call.announce({ ...ready }, gatewayText(ready)),
+    onError: (error) => {
+      const advice = error.advice === undefined ? "" : ` (${adviceText(error.advice)})`;
+      announceTrouble(`gateway: ${error.message}${advice}`);
+    },
   });
   return { data: {}, silent: true, exitCode };
 }

@@ -5,7 +5,7 @@
  */
 
 import { formatAddress } from "../../protocol/address.ts";
-import { PilotError } from "../../protocol/errors.ts";
+import { PilotError, remedyOf } from "../../protocol/errors.ts";
 import { PORT_ECHO, PORT_STDIO } from "../../protocol/well_known_ports.ts";
 import type { Conn } from "../../sdk/mod.ts";
 import { OutputClosed, usageError } from "../command_failure.ts";
@@ -137,7 +137,7 @@ async function converse(
     if (failure.code !== "timeout") {
       conn.abort();
       throw call.failure(failure.code, failure.message, {
-        ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+        ...remedyOf(failure),
         data: fields({ sent }),
         cause: failure,
       });

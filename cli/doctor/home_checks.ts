@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hintOf } from "../advice_text.ts";
 import { access, constants, lstat, open, readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -94,8 +95,8 @@ async function whyNotPrivate(path: string): Promise<CheckResult | undefined> {
     );
     return undefined;
   } catch (thrown) {
-    const { message, hint } = PilotError.from(thrown, "io_error");
-    return fail(message, hint ?? `Look at ${path}`);
+    const error = PilotError.from(thrown, "io_error");
+    return fail(error.message, hintOf(error) ?? `Look at ${path}`);
   }
 }
 
@@ -109,7 +110,10 @@ const identity: Check = {
       text = await readPrivateFile(path);
     } catch (thrown) {
       const error = PilotError.from(thrown, "io_error");
-      return fail(error.message, error.hint ?? `Make it readable for you only: chmod 600 ${path}`);
+      return fail(
+        error.message,
+        hintOf(error) ?? `Make it readable for you only: chmod 600 ${path}`,
+      );
     }
     if (text === undefined) {
       return info === undefined ? skip(`${path} is made at the first start`) : warn(
@@ -145,7 +149,7 @@ const config: Check = {
   async run({ settings, configError }) {
     const path = settings.configPath;
     if (configError !== undefined) {
-      return fail(configError.message, configError.hint ?? `Correct ${path}`);
+      return fail(configError.message, hintOf(configError) ?? `Correct ${path}`);
     }
     const found = await statOf(path);
     if (found === undefined) return ok(`${path} does not exist: defaults are used`);

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { REGISTRY_WARNING_HINT, registryWarning } from "../../platform/registry_exposure.ts";
+import { adviceText } from "../advice_text.ts";
+import { PIN_REGISTRY, registryWarning } from "../../platform/registry_exposure.ts";
 import { keyExpiry } from "../netcheck/registry_probe.ts";
 import { beaconFault, registryAdvice } from "../netcheck/netcheck_report.ts";
 import { TimeLeft } from "../netcheck/time_left.ts";
@@ -45,7 +46,7 @@ const registry: Check = {
     if (isDaemonSafe) return ok(`${detail}, and the daemon was started with what it needs`);
     return warn(
       `${detail}, but anybody on the way can read and answer in its place: nothing is pinned`,
-      REGISTRY_WARNING_HINT,
+      adviceText(PIN_REGISTRY),
     );
   },
 };

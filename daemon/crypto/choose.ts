@@ -91,7 +91,7 @@ export function chooseAead(kind: AeadKind = "auto"): ChosenAead {
   }
   if (best === undefined) {
     throw new PilotError("unavailable", `No AES-256-GCM works here (${problems.join("; ")})`, {
-      hint: "Leave --aead out to have the fastest that works.",
+      advice: { id: "leave_out", setting: "aead" },
     });
   }
   if (problems.length > 0) {

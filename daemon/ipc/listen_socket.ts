@@ -77,7 +77,7 @@ function bindAt(temporary: string, path: string): Deno.UnixListener {
       throw new PilotError(
         "invalid_argument",
         `The socket path is too long: ${path}`,
-        { hint: "Use a path below 100 bytes, for example with --socket.", cause: error },
+        { advice: { id: "shorten_socket" }, cause: error },
       );
     }
     throw error;
@@ -99,7 +99,7 @@ function inUse(path: string): PilotError {
   return new PilotError(
     "already_exists",
     `A daemon is already listening on ${path}`,
-    { hint: "Stop it with: pilotctl daemon stop, or use another --socket." },
+    { advice: { id: "stop_daemon_or_move" } },
   );
 }
 
@@ -108,7 +108,7 @@ async function removeStale(path: string, home: string): Promise<void> {
   if (before === undefined) return;
   if (!before.isSocket) {
     throw new PilotError("already_exists", `${path} exists and is no socket`, {
-      hint: "Remove the file or use another --socket.",
+      advice: { id: "move_socket" },
     });
   }
   if (await answers(path)) throw inUse(path);

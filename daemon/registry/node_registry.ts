@@ -135,7 +135,7 @@ export class NodeRegistry implements DirectoryBackend {
       throw new PilotError(
         "untrusted",
         `Node ${node} may not be reached by this node: there is no mutual trust`,
-        { hint: `Ask for it with \`pilotctl handshake ${node}\`.`, cause: error },
+        { advice: { id: "ask_trust", node }, cause: error },
       );
     });
     return { realAddr: reply.real_addr, lanAddrs: [...reply.lan_addrs ?? []] };
@@ -275,7 +275,7 @@ export class NodeRegistry implements DirectoryBackend {
   #self(): number {
     if (this.#node === 0) {
       throw new PilotError("unavailable", "This daemon is not registered yet", {
-        hint: "It keeps trying to reach the registry; see `pilotctl info`.",
+        advice: { id: "await_registration" },
       });
     }
     return this.#node;
@@ -303,7 +303,7 @@ export class NodeRegistry implements DirectoryBackend {
       if (!saysAbsent(error, node)) throw error;
       // It has not heard of us for long. That is no answer to what was asked, which can wait for our registration.
       throw new PilotError("unavailable", "The registry takes this node for absent", {
-        hint: "The daemon registers again by itself; see `pilotctl info`.",
+        advice: { id: "await_registration" },
         cause: error,
       });
     }

@@ -126,7 +126,7 @@ export class Control {
             "timeout",
             `No answer from ${formatAddress(address)} in ${options.timeoutMs} ms`,
             {
-              hint: "The peer may be offline or unreachable; see `pilotctl peers`.",
+              advice: { id: "check_peer" },
             },
           ),
         );

@@ -25,8 +25,7 @@ export function dialError(conn: Conn): PilotError {
   }
   if (code === "timeout") {
     return new PilotError(code, `No answer from ${where}`, {
-      hint:
-        "The peer may be offline, unreachable, or not trust this node yet; see `pilotctl trust`.",
+      advice: { id: "check_trust" },
       cause: conn.error,
     });
   }

@@ -10,7 +10,7 @@ import { MAX_PEERS } from "../../protocol/tunnel/tunnel_limits.ts";
 /** We are nobody yet. */
 export function noOwnAddress(): PilotError {
   return new PilotError("unavailable", "This daemon has no address yet", {
-    hint: "It is still trying to reach the registry; see `pilotctl info`.",
+    advice: { id: "await_registration" },
   });
 }
 

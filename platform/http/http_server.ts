@@ -175,7 +175,7 @@ export class HttpServer {
     const { method, url, headers, rawHeaders } = request;
     const { names = [], behindProxy = false } = this.#access;
     if (!isHostAllowed(rawHeaders, names)) {
-      return text("not a name of this server, see --http-host", 403);
+      return text("not a name of this server; its operator says by which it may be asked", 403);
     }
     const routes = this.#routes;
     if (routes === undefined) return text("starting", 503);

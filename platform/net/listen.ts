@@ -57,9 +57,9 @@ export function listenTcp(role: string, text: string): Deno.TcpListener {
   );
 }
 
-/** The flag that sets a role's address. */
-function flagOf(role: string): string {
-  return role === "HTTP server" ? "--http" : `--${role}-addr`;
+/** The setting of a role's address. */
+function settingOf(role: string): string {
+  return role === "HTTP server" ? "http" : `${role}Addr`;
 }
 
 /** What went wrong with a socket, in the words of the one who chose its address. */
@@ -70,7 +70,7 @@ export function listenError(role: string, at: Endpoint, cause: unknown): PilotEr
     return new PilotError(
       "already_exists",
       `Port ${at.port} is already in use, the ${role} cannot listen on ${where}`,
-      { cause, hint: `Stop what listens there, or choose another ${flagOf(role)}.` },
+      { cause, advice: { id: "choose_other", setting: settingOf(role) } },
     );
   }
   if (cause instanceof Deno.errors.AddrNotAvailable) {

@@ -41,7 +41,7 @@ export async function openUdpSocket(options: UdpOptions): Promise<UdpSocket> {
   if (problem === "") return onEach(host, (each) => openLinux(each, port));
   if (kind === "linux") {
     throw new PilotError("unavailable", `The Linux batch socket does not work here: ${problem}`, {
-      hint: "Leave --udp out to have the portable socket where nothing faster works.",
+      advice: { id: "leave_out", setting: "udp" },
     });
   }
   getLogger([LOG_CATEGORY, "net"]).info("portable UDP socket in use", { reason: problem });

@@ -131,9 +131,7 @@ export function bindError(
     `Cannot bind UDP ${host}:${port}: ${options.reason}`,
     {
       cause: options.cause,
-      hint: options.taken
-        ? "Another program uses this port; choose another with --listen."
-        : "Check the address given with --listen.",
+      advice: { id: "choose_other", setting: "listen" },
     },
   );
 }

@@ -9,7 +9,7 @@
 
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { PilotError } from "../../protocol/errors.ts";
+import { PilotError, remedyOf } from "../../protocol/errors.ts";
 import { ensurePrivateDir, errorCode, writeFileAtomic } from "../private_files.ts";
 import { configSettings, type Setting, type SettingTable } from "./setting.ts";
 import { DAEMON, type DaemonSettings, PLACES, type PlaceSettings } from "./setting_table.ts";
@@ -71,7 +71,7 @@ export function parseConfig(
         "invalid_argument",
         `${where}: "${name}" ${reasonOf(error, found.setting)}`,
         {
-          hint: `Correct it in the file or run: pilotctl config --set ${name}=VALUE`,
+          advice: { id: "correct_config", key: name },
           cause: error,
         },
       );
@@ -123,10 +123,11 @@ export function parseConfigValue(
   try {
     value = text === "" ? "" : type.parse(text);
   } catch (error) {
-    const { message, hint } = PilotError.from(error, "invalid_argument");
+    const wrong = PilotError.from(error, "invalid_argument");
+    const { message } = wrong;
     const reason = /^(?:must|is) /.test(message) ? `"${name}" ${message}` : `${name}: ${message}`;
     throw new PilotError("invalid_argument", reason, {
-      ...(hint === undefined ? {} : { hint }),
+      ...remedyOf(wrong),
       cause: error,
     });
   }
@@ -158,7 +159,7 @@ export function readRawConfig(path: string): RawConfig {
       "invalid_argument",
       `${path} is not JSON: ${String(error)}`,
       {
-        hint: "Correct the file, or move it away and run: pilotctl init",
+        advice: { id: "reset_config" },
         cause: error,
       },
     );
@@ -168,7 +169,7 @@ export function readRawConfig(path: string): RawConfig {
       "invalid_argument",
       `${path} does not hold a JSON object`,
       {
-        hint: "Correct the file, or move it away and run: pilotctl init",
+        advice: { id: "reset_config" },
       },
     );
   }

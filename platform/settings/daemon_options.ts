@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Advise } from "../../protocol/advice.ts";
 import { join } from "node:path";
 import { PilotError } from "../../protocol/errors.ts";
 import type { PathMode } from "../../protocol/path/route.ts";
@@ -44,6 +45,8 @@ export interface DaemonOptions extends Omit<DaemonSettings, "relayOnly" | "noRel
   pollMs?: number | undefined;
   /** Called once when the socket answers. */
   ready?: (ready: DaemonReady) => void;
+  /** Puts advice into words for the log; default its id with its fields. */
+  advise?: Advise;
 }
 
 /** Values of {@linkcode DaemonSettings} given on the command line; what is undefined comes from elsewhere. */
@@ -90,7 +93,11 @@ export function resolveDaemonOptions(
     identity: values.identity === undefined ? join(home, "identity.json") : from(values.identity),
     commonSocket: commonSocketOf(settings, values.commonSocket, from),
     keepaliveMs: values.keepaliveMs || DEFAULT_KEEPALIVE_MS, // 0 means "the default", as in existing configs
-    pathMode: pathModeOf(flags, "--relay-only and --no-relay", "Give one of them") ??
+    pathMode: pathModeOf(
+      flags,
+      `--${DAEMON.relayOnly.flag} and --${DAEMON.noRelay.flag}`,
+      "Give one of them",
+    ) ??
       pathModeOf(config, "relay_only and no_relay", "Take one of them out of config.json"),
     logFile: values.logFile && from(values.logFile),
     registryTls: registryTlsOf(values),
@@ -130,7 +137,7 @@ function registryTlsOf(
     throw new PilotError(
       "invalid_argument",
       "TLS with the registry needs the fingerprint of its certificate",
-      { hint: "Give --registry-fingerprint; `pilotctl rendezvous status` shows it on the server." },
+      { advice: { id: "add_fingerprint" } },
     );
   }
   return isWanted;

@@ -174,7 +174,7 @@ export function userHomeOf(env: Env, systemHome: () => string | null = homedir):
   const found = env("HOME") || systemHome();
   if (found) return found;
   throw new PilotError("invalid_argument", "There is no home directory: HOME is not set", {
-    hint: "Give --home DIR, or set PILOT_HOME.",
+    advice: { id: "give_setting", setting: "home" },
   });
 }
 

@@ -122,7 +122,7 @@ export function path(metavar: "path" | "file" | "dir" = "path"): SettingType<str
 export function parseHostname(text: string): string {
   if (text === "") {
     throw new PilotError("invalid_argument", "The hostname is empty", {
-      hint: "To give it up: pilotctl clear-hostname",
+      advice: { id: "clear_hostname" },
     });
   }
   if (/^\d+$/.test(text)) {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { adviceOf } from "../advice.ts";
 import { concatBytes, decodeJson, encodeJson, viewOf } from "../bytes.ts";
 import { type Decoded, DecodeError, isErrorCode, PilotError } from "../errors.ts";
 import { isJsonObject } from "../json_object.ts";
@@ -175,23 +176,17 @@ export function decodeTagged(payload: Uint8Array): Decoded<IpcTagged> {
  * Encodes the payload of a tagged error.
  *
  * @param error The error; its cause stays here.
- * @returns JSON {code, message, hint?}.
+ * @returns JSON {code, message, hint?, advice?}.
  */
 export function encodeTaggedError(error: PilotError): Uint8Array {
-  const { code, message, hint } = error;
-  return encodeJson(
-    hint === undefined ? { code, message } : {
-      code,
-      message,
-      hint,
-    },
-  );
+  const { code, message, hint, advice } = error;
+  return encodeJson({ code, message, hint, advice }); // JSON leaves out what is undefined
 }
 
 /**
  * Decodes the payload of a tagged error.
  *
- * @param payload JSON {code, message, hint?}.
+ * @param payload JSON {code, message, hint?, advice?}.
  * @returns The error to throw, with code `internal` when the daemon's is unknown to us; or a {@linkcode DecodeError}.
  */
 export function decodeTaggedError(payload: Uint8Array): Decoded<PilotError> {
@@ -199,10 +194,14 @@ export function decodeTaggedError(payload: Uint8Array): Decoded<PilotError> {
   if (value instanceof DecodeError) return value;
   if (!isJsonObject(value)) return BAD_ERROR;
   const { code, message, hint } = value;
+  const advice = adviceOf(value.advice);
   return new PilotError(
     isErrorCode(code) ? code : "internal",
     typeof message === "string" ? message : "Unknown error",
-    typeof hint === "string" ? { hint } : {},
+    {
+      ...(typeof hint === "string" ? { hint } : {}),
+      ...(advice === undefined ? {} : { advice }),
+    },
   );
 }
 

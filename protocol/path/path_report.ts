@@ -93,7 +93,7 @@ export interface PathFacts {
 
 const REASONS: Readonly<Record<Exclude<PathReason, "">, string>> = {
   no_session: "No keys have been exchanged with this peer",
-  relay_only: "This daemon was started with --relay-only",
+  relay_only: "This daemon is relay-only: it reaches peers through the beacon alone",
   no_endpoint: "No address of the peer is known: it is offline, relay-only, or not announced",
   probing: "Direct addresses are being probed",
   no_answer: "No direct address answers: a NAT or firewall on the way lets nothing in",

@@ -152,8 +152,7 @@ export function isPlainFileName(name: string): boolean {
 export function encodeFileName(name: string): Uint8Array {
   if (!isPlainFileName(name)) {
     throw new PilotError("invalid_argument", `Not a plain file name: "${name}"`, {
-      hint:
-        "Give a name (send-file: --name) without directories and control characters, at most 255 bytes long.",
+      advice: { id: "name_file" },
     });
   }
   return encodeText(name);

@@ -276,10 +276,11 @@ export class TrustState extends TrustTables {
   revoke(node: number, now: number): boolean {
     const wasTrusted = this.peers.has(node);
     if (!wasTrusted && !this.asked.has(node)) {
-      const hint = this.requests.has(node)
-        ? `It has asked for trust: \`pilotctl reject ${node}\` refuses it.`
-        : undefined;
-      throw new PilotError("not_found", `Node ${node} was not trusted`, hint ? { hint } : {});
+      throw new PilotError(
+        "not_found",
+        `Node ${node} was not trusted`,
+        this.requests.has(node) ? { advice: { id: "reject_request", node } } : {},
+      );
     }
     this.endTrust(node, now, "trust revoked");
     this.ended.delete(node);

@@ -6,7 +6,7 @@
 
 import { verifySignature } from "../../protocol/crypto/verify_signature.ts";
 import { type Endpoint, formatEndpoint, isUnspecified, parseEndpoint } from "../../protocol/ip.ts";
-import { PilotError } from "../../protocol/errors.ts";
+import { PilotError, remedyOf } from "../../protocol/errors.ts";
 import {
   canonicalHost,
   type Resolve,
@@ -237,10 +237,9 @@ export class BeaconServer implements InboxWatch {
       this.#listed = otherBeacons(listed, id);
     } catch (error) {
       if (this.#ending.signal.aborted) return;
-      const hint = error instanceof PilotError ? error.hint : undefined;
       this.#log.warn("beacon cannot find others through the registry", {
         error: String(error),
-        ...(hint === undefined ? {} : { hint }),
+        ...remedyOf(PilotError.from(error, "unavailable")),
       });
     }
   }

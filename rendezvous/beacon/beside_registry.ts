@@ -71,7 +71,7 @@ export async function beaconBeside(
   }
   if (registry !== undefined && id === undefined) {
     throw new PilotError("invalid_argument", "A beacon needs a number to be listed by a registry", {
-      hint: "Give each beacon another one with --beacon-id.",
+      advice: { id: "give_setting", setting: "beaconId" },
     });
   }
   const rate = relayBytesPerSecond ?? 1;
@@ -80,7 +80,7 @@ export async function beaconBeside(
   }
   if (registryFingerprint !== undefined && registry === undefined) {
     throw new PilotError("invalid_argument", "A fingerprint needs the registry that it is of", {
-      hint: "Name the registry that lists the beacons with --beacon-registry.",
+      advice: { id: "give_setting", setting: "beaconRegistry" },
     });
   }
   const fingerprint = registryFingerprint === undefined
@@ -119,7 +119,7 @@ function warnOfPlain(
   const warning = registryWarning({ registry, registryTls: fingerprint !== undefined });
   if (warning === undefined) return;
   core.log.warn(warning, {
-    hint: "give --beacon-registry its pilot:// URI, or --beacon-registry-fingerprint",
+    advice: { id: "pin_beacon_registry" },
   });
 }
 
@@ -141,7 +141,7 @@ async function openProbe(
     const reason = error instanceof Error ? error.message : String(error);
     core.log.warn("no probe port: netcheck cannot tell the kind of NAT by this beacon alone", {
       reason,
-      hint: "--beacon-probe-port names another port, 0 none",
+      advice: { id: "move_probe_port" },
     });
     return undefined;
   }
@@ -182,7 +182,7 @@ function localListing(core: RegistryCore): BeaconListing {
         core.beacons.register({ id, addr: formatEndpoint(addr), source: undefined }, now);
       } else {
         core.log.warn("beacon listens on all addresses and does not know which one others reach", {
-          hint: "name it with --beacon-advertise",
+          advice: { id: "give_setting", setting: "beaconAdvertise" },
         });
       }
       return core.beacons.list(now);

@@ -9,6 +9,7 @@
  */
 
 import { isIP } from "node:net";
+import type { Advice } from "../../protocol/advice.ts";
 import { DecodeError, PilotError } from "../../protocol/errors.ts";
 import { type Endpoint, formatEndpoint, isUnspecified, parseEndpoint } from "../../protocol/ip.ts";
 import {
@@ -25,7 +26,7 @@ import {
 } from "../../protocol/registry/requests/beacon_schema.ts";
 import {
   isTlsAlert,
-  type LinkFlags,
+  type LinkSettings,
   openLink,
   type RegistryLink,
 } from "../../platform/registry_link.ts";
@@ -35,11 +36,12 @@ import { LISTING_TIMEOUT_MS } from "./beacon_limits.ts";
 /** Bytes of answers read at most: 256 beacons need far less. */
 const MAX_LISTING_BYTES = 1_048_576;
 const READ_BYTES = 16_384;
-/** One flag for both: with a fingerprint it is TLS. */
-const FINGERPRINT_FLAG = "--beacon-registry-fingerprint";
-const TLS_HINT = `If it runs with --tls, pin its certificate with ${FINGERPRINT_FLAG}.`;
-const TOKEN_HINT = "Give this beacon the token of the cluster: --beacon-token-file";
-const FLAGS: LinkFlags = { fingerprint: FINGERPRINT_FLAG, tls: FINGERPRINT_FLAG };
+/** One setting for both: with a fingerprint it is TLS. */
+const SETTINGS: LinkSettings = {
+  fingerprint: "beaconRegistryFingerprint",
+  tls: "beaconRegistryFingerprint",
+};
+const PIN_LISTING: Advice = { id: "pin_listing" };
 
 /** Where beacons announce themselves to each other. */
 export interface BeaconListing {
@@ -118,7 +120,7 @@ export class RemoteBeaconListing implements BeaconListing {
     const deadline = setTimeout(end, LISTING_TIMEOUT_MS);
     signal.addEventListener("abort", end, { once: true });
     try {
-      const pin = { fingerprint: this.#fingerprint, flags: FLAGS };
+      const pin = { fingerprint: this.#fingerprint, settings: SETTINGS };
       link = await openLink({ to: this.#registry, ...pin, signal: ending.signal });
       ending.signal.throwIfAborted(); // the end may have come together with the link
       const host = isUnspecified(addr.host) ? link.localHost : addr.host;
@@ -165,7 +167,7 @@ async function call<F extends object, R extends object>(
       throw new PilotError(
         "denied",
         `The registry refused ${request.type}: ${textField(reply, "error")}`,
-        textField(reply, "error").includes("token") ? { hint: TOKEN_HINT } : {},
+        textField(reply, "error").includes("token") ? { advice: { id: "give_beacon_token" } } : {},
       );
     }
     const chunk = new Uint8Array(READ_BYTES);
@@ -173,7 +175,7 @@ async function call<F extends object, R extends object>(
     const bytes = chunk.subarray(0, read ?? 0);
     if (total === 0 && isTlsAlert(bytes)) {
       throw new PilotError("protocol_error", "The registry that lists the beacons speaks TLS", {
-        hint: TLS_HINT,
+        advice: PIN_LISTING,
       });
     }
     total += bytes.length;
@@ -181,7 +183,7 @@ async function call<F extends object, R extends object>(
       throw new PilotError(
         "protocol_error",
         "The registry ended before its answer was complete",
-        total === 0 ? { hint: TLS_HINT } : {}, // what a registry of ours does to one who speaks no TLS
+        total === 0 ? { advice: PIN_LISTING } : {}, // what a registry of ours does to one who speaks no TLS
       );
     }
     reader.push(bytes);

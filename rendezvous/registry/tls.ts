@@ -40,8 +40,6 @@ const WARN_DAYS = 30;
 /** What a generated certificate is always for; the host of the listen address comes on top. */
 const LOCAL_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 const WILDCARDS: readonly string[] = ["", "0.0.0.0", "::"];
-const PEM_HINT =
-  "Give the PEM files with --tls-cert and --tls-key, the server's own certificate first.";
 
 /** What {@linkcode loadTls} works from. */
 export interface LoadTlsOptions {
@@ -96,7 +94,9 @@ export function fingerprintOf(der: Uint8Array): string {
 async function given(path: string): Promise<string> {
   const text = await readTextFile(path);
   if (text !== undefined) return text;
-  throw new PilotError("not_found", `There is no file ${path}`, { hint: PEM_HINT });
+  throw new PilotError("not_found", `There is no file ${path}`, {
+    advice: { id: "give_pem_files" },
+  });
 }
 
 function parse(cert: string, where: string): X509Certificate {
@@ -105,7 +105,7 @@ function parse(cert: string, where: string): X509Certificate {
   } catch (cause) {
     throw new PilotError("invalid_argument", `${where} is not a PEM certificate`, {
       cause,
-      hint: PEM_HINT,
+      advice: { id: "give_pem_files" },
     });
   }
 }
@@ -121,12 +121,12 @@ function checkKey(
   } catch {
     // Not kept as the cause: the file is secret, and the message of a parser may quote it.
     throw new PilotError("invalid_argument", `${keyWhere} is not a PEM private key`, {
-      hint: PEM_HINT,
+      advice: { id: "give_pem_files" },
     });
   }
   if (belongs) return;
   throw new PilotError("invalid_argument", `${keyWhere} is not the private key of ${where}`, {
-    hint: PEM_HINT,
+    advice: { id: "give_pem_files" },
   });
 }
 

@@ -104,7 +104,7 @@ Deno.test("a hostname is a label with a letter in it", () => {
     same("a", "my-agent", "7a", "a".repeat(63)),
     ["", "7", "42", "a".repeat(64), "-a", "a-", "A", "a_b", "a.b"],
   );
-  assert.throws(() => parseHostname(""), { hint: /clear-hostname/ });
+  assert.throws(() => parseHostname(""), { advice: { id: "clear_hostname" } });
   assert.throws(() => parseHostname("42"), /always means node 42/);
 });
 

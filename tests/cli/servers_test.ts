@@ -2,12 +2,18 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { RendezvousRoleOptions } from "../../cli/roles.ts";
+import type { GatewayRoleOptions, RendezvousRoleOptions } from "../../cli/roles.ts";
 import { run, withDir } from "./support.ts";
 
 Deno.test("rendezvous and gateway run pass their flags to their roles", async () => {
   const seen: unknown[] = [];
-  const note = (options: unknown) => (seen.push(options), Promise.resolve(0));
+  /** Functions aside, which the other tests call. */
+  const plain = (options: object): object =>
+    Object.fromEntries(
+      Object.entries(options).filter(([, value]) => typeof value !== "function")
+        .map(([name, value]) => [name, name === "log" ? plain(value) : value]),
+    );
+  const note = (options: object) => (seen.push(plain(options)), Promise.resolve(0));
   const host = {
     roles: {
       daemon: () => Promise.reject(new Error()),
@@ -56,7 +62,6 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       http: undefined,
       log,
       logFile: undefined,
-      json: true,
     },
     {
       registryAddr: "127.0.0.1:9000",
@@ -67,7 +72,6 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       http: undefined,
       log,
       logFile: undefined,
-      json: false,
     },
     {
       registryAddr: "127.0.0.1:9000",
@@ -78,7 +82,6 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       http: "127.0.0.1:9100",
       log: { level: "debug", format: "json" },
       logFile: "/l",
-      json: false,
     },
     {
       registryAddr: "127.0.0.1:9000",
@@ -90,7 +93,6 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       http: undefined,
       log,
       logFile: undefined,
-      json: false,
     },
     {
       socket: "/h/pilot.sock",
@@ -99,7 +101,6 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
       ports: [80, 8080],
       skipDenied: false,
       targets: ["alice", "5"],
-      json: false,
     },
   ]);
   assert.equal((await run(["rendezvous", "--memory", "--store", "x"], { host, env })).code, 2);
@@ -107,6 +108,51 @@ Deno.test("rendezvous and gateway run pass their flags to their roles", async ()
   assert.equal((await run(["rendezvous", "--no-tls", ...files], { host, env })).code, 2);
   await run(["rendezvous", "--memory", "--no-tls"], { host, env });
   assert.equal((seen.at(-1) as RendezvousRoleOptions).tls, "none");
+});
+
+Deno.test("servers say where they answer, and what to do before others can reach them", async () => {
+  const unused = () => Promise.reject(new Error());
+  const ready = {
+    ...{ registry: "[::]:9000", beacon: "[::]:9001", store: null, pid: 1, http: "127.0.0.1:9100" },
+    ...{ registry_key: "KEY", tls_fingerprint: null },
+    ...{ join_uri: "pilot://<HOST>:9000", join_hint: "Replace <HOST>" },
+  };
+  const mapped = { local_ip: "127.77.0.2", pilot_addr: "0:0000.0000.0007" };
+  const host = {
+    roles: {
+      daemon: unused,
+      rendezvous: () =>
+        Promise.resolve((options: RendezvousRoleOptions) => {
+          options.ready(ready);
+          return Promise.resolve(0);
+        }),
+      rendezvousStatus: unused,
+      rendezvousStore: unused,
+      gateway: () =>
+        Promise.resolve((options: GatewayRoleOptions) => {
+          options.ready({
+            ...{ pid: 1, subnet: "127.77.0.0/16" },
+            mappings: [{ ...mapped, ports: [8080, 1000], skipped: [80] }],
+          });
+          return Promise.resolve(0);
+        }),
+    },
+  };
+  const env = { PILOT_HOME: "/h" };
+  const rendezvous = await run(["rendezvous", "--memory"], { host, env });
+  assert.deepEqual(rendezvous.stdout.trimEnd().split("\n"), [
+    "rendezvous ready: registry [::]:9000, beacon [::]:9001, store (memory), http 127.0.0.1:9100, key KEY",
+    "pilotctl join 'pilot://<HOST>:9000'",
+    "Replace <HOST>",
+  ]);
+  const gateway = await run(["gateway", "run", "alice"], { host, env });
+  assert.deepEqual(gateway.stdout.trimEnd().split("\n"), [
+    "gateway ready: 127.77.0.0/16",
+    "  127.77.0.2 -> 0:0000.0000.0007  ports 8080, 1000",
+    "  without ports 80, which need rights: see --ports",
+  ]);
+  const json = await run(["rendezvous", "--memory", "--json"], { host, env });
+  assert.deepEqual(JSON.parse(json.stdout), { status: "ok", data: ready });
 });
 
 Deno.test("rendezvous run passes on how the beacon asks another registry", async () => {

@@ -35,7 +35,7 @@ Deno.test("a daemon warns once of a plain registry elsewhere, in its log and its
   const { told, logged } = await warnings("registry.invalid:9000", {});
   assert.match(String(told), /registry\.invalid:9000 is asked in plain TCP/);
   assert.equal(logged.length, 1);
-  assert.match(logged[0]!, /pilotctl join.*registry_plain=accept/);
+  assert.match(logged[0]!, /hint=.*pin_registry/);
 });
 
 Deno.test("a daemon does not warn of a registry here, of one that is pinned, or when it was accepted", async () => {

@@ -114,16 +114,19 @@ Deno.test("RegistryClient.call gives a reply of the right types, whatever has co
 
 Deno.test("RegistryClient names what the registry does not have, and what to do about it", () =>
   withClient(async ({ server, client }) => {
-    const cases: [string, string, RegExp][] = [
-      ["node 7: node not found", "Node 7 not found in the registry", /may be private/],
-      ["node 7: not found", "Node 7 not found in the registry", /may be private/],
-      ['hostname "x" not found', 'Hostname "x" not found in the registry', /may be private/],
-      ["network 3: network not found", "Network 3 not found in the registry", /network list/],
-      ["request failed", "Registry refused resolve: request failed", /does not tell why/],
+    const isPrivate = { hint: /may be private/ };
+    const cases: [string, string, object][] = [
+      ["node 7: node not found", "Node 7 not found in the registry", isPrivate],
+      ["node 7: not found", "Node 7 not found in the registry", isPrivate],
+      ['hostname "x" not found', 'Hostname "x" not found in the registry', isPrivate],
+      ["network 3: network not found", "Network 3 not found in the registry", {
+        advice: { id: "list_networks" },
+      }],
+      ["request failed", "Registry refused resolve: request failed", { hint: /does not tell why/ }],
     ];
-    for (const [error, message, hint] of cases) {
+    for (const [error, message, remedy] of cases) {
       server.auto = () => ({ error });
-      await assert.rejects(client.request({ type: "resolve" }), { message, hint });
+      await assert.rejects(client.request({ type: "resolve" }), { message, ...remedy });
     }
   }));
 

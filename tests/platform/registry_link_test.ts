@@ -62,7 +62,7 @@ Deno.test("RegistryClient sends nothing to a server with another certificate", a
       await assert.rejects(client.request(LOOKUP), {
         code: "untrusted",
         message: new RegExp(`${shown.fingerprint}, not ${pinned}`),
-        hint: /--registry-fingerprint/,
+        advice: { id: "compare_certificate", setting: "registryFingerprint" },
       });
       assert.equal(client.isConnected, false);
     });
@@ -100,7 +100,7 @@ Deno.test("RegistryClient says so when the server speaks no TLS, and when it spe
       assert.rejects(client.request(LOOKUP), {
         code: "unavailable",
         message: /No TLS with the registry/,
-        hint: /--no-tls/,
+        advice: { id: "check_tls", setting: "registryTls" },
       }),
   );
   await using played = new RegistryServer();
@@ -108,7 +108,11 @@ Deno.test("RegistryClient says so when the server speaks no TLS, and when it spe
     const reply = client.request(LOOKUP);
     const { connection } = await played.next();
     await connection.send(new Uint8Array([0x15, 3, 3, 0, 2, 2, 50]));
-    await assert.rejects(reply, { code: "unavailable", message: /--registry-tls/ });
+    await assert.rejects(reply, {
+      code: "unavailable",
+      message: /it speaks TLS/,
+      advice: { id: "pin_certificate" },
+    });
   });
 });
 

@@ -104,7 +104,7 @@ Deno.test("a backup replaces a file only when told to, and never the store", () 
     const file = `${directory}/backup.db`;
     await Deno.writeTextFile(file, "precious", { mode: 0o644 });
     const error = await refuses(directory, { store, file }, "already_exists");
-    assert.match(String(error.hint), /--force/);
+    assert.deepEqual(error.advice, { id: "replace_file" });
     assert.equal(await Deno.readTextFile(file), "precious");
     await backupStore({ store, file, force: true });
     if (Deno.build.os !== "windows") {

@@ -40,7 +40,7 @@ Deno.test("joinFacts leaves a host that it does not know to a person", () => {
   for (const addresses of [[], ["192.0.2.1", "198.51.100.1"]]) {
     const { uri, hint } = facts({ addresses: () => addresses });
     assert.match(uri, /^pilot:\/\/<HOST>:9000\?beacon=<HOST>:9001&/);
-    assert.match(hint ?? "", /--advertise/);
+    assert.match(hint ?? "", /to advertise that host/);
     assert.throws(() => parseJoinUri(uri), { code: "invalid_argument", message: /<HOST>/ });
   }
   const zoned = facts({ registry: "[fe80::1%eth0]:9000", beacon: "127.0.0.1:9001" });

@@ -9,7 +9,7 @@ import { runRendezvous } from "../../rendezvous/mod.ts";
 import { RawClient, registered, TestNode } from "./support/client.ts";
 import { start, withDirectory } from "./support/server.ts";
 
-const MAIN = fileURLToPath(new URL("./support/main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 
 /** A server process that has said that it is ready. */
 class ServerProcess implements AsyncDisposable {
@@ -24,15 +24,18 @@ class ServerProcess implements AsyncDisposable {
   }
 
   static async start(store: string, ...args: string[]): Promise<ServerProcess> {
+    const where = ["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"];
+    const log = ["--log-level", "warn"];
+    const command = ["rendezvous", "run", ...where, "--store", store, ...log, ...args];
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", "--no-check", MAIN, store, ...args],
+      args: ["run", "-A", "--quiet", "--no-check", MAIN, ...command],
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     const lines = () => text.split("\n").slice(0, -1);
-    while (lines().length < (args[0] === "json" ? 1 : 2)) {
+    while (lines().length < (args[0] === "--json" ? 1 : 2)) {
       const { value, done } = await reader.read();
       if (done) break;
       text += value;
@@ -60,10 +63,10 @@ class ServerProcess implements AsyncDisposable {
   }
 }
 
-Deno.test("runRendezvous says where it listens and ends in order on SIGTERM", () =>
+Deno.test("rendezvous run says where it listens and ends in order on SIGTERM", () =>
   withDirectory(async (directory) => {
     const store = `${directory}/store`;
-    await using server = await ServerProcess.start(store, "json");
+    await using server = await ServerProcess.start(store, "--json");
     const ready = JSON.parse(server.readyLine);
     assert.deepEqual(Object.keys(ready), ["status", "data"]);
     assert.equal(ready.status, "ok");
@@ -77,19 +80,19 @@ Deno.test("runRendezvous says where it listens and ends in order on SIGTERM", ()
     assert.equal(status.signal, null);
   }));
 
-Deno.test("runRendezvous prints the command by which others join, and tells programs the URI", () =>
+Deno.test("rendezvous run prints the command by which others join, and tells programs the URI", () =>
   withDirectory(async (directory) => {
     const store = `${directory}/store`;
     let printed: string | undefined;
     {
-      await using server = await ServerProcess.start(store, "text");
+      await using server = await ServerProcess.start(store);
       const [, uri] = server.joinLine!.match(/^pilotctl join '(pilot:[^']+)'$/)!;
       const target = parseJoinUri(uri!);
       assert.equal(target.registry, server.registryAddr);
       assert.ok(server.readyLine.endsWith(`key ${target.registryKey}, tls ${target.fingerprint}`));
       printed = uri;
     }
-    await using server = await ServerProcess.start(store, "json");
+    await using server = await ServerProcess.start(store, "--json");
     const { join_uri, join_hint } = JSON.parse(server.readyLine).data;
     const pins = (uri: string) => uri.slice(uri.indexOf("&fingerprint"));
     assert.equal(pins(join_uri), pins(printed!), "it stays the same server");
@@ -139,14 +142,13 @@ Deno.test("runRendezvous names the port that is taken and leaves the store free"
       registryAddr: "127.0.0.1:0",
       beaconAddr: "127.0.0.1:0",
       store: directory,
-      json: false,
     };
     const rejects = async (taken: object, text: string) => {
       await assert.rejects(runRendezvous({ ...options, ...taken }), (error) => {
         assert.ok(error instanceof PilotError);
         assert.equal(error.code, "already_exists");
         assert.ok(error.message.includes(text), error.message);
-        assert.ok(error.hint !== undefined);
+        assert.equal(error.advice?.id, "choose_other");
         return true;
       });
     };

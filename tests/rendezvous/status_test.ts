@@ -76,13 +76,16 @@ Deno.test("rendezvousStatus knows a server that was stopped, or killed, from a r
 
 Deno.test("rendezvousStatus says what is not there", () =>
   withDirectory(async (store) => {
-    await assert.rejects(rendezvousStatus({ store }), { code: "not_found", hint: /--store/ });
+    await assert.rejects(rendezvousStatus({ store }), {
+      code: "not_found",
+      advice: { id: "name_store_or_http" },
+    });
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const http = `127.0.0.1:${listener.addr.port}`;
     listener.close();
     await assert.rejects(rendezvousStatus({ store, http }), {
       code: "unavailable",
-      hint: /--http/,
+      advice: { id: "check_http" },
     });
   }));
 

@@ -125,7 +125,7 @@ for (const mode of ["tagged", "untagged"] as const) {
     await using daemon = new FakeDaemon(mode);
     const { driver, client } = await daemon.connect();
     const error = await rejectsWith(driver.events(), "unavailable", /tells programs of none/);
-    assert.match(error.hint!, /daemon of this package/);
+    assert.deepEqual(error.advice, { id: "use_this_daemon" });
     assert.deepEqual(client.log.filter(({ cmd }) => cmd !== Cmd.Hello), []);
   });
 }

@@ -30,7 +30,7 @@ Deno.test("connect says not_running with a hint when no daemon listens", async (
     "not_running",
     /none\.sock/,
   );
-  assert.equal(error.hint, "Start it with: pilotctl daemon start");
+  assert.deepEqual(error.advice, { id: "start_daemon" });
   await Deno.remove(dir, { recursive: true });
 });
 
@@ -206,18 +206,18 @@ Deno.test("Driver.dial cancels at the daemon when it is aborted or too slow", as
   );
 });
 
-Deno.test("Driver.dial passes on the daemon's code, message and hint", async () => {
+Deno.test("Driver.dial passes on the daemon's code, message and advice", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const dialling = driver.dial("0:0000.0000.0005:7");
   client.fail(
     await client.expect(Cmd.Dial),
     new PilotError("untrusted", "Node 5 does not trust us", {
-      hint: "pilotctl handshake 5",
+      advice: { id: "ask_trust", node: 5 },
     }),
   );
   const error = await rejectsWith(dialling, "untrusted", /Node 5/);
-  assert.equal(error.hint, "pilotctl handshake 5");
+  assert.deepEqual(error.advice, { id: "ask_trust", node: 5 });
 });
 
 for (

@@ -384,6 +384,6 @@ Deno.test("fileSource does not say that a file is missing whose name it could no
     "invalid_argument",
     /UTF-8/,
   );
-  assert.match(String(error.hint), /send-file TARGET - --name NAME/);
+  assert.deepEqual(error.advice, { id: "pipe_renamed" });
   await rejectsWith(fileSource("/nowhere/good.txt"), "not_found");
 });

@@ -59,7 +59,7 @@ Deno.test("Driver.sendMessage tells refusal, silence and nonsense apart", async 
   );
   const noRoom = send((stream) => say(stream, "ERR TEXT save failed: limit_exceeded: no room"));
   await rejectsWith(noRoom, "limit_exceeded", /no room/);
-  await noRoom.catch((error) => assert.match(error.hint, /not stored.*removes messages/));
+  await noRoom.catch((error) => assert.deepEqual(error.advice, { id: "await_room" }));
   // A peer's words choose between two codes, not among all.
   await rejectsWith(
     send((stream) => say(stream, "ERR TEXT save failed: untrusted: come in")),

@@ -47,8 +47,7 @@ export async function importSnapshot(options: ImportOptions): Promise<ImportResu
   const bytes = await read(options.file);
   if (isDatabase(bytes)) {
     throw new PilotError("invalid_argument", `Cannot import ${options.file}: it is a database`, {
-      hint:
-        "A backup needs no import: put it into a new directory as registry.db and start with --store on it.",
+      advice: { id: "start_on_backup" },
     });
   }
   const warnings: string[] = [];
@@ -124,7 +123,7 @@ export async function fill(directory: string, batch: StoreBatch): Promise<void> 
   try {
     if (!isEmpty(store)) {
       throw new PilotError("already_exists", `The registry store ${directory} is not empty`, {
-        hint: "Nothing was imported. Name a new directory with --store.",
+        advice: { id: "choose_other", setting: "store" },
       });
     }
     await store.commit(batch);

@@ -73,9 +73,7 @@ export function lost(path: string): PilotError {
     "invalid_state",
     `The registry's database ${path} is empty or missing, though its key is there: it has lost its content`,
     {
-      hint:
-        "Nothing was changed. Put a backup in its place (`pilotctl rendezvous backup` makes them). To begin anew, " +
-        "giving node numbers out again that others have had, start once with --new-store.",
+      advice: { id: "restore_store" },
     },
   );
 }
@@ -100,7 +98,7 @@ function migrate(db: DatabaseSync, from: number): void {
 export function refuseForeign(db: DatabaseSync, path: string): void {
   if (pragma(db, "application_id") !== APPLICATION_ID) {
     throw new PilotError("invalid_state", `${path} is not a Pilot registry database`, {
-      hint: "Nothing was changed. Choose another --store directory.",
+      advice: { id: "choose_other", setting: "store" },
     });
   }
   const version = pragma(db, "user_version");

@@ -97,7 +97,7 @@ export class SqliteStore implements RegistryStore {
       if (!isThere && !mayBegin) throw lost(path); // before the file is made
       if (isThere && beginning === "anew" && !isEmptyDatabase(path)) {
         throw new PilotError("already_exists", `The registry store ${directory} is not empty`, {
-          hint: "Start without --new-store, or name a new directory with --store.",
+          advice: { id: "keep_store" },
         });
       }
       await ensurePrivateFile(path);

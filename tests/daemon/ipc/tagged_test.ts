@@ -64,19 +64,20 @@ Deno.test("tagged requests overlap and are answered by their ids", async () => {
   assert.equal(JSON.parse(text(reply.payload)).arg, "slow");
 });
 
-Deno.test("a tagged error carries code, message and hint", async () => {
+Deno.test("a tagged error carries code, message, hint and advice", async () => {
   await using rig = await startRig();
   using client = await modern(rig);
   rig.backend.directoryReply = () => {
     throw new PilotError("not_found", "No node is called bob", {
       hint: "Check the name.",
+      advice: { id: "list_networks" },
     });
   };
   await client.sendTagged(1, Cmd.ResolveHostname, utf8("bob"));
   const error = errorOf(await client.expectTagged(1));
   assert.deepEqual(
-    [error.code, error.message, error.hint],
-    ["not_found", "No node is called bob", "Check the name."],
+    [error.code, error.message, error.hint, error.advice],
+    ["not_found", "No node is called bob", "Check the name.", { id: "list_networks" }],
   );
   await client.sendTagged(2, 0xee);
   assert.match(

@@ -131,7 +131,10 @@ Deno.test("NodeRegistry.resolve explains a refusal as missing trust", () =>
     assert.equal(found.realAddr, "1.2.3.4:5");
     assert.ok(found.lanAddrs.includes("10.0.0.1:5"));
     server.auto = () => ({ error: "resolve: access denied" });
-    await assert.rejects(registry.resolve(7), { code: "untrusted", hint: /handshake/ });
+    await assert.rejects(registry.resolve(7), {
+      code: "untrusted",
+      advice: { id: "ask_trust", node: 7 },
+    });
     server.auto = () => ({ error: "node not found" });
     await assert.rejects(registry.resolve(7), { code: "not_found" });
   }));

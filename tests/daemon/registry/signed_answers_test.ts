@@ -70,7 +70,11 @@ Deno.test("a daemon with a pinned key refuses every answer that was changed, rep
     const { node } = registry;
     const refused = async (reply: Change, call: () => Promise<unknown>, message = /verify/) => {
       path.reply = reply as typeof path.reply;
-      await assert.rejects(call(), { code: "untrusted", message, hint: /--registry-key/ });
+      await assert.rejects(call(), {
+        code: "untrusted",
+        message,
+        advice: { id: "compare_registry_key" },
+      });
     };
     const mine = encodeBase64((await Identity.generate()).publicKey);
     const lookup = () => registry.lookupKey(peer.id);

@@ -33,10 +33,10 @@ Deno.test("parseConfig refuses unfit values of known keys", () => {
   for (const raw of bad) assert.throws(() => parseConfig(raw, "x"), isInvalid, JSON.stringify(raw));
 });
 
-Deno.test("parseConfig names the file, the key and the command that corrects it", () => {
+Deno.test("parseConfig names the file and the key, and how to correct it", () => {
   assert.throws(() => parseConfig({ "log-level": "loud" }, "/x/config.json"), {
     message: '/x/config.json: "log_level" must be debug, info, warn or error',
-    hint: "Correct it in the file or run: pilotctl config --set log_level=VALUE",
+    advice: { id: "correct_config", key: "log_level" },
   });
 });
 

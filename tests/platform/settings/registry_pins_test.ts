@@ -40,7 +40,7 @@ Deno.test("resolveDaemonOptions asks for a fingerprint with TLS, and takes one a
   for (const [flags, config] of alone) {
     await assert.rejects(resolved(flags, { ...config }), {
       code: "invalid_argument",
-      hint: /--registry-fingerprint/,
+      advice: { id: "add_fingerprint" },
     });
   }
   await assert.rejects(resolved({ registryFingerprint: "abc" }), { code: "invalid_argument" });

@@ -99,7 +99,8 @@ Deno.test("a user without a home directory hears what to give, and a socket alon
   const nobody = { systemHome: () => null };
   const isClear = (error: unknown) =>
     error instanceof PilotError && error.code === "invalid_argument" &&
-    /no home directory/.test(error.message) && /--home.*PILOT_HOME/.test(error.hint ?? "");
+    /no home directory/.test(error.message) && error.advice?.id === "give_setting" &&
+    error.advice.setting === "home";
   assert.throws(() => resolveSettings({ env: env({}), ...nobody }), isClear);
   assert.equal(resolveSettings({ env: env({ PILOT_HOME: "/h" }), ...nobody }).home, "/h");
   assert.equal(resolveSettings({ flags: { home: "/h" }, env: env({}), ...nobody }).home, "/h");

@@ -122,7 +122,7 @@ Deno.test("decoders of short payloads say what is missing in the words of the re
   assert.equal(message(ipc.decodeSendTo(empty)), "sendto: missing address/port");
 });
 
-Deno.test("decodeTaggedError gives back code, message and hint", () => {
+Deno.test("decodeTaggedError gives back code, message, hint and advice", () => {
   const error = decoded(ipc.decodeTaggedError(ipc.encodeTaggedError(
     new PilotError("untrusted", "No trust", { hint: "Shake hands first." }),
   )));
@@ -131,6 +131,10 @@ Deno.test("decodeTaggedError gives back code, message and hint", () => {
     "No trust",
     "Shake hands first.",
   ]);
+  const advised = decoded(ipc.decodeTaggedError(ipc.encodeTaggedError(
+    new PilotError("untrusted", "No trust", { advice: { id: "ask_trust", node: 7 } }),
+  )));
+  assert.deepEqual([advised.hint, advised.advice], [undefined, { id: "ask_trust", node: 7 }]);
   const plain = decoded(
     ipc.decodeTaggedError(ipc.encodeTaggedError(new PilotError("timeout", "x"))),
   );

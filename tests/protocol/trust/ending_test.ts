@@ -1,6 +1,7 @@
 /** What ends trust and requests, what stays of them, and that all of it reaches the file. */
 
 import assert from "node:assert/strict";
+import type { Advice } from "../../../protocol/advice.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { TrustState } from "../../../protocol/trust/state.ts";
 import {
@@ -25,13 +26,13 @@ function owed(state: TrustState): string[] {
   return state.owed().filter(({ nodeId }) => nodeId === PEER).map(({ type }) => type);
 }
 
-/** The hint of the error that is thrown. */
-function hintOf(act: () => unknown): string | undefined {
+/** The advice of the error that is thrown. */
+function adviceIn(act: () => unknown): Advice | undefined {
   try {
     act();
   } catch (error) {
     assert.ok(error instanceof PilotError);
-    return error.hint;
+    return error.advice;
   }
   assert.fail("nothing was thrown");
 }
@@ -104,10 +105,10 @@ Deno.test("requests of ours that have expired make room for new ones, those of o
 Deno.test("who cannot be revoked but has asked is to be rejected, and the hint says so", () => {
   const state = new TrustState();
   assert.throws(() => state.revoke(PEER, NOW), hasCode("not_found"));
-  assert.equal(hintOf(() => state.revoke(PEER, NOW)), undefined);
+  assert.equal(adviceIn(() => state.revoke(PEER, NOW)), undefined);
   state.onRequest(PEER, context);
   assert.throws(() => state.revoke(PEER, NOW), hasCode("not_found"));
-  assert.match(hintOf(() => state.revoke(PEER, NOW))!, /pilotctl reject 5/);
+  assert.deepEqual(adviceIn(() => state.revoke(PEER, NOW)), { id: "reject_request", node: PEER });
 });
 
 Deno.test("who approves or rejects what is not pending learns whether the peer is trusted already", () => {

@@ -200,7 +200,7 @@ Deno.test("RemoteBeaconListing is refused without the token of the cluster, and 
   const refused = {
     code: "denied",
     message: /token is required/,
-    hint: /--beacon-token-file/,
+    advice: { id: "give_beacon_token" },
   };
   await assert.rejects(exchange(), refused);
   await assert.rejects(exchange(new ClusterToken("another token, long enough")), refused);
@@ -238,17 +238,17 @@ Deno.test("RemoteBeaconListing tells a registry nothing that shows another certi
     await assert.rejects(exchange(pinned.fingerprint, registry), {
       code: "untrusted",
       message: new RegExp(`${shown.fingerprint}, not ${pinned.fingerprint}`),
-      hint: /--beacon-registry-fingerprint/,
+      advice: { id: "compare_certificate", setting: "beaconRegistryFingerprint" },
     });
     await assert.rejects(exchange(undefined, registry), {
       code: "protocol_error",
       message: /before its answer/,
-      hint: /--beacon-registry-fingerprint/,
+      advice: { id: "pin_listing" },
     });
     await using plain = await start({ tls: "none" });
     await assert.rejects(exchange(pinned.fingerprint, plain.registryAddr), {
       code: "unavailable",
-      hint: /leave --beacon-registry-fingerprint out/,
+      advice: { id: "check_tls", setting: "beaconRegistryFingerprint" },
     });
     using client = new RawClient(await connectChecked(registry, shown.cert));
     assert.deepEqual((await client.ok({ type: "beacon_list" }))["beacons"], []);

@@ -212,7 +212,7 @@ function listen(
   return { heard: heard.promise, ended: read() };
 }
 
-const MAIN = fileURLToPath(new URL("../support/main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
 
 Deno.test({
   name: "the HTTP server answers again after the file descriptors ran out",
@@ -220,8 +220,12 @@ Deno.test({
   async fn() {
     const store = await Deno.makeTempDir({ prefix: "pilot-rendezvous-" });
     const run = `ulimit -n 100; exec "$0" run -A --quiet --no-check "$@"`;
+    const anywhere = ["registry-addr", "beacon-addr", "http"].flatMap((
+      role,
+    ) => [`--${role}`, "127.0.0.1:0"]);
+    const options = [...anywhere, "--store", store, "--log-level", "warn"];
     const child = new Deno.Command("sh", {
-      args: ["-c", run, Deno.execPath(), MAIN, store, "json", "127.0.0.1:0"],
+      args: ["-c", run, Deno.execPath(), MAIN, "rendezvous", "run", "--json", ...options],
       stdout: "piped",
       stderr: "piped",
     }).spawn();

@@ -282,7 +282,7 @@ Deno.test("a backup that is given to import is recognized, and where it belongs 
     withDirectory(async (directory) => {
       await imported(directory, "SQLite format 3\0 and pages");
     }),
-    { code: "invalid_argument", message: /it is a database/, hint: /registry\.db/ },
+    { code: "invalid_argument", message: /it is a database/, advice: { id: "start_on_backup" } },
   );
 });
 

@@ -9,6 +9,6 @@ Deno.exit(
     beaconAddr: "127.0.0.1:0",
     store: Deno.args[0],
     adminToken: ADMIN,
-    json: true,
+    ready: (data) => console.log(JSON.stringify({ status: "ok", data })),
   }),
 );

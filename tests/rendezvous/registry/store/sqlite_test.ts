@@ -81,7 +81,7 @@ async function refuses(
   assert.equal(failure.code, expected.code);
   assert.match(failure.message, expected.message);
   assert.ok(failure.message.includes(directory));
-  assert.ok(failure.hint !== undefined);
+  assert.ok(failure.hint !== undefined || failure.advice !== undefined);
   assert.deepEqual(await Deno.readFile(path), before);
   return failure;
 }
@@ -228,7 +228,7 @@ Deno.test("a registry that has lost its database is refused, a backup brings it 
     const lost = { code: "invalid_state", message: /empty or missing, though its key is there/ };
     await Deno.truncate(path, 0);
     const error = await refuses(directory, lost);
-    assert.match(error.hint ?? "", /--new-store/);
+    assert.equal(error.advice?.id, "restore_store");
     await Deno.remove(path);
     await assert.rejects(start({ store: directory }), { code: "invalid_state" });
     await assert.rejects(Deno.stat(path), Deno.errors.NotFound, "and makes no file");

@@ -1,0 +1,165 @@
+/**
+ * Advice in the words of the command line: what errors of the other parts say by an id, here with commands and options.
+ *
+ * @module
+ */
+
+import type { Advice, AdviceId } from "../protocol/advice.ts";
+import type { PilotError } from "../protocol/errors.ts";
+import { DAEMON, PLACES } from "../platform/settings/mod.ts";
+import { GATEWAY, RENDEZVOUS } from "../platform/settings/server_table.ts";
+import { configKey, type SettingTable } from "../platform/settings/setting.ts";
+
+const TABLES: readonly SettingTable[] = [PLACES, DAEMON, RENDEZVOUS, GATEWAY];
+
+/** The option of a setting, `--registry-key`; what no table knows is shown as it is. */
+function option(name: string): string {
+  const flag = TABLES.find((table) => Object.hasOwn(table, name))?.[name]?.flag;
+  return flag === undefined ? name : `--${flag}`;
+}
+
+const REGISTRATION = "The daemon goes on trying to register; see: pilotctl info";
+const ON_SERVER = "`pilotctl rendezvous status` shows it on the server";
+const TO_INIT = "Correct the file, or move it away and run: pilotctl init";
+const REPLACED = "pilotctl send-file TARGET - --name NAME";
+
+/** Words by id. */
+type Words = {
+  readonly [Id in AdviceId]: (advice: Extract<Advice, { readonly id: Id }>) => string;
+};
+
+const WORDS: Words = {
+  start_daemon: ({ socket }) =>
+    "Start it: pilotctl daemon start" +
+    (socket === undefined ? "" : `. To use that other one: ${option("socket")} ${socket}`),
+  check_daemon: () => "See whether it runs: pilotctl daemon status",
+  check_daemon_clients: () =>
+    "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
+  use_this_daemon: () =>
+    "Use the daemon of this package, at least of this version: pilotctl daemon run",
+  stop_daemon: () => "Stop it first: pilotctl daemon stop",
+  stop_daemon_or_move: () =>
+    `Stop it with: pilotctl daemon stop, or use another ${option("socket")}.`,
+  move_socket: () => `Remove the file or use another ${option("socket")}.`,
+  shorten_socket: () => `Use a path below 100 bytes, for example with ${option("socket")}.`,
+  name_socket: ({ socket }) => `To use it all the same, name it: ${option("socket")} ${socket}`,
+  await_registration: () => REGISTRATION,
+
+  check_peer: () => "The peer may be offline or unreachable; see: pilotctl peers",
+  check_trust: () =>
+    "The peer may be offline, unreachable, or not trust this node yet; see: pilotctl trust",
+  open_tunnel: ({ node }) =>
+    `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
+  ask_trust: ({ node }) => `Ask for it: pilotctl handshake ${node}`,
+  reject_request: ({ node }) => `It has asked for trust: \`pilotctl reject ${node}\` refuses it.`,
+  join_network: ({ network }) =>
+    `its members are not let in; pilotctl network join ${network} does`,
+  list_networks: () => "See which there are: pilotctl network list",
+  await_room: () =>
+    "It was not stored. Room is made by the other side alone, which removes messages (pilotctl inbox) or files " +
+    "(pilotctl received); send it again then.",
+  pipe_content: () => `What a program prints can be piped in: ${REPLACED}`,
+  pipe_renamed: () => `Give the content and another name: ${REPLACED} <FILE`,
+  name_file: () =>
+    "Give a name (send-file: --name) without directories and control characters, at most 255 bytes long.",
+  clear_hostname: () => "To give it up: pilotctl clear-hostname",
+
+  give_setting: ({ setting }) => `Give it with ${option(setting)}.`,
+  choose_other: ({ setting }) => `Choose another with ${option(setting)}.`,
+  leave_out: ({ setting }) => `Leave ${option(setting)} out to have the fastest that works.`,
+  correct_config: ({ key }) => `Correct it in the file or run: pilotctl config --set ${key}=VALUE`,
+  reset_config: () => TO_INIT,
+
+  check_registry: () =>
+    `Check that the rendezvous runs and that ${
+      option("registry")
+    }, ${PLACES.registry.env} or config.json names it.`,
+  pin_certificate: () =>
+    `Pin its certificate: join with its URI, or give ${
+      option("registryFingerprint")
+    }; ${ON_SERVER}.`,
+  compare_registry_key: () =>
+    `Compare ${
+      option("registryKey")
+    } with the key that \`pilotctl rendezvous status\` shows on the server. ` +
+    `Registries that do not sign answers need a daemon without ${option("registryKey")}.`,
+  compare_certificate: ({ setting }) =>
+    "If its operator confirms the new fingerprint (pilotctl rendezvous status), join again or give it with " +
+    `${option(setting)}; otherwise somebody else answers there.`,
+  check_tls: ({ setting }) =>
+    `Check that the rendezvous runs without --no-tls; for one that has no TLS, leave ${
+      option(setting)
+    } out.`,
+  pin_registry_key: () =>
+    `Somebody may be on the way to it: pin its key with ${option("registryKey")}.`,
+  pin_registry: () =>
+    "Pin it with the command that its operator has (pilotctl join 'pilot://...'), or accept it as it is: " +
+    `pilotctl config --set ${configKey(DAEMON.registryPlain)}=accept (also ${
+      option("registryPlain")
+    }, ${DAEMON.registryPlain.env}).`,
+  read_fingerprint: () => `It has 64 hex digits; ${ON_SERVER}.`,
+  add_fingerprint: () => `Give ${option("registryFingerprint")}; ${ON_SERVER}.`,
+  read_registry_key: () => `It is the base64 of 32 bytes; ${ON_SERVER}.`,
+  quote_join_uri: () =>
+    "`pilotctl rendezvous status` shows the whole line on the server. " +
+    "Put it into single quotes: & and ? mean something to a shell.",
+  join_unpinned: () =>
+    "Put it into single quotes, as a shell ends it at the first &. For a registry that has neither: " +
+    `pilotctl init ${option("registry")} HOST:9000 ${option("beacon")} HOST:9001`,
+
+  name_store_or_http: () =>
+    `Name the server's directory with ${option("store")}, or its address with ${option("http")}.`,
+  check_http: () =>
+    `Check that it runs with ${option("http")} on that address; ${
+      option("store")
+    } asks its directory instead.`,
+  check_http_name: () =>
+    `Ask its IP address, or give the server that name with ${option("httpHost")}.`,
+  replace_file: () => "Choose another name, or replace it with --force.",
+  keep_store: () =>
+    `Start without ${option("newStore")}, or name a new directory with ${option("store")}.`,
+  restore_store: () =>
+    "Nothing was changed. Put a backup in its place (`pilotctl rendezvous backup` makes them). To begin anew, " +
+    `giving node numbers out again that others have had, start once with ${option("newStore")}.`,
+  start_on_backup: () =>
+    `A backup needs no import: put it into a new directory as registry.db and start with ${
+      option("store")
+    } on it.`,
+  give_pem_files: () =>
+    `Give the PEM files with ${option("tlsCert")} and ${
+      option("tlsKey")
+    }, the server's own certificate first.`,
+  pin_listing: () =>
+    `If it runs with --tls, pin its certificate with ${option("beaconRegistryFingerprint")}.`,
+  pin_beacon_registry: () =>
+    `give ${option("beaconRegistry")} its pilot:// URI, or ${option("beaconRegistryFingerprint")}`,
+  give_beacon_token: () =>
+    `Give this beacon the token of the cluster: ${option("beaconTokenFile")}`,
+  move_probe_port: () => `${option("beaconProbePort")} names another port, 0 none`,
+  second_gateway: () =>
+    `Close some of them, or run a second gateway with another ${option("subnet")}.`,
+  free_ports: () => `Ports below 1024 need root; choose others with ${option("ports")}.`,
+  larger_subnet: () => `Use a larger ${option("subnet")} or fewer targets.`,
+  restart_gateway: () => "Start both again: pilotctl daemon start, pilotctl gateway run",
+};
+
+/**
+ * Puts advice into words.
+ *
+ * @param advice What to do.
+ * @returns A sentence or two, with commands as `pilotctl NAME`; `withPlaces` adds which agent is meant.
+ */
+export function adviceText(advice: Advice): string {
+  const words = WORDS[advice.id] as (advice: Advice) => string;
+  return words(advice);
+}
+
+/**
+ * What to do about an error, for people.
+ *
+ * @param error The error.
+ * @returns Its hint, or its advice in words; undefined when there is neither.
+ */
+export function hintOf({ hint, advice }: Pick<PilotError, "hint" | "advice">): string | undefined {
+  return hint ?? (advice === undefined ? undefined : adviceText(advice));
+}
