@@ -1,7 +1,8 @@
 /**
- * One exchange over a stream connection: send everything, take the answer to its end. A stream has no borders and its
- * close ends both directions (docs/protocol/streams.md §6.1), so that a sender cannot say "that was all" and still be
- * answered. What counts as the end of an answer is therefore decided here, and never by a short silence.
+ * One exchange over a stream connection: send everything, take the answer to its end. Not every peer knows half close
+ * (docs/protocol/streams.md §6.5), and programs of existing SDKs answer nothing after the end of what they read, so a
+ * sender says "that was all" only when asked to. What counts as the end of an answer is decided here, and never by a
+ * short silence.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import type { Conn } from "../sdk/mod.ts";
 import { counted } from "./output.ts";
 
 /** What the exchange uses of a connection. */
-export type ExchangeConn = Pick<Conn, "read" | "write">;
+export type ExchangeConn = Pick<Conn, "read" | "write" | "closeWrite">;
 
 /** What was under way when the peer closed gets this long to settle, milliseconds. */
 const SETTLE_MS = 1_000;
@@ -22,6 +23,8 @@ export interface ExchangeOptions {
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   /** Gets each chunk of the answer. */
   sink: (chunk: Uint8Array) => void;
+  /** Closes the connection for writing behind the last byte; fails with `unavailable` where that is not possible. */
+  closeWrite?: boolean | undefined;
   /** Longest silence of the peer once everything is sent, milliseconds; then `timeout`. 0 for no limit. */
   timeoutMs: number;
   /** A silence of this length, once everything is sent, is the end of the answer, milliseconds. */
@@ -108,7 +111,7 @@ class Exchange {
   }
 
   async #send(receiving: Promise<void>): Promise<void> {
-    const { source, signal, isSession = false } = this.#options;
+    const { source, signal, isSession = false, closeWrite = false } = this.#options;
     const chunks = iterate(source);
     const closed = receiving.then(() => undefined);
     closed.catch(() => {}); // the race below reports it
@@ -125,10 +128,11 @@ class Exchange {
             `The peer closed before everything was sent (${counted(this.#sent, "byte")} were)`,
           );
         }
-        if (next.done === true) return;
+        if (next.done === true) break;
         await this.#conn.write(next.value, { signal });
         this.#sent += next.value.length;
       }
+      if (closeWrite) await this.#conn.closeWrite({ signal });
     } catch (error) {
       // A peer that refuses what we send may say why before it closes.
       if (!signal.aborted) await soon(receiving.catch(() => {}));

@@ -27,7 +27,7 @@ const MESSAGE_BYTES: readonly number[] = [1, 1, 8_000];
 export const LIMIT_MS = 2_000;
 const PORT = 7;
 
-/** A socket whose datagrams go straight to another one. */
+/** A socket whose datagrams go straight to another one: below the transport, whose code is to be compiled as well. */
 class PipeSocket implements UdpSocket {
   readonly kind = "memory";
   readonly forbidsFragments = true;

@@ -40,6 +40,11 @@ const ANSWER_OPTIONS: readonly OptionSpec[] = [
     parse: parseDuration,
   },
   END_AFTER_OPTION,
+  {
+    flags: "--close-write",
+    description:
+      "Tell the peer when everything is sent, for programs that read to the end before they answer",
+  },
 ];
 
 const COUNT_TIMEOUT_OPTION: OptionSpec = {
@@ -52,8 +57,9 @@ const ANSWER_NOTES =
   `The answer ends when the peer closes (port ${PORT_ECHO}: when everything came back),
 however slowly it comes; what arrives is passed on at once, as it is, of any size. A peer that falls silent without
 closing makes the command fail after --timeout; for peers that never close, give --end-after.
-A stream's close ends both directions, so the connection stays open for the answer. When none begins within 5 s and
---timeout is not given, there is none: the connection is closed, and exit code 0 says that everything arrived.
+The connection stays open for the answer. When none begins within 5 s and --timeout is not given, there is none: the
+connection is closed, and exit code 0 says that everything arrived. A program that answers when it has read to the end
+needs --close-write (as nc -N), which peers and programs of existing versions do not know.
 A peer that needs longer to begin: --timeout 2m. Exit code 0 always means that everything sent was acknowledged by
 the peer, and that the answer is whole.`;
 
@@ -123,6 +129,7 @@ async function converse(
       sink: (chunk) => shown === undefined ? collected.add(chunk) : shown.write(chunk),
       timeoutMs,
       endAfterMs: call.options.number("end-after"),
+      closeWrite: call.options.flag("close-write"),
       noAnswerMs: isQuestion || givenMs !== undefined ? undefined : NO_ANSWER_MS,
       isEcho: port === PORT_ECHO,
       signal,

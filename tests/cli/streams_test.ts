@@ -238,3 +238,32 @@ Deno.test("examples are command lines that can be typed", async () => {
     assert.match(example, /(?:^|\| )pilotctl /);
   }
 });
+
+Deno.test("send --close-write tells the peer the end, and takes the answer that comes then", async () => {
+  const conn = new FakeConn();
+  conn.onCloseWrite = () => {
+    conn.push(`${conn.written.length} read`);
+    conn.push(undefined);
+  };
+  const { code, stdout } = await run(
+    ["send", "7", "1000", "--data", "x", "--close-write"],
+    dialling(conn),
+  );
+  assert.deepEqual([code, stdout, conn.writeClosed], [0, "1 read", true]);
+  const plain = new FakeConn((_, conn) => conn.push(undefined));
+  assert.equal((await run(["send", "7", "1000", "--data", "x"], dialling(plain))).code, 0);
+  assert.equal(plain.writeClosed, false, "who does not know half close would answer nothing");
+});
+
+Deno.test("send --close-write fails where the end of one direction cannot be told", async () => {
+  const conn = new FakeConn();
+  conn.closeWrite = () =>
+    Promise.reject(new PilotError("unavailable", "the peer knows no half close"));
+  const { code, stderr } = await run(
+    ["send", "7", "1000", "--data", "x", "--close-write"],
+    dialling(conn),
+  );
+  assert.equal(code, EXIT_CODES.unavailable);
+  assert.match(stderr, /no half close/);
+  assert.ok(conn.aborted);
+});

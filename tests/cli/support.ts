@@ -165,6 +165,16 @@ export class FakeConn {
     return this.#queue[0] === undefined ? undefined : this.#queue.shift();
   }
 
+  /** What is done when it is closed for writing. */
+  onCloseWrite: () => void = () => {};
+  writeClosed = false;
+
+  closeWrite(): Promise<void> {
+    this.writeClosed = true;
+    this.onCloseWrite();
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     this.closed = true;
     return Promise.resolve();

@@ -60,6 +60,33 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
     assert.equal(sha256(received.stdout), sha256(bytes));
   });
 
+  await t.step(
+    "a program that answers at the end of what it reads, to a sender that tells it",
+    async () => {
+      await using listener = await bob.driver.listen(6001);
+      const answering = (async () => {
+        await using conn = (await listener.accept())!;
+        let bytes = 0;
+        for await (const chunk of conn) bytes += chunk.length;
+        await conn.write(`${bytes} bytes`);
+      })();
+      const sending = start(
+        world,
+        "alice",
+        ["send", "bob", "6001", "--file", "-", "--close-write"],
+        "piped",
+      );
+      const input = sending.stdin.getWriter();
+      await input.write(new Uint8Array(300_000));
+      await input.close();
+      const [sent] = await Promise.all([sending.output(), answering]);
+      const [shown, told] = [sent.stdout, sent.stderr].map((text) =>
+        new TextDecoder().decode(text)
+      );
+      assert.deepEqual([sent.code, shown], [0, "300000 bytes"], told);
+    },
+  );
+
   for (const [signal, code] of [["SIGINT", 130], ["SIGKILL", 137]] as const) {
     await t.step(`a sender that is ended by ${signal}`, async () => {
       const port = `${5_000 + code}`;
