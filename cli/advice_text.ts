@@ -8,6 +8,7 @@ import type { Advice, AdviceId } from "../protocol/advice.ts";
 import type { PilotError } from "../protocol/errors.ts";
 import { DAEMON, PLACES } from "../platform/settings/mod.ts";
 import { GATEWAY, RENDEZVOUS } from "../platform/settings/server_table.ts";
+import { quoted } from "./hints.ts";
 import { configKey, type SettingTable } from "../platform/settings/setting.ts";
 
 const TABLES: readonly SettingTable[] = [PLACES, DAEMON, RENDEZVOUS, GATEWAY];
@@ -31,7 +32,7 @@ type Words = {
 const WORDS: Words = {
   start_daemon: ({ socket }) =>
     "Start it: pilotctl daemon start" +
-    (socket === undefined ? "" : `. To use that other one: ${option("socket")} ${socket}`),
+    (socket === undefined ? "" : `. To use that other one: ${option("socket")} ${quoted(socket)}`),
   check_daemon: () => "See whether it runs: pilotctl daemon status",
   check_daemon_clients: () =>
     "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
@@ -42,7 +43,8 @@ const WORDS: Words = {
     `Stop it with: pilotctl daemon stop, or use another ${option("socket")}.`,
   move_socket: () => `Remove the file or use another ${option("socket")}.`,
   shorten_socket: () => `Use a path below 100 bytes, for example with ${option("socket")}.`,
-  name_socket: ({ socket }) => `To use it all the same, name it: ${option("socket")} ${socket}`,
+  name_socket: ({ socket }) =>
+    `To use it all the same, name it: ${option("socket")} ${quoted(socket)}`,
   await_registration: () => REGISTRATION,
 
   check_peer: () => "The peer may be offline or unreachable; see: pilotctl peers",

@@ -34,7 +34,7 @@ export function withPlaces(hint: string, given: Places, env: Env): string {
 }
 
 /** As a shell reads it. */
-function quoted(value: string): string {
+export function quoted(value: string): string {
   return /^[\w./:@%+=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }
 

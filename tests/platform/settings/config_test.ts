@@ -40,6 +40,18 @@ Deno.test("parseConfig names the file and the key, and how to correct it", () =>
   });
 });
 
+Deno.test("a value that does not fit is a sentence that begins with its key, whoever found it", () => {
+  const inFile = (raw: object, message: string) =>
+    assert.throws(() => parseConfig({ ...raw }, "x"), { message: `x: ${message}` });
+  inFile({ email: 5 }, '"email" must be a string'); // the type's own words
+  inFile({ email: "x".repeat(5_000) }, '"email" is too long');
+  inFile({ registry: "nowhere" }, '"registry" must look like host:port'); // a parser's words are no end of a sentence
+  const given = (key: string, text: string, message: string) =>
+    assert.throws(() => parseConfigValue(key, text), { message });
+  given("public", "maybe", '"public" must be true or false');
+  given("hostname", "5", 'hostname: "5" cannot be a hostname: as a target it always means node 5');
+});
+
 Deno.test("an endpoint of the config has a port of 1 to 65535, and one to listen at any", () => {
   for (const registry of ["h:1", "h:65535", "[::1]:65535"]) {
     assert.deepEqual(parseConfig({ registry }, "x"), { registry });
