@@ -8,6 +8,7 @@ import {
   RELAY_ROUTE,
   sameRoute,
 } from "../../../protocol/path/mod.ts";
+import { MtuDiscovery } from "../../../protocol/path/mtu_discovery.ts";
 import { direct, Model, randomFrom, settled } from "./model.ts";
 
 const A = direct("192.0.2.7");
@@ -21,6 +22,17 @@ Deno.test("PathManager takes the path of the first frame, and nothing before it"
     assert.ok(model.hear(route));
     assert.ok(sameRoute(model.paths.current!.route, route));
   }
+});
+
+Deno.test("PathManager gives the paths to one host one discovery of the MTU, and others none", () => {
+  const { paths } = new Model();
+  for (const port of [4000, 4001]) paths.add("public", { host: "192.0.2.7", port });
+  paths.add("public", { host: "192.0.2.8", port: 4000 });
+  const mtu = new MtuDiscovery({ ipVersion: 4, maxBytes: 1_472, overheadBytes: 40 });
+  paths.discoverMtu("192.0.2.7", mtu);
+  const found = paths.all.filter((path) => !path.isRelay).map((path) => [path.host, path.mtu]);
+  assert.deepEqual(found, [["192.0.2.7", mtu], ["192.0.2.7", mtu], ["192.0.2.8", undefined]]);
+  assert.ok(paths.all.every((path) => !path.isRelay || path.mtu === undefined));
 });
 
 Deno.test("PathManager goes from the relay to a direct path after one answered probe", () => {
