@@ -120,10 +120,7 @@ export class Sender implements ReplySink {
    */
   async finish(): Promise<void> {
     this.#closed = true;
-    while (
-      this.#error === undefined &&
-      (this.#writes.length > 0 || this.#unanswered.length > 0)
-    ) {
+    while (this.#isBusy) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
     if (this.#unreported) {
@@ -283,11 +280,13 @@ export class Sender implements ReplySink {
     this.#written -= end - start;
   }
 
+  /** Something has not left yet, or not been answered for. */
+  get #isBusy(): boolean {
+    return this.#error === undefined && (this.#writes.length > 0 || this.#unanswered.length > 0);
+  }
+
   #wakeIdle(): void {
-    if (
-      this.#error === undefined &&
-      (this.#writes.length > 0 || this.#unanswered.length > 0)
-    ) return;
+    if (this.#isBusy) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

@@ -212,6 +212,12 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     change: "this.#writes = this.#writes.filter((write) => write.end <= this.#sent); ->",
     why: "the refused ones cannot be settled a second time",
   },
+  {
+    path: "sdk/conn_sender.ts",
+    line: "if (this.#isBusy) return;",
+    change: "return; ->",
+    why: "whoever is woken too early looks again and waits on",
+  },
 ];
 
 /**

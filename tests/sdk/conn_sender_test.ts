@@ -366,6 +366,19 @@ Deno.test("Sender.finish waits for the answer to an early write", async () => {
   await finish;
 });
 
+Deno.test("Sender takes writes again when the close after Sender.finish was refused", async () => {
+  const { session, sender } = setup();
+  const finished = sender.finish();
+  await rejectsWith(sender.write(bytes("a")), "connection_closed", /closed/);
+  await finished;
+  sender.reopen();
+  const written = sender.write(bytes("b"));
+  await turn();
+  session.answer();
+  await written;
+  assert.deepEqual(session.sizes, [1]);
+});
+
 Deno.test("Sender.finish ends with the connection", async () => {
   const { sender } = setup();
   const write = sender.write(bytes("a"));
