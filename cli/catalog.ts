@@ -47,7 +47,7 @@ export interface Catalog extends Record<string, unknown> {
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   ...environmentOf(PLACES, DAEMON, RENDEZVOUS, GATEWAY, SECRETS),
   XDG_RUNTIME_DIR: "Where the common socket is, for programs that know no homes",
-  NO_COLOR: "No colours",
+  NO_COLOR: "No colors",
 };
 
 /**

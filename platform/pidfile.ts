@@ -1,6 +1,6 @@
 /**
  * Pid files that cannot lie: the running process holds a lock on its file, so a file left behind by a crash, or
- * a number that another program has got since, is recognised (docs/protocol/command-line.md §5).
+ * a number that another program has got since, is recognized (docs/protocol/command-line.md §5).
  *
  * @module
  */

@@ -56,7 +56,7 @@ export async function writeStatusFile(facts: RendezvousFacts): Promise<void> {
 /** Removes the file at the end of the server. */
 export async function removeStatusFile(facts: RendezvousFacts): Promise<void> {
   if (facts.store === undefined) return;
-  // What is left behind is recognised by the lock: no reason to fail an orderly end.
+  // What is left behind is recognized by the lock: no reason to fail an orderly end.
   await rm(join(facts.store, STATUS_FILE), { force: true }).catch(() => {});
 }
 

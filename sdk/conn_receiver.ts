@@ -70,7 +70,7 @@ export class Receiver implements ConnSink {
     if (this.#discarding) return this.#credit(chunk.length);
     this.#chunks.push(chunk);
     this.#queued += chunk.length;
-    if (this.#queued > HOLD_BYTES) this.#session.hold(this);
+    if (this.#queued > HOLD_BYTES) this.#session.pauseFor(this);
     this.#serve();
   }
 
@@ -142,7 +142,7 @@ export class Receiver implements ConnSink {
     this.#credit(this.#queued);
     this.#chunks = [];
     this.#queued = 0;
-    this.#session.unhold(this);
+    this.#session.resumeFor(this);
     this.#end ??= { error };
     this.#serve();
   }
@@ -175,7 +175,7 @@ export class Receiver implements ConnSink {
     }
     const taken = this.#chunks.splice(0, count);
     this.#queued -= bytes;
-    if (this.#queued < HOLD_BYTES / 2) this.#session.unhold(this);
+    if (this.#queued < HOLD_BYTES / 2) this.#session.resumeFor(this);
     this.#credit(bytes);
     return count === 1 ? first : join(taken);
   }

@@ -66,9 +66,9 @@ export interface DaemonLink {
   /** The connection is over. */
   unregister(id: number): void;
   /** A connection has enough for now: the conversation is not read while one has. */
-  hold(sink: ConnSink): void;
+  pauseFor(sink: ConnSink): void;
   /** It takes more again. */
-  unhold(sink: ConnSink): void;
+  resumeFor(sink: ConnSink): void;
   /** Ends the conversation. */
   close(error: PilotError): void;
 }

@@ -79,7 +79,7 @@ export class NonceSequence {
    *
    * @param random Fills its argument with random bytes.
    */
-  reprefix(random: (out: Uint8Array) => void): void {
+  changePrefix(random: (out: Uint8Array) => void): void {
     const prefix = randomPrefix(random);
     // One draw in 2^32 repeats the old prefix, which is the one that must go.
     this.#prefix = prefix === this.#prefix ? (prefix + 1) >>> 0 : prefix;

@@ -23,9 +23,9 @@ export interface SentSegment {
   lost: boolean;
   /** Cut from a longer one: nothing that was sent before it was cut began here. */
   isPiece: boolean;
-  /** Neighbour in the list it is in. */
+  /** Neighbor in the list it is in. */
   prev: SentSegment | undefined;
-  /** Neighbour in the list it is in. */
+  /** Neighbor in the list it is in. */
   next: SentSegment | undefined;
 }
 

@@ -56,7 +56,7 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Recognises replays of messages without `order` (docs/protocol/trust.md §2). To be asked once for each message,
+   * Recognizes replays of messages without `order` (docs/protocol/trust.md §2). To be asked once for each message,
    * after it was verified.
    *
    * @param message The verified message.

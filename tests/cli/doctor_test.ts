@@ -10,6 +10,8 @@ import { RegistryServer } from "../daemon/harness/registry_server.ts";
 import { start, TestClock } from "../rendezvous/support/server.ts";
 import { run, runJson, type RunOptions, withDir } from "./support.ts";
 
+// cspell:ignore regsitry
+
 interface Found {
   id: string;
   status: string;

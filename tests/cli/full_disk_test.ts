@@ -8,6 +8,8 @@ import { exists } from "../../platform/private_files.ts";
 import { eventually } from "../e2e/processes.ts";
 import { run, withDir } from "./support.ts";
 
+// cspell:ignore pign
+
 const PROGRAM = fileURLToPath(new URL("./fake_program.ts", import.meta.url));
 const RUN = ["run", "--quiet", "--allow-all", PROGRAM];
 const LINUX = { ignore: Deno.build.os !== "linux" };

@@ -6,6 +6,8 @@ import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { at, run, runJson, withDir } from "./support.ts";
 
+// cspell:ignore dregister hostnam leav lisen registre
+
 Deno.test("withPlaces adds what was said about the agent to every command, quoted for a shell", () => {
   const hint = "Start it with: pilotctl daemon start, then pilotctl info";
   const none = () => undefined;

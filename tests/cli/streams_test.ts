@@ -7,6 +7,8 @@ import type { CliDriver } from "../../cli/main.ts";
 import type { Conn } from "../../mod.ts";
 import { at, FakeConn, type FakeDriver, run, runJson } from "./support.ts";
 
+// cspell:ignore halfwhole
+
 const ADDRESS = "0:0000.0000.0007";
 /** Longer than the silence that once counted as the end of an answer, milliseconds. */
 const PAUSE_MS = 200;

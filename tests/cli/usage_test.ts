@@ -6,6 +6,8 @@ import { buildProgram } from "../../cli/main.ts";
 import type { CliHost, RendezvousRoleOptions } from "../../cli/main.ts";
 import { at, run, runJson } from "./support.ts";
 
+// cspell:ignore cuont sned statsu strat
+
 const { root } = buildProgram({ stdout: { isTerminal: false, write() {} } } as unknown as CliHost);
 const COMMANDS = Object.keys(catalog(root).commands);
 

@@ -6,6 +6,8 @@ import { exists } from "../../platform/private_files.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { cliArgs, eventually } from "./processes.ts";
 
+// cspell:ignore qefc
+
 const linux = { ignore: Deno.build.os !== "linux" };
 /** Nobody answers there; nothing of this needs a registry. */
 const ALONE = ["--registry", "127.0.0.1:1", "--beacon", "127.0.0.1:1"];

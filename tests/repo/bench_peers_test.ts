@@ -11,6 +11,8 @@ import {
   versionIn,
 } from "../../scripts/bench/host/program_versions.ts";
 
+// cspell:ignore quinny
+
 const MODULE: GoModule = {
   path: "example.org/peer",
   version: "v1.2.3",

@@ -29,7 +29,7 @@ export type Beginning = "unless-lost" | "if-empty" | "anew";
  *
  * @param path The file.
  * @param mayBegin Whether they may be created.
- * @returns The database, in WAL mode with full synchronisation.
+ * @returns The database, in WAL mode with full synchronization.
  * @throws {PilotError} `invalid_state` when it is not ours, too new, or lost; `io_error` when it is damaged or cannot be
  * written. The file is left as it is.
  */

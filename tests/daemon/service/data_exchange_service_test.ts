@@ -4,6 +4,8 @@ import { MESSAGE_DISK_RESERVE_BYTES } from "../../../platform/mailbox_limits.ts"
 import { DataType, encodeDataHeader } from "../../../protocol/service/data_exchange.ts";
 import { pattern, startExchange } from "./exchange_peer.ts";
 
+// cspell:ignore héllo
+
 function file(name: string, data: Uint8Array): Uint8Array {
   const bytes = new TextEncoder().encode(name);
   return Uint8Array.of(bytes.length >> 8, bytes.length, ...bytes, ...data);

@@ -23,7 +23,7 @@ table ip filter {
 `;
 
 /**
- * What stands before homes with IPv6: addresses pass as they are, and in comes only what was asked for. Neighbours are
+ * What stands before homes with IPv6: addresses pass as they are, and in comes only what was asked for. Neighbors are
  * found by ICMPv6, so that is let in.
  */
 export const IPV6_FIREWALL = `

@@ -11,7 +11,7 @@ import { befriend, nodeOf, type Operation, retried, type Side } from "./operatio
 const MINUTE_MS = 60_000;
 /** Idle for so long. */
 const IDLE_MS = 3 * MINUTE_MS;
-/** A path by the relay that lasts no longer than this is an artefact of the first frame of a new key, ms. */
+/** A path by the relay that lasts no longer than this is an artifact of the first frame of a new key, ms. */
 const MOMENT_MS = 2_000;
 /** How often trust is ended and renewed. */
 const RENEWALS = 20;

@@ -358,11 +358,12 @@ Deno.test("onRequest makes the justification fit to be shown", () => {
   const justification = "a\x1b[31mred\r\n\u202eevil\x9b\ud800" + "x".repeat(5000);
   state.onRequest(PEER, { now: NOW, justification });
   const shown = state.pending()[0]!.justification;
+  // cspell:ignore mred
   assert.equal(shown.startsWith("a [31mred   evil \ufffdxxx"), true);
   assert.equal(shown.length, JUSTIFICATION_MAX_CHARS);
 });
 
-Deno.test("firstSight recognises a replay, also without its sig2, until it is too old anyway", () => {
+Deno.test("firstSight recognizes a replay, also without its sig2, until it is too old anyway", () => {
   const state = new TrustState();
   const message: HandshakeMessage = {
     type: "handshake_request",

@@ -13,6 +13,8 @@ import { RawClient, registered, TestNode } from "../support/client.ts";
 import { start, withDirectory } from "../support/server.ts";
 import { keyOf, pick, put, sample, type Snapshot, withChecksum } from "./support.ts";
 
+// cspell:ignore geheim
+
 const KILLED = fileURLToPath(new URL("./killed.ts", import.meta.url));
 const CLI = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
 const ADMIN = "correct horse";

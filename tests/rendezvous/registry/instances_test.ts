@@ -7,6 +7,8 @@ import {
   MAX_INSTANCE_NODES,
 } from "../../../rendezvous/registry/registry_limits.ts";
 
+// cspell:ignore AAAABAAAABAAAAB AABABBBBBB AABBCCDDEEFF ABABA ABABAB ABCABCA
+
 const log = getLogger(["test"]);
 
 /** Notes beats of node 1, `"A"` each a minute behind the other; gives what each was told. */
