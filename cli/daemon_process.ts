@@ -104,8 +104,7 @@ export async function startDaemon(
       "already_exists",
       `A daemon is already running${running === undefined ? "" : ` (pid ${running})`} on ${socket}`,
       {
-        hint:
-          "See: pilotctl daemon status. Another agent beside it has a home of its own: --home DIR",
+        hint: "See: pilotctl daemon status. To run another agent, give it its own home: --home DIR",
       },
     );
   }
@@ -138,7 +137,7 @@ export async function startDaemon(
     call.signal.aborted
       ? "Interrupted while the daemon was starting"
       : `The daemon did not answer on ${settings.socket} within ${timeoutMs / 1000} s`,
-    { hint: `Look into ${settings.logPath}` },
+    { hint: `See ${settings.logPath}` },
   );
 }
 
@@ -171,7 +170,7 @@ async function startFailure(
     ? `${ERROR_MEANINGS[code].meaning} (exit code ${end.code}), and it could not write its log`
     : `exit code ${end.code}`;
   const elsewhere = isSilent
-    ? "See what it says in the foreground: pilotctl daemon run. Is the disk full? See: pilotctl doctor"
+    ? "Run it in the foreground to see why: pilotctl daemon run. Is the disk full? See: pilotctl doctor"
     : `The whole log is in ${settings.logPath}`;
   const log = said.others.slice(-LOG_TAIL_LINES);
   return new CommandFailure(code, `The daemon did not start: ${said.message ?? how}`, {
@@ -243,7 +242,7 @@ export async function stopDaemon(
     forced = true;
     signalProcess(pid, "SIGKILL");
     if (!await waitForEnd(pid, KILL_TIMEOUT_MS)) {
-      throw new PilotError("timeout", `The daemon (pid ${pid}) does not end`);
+      throw new PilotError("timeout", `The daemon (pid ${pid}) does not exit`);
     }
   }
   // A killed one cannot do it itself, and its last threads may hold the file a moment longer than its number lives.

@@ -108,6 +108,6 @@ function usageErrorOf(error: CommanderError, args: readonly string[]): PilotErro
   }
   return usageError(
     text.slice(0, 1).toUpperCase() + text.slice(1),
-    suggestion === "" ? "Add --help to see what is possible." : suggestion,
+    suggestion === "" ? "Add --help to see the usage." : suggestion,
   );
 }

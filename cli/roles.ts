@@ -25,7 +25,7 @@ export interface BeaconRoleOptions {
   advertise?: string | undefined;
   relayBytesPerSecond?: number | undefined;
   probePort?: number | undefined;
-  /** Form of its UDP socket. */
+  /** Implementation of its UDP socket. */
   udp?: UdpKind | undefined;
 }
 

@@ -128,7 +128,7 @@ export class PassOn {
   }
 
   /**
-   * The stream is over: a terminal gets the line end that may be missing.
+   * The stream has ended: a terminal gets the line end that may be missing.
    *
    * @throws {OutputClosed} When the reader has gone.
    */

@@ -109,7 +109,7 @@ export class BeaconFinder {
       const reason = error instanceof Error ? error.message : String(error);
       // One line for an outage, not one for each attempt. What was known before may still do.
       if (this.#error !== reason && !this.#isClosed) {
-        log("warn", "the beacon's name has no address, it is looked up again", {
+        log("warn", "the beacon's name has no address, looking it up again", {
           beacon,
           error: reason,
         });

@@ -70,7 +70,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   /**
-   * Starts a daemon. When it resolves, the IPC socket answers; registration goes on in the background.
+   * Starts a daemon. When it resolves, the IPC socket answers; registration continues in the background.
    *
    * @param options See {@linkcode DaemonOptions}.
    * @param clock Time; tests may turn it themselves.

@@ -23,7 +23,7 @@ export class EventBus {
 
   /**
    * @param options.unixNow Unix milliseconds.
-   * @param options.failed Told what a listener threw; the emitting part and the other listeners go on.
+   * @param options.failed Told what a listener threw; the emitting part and the other listeners continue.
    */
   constructor(options: { unixNow: () => number; failed: (error: unknown) => void }) {
     this.#unixNow = options.unixNow;

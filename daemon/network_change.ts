@@ -40,7 +40,7 @@ export class NetworkChange {
   readonly #timers: TimerSet;
   #registered = "";
   #cancelSettled: (() => void) | undefined;
-  /** Counts probes, so that only the last one is heeded. */
+  /** Counts probes, so that only the last one counts. */
   #probe = 0;
   #doubtUntilMs = -Infinity;
   #watch: NetworkWatch | undefined;

@@ -26,7 +26,7 @@ import type { BeaconNews } from "./tunnel/beacon_link.ts";
 import { Tunnels } from "./tunnel/tunnels.ts";
 import type { TunnelConsent, TunnelDeps, TunnelUser } from "./tunnel/types.ts";
 
-/** Whom this node trusts. */
+/** The nodes that this node trusts. */
 export interface Consent extends TunnelConsent {
   /** Trust in the peer was ended here: a common network does not let it in. */
   isRevoked(node: number): boolean;

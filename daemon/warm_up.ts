@@ -175,7 +175,7 @@ function echo(conn: Conn): void {
   });
 }
 
-/** Resolves when as many bytes have come back, or the connection is over. */
+/** Resolves when as many bytes have come back, or the connection has ended. */
 function roundTrip(conn: Conn, bytes: number): Promise<void> {
   return new Promise((resolve) => {
     const out = new Uint8Array(bytes);

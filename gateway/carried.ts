@@ -180,7 +180,7 @@ export class Carried {
     await this.#endDownward();
   }
 
-  /** The agent sends no more: the client learns it, and may itself go on. */
+  /** The agent sends no more: the client learns it, and may itself continue. */
   async #endDownward(): Promise<void> {
     try {
       await this.#tcp.closeWrite();

@@ -177,7 +177,7 @@ export class Gateway implements AsyncDisposable {
     return mapping;
   }
 
-  /** Stops listening for an agent; connections that run go on. False when it is not mapped. */
+  /** Stops listening for an agent; existing connections continue. False when it is not mapped. */
   unmap(address: Address): boolean {
     const key = formatAddress(address);
     const known = this.#mappings.get(key);
@@ -262,8 +262,8 @@ export class Gateway implements AsyncDisposable {
       return true;
     }
     const message = isShareFull
-      ? `${connectionsPerMapping} connections to ${key} are carried, one more was refused`
-      : `${connections} connections are carried, one more was refused`;
+      ? `Connection limit of ${key} reached (${connectionsPerMapping}): one more was refused`
+      : `Connection limit reached (${connections}): one more was refused`;
     this.#report(
       new PilotError("limit_exceeded", message, {
         advice: { id: "second_gateway" },
@@ -305,7 +305,7 @@ function listenError(hostname: string, port: number, cause: unknown): PilotError
     });
   }
   if (cause instanceof Deno.errors.PermissionDenied) {
-    return new PilotError("denied", `No right to listen on TCP ${where}`, {
+    return new PilotError("denied", `No permission to listen on TCP ${where}`, {
       cause,
       advice: { id: "free_ports" },
     });

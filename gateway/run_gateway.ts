@@ -90,7 +90,7 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
     });
     void driver.closed.then(() =>
       stop.reject(
-        new PilotError("connection_closed", "The daemon has ended, and the gateway with it", {
+        new PilotError("connection_closed", "The daemon has stopped, so the gateway stops too", {
           advice: { id: "restart_gateway" },
         }),
       )

@@ -73,7 +73,7 @@ export async function checkCommonSocket(path: string): Promise<SocketMark | unde
         advice: { id: "name_socket", socket: path },
       });
     }
-    if (!isSocket) throw new PilotError("denied", `${path} is no socket`);
+    if (!isSocket) throw new PilotError("denied", `${path} is not a socket`);
     return `${dev}:${ino}`;
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;

@@ -14,7 +14,7 @@ const MAX_ADDR_CHARS = 64;
 
 /** What to do about it. */
 export const CLASH_HINT =
-  "It is a copy of this home or of this machine, and messages reach now the one, now the other. Stop one of them; for " +
+  "It is a copy of this home or of this machine, and messages reach sometimes one, sometimes the other. Stop one of them; for " +
   "an agent of its own, remove identity.json, trust.json and node.json from its home before it is started again.";
 
 /**

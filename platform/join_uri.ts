@@ -117,7 +117,7 @@ function parametersOf(query: string): Map<string, string> {
     if (part === "") continue;
     const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
     if (!PARAMETERS.includes(name!)) {
-      throw wrong(`The URI has a part that is not known: "${name}"`, {
+      throw wrong(`The URI has an unknown part: "${name}"`, {
         hint: `It looks like ${EXAMPLE}.`,
       });
     }
@@ -144,7 +144,7 @@ function serverOf(what: string, text: string): Endpoint {
     throw wrong(`The ${what} of the URI is not host:port: "${text}"`, { ...QUOTE, cause });
   }
   if (!isServerHost(endpoint.host)) {
-    throw wrong(`The ${what} of the URI has a host that none can have: "${endpoint.host}"`);
+    throw wrong(`The ${what} of the URI has an invalid host: "${endpoint.host}"`);
   }
   return endpoint;
 }

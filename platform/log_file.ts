@@ -1,5 +1,5 @@
 /**
- * A log in a file of its own: bounded by itself, and opened anew when somebody else has renamed it.
+ * A log in a file of its own: bounded in size, and reopened when another program has renamed it.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class LogFile {
     this.#bytes += size;
   }
 
-  /** Goes on in a new file at the path, after the old one was renamed or removed. */
+  /** Continues in a new file at the path, after the old one was renamed or removed. */
   reopen(): void {
     try {
       const file = openSync(this.#path, "a", PRIVATE_FILE_MODE);
@@ -77,11 +77,11 @@ export class LogFile {
       this.#lookAtBytes = this.#maxBytes;
     } catch (error) {
       const { message } = PilotError.from(error, "io_error");
-      writeAnyway(this.#file, `the log goes on here, as it cannot be opened anew: ${message}`);
+      writeAnyway(this.#file, `the log continues here, as it cannot be reopened: ${message}`);
     }
   }
 
-  /** Lets go of the file. */
+  /** Closes the file. */
   close(): void {
     closeSync(this.#file);
   }

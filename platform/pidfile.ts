@@ -14,7 +14,7 @@ import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "./private_files.
 export interface PidFile extends AsyncDisposable {
   /** Where it is. */
   readonly path: string;
-  /** Removes the file and lets go of it. Harmless when called twice. */
+  /** Removes the file and releases its lock. Harmless when called twice. */
   remove(): Promise<void>;
 }
 

@@ -34,7 +34,7 @@ export class ConnectionSigner {
    */
   adopt(offer: WholeOffer): void {
     if (this.#offer !== undefined && this.#offer.key !== offer.key) {
-      throw new PilotError("untrusted", "The registry names another key than before", {
+      throw new PilotError("untrusted", "The registry presents another key than before", {
         advice: { id: "pin_registry_key" },
       });
     }

@@ -44,7 +44,7 @@ export const CHALLENGE_ATTEMPTS = 3;
 const COMPARE_KEY: Advice = { id: "compare_registry_key" };
 const PIN_CERTIFICATE: Advice = { id: "pin_certificate" };
 
-/** Why a connection is over, and what to do about it; default: see whether the registry runs. */
+/** Why a connection has ended, and what to do about it; default: see whether the registry runs. */
 interface Ending {
   readonly reason: string;
   readonly advice?: Advice | undefined;
@@ -88,12 +88,13 @@ class Connection {
   #signing: Promise<unknown> = Promise.resolve();
   /** Requests that wait to be signed. */
   #unsigned = 0;
-  /** Settles when the connection is over and everything on it was rejected. */
+  /** Settles when the connection has ended and everything on it was rejected. */
   readonly done: Promise<void>;
   isClosed = false;
   /** Why it ended when nobody said: one that ends before its first answer mostly wants TLS. */
   #silent: Ending = {
-    reason: "the registry closed the connection without an answer, as one does that speaks TLS",
+    reason:
+      "the registry closed the connection without an answer, as a registry that speaks TLS does",
     advice: PIN_CERTIFICATE,
   };
   #ending: Ending | undefined;
@@ -163,7 +164,7 @@ class Connection {
         const bytes = await this.#conn.read(buffer);
         if (bytes === null) break;
         if (isFirst && isTlsAlert(buffer.subarray(0, bytes))) {
-          this.close("it speaks TLS, and is asked in plain TCP", PIN_CERTIFICATE);
+          this.close("it speaks TLS, but was asked in plain TCP", PIN_CERTIFICATE);
           break;
         }
         this.#silent = { reason: "the registry closed the connection" };
@@ -175,7 +176,7 @@ class Connection {
           request?.resolve(reply);
         }
         if (reply instanceof DecodeError) {
-          this.close(`the registry sent rubbish (${reply.message})`);
+          this.close(`the registry sent an invalid frame (${reply.message})`);
           break;
         }
       }
@@ -224,7 +225,7 @@ export class RegistryClient {
   readonly #replyTimeoutMs: number;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
-  /** Gives up the connection attempt that runs. */
+  /** Cancels the connection attempt in progress. */
   #giveUp: AbortController | undefined;
   #closed = false;
   readonly #ending = new TaskSet();
@@ -462,19 +463,20 @@ export function registryFailure(type: string, reply: JsonObject): PilotError {
     const [, number, id, hostname, name] = NOT_FOUND.exec(text) ?? [];
     const kind = number ?? hostname;
     const message = kind === undefined
-      ? `The registry knows no such thing: ${text}`
+      ? `Not found in the registry: ${text}`
       : `${kind[0]!.toUpperCase()}${kind.slice(1)} ${id ?? name} not found in the registry`;
     if (kind === "network") {
       return new PilotError(code, message, { advice: { id: "list_networks" } });
     }
     return new PilotError(code, message, {
-      hint: "It may be private: names and endpoints of private nodes show to trusted peers only.",
+      hint:
+        "It may be private: names and endpoints of private nodes are shown to trusted peers only.",
     });
   }
   const isMasked = text === "request failed";
   return new PilotError(code, `Registry refused ${type}: ${text}`, {
     ...(isMasked
-      ? { hint: "It does not tell why, mostly for want of rights: those of a member or an admin." }
+      ? { hint: "The registry gives no reason; usually the caller lacks member or admin rights." }
       : {}),
   });
 }

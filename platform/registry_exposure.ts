@@ -40,7 +40,7 @@ export function registryWarning(guards: RegistryGuards): string | undefined {
     return undefined;
   }
   if (isOnThisMachine(registry)) return undefined;
-  return `The registry ${registry} is asked in plain TCP and nothing of it is pinned: anybody on the way can read and ` +
+  return `The registry ${registry} is used over plain TCP and nothing of it is pinned: anyone on the network path can read and ` +
     "answer in its place";
 }
 

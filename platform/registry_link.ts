@@ -140,7 +140,7 @@ function checkCertificate(
   if (shown === fingerprint) return;
   throw new PilotError(
     "untrusted",
-    `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
+    `The registry ${where} presents another certificate than the pinned one: ${shown}, not ${fingerprint}`,
     {
       advice: { id: "compare_certificate", setting },
     },

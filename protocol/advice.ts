@@ -33,7 +33,7 @@ export const ADVICE = {
   shorten_socket: NONE,
   /** Name this socket of another user, to use it all the same. */
   name_socket: { socket: "string" },
-  /** Wait: the daemon goes on trying to register, and `info` says how far it is. */
+  /** Wait: the daemon keeps trying to register, and `info` says how far it is. */
   await_registration: NONE,
 
   // Peers, networks, services.

@@ -38,13 +38,13 @@ export type ErrorCode =
   | "invalid_state"
   /** The service needed for this is switched off or not reachable now. */
   | "unavailable"
-  /** The other side broke the protocol. */
+  /** The other side violated the protocol. */
   | "protocol_error"
   /** Disk or local socket failure. */
   | "io_error"
   /** The caller's `AbortSignal` fired. */
   | "aborted"
-  /** A defect of ours. */
+  /** Internal error: a bug of ours. */
   | "internal";
 
 /** Every {@linkcode ErrorCode}; the type makes sure that none is missing. */

@@ -89,7 +89,7 @@ export interface LifecycleEvents {
   "conn.syn_received": ConnEvent;
   /** A connection that a peer opened is established. */
   "conn.established": ConnEvent;
-  /** A connection that a peer opened is over, established or not. Ours: existing daemons tell of each way apart. */
+  /** A connection that a peer opened has ended, established or not. Ours: existing daemons report each direction. */
   "conn.closed": ConnEvent & {
     /** Code of why it did not end in order. */
     readonly error?: ErrorCode;

@@ -107,7 +107,7 @@ async function refusePartOfStore(source: string, target: string): Promise<void> 
 
 async function refuseExisting(target: string, force: boolean): Promise<void> {
   if (force || !await exists(target)) return;
-  throw new PilotError("already_exists", `${target} is there already`, {
+  throw new PilotError("already_exists", `${target} already exists`, {
     advice: { id: "replace_file" },
   });
 }

@@ -195,7 +195,7 @@ export class Rendezvous implements AsyncDisposable {
   }
 
   /**
-   * Does the periodic work that is due. Called every second by itself; tests with their own clock call it.
+   * Does the periodic work that is due. Called automatically every second; tests with their own clock call it.
    *
    * @returns Resolves when it is done, after any earlier round.
    */

@@ -37,7 +37,7 @@ export interface RunRendezvousOptions extends RendezvousOptions {
   ready?: ((ready: RendezvousReady) => void) | undefined;
   /** Sets the process's log up; undefined leaves it to the caller. */
   log?: LogOptions | undefined;
-  /** File for the log, bounded and opened anew at SIGHUP; default stderr. */
+  /** File for the log, bounded and reopened at SIGHUP; default stderr. */
   logFile?: string | undefined;
   /** Ends it, as SIGINT and SIGTERM do. */
   signal?: AbortSignal | undefined;

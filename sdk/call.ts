@@ -126,7 +126,7 @@ export class Call<T> implements ReplySink, Timed {
     return value instanceof DecodeError ? protocolError(`${what}: ${value.message}`) : { value };
   }
 
-  /** The caller goes on at once; the place stays taken until the daemon has answered. */
+  /** The caller continues at once; the place stays taken until the daemon has answered. */
   #giveUp(error: PilotError): void {
     if (this.#settled) return;
     this.#fail(error);

@@ -35,7 +35,7 @@ export async function connectCommon(
   try {
     const after = await checkCommonSocket(path);
     if (after === before) return transport;
-    throw new PilotError("denied", `${path} was replaced in this moment`, {
+    throw new PilotError("denied", `${path} was just replaced`, {
       hint: "Try again: a daemon may just have been started.",
     });
   } catch (error) {

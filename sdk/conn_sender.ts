@@ -132,7 +132,7 @@ export class Sender implements ReplySink {
     }
   }
 
-  /** The close after {@linkcode finish} was refused: writes go on. */
+  /** The close after {@linkcode finish} was refused: writes continue. */
   reopen(): void {
     this.#closed = false;
   }

@@ -63,7 +63,7 @@ export interface DaemonLink {
   flushed(): Promise<void>;
   /** Connects a connection with what it receives. */
   register(id: number, sink: ConnSink): void;
-  /** The connection is over. */
+  /** The connection has ended. */
   unregister(id: number): void;
   /** A connection has enough for now: the conversation is not read while one has. */
   pauseFor(sink: ConnSink): void;

@@ -105,7 +105,7 @@ function countTo(
   const wrong = () =>
     new PilotError(
       "invalid_argument",
-      `"${name}" does not have the ${size} bytes it was said to have`,
+      `"${name}" does not have the ${size} bytes that were announced`,
     );
   return new TransformStream({
     transform(chunk, controller) {
@@ -140,7 +140,7 @@ function fileError(error: unknown, path: string): PilotError {
     error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotCapable
   ) {
-    return new PilotError("denied", `May not read ${path}`, { cause: error });
+    return new PilotError("denied", `No permission to read ${path}`, { cause: error });
   }
   return PilotError.from(error, "io_error", `Reading ${path}`);
 }

@@ -84,7 +84,7 @@ interface Transfer {
  * Sends a file and waits until the other side has stored it.
  *
  * @param driver Opens connections.
- * @param target Whom.
+ * @param target The node.
  * @param open Opens what to send; released at the end.
  * @param options Progress, signal, limit.
  * @returns The receipt.

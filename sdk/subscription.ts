@@ -40,7 +40,7 @@ export interface TopicEvent {
 
 /** How to subscribe. */
 export interface SubscribeOptions extends WaitOptions {
-  /** Go on when the broker or the local daemon was restarted, instead of ending with an error; default false. */
+  /** Continue when the broker or the local daemon was restarted, instead of ending with an error; default false. */
   resubscribe?: boolean | undefined;
   /** With `resubscribe`: the subscription broke. What is published from now on is missed. */
   onInterrupted?: ((error: PilotError) => void) | undefined;
@@ -276,9 +276,9 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
  * Subscribes to a topic.
  *
  * @param driver Opens the connection.
- * @param target Whose broker.
+ * @param target The agent that runs the broker.
  * @param topic Exact topic, or `*`.
- * @param options Signal and limit of the opening; whether to go on after an interruption.
+ * @param options Signal and limit of the opening; whether to continue after an interruption.
  * @returns The subscription; the broker knows it soon after.
  */
 export async function subscribe(

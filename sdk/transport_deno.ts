@@ -34,7 +34,7 @@ function connectError(path: string, cause: unknown): PilotError {
   ) {
     return new PilotError(
       "denied",
-      `May not open the daemon's socket ${path}`,
+      `No permission to open the daemon's socket ${path}`,
       {
         hint: "Run as the user who started the daemon.",
         cause,

@@ -62,7 +62,7 @@ export class Trust {
   /**
    * Asks a node for mutual trust. Returns when the request is on its way; see {@linkcode waitFor}.
    *
-   * @param target Whom; a hostname may be that of a private node.
+   * @param target The node; a hostname may be that of a private node.
    * @param justification Why, shown to the other side.
    * @param options Signal.
    * @returns What became of it and the node's number.
@@ -159,7 +159,7 @@ export class Trust {
   }
 
   /**
-   * Whom we trust.
+   * The nodes that we trust.
    *
    * @param options Signal.
    * @returns The peers.

@@ -23,7 +23,7 @@ type RecordType = "A" | "N" | "S";
 const TYPES = "A (address), N (network) or S (service)";
 const TIMEOUT: OptionSpec = {
   flags: "--timeout <duration>",
-  description: "Longest wait (30s)",
+  description: "Maximum wait (30s)",
   parse: parseDuration,
 };
 
@@ -136,11 +136,11 @@ export const namesGroup: CommandGroup = {
   title: "Names",
   commands: [{
     name: "name",
-    summary: "Ask a nameserver, or register names there",
+    summary: "Query a nameserver, or register names with it",
     commands: [
       {
         name: "query",
-        summary: "Ask for an address, a network or the providers of a service",
+        summary: "Query an address, a network or the providers of a service",
         args: "<server> <type> <name|network> [port]",
         options: [TIMEOUT],
         notes: `The type is ${TYPES}.`,

@@ -59,7 +59,7 @@ const MAX_PORT = 65_535;
 export interface NetcheckOptions extends RegistryPlace {
   /** Beacon, `host:port`. */
   readonly beacon: string;
-  /** Form of the UDP socket, default the best that works here. */
+  /** Implementation of the UDP socket, default the best that works here. */
   readonly udp?: UdpKind | undefined;
   /** Ends it early. */
   readonly signal: AbortSignal;
@@ -103,7 +103,7 @@ export async function netcheck(
 ): Promise<Omit<NetcheckReport, "daemon">> {
   const startMs = performance.now();
   const time = new TimeLeft(NETCHECK_MS, options.signal);
-  // It ends by itself in that time, unless the system takes longer to give up a connection.
+  // It ends on its own in that time, unless the system takes longer to give up a connection.
   const registry = time.within(
     checkRegistry(options, time),
     notReachable(options, new PilotError("unavailable", "The registry did not answer in time")),

@@ -140,15 +140,15 @@ export function beaconFault(
     return {
       what: `${sent} datagrams${at}, but the answers came from ${strays.join(", ")}`,
       advice:
-        "The server has several addresses and answers from another one than was asked, which is not believed and " +
-        `which NATs drop. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
+        "The server has several addresses and answers from another one than was asked; such answers are ignored, " +
+        `and NATs drop them. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
         "server), or give it the batch socket (--udp linux), which answers from the one that is asked.",
     };
   }
   return {
     what: `${sent} datagrams${at}${asked.length > 1 ? " each" : ""}, no answer`,
     advice:
-      "Without it there are neither direct paths nor the relay. Check that the beacon runs there, that firewalls let " +
+      "Without it there are no direct paths and no relay. Check that the beacon runs there, that firewalls let " +
       "UDP out to its port and the answers in, and that a server with several addresses answers from the one that is " +
       "asked (--beacon-addr on the server).",
   };
@@ -162,8 +162,8 @@ export function beaconFault(
  */
 export function registryAdvice({ reachable, error_code }: RegistryReport): string | undefined {
   if (error_code === "untrusted") {
-    return "Ask its operator for the command to join by (pilotctl rendezvous status on the server), and give it again. " +
-      "If nothing has changed there, somebody else answers here.";
+    return "Ask its operator for the join command (pilotctl rendezvous status on the server), and run it again. " +
+      "If nothing has changed there, another server answers here.";
   }
   return reachable
     ? undefined

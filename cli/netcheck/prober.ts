@@ -73,7 +73,7 @@ export class UdpProber implements AsyncDisposable {
   /**
    * Asks once.
    *
-   * @param question Whom, and how.
+   * @param question Destination and form of the question.
    * @returns The answer; undefined without one in time, or at once when the system refuses to send.
    */
   async ask(question: Question): Promise<Answer | undefined> {

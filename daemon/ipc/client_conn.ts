@@ -46,7 +46,7 @@ export interface ClientConnOwner {
   writeClosed(tag: number, conn: ClientConn): void;
   /** The send queue has grown or shrunk by this many bytes. */
   sendQueueChanged(conn: ClientConn, change: number): void;
-  /** The connection is over and nothing is owed any more. */
+  /** The connection has ended and nothing is owed any more. */
   gone(conn: ClientConn): void;
 }
 
@@ -148,7 +148,7 @@ export class ClientConn implements FrameSource, ConnListener {
       if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
       return; // an untagged client learns it by CloseOk (docs/protocol/local-socket.md §2)
     }
-    // The stream calls back from within its methods, also to say that it is over.
+    // The stream calls back from within its methods, also to say that it has ended.
     const taken = this.#sendQueue.length > 0 ? 0 : this.#conn.write(data);
     if (taken === data.length && this.#sendQueue.length === 0) {
       if (tag !== undefined) this.#owner.sent(tag, false);
@@ -369,7 +369,7 @@ export class ClientConn implements FrameSource, ConnListener {
     }
   }
 
-  /** Nothing has changed: the client may go on. */
+  /** Nothing has changed: the client may continue. */
   #refuseWriteClose(): void {
     this.#writeCloseWanted = this.#writeCloseCalled = false;
     const tag = this.#writeCloseTag;
@@ -401,7 +401,7 @@ export class ClientConn implements FrameSource, ConnListener {
       new PilotError("connection_closed", `Connection ${this.id} is closed`);
   }
 
-  /** Answers Close and lets go, once the stream is over and everything has been told. */
+  /** Answers Close and releases the connection, once the stream has ended and everything has been reported. */
   #checkClosed(): void {
     if (this.#gone || !this.#endTold) return;
     // In TIME_WAIT both directions are done; only stray segments are still answered.

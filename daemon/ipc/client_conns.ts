@@ -192,7 +192,7 @@ export class ClientConns implements ClientConnOwner {
    * Opens a connection.
    *
    * @param network Where.
-   * @param address Whom to call.
+   * @param address The node to dial.
    * @param port Its port.
    * @param options Signal and timeout.
    * @param announce Tells the client the connection's number, before its first data can be pulled.

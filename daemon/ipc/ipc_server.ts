@@ -235,7 +235,9 @@ export class IpcServer {
         }
       }
       if (oldest === undefined) return; // their sessions are about to end
-      oldest.cut("its frame is not complete, and all clients together hold too much of such");
+      oldest.cut(
+        "its frame is incomplete, and incomplete frames of all clients take too much memory",
+      );
     }
   }
 

@@ -107,7 +107,7 @@ async function removeStale(path: string, home: string): Promise<void> {
   const before = inodeOf(path);
   if (before === undefined) return;
   if (!before.isSocket) {
-    throw new PilotError("already_exists", `${path} exists and is no socket`, {
+    throw new PilotError("already_exists", `${path} exists and is not a socket`, {
       advice: { id: "move_socket" },
     });
   }

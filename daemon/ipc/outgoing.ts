@@ -50,7 +50,7 @@ export interface OutgoingOptions {
 
 /** Free space below which a write is not worth being topped up by another frame. */
 const LEAST_ROOM_BYTES = 4 * 1024;
-/** Part of a write that datagrams may take while streams wait, and the other way round. */
+/** Part of a write that datagrams may take while streams wait, and vice versa. */
 const DATAGRAM_SHARE_BYTES = WRITE_BUFFER_BYTES / 2;
 
 const pool: Uint8Array[] = [];

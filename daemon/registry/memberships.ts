@@ -47,7 +47,7 @@ export interface MembershipsDeps {
 
 /** Who lives by memberships. */
 export interface MembershipsUser {
-  /** Peers whom a membership lets talk to us at the moment. */
+  /** Peers that a membership lets talk to us at the moment. */
   active(): Iterable<number>;
   /** The registry has answered; `isLess`: the peer has lost a network that it shared with us. */
   judged(node: number, networks: readonly SharedNetwork[], isLess: boolean): void;

@@ -73,7 +73,7 @@ export class RegistrationLoop {
     return this.#error;
   }
 
-  /** Registers now, or once more after the attempt that runs: an address has changed. */
+  /** Registers now, or once more after the attempt in progress: an address has changed. */
   trigger(): void {
     this.#again = true;
     const registrant = this.#registrant;
@@ -89,7 +89,7 @@ export class RegistrationLoop {
    * again.
    *
    * @param deregister Asks the registry for it.
-   * @returns What that gave. When it fails, everything goes on as before.
+   * @returns What that gave. When it fails, everything stays as before.
    */
   async leave<T>(deregister: () => Promise<T>): Promise<T> {
     this.#isOut = true;

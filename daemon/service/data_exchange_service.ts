@@ -73,7 +73,7 @@ export interface DataExchangeOptions {
   idleMs?: number;
 }
 
-/** A fault after which the connection cannot go on. */
+/** A fault after which the connection cannot continue. */
 class Fatal extends Refusal {
   constructor(message: string) {
     super("protocol_error", message);
@@ -153,7 +153,7 @@ class ExchangeConn implements ServiceConn {
     }
   }
 
-  /** Answers what the chunk completes; true when the connection cannot go on. */
+  /** Answers what the chunk completes; true when the connection cannot continue. */
   async #take(chunk: Uint8Array): Promise<boolean> {
     this.#reader.push(chunk);
     if (!this.#account.hold(this.#reader.bufferedBytes)) {

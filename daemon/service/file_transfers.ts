@@ -90,7 +90,7 @@ export class FileTransfers {
     }
   }
 
-  /** Lets go of unfinished files; they stay on disk to be gone on with. */
+  /** Closes unfinished files; they stay on disk to be resumed. */
   async close(): Promise<void> {
     for (const id of [...this.#transfers.keys()]) await this.#drop(id);
   }

@@ -19,7 +19,7 @@ const REHASH_BYTES = 256 * 1024;
 
 /** Which file it is. */
 export interface PartialFileKey {
-  /** Number of the sender's node: one peer must not go on with, or learn about, another's file. */
+  /** Number of the sender's node: one peer must not resume, or learn about, another's file. */
   readonly peer: number;
   /** Transfer id in hex. */
   readonly transferId: string;
@@ -29,7 +29,7 @@ export interface PartialFileKey {
   readonly sha256: Uint8Array;
 }
 
-/** What became of the file when it was let go. */
+/** What became of the file when it was closed. */
 export type PartialEnd =
   /** It was never opened: what an earlier attempt left is as it was. */
   | { readonly kind: "untouched" }
@@ -157,7 +157,7 @@ export class PartialFile {
   }
 
   /**
-   * Lets go of the file; what has arrived stays for the next attempt. May be called again.
+   * Closes the file; what has arrived stays for the next attempt. May be called again.
    *
    * @returns When nothing touches the file any more.
    */

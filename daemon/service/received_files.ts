@@ -115,7 +115,7 @@ export class ReceivedFiles {
    * that is still open is cut off: its connection is a dead one.
    *
    * @param key Sender, content and size.
-   * @returns The unfinished file, with `offset` where to go on.
+   * @returns The unfinished file, with `offset` where to resume.
    * @throws {PilotError} `limit_exceeded` when there is no room, else `io_error`.
    */
   async openPartial(key: PartialFileKey): Promise<PartialFile> {

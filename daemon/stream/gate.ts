@@ -18,7 +18,7 @@ import { KeyedRateLimit, type Rate, TokenBucket } from "../../protocol/rate_limi
 export const SYN_RATE: Rate = { perSecond: 10_000, burst: 20_000 };
 /** SYNs a second from one peer that we do not trust (docs/protocol/streams.md §4.2). */
 export const SYN_RATE_STRANGER: Rate = { perSecond: 10, burst: 64 };
-/** SYNs a second from one trusted peer: above what one dials by itself in a loop, half of what all may. */
+/** SYNs a second from one trusted peer: above what one dials alone in a loop, half of what all may. */
 export const SYN_RATE_TRUSTED: Rate = { perSecond: 5_000, burst: 10_000 };
 /** Sources whose SYNs are counted (docs/protocol/streams.md §4.2). */
 export const MAX_SYN_SOURCES = 4_096;
@@ -96,7 +96,7 @@ export class Gate {
     this.#noteMembership(node, question);
   }
 
-  /** What a member of a network is asked is over with its membership. */
+  /** Questions to a member of a network end with its membership. */
   #noteMembership(node: number, question: Question): void {
     const { isTrusted, memberships } = this.#deps;
     if (isTrusted(node)) return;

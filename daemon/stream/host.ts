@@ -166,7 +166,7 @@ export class StreamHost implements ConnHost {
     throwIfAborted(signal);
     const startMs = this.now();
     if (address.node !== this.#deps.self()) {
-      // What we say about trust is no question: least of all that it is over.
+      // What we say about trust is not a question, least of all that it has ended.
       if (port !== PORT_HANDSHAKE) this.#deps.gate.noteQuestion(address.node);
       await withLimits(this.#deps.ensure(address.node), {
         signal,

@@ -25,7 +25,7 @@ export interface ConnHost {
   onEstablished(conn: HostConn): void;
   /** Both sides are done; at most late segments are still answered. */
   onClosed(conn: HostConn): void;
-  /** The connection is over and can be forgotten. */
+  /** The connection has ended and can be forgotten. */
   onGone(conn: HostConn): void;
 }
 
@@ -57,7 +57,7 @@ export class HostConn implements Conn, Timed {
   #again = false;
   #ended = false;
   #reported = false;
-  /** Who was told that the connection is over. */
+  /** The listeners that know of the end of the connection. */
   #told: ConnListener | undefined;
   #gone = false;
   /** The new connection of a restarted peer would hear what this one says. */
@@ -135,7 +135,7 @@ export class HostConn implements Conn, Timed {
   #afterRead(): void {
     // Reading may owe the peer a window update.
     if (!this.#gone) this.drive();
-    // Nobody drives a stream that is over, but this may have been the last of what it left.
+    // Nobody drives a stream that has ended, but this may have been the last of its remains.
     else if (this.#stream.pollEvent() === "end") this.#ended = true;
   }
 

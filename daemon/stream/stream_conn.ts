@@ -17,7 +17,7 @@ export interface ConnListener {
   onReadable(): void;
   /** {@linkcode Conn.write} takes bytes again. */
   onWritable(): void;
-  /** The connection is over; no other call follows. `error` is absent after an orderly close. */
+  /** The connection has ended; no other call follows. `error` is absent after an orderly close. */
   onClosed(error: PilotError | undefined): void;
 }
 
@@ -59,12 +59,12 @@ export interface Conn {
   /** Copies as much of `data` as fits into the send buffer and returns how much that was; 0 when full or closing. */
   write(data: Uint8Array): number;
   /**
-   * Closes for writing; reading goes on until the peer closes.
+   * Closes for writing; reading continues until the peer closes.
    *
    * @returns False when the peer knows no half close: nothing has changed.
    */
   closeWrite(): boolean;
-  /** Orderly close: everything written is delivered first. Reading goes on until the peer ends. */
+  /** Orderly close: everything written is delivered first. Reading continues until the peer ends. */
   close(): void;
   /** As {@linkcode close}, but the peer is told at the end that nobody has closed: the program has gone. */
   abandon(): void;

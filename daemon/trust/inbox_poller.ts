@@ -30,7 +30,7 @@ export class InboxPoller {
   #dueMs = Infinity;
   #cancel: (() => void) | undefined;
   #running: Promise<void> | undefined;
-  /** Somebody asked during a poll that may have been answered before there was what he knows of. */
+  /** A poll was requested while one was in flight, whose reply may predate the new message. */
   #again = false;
   #polledMs = -Infinity;
   /** When the last poll caused by the beacon ran or will run. */

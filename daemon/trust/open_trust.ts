@@ -22,7 +22,7 @@ export interface TrustFiles {
 export interface OpenTrust {
   readonly state: TrustState;
   readonly tombstones: Tombstones;
-  /** Lets go of the files. */
+  /** Closes the files. */
   close(): Promise<void>;
 }
 

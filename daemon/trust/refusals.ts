@@ -48,7 +48,7 @@ export class Refusals {
     if (refusal === undefined) return undefined;
     const why = refusal.reason === "" ? ", without a reason" : `: ${refusal.reason}`;
     return new PilotError("denied", `Node ${node} rejected the request${why}`, {
-      hint: "Come to terms with whoever runs it, then ask again.",
+      hint: "Talk to its operator, then ask again.",
     });
   }
 }

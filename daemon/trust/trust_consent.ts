@@ -1,5 +1,5 @@
 /**
- * Whom this node trusts, as the network half asks it with every first packet.
+ * Which nodes this node trusts, as the network half asks with every first packet.
  *
  * @module
  */

@@ -124,7 +124,7 @@ export class TrustService implements TrustBackend {
     this.#delivery = new StatementDelivery({
       registry,
       unixNow: deps.unixNow,
-      // A crash must not take back what others have heard. That trust is over is in its own place on disk.
+      // A crash must not take back what others have heard. The end of trust has its own place on disk.
       owed: () =>
         state.owed().filter(({ type }) => type === "handshake_revoke" || this.#saver.isSaved),
       delivered: (statement) => {
@@ -159,13 +159,13 @@ export class TrustService implements TrustBackend {
     await this.#tasks.settled();
     await polled;
     this.#saver.close();
-    // The last chance for what could not be written before; stopping goes on either way.
+    // The last chance for what could not be written before; stopping continues either way.
     await this.#saver.save().catch((error) =>
       this.#deps.log("error", "trust state could not be saved", { error: String(error) })
     );
   }
 
-  /** The registry has us again: tell it what is owed and whom we trust, and read what waits there. */
+  /** After a registration: report what is owed and which peers are trusted, and poll the inbox. */
   async onRegistered(): Promise<void> {
     const { registry, log } = this.#deps;
     await this.#delivery.flush();
@@ -319,7 +319,7 @@ export class TrustService implements TrustBackend {
   }
 
   /**
-   * A common network is over: so is trust that came from it.
+   * A common network has ended: so has trust that came from it.
    *
    * @returns Whether there was such trust.
    */

@@ -99,7 +99,7 @@ export class BeaconChoice {
     const [first] = this.#candidates;
     if (!this.#hasAnswered || first === undefined) this.#use(first);
     this.#standing = "unknown";
-    if (this.#isStarted) this.#search(); // the pauses of a search in vain go on growing
+    if (this.#isStarted) this.#search(); // the pauses of a search in vain keep growing
   }
 
   /** Begins: from now on questions may be sent. */
@@ -138,7 +138,7 @@ export class BeaconChoice {
   answered(from: Endpoint, isAuthentic: boolean): boolean {
     const isCurrent = this.isFromCurrent(from);
     const candidate = this.#candidates.find((one) => sameEndpoint(from, heardAs(one)));
-    // What stays in use for want of another address may be somebody else's by now.
+    // What stays in use because there is no other address may belong to another host by now.
     if (candidate === undefined) return isCurrent;
     const isBetter = this.#standing === "unknown" || (isAuthentic && this.#standing === "plain");
     if (!isCurrent && !isBetter) return false;

@@ -23,7 +23,7 @@ import { TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** How often our endpoint is announced: below the 30 s after which NAT mappings start to vanish. */
 export const DISCOVER_INTERVAL_MS = 25_000;
-/** Punch commands obeyed: each makes us send to an address that somebody else named. */
+/** Punch commands acted upon: each makes us send to an address that somebody else named. */
 export const PUNCH_RATE = { perSecond: 10, burst: 20 } as const;
 /** When punches go out after a command, ms (docs/protocol/beacon.md §4.2). */
 const PUNCH_DELAYS_MS = [0, 50, 150];

@@ -37,7 +37,7 @@ export interface PeerInfo {
   mss: number;
 }
 
-/** Whom this node trusts, as far as tunnels depend on it. */
+/** The nodes that this node trusts, as far as tunnels depend on it. */
 export interface TunnelConsent {
   /** Key of a trusted peer. */
   pinnedKey(node: number): Uint8Array | undefined;

@@ -1,6 +1,6 @@
 /**
  * Accepting connections. No client can end or hold up the loop: a connection that is broken before its turn costs
- * nothing, and where descriptors run out it goes on as soon as one is free.
+ * nothing, and where descriptors run out it continues as soon as one is free.
  *
  * @module
  */
@@ -87,7 +87,7 @@ export class Acceptor<C extends { close(): void }> {
       // Mostly one that was reset meanwhile: some systems refuse options of its socket then.
       if (this.#mayTell("lost")) {
         const { role, log } = this.#options;
-        log.debug(`${role} lost a connection before it was taken`, { error: String(error) });
+        log.debug(`${role} lost a connection before it was accepted`, { error: String(error) });
       }
       closeQuietly(conn);
     }

@@ -92,7 +92,7 @@ export interface UdpSocket {
    * leave in order, at the latest when the running task and its microtasks end.
    *
    * @param mayFragment The network may cut it into fragments when it is larger than the path carries. Default false;
-   * only heeded where {@linkcode UdpSocket.forbidsFragments}.
+   * only respected where {@linkcode UdpSocket.forbidsFragments}.
    */
   send(
     buffer: Uint8Array<ArrayBuffer>,

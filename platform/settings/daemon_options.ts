@@ -96,9 +96,9 @@ export function resolveDaemonOptions(
     pathMode: pathModeOf(
       flags,
       `--${DAEMON.relayOnly.flag} and --${DAEMON.noRelay.flag}`,
-      "Give one of them",
+      "Set only one of them",
     ) ??
-      pathModeOf(config, "relay_only and no_relay", "Take one of them out of config.json"),
+      pathModeOf(config, "relay_only and no_relay", "Remove one of them from config.json"),
     logFile: values.logFile && from(values.logFile),
     registryTls: registryTlsOf(values),
   };

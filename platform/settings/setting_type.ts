@@ -96,7 +96,7 @@ export const TEXT: SettingType<string> = textual({
 export function parsePath(text: string): string {
   if (text !== "") return text;
   throw new PilotError("invalid_argument", "The path is empty", {
-    hint: "Leave the option out for the default.",
+    hint: "Omit the option to use the default.",
   });
 }
 

@@ -24,7 +24,7 @@ export class NonceSequence {
   #counter: number;
 
   /**
-   * Goes on with a sequence; see {@linkcode NonceSequence.start} for a new key.
+   * Continues a sequence; see {@linkcode NonceSequence.start} for a new key.
    *
    * @param state Where it stands.
    */
@@ -75,7 +75,7 @@ export class NonceSequence {
   }
 
   /**
-   * Takes another prefix, because the peer was seen using the same one; the counter goes on.
+   * Takes another prefix, because the peer was seen using the same one; the counter continues.
    *
    * @param random Fills its argument with random bytes.
    */

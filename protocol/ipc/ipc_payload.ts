@@ -64,7 +64,7 @@ export function decodePort(payload: Uint8Array): Decoded<number> {
 
 /** Payload of Dial. */
 export interface IpcTarget {
-  /** Whom to dial. */
+  /** The node to dial. */
   readonly address: Address;
   /** Its port. */
   readonly port: number;

@@ -161,7 +161,7 @@ export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof Commo
   home: string;
   /** Its socket. */
   socket: string;
-  /** The place for programs that know no homes, when it serves it. */
+  /** The place for programs that do not know homes, when it serves it. */
   common_socket: string | null;
   /** Where health and metrics are served, `host:port`. */
   http: string | null;
@@ -281,7 +281,7 @@ export interface IpcPendingHandshake {
 
 /** A request of ours that waits for an answer (our extension). */
 export interface IpcOutgoingHandshake {
-  /** Whom we asked. */
+  /** The node that we asked. */
   node_id: number;
   /** When, unix seconds. */
   requested_at: number;

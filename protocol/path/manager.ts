@@ -363,7 +363,7 @@ export class PathManager {
     this.needsReschedule = true;
   }
 
-  /** Heard again after probes that nobody answered, all of them sent long ago: what they showed is over. */
+  /** Heard again after probes that nobody answered, all of them sent long ago: what they showed no longer holds. */
   #askAgain(current: Path, now: number): void {
     if (current.probeMs !== Infinity || now < current.failsMs) return;
     current.forget();

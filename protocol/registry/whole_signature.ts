@@ -11,7 +11,7 @@
  * table of nonces would have to survive restarts.
  *
  * A node that does not know the challenge yet sends `"auth": {"v": 1}`. A registry that speaks the extension then
- * refuses, and its error carries `"auth": {"v": 1, "key", "challenge"}`, as every refusal for want of such a signature
+ * refuses, and its error carries `"auth": {"v": 1, "key", "challenge"}`, as every such refusal
  * does; others ignore the field and look at `signature`, which is there, too.
  *
  * @module

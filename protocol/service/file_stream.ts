@@ -59,7 +59,7 @@ export type FileStreamMessage =
     | { readonly kind: "done" }
     | {
       readonly kind: "init_ack";
-      /** Where to go on. */
+      /** Where to resume. */
       readonly offset: number;
     }
     | { readonly kind: "complete"; readonly ok: boolean; readonly text: string }

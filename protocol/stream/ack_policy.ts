@@ -43,7 +43,7 @@ export class AckPolicy {
     this.#most = isReference ? FEW_SEGMENTS : MANY_SEGMENTS;
   }
 
-  /** When the acknowledgement falls due by itself; Infinity when none waits. */
+  /** When the acknowledgement falls due on its own; Infinity when none waits. */
   get deadline(): number {
     return this.#deadline;
   }

@@ -72,7 +72,7 @@ export class Core {
   closing = false;
   /** Nobody has closed: the program has gone, and the peer is to know. */
   abandoned = false;
-  /** Only our writing is over: what the peer still sends is read (docs/protocol/streams.md §6.5). */
+  /** Only our direction has ended: what the peer still sends is read (docs/protocol/streams.md §6.5). */
   isHalfClosed = false;
   /** The peer has closed both directions: nothing that we might still write has a reader. */
   isPeerDeaf = false;

@@ -80,7 +80,7 @@ export class Receiver {
 
   /**
    * @param config Complete options.
-   * @param peer Of whom data comes.
+   * @param peer What is known of the sender.
    */
   constructor(config: StreamConfig, peer: ReceiverPeer) {
     this.#config = config;
@@ -122,7 +122,7 @@ export class Receiver {
   /** Slots free now: as many of the largest usual segments as fit the buffer (docs/protocol/streams.md §2.3). */
   get window(): number {
     const { limit } = this.#tuner;
-    // When memory runs short each stream keeps a little, so that those whose data is read go on.
+    // When memory runs short each stream keeps a little, so that those whose data is read make progress.
     const most = Math.min(limit, Math.max(this.#config.memory.share, LEAST_RECV_WINDOW_BYTES));
     const slots = Math.floor((most - this.#buffer.size) / this.#slotBytes);
     return Math.max(0, Math.min(this.#maxSlots, slots));
@@ -267,7 +267,7 @@ export class Receiver {
   }
 
   /**
-   * Payload of an acknowledgement that leaves by itself.
+   * Payload of an acknowledgement that leaves on its own.
    *
    * @returns Blocks when data is held out of order, else nothing. To older peers each report is followed by plain
    * duplicates, which are what starts their fast retransmit (docs/protocol/streams.md §5.2).

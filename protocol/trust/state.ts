@@ -140,8 +140,8 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Takes a verified revoke: what the peer had granted or asked for is over. A request of ours that it does not know
-   * of yet goes on.
+   * Takes a verified revoke: what the peer had granted or asked for ends. A request of ours that it does not know
+   * of yet stays open.
    *
    * @param from Node number of the sender.
    * @param context When, and the sender's key where known.
@@ -323,7 +323,7 @@ export class TrustState extends TrustTables {
     else this.say(node, "handshake_revoke", now, "request withdrawn");
   }
 
-  /** Ends trust that came from a common network, which is over; false when there was none. */
+  /** Ends trust that came from a common network, which has ended; false when there was none. */
   endNetworkTrust(node: number, now: number): boolean {
     if (this.peers.get(node)?.source !== "same_network") return false;
     this.endTrust(node, now, "network left");

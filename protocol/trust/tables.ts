@@ -197,7 +197,7 @@ export abstract class TrustTables {
     return this.outbox.say(statement, now);
   }
 
-  /** Forgets a peer and owes it the word that trust is over. */
+  /** Forgets a peer and owes it the statement that trust has ended. */
   protected endTrust(node: number, now: number, reason: string): void {
     this.forgetPeer(node);
     this.say(node, "handshake_revoke", now, reason);

@@ -38,7 +38,7 @@ export interface Transport {
    * @param bytes Bytes of headers and frame.
    * @param route Where it goes.
    * @param self Our node number.
-   * @param node Whom it is for.
+   * @param node The node that it is for.
    * @param mayFragment The network may cut it into fragments.
    */
   send(

@@ -31,7 +31,7 @@ import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./tunnel_limits.ts";
 /** Largest datagram looked for where the socket cannot forbid fragments: beyond an Ethernet frame they would pass. */
 const ETHERNET_MTU = 1500;
 
-/** When the discovery of one path's MTU goes on. */
+/** When the discovery of one path's MTU continues. */
 class DiscoveryTimer implements Timed {
   readonly #mtu: MtuDiscovery;
   readonly #run: (now: number) => void;

@@ -261,7 +261,7 @@ export class PeerTunnel {
   }
 }
 
-/** Whom to forget when there is no room: of those never proven the longest unused, and never a proven one for a stranger. */
+/** The peer to forget for lack of room: of those never proven the longest unused; never a proven one for a stranger. */
 export function leastWorth(peers: Iterable<PeerTunnel>): PeerTunnel | undefined {
   let oldest: PeerTunnel | undefined;
   for (const peer of peers) {

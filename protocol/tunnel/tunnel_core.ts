@@ -120,7 +120,7 @@ export class TunnelCore {
     return this.#exchanges.isFull;
   }
 
-  /** A key exchange with the peer goes on. */
+  /** A key exchange with the peer is in progress. */
   isExchanging(peer: PeerTunnel): boolean {
     return this.#exchanges.isRunning(peer);
   }
@@ -209,7 +209,7 @@ export class TunnelCore {
     if (peer === undefined || this.#sender.self === 0) return false;
     const { session } = peer;
     if (session !== undefined) {
-      // An unproven session may come from a replay, so the exchange goes on beside it.
+      // An unproven session may come from a replay, so the exchange continues beside it.
       if (peer.live === undefined) this.#exchanges.start(peer, now);
       const { current } = peer.paths;
       const isDetour = route !== undefined && current !== undefined &&

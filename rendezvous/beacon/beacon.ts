@@ -218,7 +218,7 @@ export class Beacon {
     if (node !== 0) {
       const outcome = this.#mappings.announce(node, { addr, source, ex }, now);
       if (outcome === "full") return this.#limit();
-      // Whoever it is may learn his endpoint: if it is the node, it sees that it has moved, and proves it.
+      // The sender may learn its endpoint: if it is the node, it sees that it has moved, and proves it.
       if (outcome === "kept") this.counters.discovers_refused++;
     }
     this.counters.discovers++;
@@ -246,7 +246,7 @@ export class Beacon {
     }];
   }
 
-  /** The cookie first: only who receives at his address can make us check a signature. */
+  /** The cookie first: only a sender that receives at its claimed address can make us verify a signature. */
   #checkCookie(
     message: Extract<BeaconMessage, { type: "discover_auth" }>,
     signature: Uint8Array,

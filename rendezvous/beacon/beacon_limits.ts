@@ -57,7 +57,7 @@ export const PROBE_REPLIES_BURST = 100;
 export const MAX_SOURCES = 65_536;
 /** Source addresses whose parsed form is kept, about 200 bytes each. */
 export const MAX_PARSED_SOURCES = 16_384;
-/** How long a sender may go on without the registry being looked at again, milliseconds: longer than a tunnel's keepalive. */
+/** How long a verdict of the registry about a sender holds, milliseconds: longer than a tunnel's keepalive. */
 export const INTRODUCTION_TTL_MS = 60_000;
 /** Pairs of nodes remembered for that, about 100 bytes each; others cost a look at the registry's tables for each frame. */
 export const MAX_INTRODUCTIONS = 65_536;

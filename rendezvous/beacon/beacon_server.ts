@@ -115,7 +115,7 @@ export class BeaconServer implements InboxWatch {
     this.#socket.start((datagram, from) => this.#onDatagram(datagram, from));
   }
 
-  /** Form of its socket. */
+  /** Implementation of its socket. */
   get socketKind(): string {
     return this.#socket.kind;
   }
@@ -228,7 +228,7 @@ export class BeaconServer implements InboxWatch {
     }
   }
 
-  /** What was listed before stays in use while the registry is away: its nodes are forgotten by themselves. */
+  /** What was listed before stays in use while the registry is away: its nodes expire on their own. */
   async #list(listing: BeaconListing, id: number): Promise<void> {
     const { advertise } = this.#cluster;
     const own = advertise === undefined ? this.#socket.local : parseEndpoint(advertise);

@@ -42,7 +42,7 @@ export interface BeaconSettings {
   readonly advertise?: string | undefined;
   /** Relayed bytes per second of one source address; default 60 MB/s. */
   readonly relayBytesPerSecond?: number | undefined;
-  /** Form of the UDP socket; default the fastest that works here. */
+  /** Implementation of the UDP socket; default the fastest that works here. */
   readonly udp?: UdpKind | undefined;
   /** UDP port that only tells askers their endpoint, on the beacon's host; default the beacon's plus 1, 0 for none. */
   readonly probePort?: number | undefined;

@@ -27,7 +27,7 @@ export class Introductions {
   }
 
   /**
-   * May a frame go on? It may when the target lets the sender see it, or has lately sent to the sender itself.
+   * May a frame be forwarded? It may when the target lets the sender see it, or has lately sent to the sender itself.
    *
    * @param now Monotonic milliseconds.
    */

@@ -41,7 +41,7 @@ import { SERVED } from "./requests/mod.ts";
  * @param core The registry.
  * @param request The request, its fields unchecked.
  * @param peer Where it came from.
- * @returns The reply; refusals and defects become error replies.
+ * @returns The reply; refusals and internal errors become error replies.
  */
 export async function answerJson(
   core: RegistryCore,
@@ -221,7 +221,7 @@ function nativeContext(core: RegistryCore, peer: Peer): RequestContext {
 }
 
 function reportDefect(core: RegistryCore, type: string, error: unknown): void {
-  core.log.error("request failed by a defect", {
+  core.log.error("internal error while handling a request", {
     type,
     error: error instanceof Error ? error.stack ?? error.message : String(error),
   });

@@ -96,7 +96,7 @@ async function learn(
 ): Promise<void> {
   const isHeldNow = wholeKey !== undefined && !node.held;
   const place = confirmedPlace(node, peer);
-  // Heartbeats go on while the store cannot be written; the next request after that tells the same.
+  // Heartbeats are served while the store cannot be written; the next request after that tells the same.
   if ((!isHeldNow && place === undefined) || !core.isWritable) return;
   await core.change({ actor, action: "node.confirm", target: nodeTarget(node.id) }, () => {
     core.nodes.edit(node).held ||= isHeldNow;

@@ -24,7 +24,7 @@ export interface CommitterOptions<B> {
  */
 export class Committer<B> {
   readonly #options: CommitterOptions<B>;
-  /** The commit that takes in what changes now; its transaction has not begun. */
+  /** The pending commit that will include current changes; its transaction has not begun. */
   #next: Promise<void> | undefined;
   /** The transaction that runs, or the last one. Never rejects. */
   #running: Promise<void> = Promise.resolve();
@@ -74,7 +74,7 @@ export class Committer<B> {
     for (let seen; seen !== this.#running;) await (seen = this.#running);
     this.#next = undefined;
     const work = this.#write(this.#options.take());
-    // Whoever waits for this commit sees its error; the one after it only needs to know that it is over.
+    // Whoever waits for this commit sees its error; the one after it only needs to know that it has ended.
     this.#running = work.catch(() => {});
     await work;
   }

@@ -6,7 +6,7 @@
 
 /**
  * What one side has said last: nothing; that it trusts the other, as it reports it or grants it; that it asks for trust;
- * or that it is over. The positions are what the database holds, so they are only ever extended.
+ * or that it has ended. The positions are what the database holds, so they are only ever extended.
  */
 export const CONSENTS = ["none", "trusts", "asked", "ended"] as const;
 

@@ -41,7 +41,7 @@ export interface RequestContext {
   readonly wholeKey: string | undefined;
 }
 
-/** A refusal for want of a signature over the whole request; the reply tells under which challenge to make it. */
+/** A refusal for a missing signature over the whole request; the reply tells under which challenge to make it. */
 export class WholeSignatureRequired extends RegistryFailure {
   /** @param why What is the matter. */
   constructor(why: string) {

@@ -76,7 +76,7 @@ export class HandshakeRelay {
 
   /** Leaves an answer. */
   answer(response: ResponseRow): void {
-    // Our own word is not the node's: what it has said itself goes on.
+    // Our own word is not the node's: what the node has said itself stands.
     if (response.answer !== "dropped") this.#requests.remove(response.target, response.sender);
     this.#dropAnswered(response);
     this.#responses.put(response);

@@ -70,7 +70,7 @@ interface Mode {
 
 /** TLS over a connection whose first bytes tell whether it is wanted. */
 export interface SessionTls {
-  /** Clients that begin otherwise are let go. */
+  /** Clients that begin otherwise are disconnected. */
   readonly isRequired: boolean;
   /** Takes the connection over; what was read of it is given. */
   readonly secure: (head: Uint8Array) => TlsServerConn;

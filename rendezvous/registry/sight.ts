@@ -13,8 +13,8 @@ import type { NodeRecord } from "./node_entry.ts";
  * Does a node's consent to another one stand: by its word, or by what it has asked for lately?
  *
  * @param core The registry.
- * @param from Whose consent.
- * @param to To whom.
+ * @param from The node that consents.
+ * @param to The node consented to.
  */
 export function consents(core: RegistryCore, from: number, to: number): boolean {
   const said = core.trust.said(from, to);
@@ -28,7 +28,7 @@ export function consents(core: RegistryCore, from: number, to: number): boolean 
  *
  * @param core The registry.
  * @param asker Who wants to know; undefined for a stranger. It must have proven who it is.
- * @param target About whom.
+ * @param target The node concerned.
  */
 export function maySee(
   core: RegistryCore,
@@ -45,7 +45,7 @@ export function maySee(
  *
  * @param core The registry.
  * @param asker Who wants to reach it.
- * @param target Whom.
+ * @param target The node.
  */
 export function isLetIn(core: RegistryCore, asker: number, target: NodeRecord): boolean {
   return target.public || consents(core, target.id, asker) ||

@@ -65,7 +65,11 @@ export class TokenGuard {
     this.counts[kind]++;
     this.#failures.take(key, now);
     if (!this.#failures.has(key, now) && this.#warnings.take(source, now)) {
-      this.#log.warn("somebody guesses tokens, refusing the attempts", { source, kind, network });
+      this.#log.warn("too many wrong tokens from one address, refusing its attempts", {
+        source,
+        kind,
+        network,
+      });
     }
     return false;
   }

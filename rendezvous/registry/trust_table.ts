@@ -65,7 +65,7 @@ export class TrustTable {
     this.#set(from.id, to, consent);
   }
 
-  /** The other side has refused: a request is over, a grant is not. */
+  /** The other side has refused: a request ends with it, a grant does not. */
   refuse(asker: number, by: number): void {
     if (this.said(asker, by) === "asked") this.#set(asker, by, "none");
   }

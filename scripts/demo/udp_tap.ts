@@ -106,7 +106,7 @@ export class RecordingRelay implements AsyncDisposable {
     await Promise.all(this.#loops);
   }
 
-  /** Receives on one socket; `route` says from which socket to which port a datagram goes on. */
+  /** Receives on one socket; `route` says from which socket to which port a datagram is forwarded. */
   async #pump(
     socket: Deno.DatagramConn,
     route: (from: Port) => [Deno.DatagramConn, Port] | undefined,

@@ -90,7 +90,7 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     path: "daemon/ipc/outgoing.ts",
     line: "this.#sources = [];",
     change: "this.#sources = []; ->",
-    why: "a dead client's sources are not asked again; this lets them go",
+    why: "a dead client's sources are not asked again; this releases them",
   },
   {
     path: "daemon/ipc/outgoing.ts",

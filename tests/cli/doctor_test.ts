@@ -110,7 +110,7 @@ Deno.test("doctor names every fault of a broken home", POSIX, () =>
     await Deno.writeTextFile(join(home, "pilot.log"), log.join("\n"));
     const { status, detail } = await doctor(home, server, {});
     assert.equal(status.home, "fail");
-    assert.match(detail.home!, /may be written by others.*777/);
+    assert.match(detail.home!, /is writable by other users.*777/);
     assert.equal(status.identity, "fail");
     assert.match(detail.identity!, /mode 644/);
     assert.equal(status.config, "warn");

@@ -55,7 +55,7 @@ Deno.test(
       assert.equal(code, EXIT_CODES.already_exists, stderr);
       assert.match(
         stderr,
-        /did not start: It is there already \(exit code 4\).*its log\nhint: .*disk/,
+        /did not start: It already exists \(exit code 4\).*its log\nhint: .*disk/,
       );
     });
   },
@@ -68,7 +68,7 @@ Deno.test("an argument of any length is quoted shortened", async () => {
   assert.match(stderr, /characters\)/);
 });
 
-Deno.test("servers go on when their ready line cannot be written", LINUX, async () => {
+Deno.test("servers continue when their ready line cannot be written", LINUX, async () => {
   await withDir(async (home) => {
     const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
     const start = (...args: string[]) =>

@@ -40,7 +40,7 @@ Deno.test("unknown commands lead to no destructive one, and those of existing pr
     assert.equal(code, EXIT_CODES.invalid_argument);
     assert.doesNotMatch(stderr, /deregister|untrust\?|leave/, name);
   }
-  assert.match((await run(["register"])).stderr, /registers by itself/);
+  assert.match((await run(["register"])).stderr, /registers automatically/);
   assert.match((await run(["traceroute", "x"])).stderr, /pilotctl path/);
   assert.match((await run(["status"])).stderr, /pilotctl daemon status/);
   assert.match((await run(["gateway", "start"])).stderr, /pilotctl gateway run/);

@@ -171,7 +171,7 @@ Deno.test("options about the HTTP endpoint need one, and its names are names", a
   for (const flag of [["--http-host", "a.example"], ["--http-behind-proxy"]]) {
     const { code, stderr } = await run(["rendezvous", "--memory", ...flag]);
     assert.equal(code, 2);
-    assert.match(stderr, /belong to --http/);
+    assert.match(stderr, /require --http/);
   }
   const named = ["rendezvous", "--memory", "--http", "127.0.0.1:0", "--http-host"];
   for (const name of ["a.example:80", "http://a.example", "", "a b"]) {

@@ -146,7 +146,7 @@ Deno.test("Directory names no IPv6 address where its socket has only IPv4", () =
   assert.deepEqual(named("192.168.1.2"), []);
 });
 
-Deno.test("Directory.onRegistered goes on without a hostname that is refused, and fails while the registry is away", async () => {
+Deno.test("Directory.onRegistered continues without a hostname that is refused, and fails while the registry is away", async () => {
   await withHome(async (home) => {
     const warnings: string[] = [];
     let error = new PilotError("already_exists", 'hostname "bob" already in use');

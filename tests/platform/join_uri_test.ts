@@ -57,12 +57,12 @@ Deno.test("parseJoinUri refuses what is unknown, missing, double or broken, and 
   assert.deepEqual(parseJoinUri(WHOLE).registryKey, KEY);
   refuses(WHOLE.replace("pilot:", "https:"), /Not a pilot:\/\/ URI/);
   refuses("", /Not a pilot/);
-  refuses(WHOLE.replace("&key=", "&key\n="), /not known/);
+  refuses(WHOLE.replace("&key=", "&key\n="), /unknown part/);
   refuses("pilot://", /Not a pilot/);
   refuses(WHOLE.replace("?", "/path?"), /Not a pilot/);
   refuses(`${WHOLE}#x`, /Not a pilot/);
-  refuses(`${WHOLE}&admin=1`, /not known: "admin"/);
-  refuses(`${WHOLE}&Key=1`, /not known: "Key"/);
+  refuses(`${WHOLE}&admin=1`, /unknown part: "admin"/);
+  refuses(`${WHOLE}&Key=1`, /unknown part: "Key"/);
   refuses(`${WHOLE}&beacon=x:1`, /beacon twice/);
   refuses(WHOLE.replace(/beacon=[^&]*&/, ""), /names no beacon/);
   refuses(WHOLE.replace(/&fingerprint.*/, ""), /neither fingerprint nor key/);

@@ -1,6 +1,6 @@
 /**
  * Daemons of versions 1.9 and 1.18 at our rendezvous: what they say is written out in `support/reference_client.ts`.
- * They poll once a minute, so whoever must be able to act before that is asked before any clock goes on.
+ * They poll once a minute, so whoever must be able to act before that is asked before any clock advances.
  */
 
 import assert from "node:assert/strict";

@@ -100,7 +100,7 @@ Deno.test("nothing is opened where somebody else may have put the socket", async
   await Deno.symlink(daemon.path, link);
   await withHome(link, async ({ options }) => {
     const { error, connections } = await refused(options);
-    assert.match(error.message, /pilot\.sock is no socket/);
+    assert.match(error.message, /pilot\.sock is not a socket/);
     assert.equal(connections, 0);
   });
   await Deno.remove(link);
@@ -108,7 +108,7 @@ Deno.test("nothing is opened where somebody else may have put the socket", async
   await Deno.chmod(dir, 0o777);
   await withHome(link, async ({ options }) => {
     const { error, connections } = await refused(options);
-    assert.match(error.message, /may be written by others \(mode 777\)/);
+    assert.match(error.message, /is writable by other users \(mode 777\)/);
     assert.equal(connections, 0);
   });
   await Deno.remove(dir, { recursive: true });

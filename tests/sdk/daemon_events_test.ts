@@ -124,7 +124,7 @@ for (const mode of ["tagged", "untagged"] as const) {
   Deno.test(`a ${mode} daemon without events is not asked for them`, async () => {
     await using daemon = new FakeDaemon(mode);
     const { driver, client } = await daemon.connect();
-    const error = await rejectsWith(driver.events(), "unavailable", /tells programs of none/);
+    const error = await rejectsWith(driver.events(), "unavailable", /does not report events/);
     assert.deepEqual(error.advice, { id: "use_this_daemon" });
     assert.deepEqual(client.log.filter(({ cmd }) => cmd !== Cmd.Hello), []);
   });

@@ -144,7 +144,7 @@ Deno.test("Driver.sendFile sends any content from every kind of source", async (
   );
 });
 
-Deno.test("Driver.sendFile goes on where an earlier attempt ended", async () => {
+Deno.test("Driver.sendFile resumes where an earlier attempt ended", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const content = pattern(500_000);

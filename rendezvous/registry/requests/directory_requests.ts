@@ -95,7 +95,7 @@ const lookup = serve(requests.lookup, async (context, fields) => {
  * The answer to a resolve, for both modes.
  *
  * @param context The request.
- * @param fields Whom to reach, and who asks; 0 for nobody.
+ * @param fields The node to reach, and the requester; 0 for none.
  * @param signature By the requester; called when it is needed.
  * @throws {RegistryFailure} Unknown, not signed, or not allowed to know.
  */

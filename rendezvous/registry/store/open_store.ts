@@ -71,7 +71,7 @@ function tableCount(db: DatabaseSync): number {
 export function lost(path: string): PilotError {
   return new PilotError(
     "invalid_state",
-    `The registry's database ${path} is empty or missing, though its key is there: it has lost its content`,
+    `The registry's database ${path} is empty or missing although the registry's key exists: its content is lost`,
     {
       advice: { id: "restore_store" },
     },

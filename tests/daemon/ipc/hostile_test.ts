@@ -359,7 +359,7 @@ Deno.test("a slow client does not slow another one down", async () => {
   flooding = false;
 });
 
-Deno.test("a peer that goes on sending to a client that has closed is reset", async () => {
+Deno.test("a peer that keeps sending to a client that has closed is reset", async () => {
   await using rig = await startRig();
   using client = await rig.connect();
   const { id, theirs } = await accepted(rig, client, 4096);

@@ -280,7 +280,7 @@ Deno.test("a source that ends the client while it is asked is not queued again",
   assert.equal(client.isWriting, false);
 });
 
-Deno.test("a source is queued once, while it has frames, and let go when the client is stopped", async () => {
+Deno.test("a source is queued once, while it has frames, and released when the client is stopped", async () => {
   const client = new Client();
   const source = endless(1, WRITE_BUFFER_BYTES);
   source.more = false;

@@ -105,7 +105,7 @@ Deno.test("RegistrationLoop lets a registration that is under way end before it 
   await bench.loop.stop();
 });
 
-Deno.test("RegistrationLoop goes on when leaving fails", async () => {
+Deno.test("RegistrationLoop continues when leaving fails", async () => {
   const bench = new Bench();
   bench.start();
   await bench.clock.run(1);

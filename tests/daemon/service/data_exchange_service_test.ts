@@ -107,7 +107,7 @@ Deno.test("a file name with a directory is refused and ends the connection", asy
   }
 });
 
-Deno.test("an unknown frame type is answered with ERR and the connection goes on", async () => {
+Deno.test("an unknown frame type is answered with ERR and the connection continues", async () => {
   await using rig = await startExchange();
   const peer = rig.connect();
   for (const type of [0, 6, 8, 77]) {

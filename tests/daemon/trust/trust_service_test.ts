@@ -362,7 +362,7 @@ Deno.test("TrustService reads the inbox often while a handshake is open and rare
     assert.ok(polls() <= 2_000 / POLL_MIN_MS + 1, `${polls()}`);
   }));
 
-Deno.test("TrustService goes on polling after the registry was away", () =>
+Deno.test("TrustService keeps polling after the registry was away", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     hub.isDown = true;
     await world.run(60_000);

@@ -205,7 +205,7 @@ Deno.test("frames that come before their key is verified are copied, kept in ord
   destroy(...results);
 });
 
-Deno.test("the nonces of a peer's key go on, and those of the key used longest ago are forgotten first", async () => {
+Deno.test("the nonces of a peer's key continue, and those of the key used longest ago are forgotten first", async () => {
   const rig = await Rig.create({ maxNonces: 3 });
   const [a, b, c, d] = await Promise.all([1, 2, 3, 4].map(() => Peer.create()));
   /** Verifies a key; true when its nonces begin anew. */

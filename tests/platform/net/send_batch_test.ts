@@ -72,7 +72,7 @@ batchTest("sends a run of equal sizes as one message", async ({ a, b, calls, tak
   assert.equal(a.stats.sendCalls, 1);
 });
 
-batchTest("begins a message where GSO cannot go on", async ({ a, b, calls, take }) => {
+batchTest("begins a message where GSO cannot continue", async ({ a, b, calls, take }) => {
   send(a, [1, 2], b.local, 100);
   send(a, [3], b.local, 50);
   send(a, [4], b.local, 100);
@@ -84,7 +84,7 @@ batchTest("begins a message where GSO cannot go on", async ({ a, b, calls, take 
   assert.deepEqual(calls, [7]);
 });
 
-batchTest("goes on after a partial batch", async ({ a, b, script, calls, take }) => {
+batchTest("continues after a partial batch", async ({ a, b, script, calls, take }) => {
   script.push({ most: 1 }, { most: 2 });
   for (const [i, size] of [10, 20, 30, 40, 50].entries()) send(a, [i], b.local, size);
   assert.deepEqual(await take(5), [0, 1, 2, 3, 4]);

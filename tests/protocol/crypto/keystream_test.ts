@@ -63,7 +63,7 @@ Deno.test("Keystream computes a sequence in a call for eight packets", () => {
   });
 });
 
-Deno.test("Keystream goes on in eights behind gaps, and late packets move nothing", () => {
+Deno.test("Keystream continues in eights behind gaps, and late packets move nothing", () => {
   withCipher((cipher, keystream) => {
     for (let counter = 1; counter <= 100; counter++) receive(keystream, counter, true);
     cipher.calls = 0;

@@ -29,7 +29,7 @@ Deno.test("NonceSequence carries over into the upper half of the counter", () =>
   assert.equal(next(sequence), "000000010000000100000001");
 });
 
-Deno.test("NonceSequence goes on where a saved state stood", () => {
+Deno.test("NonceSequence continues from a saved state", () => {
   const first = NonceSequence.start(constant("00000009"));
   next(first);
   const second = new NonceSequence(first);

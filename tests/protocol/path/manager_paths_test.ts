@@ -118,7 +118,7 @@ Deno.test("when the first direct way is found every direct way is measured, once
   rig.paths.heard(A, 0, false);
   assert.deepEqual(rig.poll(0), ["A", "B"]);
   assert.equal(rig.paths.restarted(B, 10), true);
-  assert.equal(rig.candidate(A).probeMs, SEARCH_PROBES_MS[1], "those bursts go on");
+  assert.equal(rig.candidate(A).probeMs, SEARCH_PROBES_MS[1], "those bursts continue");
   const alone = new Rig();
   alone.add(A);
   alone.paths.heard(A, 0, false);

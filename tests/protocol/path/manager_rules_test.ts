@@ -45,7 +45,7 @@ Deno.test("after 400 ms without an answer the path in use and the relay are prob
   assert.deepEqual(rig.poll(599 + PATH_SUSPECT_MS), []);
   assert.deepEqual(rig.poll(600 + PATH_SUSPECT_MS), ["A", "relay"]);
   assert.deepEqual(rig.poll(601 + PATH_SUSPECT_MS), []);
-  // A burst that is under way goes on as it was.
+  // A burst in progress continues unchanged.
   const busy = settled();
   busy.paths.check(900);
   busy.poll(900);

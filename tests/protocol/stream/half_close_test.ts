@@ -1,4 +1,4 @@
-/** One side closed for writing while the other goes on (docs/protocol/streams.md §6.5). */
+/** One side closed for writing while the other continues (docs/protocol/streams.md §6.5). */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";

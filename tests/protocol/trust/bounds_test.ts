@@ -28,7 +28,7 @@ Deno.test("pending requests are bounded: the oldest makes room and is told, a re
   assert.equal(state.pending()[0]?.receivedAt, NOW + 5);
 });
 
-Deno.test("pending requests are shared by source: who floods pushes out his own", () => {
+Deno.test("pending requests are shared by source: a flooding source pushes out its own", () => {
   const state = new TrustState();
   state.onRequest(1, { ...context, source: "honest" });
   for (let node = 100; node < 100 + 2 * PENDING_MAX; node++) {

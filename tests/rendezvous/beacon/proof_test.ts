@@ -57,7 +57,7 @@ Deno.test("a beacon that knows no key for a node gives no cookie", () => {
   assert.deepEqual(beaconWithKeys().receive(question(0, nonceOf(1)), A, 0), []);
 });
 
-Deno.test("a proven endpoint is not taken away by a plain discover, whose sender still learns his own", async () => {
+Deno.test("a proven endpoint is not taken away by a plain discover, whose sender still learns its own", async () => {
   const beacon = beaconWithKeys();
   await prove(beacon, 42, A);
   const [answer] = messages(beacon.receive(discover(42), C, 10));
@@ -191,7 +191,7 @@ Deno.test("a full table of said endpoints keeps no proven one out", async () => 
   assert.equal(small.receive(discover(1), A, 0).length, 1);
 });
 
-Deno.test("a proven sender is relayed from his endpoint only; elsewhere he is told where he is", async () => {
+Deno.test("a proven sender is relayed from its endpoint only; elsewhere it is told where it is", async () => {
   const beacon = beaconWithKeys();
   await prove(beacon, 42, A);
   beacon.receive(discover(7), B, 0);

@@ -466,7 +466,7 @@ Deno.test("the commands import a snapshot and back the store up while its server
     const { data } = JSON.parse(made.out);
     assert.equal(data.nodes, 5);
     assert.equal((await cli("rendezvous", "backup", backup, "--store", store)).code, 4);
-    await registered(client); // the server goes on
+    await registered(client); // the server keeps running
     const restored = `${directory}/restored`;
     await Deno.mkdir(restored);
     await Deno.rename(backup, `${restored}/registry.db`);

@@ -228,7 +228,7 @@ Deno.test("a change that fails after all is told if it has changed something, an
   await core.close();
 });
 
-Deno.test("sequence numbers go on after a restart, and in a database of the version before from 1", () =>
+Deno.test("sequence numbers continue after a restart, and in a database of the version before from 1", () =>
   withDirectory(async (directory) => {
     const db = new DatabaseSync(`${directory}/registry.db`);
     for (const step of MIGRATIONS.slice(0, 4)) db.exec(step);

@@ -117,7 +117,7 @@ Deno.test("register never gives a node to somebody who names its owner", () =>
     assert.equal(lookup["public_key"], node.identity.publicKeyBase64);
   }));
 
-Deno.test("register goes on without a hostname that is bad or taken", () =>
+Deno.test("register succeeds without a hostname that is bad or taken", () =>
   withServer(async ({ client }) => {
     await registered(client, { hostname: "taken" });
     const node = await TestNode.create();

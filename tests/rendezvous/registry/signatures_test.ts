@@ -66,7 +66,7 @@ async function throughBinary(client: RawClient, request: object): Promise<Reply>
 
 for (const mode of ["JSON", "binary pass-through"] as const) {
   for (const { type, challenge, fields } of CASES) {
-    Deno.test(`${type} in ${mode} mode obeys only the node's own signature`, () =>
+    Deno.test(`${type} in ${mode} mode accepts only the node's own signature`, () =>
       withServer(async ({ server, client: setup }) => {
         const node = await registered(setup);
         const peer = await registered(setup);
@@ -118,7 +118,7 @@ for (const mode of ["JSON", "binary pass-through"] as const) {
   }
 }
 
-Deno.test("deregister obeys only the node's own signature and is silent about unknown nodes", () =>
+Deno.test("deregister accepts only the node's own signature and is silent about unknown nodes", () =>
   withServer(async ({ client }) => {
     const node = await registered(client);
     const stranger = await registered(client);

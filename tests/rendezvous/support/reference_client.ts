@@ -33,7 +33,7 @@ export class ReferenceClient implements AsyncDisposable {
   /** What it holds in trust.json. */
   readonly trusted = new Set<number>();
   readonly pending = new Set<number>();
-  /** Whom it has asked; in memory only. */
+  /** The nodes it has asked; in memory only. */
   readonly outgoing = new Set<number>();
   readonly #server: Rendezvous;
   readonly #node: TestNode;
