@@ -91,7 +91,7 @@ export class NetworkStack implements NetworkBackend, TunnelUser {
     this.streams = new StreamHost({
       ...{ clock, random, gate, self, ensure, send, emit },
       segmentBytes: (node) => tunnels.segmentBytes(node),
-      suspectPath: (node) => tunnels.suspectPath(node),
+      onBlackHole: (node) => tunnels.onBlackHole(node),
     });
     this.control = new Control({ clock, self, ensure, send, gate });
     const isReady = (node: number) => tunnels.isReady(node);

@@ -60,7 +60,7 @@ export interface StreamHostDeps {
   /** Payload bytes of a segment that the path to a peer carries without fragments. */
   readonly segmentBytes: (node: number) => number;
   /** Large segments do not seem to reach a peer. */
-  readonly suspectPath: (node: number) => void;
+  readonly onBlackHole: (node: number) => void;
   /** Lifecycle event (docs/protocol/local-socket.md §10). */
   readonly emit: Emit;
 }
@@ -318,7 +318,7 @@ export class StreamHost implements ConnHost {
   }
 
   onLargeLost(conn: HostConn): void {
-    this.#deps.suspectPath(conn.remoteAddress.node);
+    this.#deps.onBlackHole(conn.remoteAddress.node);
   }
 
   reschedule(conn: HostConn): void {

@@ -183,8 +183,8 @@ export class Tunnels {
   }
 
   /** A stream gets no segment larger than the default through to a peer. */
-  suspectPath(node: number): void {
-    this.#core.suspectPath(node, this.#clock.now());
+  onBlackHole(node: number): void {
+    this.#core.onBlackHole(node, this.#clock.now());
     this.#perform();
   }
 

@@ -239,7 +239,7 @@ export class TunnelCore {
   }
 
   /** A stream gets no segment larger than the default through to a peer. */
-  suspectPath(node: number, now: number): void {
+  onBlackHole(node: number, now: number): void {
     const peer = this.peers.get(node);
     if (peer !== undefined) this.sizes.suspect(peer, now);
   }
