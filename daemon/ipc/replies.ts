@@ -84,7 +84,7 @@ export function commandError(prefix: string, thrown: unknown): CommandError {
  * @returns The value.
  * @throws {PilotError} `invalid_argument` with the decoder's message.
  */
-export function need<T>(value: Decoded<T>, prefix?: string): T {
+export function unwrap<T>(value: Decoded<T>, prefix?: string): T {
   if (value instanceof DecodeError) {
     throw new PilotError(
       "invalid_argument",

@@ -219,7 +219,7 @@ class ExchangeConn implements ServiceConn {
 
   /** Stores a message with ids, which may be traced. */
   async #tagged(payload: Uint8Array): Promise<void> {
-    const { tags, inner } = need(decodeTaggedMessage(payload));
+    const { tags, inner } = unwrap(decodeTaggedMessage(payload));
     if (inner.type === DataType.trace) await this.#trace(inner.payload, tags);
     else this.#answer(await this.#once(inner, tags));
   }
@@ -227,10 +227,10 @@ class ExchangeConn implements ServiceConn {
   /** Stores a message, which may have ids, and tells when. Without `tags` they may stand in it. */
   async #trace(payload: Uint8Array, tags?: MessageTags): Promise<void> {
     const received = nowNs();
-    const { sent, inner } = need(decodeTrace(payload));
+    const { sent, inner } = unwrap(decodeTrace(payload));
     const isTagged = tags === undefined && inner.type === DataType.tagged;
     const tagged = isTagged
-      ? need(decodeTaggedMessage(inner.payload))
+      ? unwrap(decodeTaggedMessage(inner.payload))
       : { tags: tags ?? {}, inner };
     const ack = await this.#once(tagged.inner, tagged.tags);
     const stored = nowNs();
@@ -314,7 +314,7 @@ class ExchangeConn implements ServiceConn {
   }
 }
 
-function need<T>(decoded: Decoded<T>): T {
+function unwrap<T>(decoded: Decoded<T>): T {
   if (decoded instanceof DecodeError) throw new Refusal("protocol_error", decoded.message);
   return decoded;
 }
