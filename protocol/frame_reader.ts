@@ -16,7 +16,7 @@ export interface FrameSpan {
 }
 
 /** Number of more bytes that must have arrived before the span can be told. */
-export type Needs = number;
+export type BytesNeeded = number;
 
 /**
  * Cuts a byte stream into frames. Memory follows the bytes that arrived and never exceeds one frame of the
@@ -97,7 +97,7 @@ export abstract class FrameReader<T> {
    * @param queue What has arrived; only `peek` what `length` allows.
    * @returns The span, the number of bytes needed to tell it, or an error.
    */
-  protected abstract span(queue: ByteQueue): FrameSpan | Needs | DecodeError;
+  protected abstract span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError;
 
   /**
    * Makes the value from a complete frame.
@@ -132,7 +132,7 @@ export function lengthPrefixed(
   offset: number,
   limit: number,
   tooLong: DecodeError,
-): FrameSpan | Needs | DecodeError {
+): FrameSpan | BytesNeeded | DecodeError {
   const headerBytes = offset + 4;
   if (queue.length < headerBytes) return headerBytes;
   const bodyBytes = queue.peek(offset, 4);

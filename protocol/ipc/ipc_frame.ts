@@ -7,7 +7,7 @@
 
 import type { ByteQueue } from "../bytes.ts";
 import { DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 
 /** Largest value of the length field, command byte included. */
 export const IPC_MAX_FRAME_BYTES = 1024 * 1024;
@@ -120,7 +120,7 @@ const TOO_LONG = new DecodeError("too_long", "IPC frame longer than 1 MiB");
 /** Cuts the socket's bytes into frames; frames of length 0 are skipped. */
 export class IpcFrameReader extends FrameReader<IpcFrame> {
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     return lengthPrefixed(queue, 0, IPC_MAX_FRAME_BYTES, TOO_LONG);
   }
 

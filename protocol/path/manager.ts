@@ -11,7 +11,7 @@
 
 import type { Endpoint } from "../ip.ts";
 import { type CandidateKind, isEndpointOfOne, Path, PROBE_ANSWER_MS } from "./path.ts";
-import { NO_PATH_WORK, type PathNeeds, type PathProbe, type PathWork } from "./path_work.ts";
+import { NO_PATH_WORK, type PathDemand, type PathProbe, type PathWork } from "./path_work.ts";
 import { cost, isFaster, isLikelier, retention } from "./ranking.ts";
 import type { MtuDiscovery } from "./mtu_discovery.ts";
 import { SearchSchedule } from "./search.ts";
@@ -230,19 +230,19 @@ export class PathManager {
   }
 
   /** Does what is due. */
-  poll(now: number, needs: PathNeeds): PathWork {
+  poll(now: number, demand: PathDemand): PathWork {
     const current = this.#current;
     this.#polledMs = now;
     if (current !== undefined) {
       this.#suspect(current, now);
-      this.#listen(current, now, needs);
+      this.#listen(current, now, demand);
       if (!current.isRelay && now - this.sinceMs > FORGIVE_MS && this.#unansweredMs === Infinity) {
         current.forgive();
       }
       if (!current.isRelay && !current.isFailing(now, this.#hasAnswers)) this.#searches.stop();
     }
     const changed = this.#choose(now);
-    const search = this.#searches.take(now, needs.isWanted || needs.hasConns);
+    const search = this.#searches.take(now, demand.isWanted || demand.hasConns);
     const probes: PathProbe[] = [];
     for (const path of this.all) {
       while (path.probeMs <= now) {
@@ -381,7 +381,7 @@ export class PathManager {
   }
 
   /** After data, silence: either there is nothing to say, or what is said does not reach us. */
-  #listen(current: Path, now: number, { hasConns }: PathNeeds): void {
+  #listen(current: Path, now: number, { hasConns }: PathDemand): void {
     if (this.#isQuietAsked || now - this.heardMs < PATH_QUIET_MS) return;
     this.#isQuietAsked = true;
     if (hasConns && current.probeMs === Infinity) current.probe(CHECK_PROBES_MS, now);

@@ -27,7 +27,7 @@ export interface PathWork {
 }
 
 /** What the owner knows at the time. */
-export interface PathNeeds {
+export interface PathDemand {
   /** The tunnel is to be kept up. */
   readonly isWanted: boolean;
   /** Connections run over it. */

@@ -7,7 +7,7 @@
 import { type ByteQueue, decodeText, encodeText, viewOf } from "../bytes.ts";
 import { concatBytes } from "../bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 
 /** Largest payload of a frame; the reference's readers close at one byte more. */
 export const DATA_EXCHANGE_MAX_BYTES = 16 * 1024 * 1024;
@@ -76,7 +76,7 @@ export class DataExchangeReader extends FrameReader<DataFrame> {
   }
 
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     return lengthPrefixed(queue, 4, this.#limit, TOO_LONG);
   }
 

@@ -166,7 +166,7 @@ Deno.test("an answer takes the doubt away, ends the burst and may lead elsewhere
 Deno.test("data makes a search urgent that was put off", () => {
   const rig = new Rig();
   rig.paths.heard(RELAY_ROUTE, 0, false);
-  rig.needs = { isWanted: false, hasConns: false };
+  rig.demand = { isWanted: false, hasConns: false };
   rig.poll(0);
   assert.ok(rig.paths.nextSearchMs > 100_000);
   assert.ok(!rig.stirs(() => rig.paths.sent(50_000, false, false)), "no data");
@@ -177,7 +177,7 @@ Deno.test("data makes a search urgent that was put off", () => {
 Deno.test("data that comes in makes a search urgent as well", () => {
   const rig = new Rig();
   rig.paths.heard(RELAY_ROUTE, 0, false);
-  rig.needs = { isWanted: false, hasConns: false };
+  rig.demand = { isWanted: false, hasConns: false };
   rig.poll(0);
   rig.paths.heard(RELAY_ROUTE, 50_000, false);
   assert.ok(rig.paths.nextSearchMs > 100_000);
@@ -189,7 +189,7 @@ Deno.test("a search is made for whoever wants the tunnel and for connections, ea
   for (const [isWanted, hasConns] of [[true, false], [false, true], [true, true]] as const) {
     const rig = new Rig();
     rig.paths.heard(RELAY_ROUTE, 0, false);
-    rig.needs = { isWanted, hasConns };
+    rig.demand = { isWanted, hasConns };
     assert.deepEqual(rig.poll(0), ["search"]);
   }
 });
@@ -282,7 +282,7 @@ Deno.test("a change of network stirs even who knows no way yet, and brings an id
   assert.ok(rig.stirs(() => rig.paths.networkChanged(5)));
   const idle = new Rig();
   idle.paths.heard(RELAY_ROUTE, 0, false);
-  idle.needs = { isWanted: false, hasConns: false };
+  idle.demand = { isWanted: false, hasConns: false };
   idle.poll(0);
   idle.paths.networkChanged(2_000);
   assert.equal(idle.paths.nextSearchMs, 2_000);

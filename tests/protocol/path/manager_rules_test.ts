@@ -202,9 +202,9 @@ Deno.test("a silence after data is asked about once, while there are connections
   rig.answer(A, 7_030);
   assert.deepEqual(rig.poll(9_000), []);
   paths.heard(A, 10_000, true);
-  rig.needs = { isWanted: true, hasConns: false };
+  rig.demand = { isWanted: true, hasConns: false };
   assert.deepEqual(rig.poll(11_000), []);
-  rig.needs = { isWanted: true, hasConns: true };
+  rig.demand = { isWanted: true, hasConns: true };
   assert.deepEqual(rig.poll(12_000), [], "that silence has been asked about");
 });
 
