@@ -123,7 +123,7 @@ export async function startDaemon(
     await sleepUnless(wake.signal, POLL_MS);
     if (end !== undefined) throw await startFailure(end, settings, logStart);
     const info = await probeInfo(call, { socket: settings.socket });
-    // Another daemon, which may tell no pid, may have taken the socket in this moment; ours will say so and end.
+    // Another daemon, which may report no pid, may just have taken the socket; ours will say so and end.
     if (info !== undefined && child.pid !== undefined && info.pid === child.pid) {
       child.unref();
       return { pid: child.pid, info };
@@ -141,7 +141,7 @@ export async function startDaemon(
   );
 }
 
-/** Where a daemon answers that stands in the way of this home's: at its socket, or with its key at the common one. */
+/** Where a daemon answers that is in the way of this home's: at its socket, or with its key at the common one. */
 async function servedSocket(call: Invocation, settings: Settings): Promise<string | undefined> {
   if (await probeInfo(call, { socket: settings.socket }) !== undefined) return settings.socket;
   const { commonSocket: common } = settings;
@@ -160,7 +160,7 @@ async function startFailure(
   const code: ErrorCode = end.code === null || end.code === 0
     ? "internal"
     : errorCodeOfExit(end.code);
-  // A process that could not even write its log is mostly one with a full disk: it has only its exit code left.
+  // A process that could not even write its log usually has a full disk: only its exit code is left.
   const isSilent = said.message === undefined && said.others.length === 0;
   const how = end.error !== undefined
     ? end.error.message
@@ -286,7 +286,7 @@ function isAlive(pid: number): boolean {
     const status = readFileSync(`/proc/${pid}/stat`, "latin1");
     return !/^Z/.test(status.slice(status.lastIndexOf(")") + 2));
   } catch (error) {
-    // It ended between the two looks; or Deno's permissions do not let us look, and then the signal's word counts.
+    // It ended between the two looks; or Deno's permissions do not let us look, and then the signal's result counts.
     return !["ENOENT", "ESRCH"].includes(errorCode(error) ?? "");
   }
 }

@@ -1,12 +1,12 @@
 /**
- * Hints that name commands: they must reach the agent that was meant, and must not lead into harm.
+ * Hints that name commands: these must reach the agent that was meant, and must do no harm.
  *
  * @module
  */
 
 import { type Env, PLACES } from "../platform/settings/mod.ts";
 
-/** What says which agent is meant: option, and the variable that stands for it. */
+/** What selects the agent: an option, and the variable in its place. */
 const AGENT_PLACES = [PLACES.home, PLACES.config, PLACES.socket]
   .map(({ flag, env }) => ({ option: flag!, variable: env }));
 
@@ -80,7 +80,7 @@ const REPLACED: Readonly<Record<string, string>> = {
 };
 
 /**
- * What to say to somebody who typed a command that does not exist.
+ * What to say about a command that does not exist.
  *
  * @param path What was typed, sub-command included: `gateway start`.
  * @param suggestion What the command line parser suggests: `Did you mean listen?`; may be empty.

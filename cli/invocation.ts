@@ -168,7 +168,7 @@ export class Invocation implements AsyncDisposable {
     try {
       this.emit({ status: "ok", data }, text);
     } catch {
-      // The server works all the same.
+      // The server works anyway.
     }
   }
 
@@ -177,7 +177,7 @@ export class Invocation implements AsyncDisposable {
     if (!this.json && this.host.stderr.isTerminal) show(this.host.stderr, text);
   }
 
-  /** On stderr whoever watches: something may be missing in what is shown. */
+  /** On stderr in any case: something may be missing in what is shown. */
   warn(code: ErrorCode, message: string): void {
     const { stderr } = this.host;
     if (this.json) show(stderr, safeJson({ status: "warning", code, message }));

@@ -79,7 +79,7 @@ function report(thrown: unknown, { json, places, host, args }: Reporting): numbe
       }
     }
   } catch {
-    // Nobody can be told any more, the reader being gone or the disk full; the exit code still says it.
+    // No output is possible any more, the reader being gone or the disk full; the exit code still says it.
   }
   return EXIT_CODES[error.code];
 }

@@ -127,7 +127,7 @@ export function daemonHealth(daemon: InfoParts): DaemonHealth {
 }
 
 /**
- * The ways to a peer.
+ * The paths to a peer.
  *
  * @throws {PilotError} `not_found` when there is no tunnel to it.
  */

@@ -52,7 +52,7 @@ async function start(options: DaemonOptions): Promise<Daemon> {
 }
 
 /**
- * Runs a daemon in the foreground until it is told to stop by SIGINT, SIGTERM or the end of its terminal. SIGHUP makes
+ * Runs a daemon in the foreground until it is stopped by SIGINT, SIGTERM or the end of its terminal. SIGHUP makes
  * one without a terminal reopen its log file.
  *
  * @param options See {@linkcode DaemonOptions}.

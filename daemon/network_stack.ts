@@ -79,7 +79,7 @@ export class NetworkStack implements NetworkBackend, TunnelUser {
     });
     const tunnels = this.tunnels = new Tunnels({
       ...deps,
-      // Former peers are told that they are refused; nothing else of ours answers them.
+      // Former peers get a refusal; nothing else of ours answers them.
       visibility: {
         mayKnow: (node) => consent.isFormer(node) || gate.mayKnow(node),
         askMayKnow: async (node) => consent.isFormer(node) || await gate.askMayKnow(node),

@@ -13,7 +13,7 @@ import { readPrivateFile, writeFileAtomic } from "../platform/private_files.ts";
 import { PeerNames, type PinnedKeys } from "./peer_names.ts";
 import { RevocationJournal } from "./trust/revocation_journal.ts";
 
-/** What the registry told us last, so that a daemon has its address before the registry is reachable. */
+/** What the registry last reported, so that a daemon has its address before the registry is reachable. */
 export interface NodeFile {
   /** Node number. */
   readonly node: number;

@@ -157,7 +157,7 @@ export async function warmUp(parts: Parts): Promise<number> {
       contacts++;
     }
   } catch {
-    // The real thing will say what is wrong, to somebody who asked for it.
+    // The first real use will report what is wrong, to the program that asked.
   } finally {
     for (const actor of actors) await actor.end();
   }

@@ -22,7 +22,7 @@ export interface GatewayMapping {
   readonly skipped: readonly number[];
 }
 
-/** What a gateway that has come up tells {@linkcode RunGatewayOptions.ready}. */
+/** What a gateway that has come up reports to {@linkcode RunGatewayOptions.ready}. */
 export interface GatewayReady {
   /** Process id. */
   readonly pid: number;
@@ -48,7 +48,7 @@ export interface RunGatewayOptions {
   targets: readonly string[];
   /** Called once when its targets are mapped. */
   ready?: ((ready: GatewayReady) => void) | undefined;
-  /** Told what went wrong with a connection or a port while it runs. */
+  /** Called with errors of a connection or a port while it runs. */
   onError?: ((error: PilotError) => void) | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Another process with our key, as the registry tells of it: a machine made from our image, or a copied home.
+ * Another process with our key, as the registry reports it: a machine made from our image, or a copied home.
  *
  * @module
  */

@@ -72,7 +72,7 @@ export function writeAnyway(file: number, line: string): void {
     writeSync(file, encoder.encode(`${start}${line}\n`));
     torn.delete(file);
   } catch {
-    // There is nobody left to tell, and no telling how much of the line was written.
+    // There is no other output, and how much of the line was written is unknown.
     torn.add(file);
   }
 }

@@ -86,7 +86,7 @@ export class LogFile {
     closeSync(this.#file);
   }
 
-  /** Begins the next file, unless somebody has cut this one meanwhile. */
+  /** Begins the next file, unless another program has truncated this one meanwhile. */
   #makeRoom(size: number): void {
     this.#bytes = fstatSync(this.#file).size;
     if (this.#bytes + size <= this.#maxBytes) {

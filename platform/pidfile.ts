@@ -117,7 +117,7 @@ class HeldPidFile implements PidFile {
 }
 
 /**
- * Tells which process holds a pid file.
+ * Finds which process holds a pid file.
  *
  * @param path The file.
  * @returns Its process id; undefined when there is no file or nobody holds it (a stale file).

@@ -189,7 +189,7 @@ async function readState(
  * Whether something (file, directory, socket) is at a path.
  *
  * @param path The path.
- * @returns False when nothing is there or the way to it does not exist.
+ * @returns False when nothing is there or its directory does not exist.
  */
 export async function exists(path: string): Promise<boolean> {
   try {

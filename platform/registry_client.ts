@@ -51,7 +51,7 @@ interface Ending {
 }
 
 /**
- * Parts of the error texts of registries that tell no code, and what they mean; anything else is a refusal whose reason
+ * Parts of the error texts of registries that send no code, and what they mean; anything else is a refusal whose reason
  * is hidden (docs/protocol/registry.md §3).
  */
 const CODES_BY_TEXT: readonly [string, RegistryErrorCode][] = [
@@ -91,7 +91,7 @@ class Connection {
   /** Settles when the connection has ended and everything on it was rejected. */
   readonly done: Promise<void>;
   isClosed = false;
-  /** Why it ended when nobody said: one that ends before its first answer mostly wants TLS. */
+  /** Why it ended when no reason is known: one that ends before its first answer usually wants TLS. */
   #silent: Ending = {
     reason:
       "the registry closed the connection without an answer, as a registry that speaks TLS does",
@@ -108,7 +108,7 @@ class Connection {
     return this.#outstanding.length + this.#unsigned;
   }
 
-  /** Takes what the registry told for signatures over whole requests. */
+  /** Takes the registry's data for signatures over whole requests. */
   adopt(offer: WholeOffer): void {
     this.#signer.adopt(offer);
   }
@@ -136,7 +136,7 @@ class Connection {
       return signed;
     }).finally(() => this.#unsigned--);
     this.#signing = sent.catch(() => {
-      // The caller has this error; the next request has nothing to do with it.
+      // The caller has this error; the next request is not affected.
     });
     return await sent;
   }
@@ -214,7 +214,7 @@ export interface RegistryClientOptions {
   readonly replyTimeoutMs?: number | undefined;
 }
 
-/** Asks one registry. */
+/** Client of one registry. */
 export class RegistryClient {
   /** `host:port` of the registry. */
   readonly address: string;
@@ -239,7 +239,7 @@ export class RegistryClient {
     this.#pinnedKey = options.pinnedKey === undefined ? undefined : pinned(options.pinnedKey);
   }
 
-  /** A connection stands. */
+  /** There is a connection. */
   get isConnected(): boolean {
     return this.#connection !== undefined && !this.#connection.isClosed;
   }
@@ -247,7 +247,7 @@ export class RegistryClient {
   /** Our address as the registry's TCP connection shows it; undefined while there is none. */
   localHost: string | undefined;
 
-  /** Told of each new connection, with the address at which the registry answers. */
+  /** Called for each new connection, with the address at which the registry answers. */
   onConnected: (remoteHost: string) => void = () => {};
 
   /**
@@ -365,7 +365,7 @@ export class RegistryClient {
     return reply;
   }
 
-  /** Refusals must be signed, too: who forges them decides whom we can reach. */
+  /** Refusals must be signed, too: forged ones would decide which peers we can reach. */
   async #checkSignature(request: JsonObject, reply: JsonObject): Promise<void> {
     const problem = await answerProblem(this.#pinnedKey!, request, reply);
     if (problem === undefined) return;

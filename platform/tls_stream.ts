@@ -85,7 +85,7 @@ export class TlsStream {
     });
   }
 
-  /** Ends it at once, without a word to the other side. Reads and writes that wait end. */
+  /** Ends it at once, without notice to the other side. Reads and writes that wait end. */
   close(): void {
     this.#socket.destroy();
   }

@@ -39,7 +39,7 @@ export interface RendezvousOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory only. */
   store: string | undefined;
-  /** Begin anew where a registry has lost its database; refused where there is one. */
+  /** Start over where a registry has lost its database; refused where there is one. */
   newStore?: boolean | undefined;
   /** Global admin token (docs/protocol/registry.md §2.2). A secret: never on a command line. */
   adminToken?: string | undefined;

@@ -102,7 +102,7 @@ function count(store: string): JsonObject {
   }
 }
 
-/** Not `fetch`: it would take the way through a proxy that the environment names. */
+/** Not `fetch`: it would go through a proxy that the environment names. */
 async function askHttp(address: string): Promise<JsonObject> {
   const { host, port } = parseEndpoint(address, { isListen: true });
   const hostname = WILDCARDS.includes(host) ? "127.0.0.1" : host;

@@ -42,7 +42,7 @@ export class Receiver implements ConnSink {
    * @param session The conversation with the daemon.
    * @param id Connection number.
    * @param what Names the connection in errors.
-   * @param onFinished Told once when the remote side, or the daemon, has ended the connection.
+   * @param onFinished Called once when the remote side, or the daemon, has ended the connection.
    */
   constructor(
     session: DaemonLink,

@@ -51,7 +51,7 @@ export interface DaemonLink {
   readonly budget: SendBudget;
   /** Takes what comes until the conversation ends. */
   run(handler: LinkHandler): Promise<void>;
-  /** From now on the daemon is one of ours, which has these abilities. */
+  /** From now on the daemon is known to have these extensions. */
   enableTags(features: readonly string[]): void;
   /** Asks and waits for the answer. */
   request<T>(request: Request<T>): Promise<T>;

@@ -184,7 +184,7 @@ export class Session implements CallHost, DaemonLink {
     return id;
   }
 
-  /** Asks the daemon to stop working on a request; it still answers. */
+  /** Cancels a request at the daemon; it still answers. */
   cancel(id: number): void {
     this.send(Cmd.CancelTag, encodeCancelTag(id));
   }

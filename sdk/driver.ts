@@ -454,7 +454,7 @@ export class Driver implements AsyncDisposable {
   }
 
   async #flushAndClose(): Promise<void> {
-    // Those that end without a word are taken for broken by the daemon.
+    // Those that end without a close look broken to the daemon.
     for (const id of this.#session.openConns) this.#session.send(Cmd.Close, encodeConn(id));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const patience = new Promise<void>((resolve) => {

@@ -15,7 +15,7 @@ const MEMORY_BYTES = 8 * 1024 * 1024;
  * A file on disk.
  *
  * @param path Its path.
- * @param name Name told to the other side; default that of the file.
+ * @param name Name sent to the other side; default that of the file.
  * @returns The source.
  * @throws {PilotError} `not_found`, `denied`, `invalid_argument` for what is not a file, `io_error`.
  */
@@ -30,7 +30,7 @@ export async function fileSource(
         advice: { id: "pipe_content" },
       });
     }
-    // Asks for the permission now, not in the middle of a transfer.
+    // Requests the permission now, not in the middle of a transfer.
     (await Deno.open(path)).close();
     return {
       name,

@@ -15,7 +15,7 @@ const READ_BUFFER_BYTES = 256 * 1024;
  *
  * @param path Path of the socket.
  * @returns The connected stream.
- * @throws {PilotError} `not_running` when nobody listens there, `denied` when permissions forbid it.
+ * @throws {PilotError} `not_running` when nothing listens there, `denied` when permissions forbid it.
  */
 export async function connectUnix(path: string): Promise<Transport> {
   let conn: Deno.UnixConn;

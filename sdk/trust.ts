@@ -82,7 +82,7 @@ export class Trust {
   }
 
   /**
-   * Waits until a node is trusted, whoever asked whom.
+   * Waits until a node is trusted, whichever side asked.
    *
    * @param node The node.
    * @param options Signal; `timeoutMs` default 60 000.
@@ -114,7 +114,7 @@ export class Trust {
    * the daemon's start.
    *
    * @param options Signal.
-   * @returns The lists; `outgoing` and `refused` are empty with a daemon that does not tell them.
+   * @returns The lists; `outgoing` and `refused` are empty with a daemon that does not report them.
    */
   async open(options: AbortOptions = {}): Promise<IpcOpenHandshakes> {
     const reply: Partial<IpcOpenHandshakes> = await this.#requester.call(
@@ -144,7 +144,7 @@ export class Trust {
    * Declines a request for trust.
    *
    * @param node Who asked.
-   * @param reason Told to the other side.
+   * @param reason Sent to the other side.
    * @param options Signal.
    * @returns Status `rejected`.
    * @throws {PilotError} `not_found` when the node has not asked.

@@ -135,7 +135,7 @@ async function start(call: Invocation): Promise<Outcome> {
   );
 }
 
-/** Whether programs that know no homes find the daemon; undefined where that was not to be. */
+/** Whether programs that do not know homes find the daemon; undefined where they are not meant to. */
 function commonSocketText(
   { commonSocket }: Settings,
   info: Record<string, unknown>,
@@ -157,7 +157,7 @@ export function registryWarningText(
   }`;
 }
 
-/** Our daemon tells the state of its registration; of others only a node id says that they have one. */
+/** Our daemon reports the state of its registration; of others only a node id shows that they have one. */
 function isRegistered(info: Record<string, unknown>): boolean {
   if (info.registration !== undefined) return info.registration === "registered";
   return typeof info.node_id === "number" && info.node_id !== 0;

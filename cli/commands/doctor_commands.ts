@@ -18,7 +18,7 @@ import { within } from "../wait.ts";
 
 /** What `doctor` ends with when a check failed. */
 const EXIT_UNWELL = 1;
-/** Longest time for one check that asks somebody, milliseconds. */
+/** Longest time for one check over the network, milliseconds. */
 const CHECK_MS = 3_000;
 
 interface CheckReport extends CheckResult {

@@ -87,7 +87,7 @@ const SUBSCRIBE_NOTES =
   `Ends with an error when the broker's daemon or the local one stops, and when events come faster than they are
 read, so no event is missed silently. Events are delivered at most once, in order.`;
 
-/** Publish and subscribe, and what the daemon tells of. */
+/** Publish and subscribe, and the daemon's events. */
 export const eventsGroup: CommandGroup = {
   title: "Events",
   commands: [

@@ -1,5 +1,5 @@
 /**
- * `join`: one command that tells a home everything about a rendezvous, safely.
+ * `join`: one command that configures a home for a rendezvous, safely.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { fields, type Outcome } from "../output.ts";
 import type { CommandSpec } from "../spec.ts";
 import { lines, safe } from "../terminal_text.ts";
 
-/** Longest time for the look at the registry, milliseconds: it connects and asks three times. */
+/** Longest time for the check of the registry, milliseconds: it connects and asks three times. */
 const CHECK_MS = 6_000;
 /** Environment variables that come before what `join` writes, and which value of it each replaces. */
 const OVERRIDES = [PLACES.registry, PLACES.beacon, DAEMON.registryFingerprint, DAEMON.registryKey]

@@ -31,7 +31,7 @@ function parseEventName(text: string): LifecycleEventName {
   );
 }
 
-/** Names that share a word with what was given: that is what people mix up. */
+/** Names that share a word with what was given: people mix those up. */
 function namesLike(text: string): LifecycleEventName[] {
   const words = text.toLowerCase().split(/[^a-z]+/).filter((word) => word !== "");
   const shared = (name: string) => words.filter((word) => name.split(/[._]/).includes(word)).length;

@@ -80,7 +80,7 @@ async function query(call: Invocation): Promise<Outcome> {
   return { data: { type, name, address }, text: fields([["Name", name], ["Address", address]]) };
 }
 
-/** Makes the registration, checked before anything is sent, and what is told about it. */
+/** Makes the registration, checked before anything is sent, and its text. */
 function registration(
   call: Invocation,
 ): { data: Record<string, unknown>; send: (driver: CliDriver) => Promise<void> } {

@@ -30,7 +30,7 @@ const MAX_TAGS = 10;
 
 type Info = Awaited<ReturnType<CliDriver["info"]>>;
 
-/** Longest wait for a registry that is asked past an existing daemon, milliseconds. */
+/** Longest wait for a registry that is queried instead of an existing daemon, milliseconds. */
 const LOOKUP_TIMEOUT_MS = 10_000;
 
 async function info(call: Invocation): Promise<Outcome> {

@@ -47,7 +47,7 @@ async function init(call: Invocation): Promise<Outcome> {
   return { data, text: safe`${text}\nNext: pilotctl daemon start` };
 }
 
-/** What is pinned belongs to the registry that stands beside it: with another one it would only refuse. */
+/** Pins belong to the registry that they are stored with: another one would only be refused. */
 function keepPins({ config, registry }: Settings): void {
   const { registryFingerprint, registryKey } = config;
   const isPinned = registryFingerprint !== undefined || registryKey !== undefined;

@@ -137,7 +137,7 @@ const registration: Check = {
   title: "Registration",
   run({ settings, info }) {
     if (info === undefined) return NO_DAEMON;
-    // Only our daemon tells its state; of others a number says that they have one.
+    // Only our daemon reports its state; of others a number shows that they have one.
     const isRegistered = info.registration === undefined
       ? Boolean(info.node_id)
       : info.registration === "registered";

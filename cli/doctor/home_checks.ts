@@ -35,7 +35,7 @@ const LOG_TAIL_BYTES = 256 * 1024;
 const LOG_RECENT_MS = 24 * 60 * 60 * 1000;
 /** Longest quotation from the log. */
 const MAX_QUOTE = 200;
-/** What might be a key or a token, should a program of somebody else have written it. */
+/** What might be a key or a token, if another program has written it. */
 const SECRET_LIKE = /[A-Za-z0-9+/_=-]{32,}/g;
 const ERROR_LINE = /(?:^|\s)level=(?:error|fatal)\b|"level":"(?:error|fatal)"/i;
 const TIMESTAMP = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/;

@@ -50,7 +50,7 @@ const SIGHTING_MS = 400;
 const SIGHTING_TRIES = 2;
 /** Longest search for the MTU, milliseconds. */
 const MTU_MS = 1_500;
-/** Beacons of the registry's listing that are asked: two addresses tell the mapping, and anybody may have listed them. */
+/** Beacons of the registry's list that are queried: two addresses show the mapping, and anyone may have listed them. */
 export const MAX_OTHER_BEACONS = 3;
 /** Ports have 16 bits, and one that follows the last does not exist. */
 const MAX_PORT = 65_535;

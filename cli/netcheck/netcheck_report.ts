@@ -15,7 +15,7 @@ export interface RegistryReport {
   readonly connect_ms: number | null;
   /** One question and its answer, milliseconds. */
   readonly rtt_ms: number | null;
-  /** By how much the registry's clock is ahead of ours, milliseconds; null where it does not tell its time. */
+  /** By how much the registry's clock is ahead of ours, milliseconds; null where it does not report its time. */
   readonly skew_ms: number | null;
   /** Code of the failure. */
   readonly error_code: string | null;

@@ -15,7 +15,7 @@ export const QUESTION_BYTES = 32;
 /** What a Discover has at least. */
 const DISCOVER_BYTES = 5;
 
-/** Senders of answers that nobody was asked for which are remembered: one is enough to tell what is wrong. */
+/** Senders of unexpected answers that are remembered: one is enough to show what is wrong. */
 export const MAX_STRAYS = 4;
 
 /** An answer. */

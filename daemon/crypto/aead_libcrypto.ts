@@ -47,7 +47,7 @@ class Library {
   readonly #scratchBytes = new Uint8Array(new ArrayBuffer(64));
   readonly #unload: () => void;
   readonly #live = new Set<Contexts>();
-  /** Wipes keys that nobody destroyed: a safety net, not the way. */
+  /** Wipes keys that nobody destroyed: a safety net, not the normal path. */
   readonly #lost = new FinalizationRegistry<Contexts>((contexts) => this.free(contexts));
 
   constructor() {

@@ -47,7 +47,7 @@ export class DaemonMetrics extends MetricSet {
     );
     this.gauge(
       "registry_connected",
-      "1 while a connection to the registry stands.",
+      "1 while there is a connection to the registry.",
       () => Number(parts().client.isConnected),
     );
     this.gauge(

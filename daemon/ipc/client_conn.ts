@@ -28,7 +28,7 @@ import { setGuardedTimeout } from "../../platform/timers.ts";
 /** Bytes before the data of a Recv frame: length, command, connection. */
 const RECV_HEADER_BYTES = IPC_HEADER_BYTES + 4;
 
-/** What a {@linkcode ClientConn} tells its session. */
+/** What a {@linkcode ClientConn} reports to its session. */
 export interface ClientConnOwner {
   /** Frames go here. */
   readonly out: Outgoing;

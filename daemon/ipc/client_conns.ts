@@ -34,7 +34,7 @@ export class ClientConns implements ClientConnOwner {
   readonly #onChange: () => void;
   readonly #conns = new Map<number, ClientConn>();
   readonly #overfull = new Set<ClientConn>();
-  /** Tagged Close requests by id. They are not counted as requests: they may last as long as a peer likes. */
+  /** Tagged Close requests by id. They are not counted as requests: a peer may make them last any time. */
   readonly #closes = new Map<number, ClientConn>();
   #dials = 0;
   #sendQueued = 0;
@@ -122,7 +122,7 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /**
-   * CloseWrite; answered when the peer has everything. As a Close it lasts as long as a peer likes, and giving it up
+   * CloseWrite; answered when the peer has everything. Like a Close it may last any time, and giving it up
    * resets the connection.
    *
    * @param payload The connection.
@@ -195,7 +195,7 @@ export class ClientConns implements ClientConnOwner {
    * @param address The node to dial.
    * @param port Its port.
    * @param options Signal and timeout.
-   * @param announce Tells the client the connection's number, before its first data can be pulled.
+   * @param announce Reports the connection's number to the client, before its first data can be pulled.
    * @throws {PilotError} `limit_exceeded`, `aborted`, or why the dial failed.
    */
   async dial(

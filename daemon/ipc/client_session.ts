@@ -141,7 +141,7 @@ export class ClientSession {
     try {
       await this.#read();
     } catch (error) {
-      // A broken socket is one way for a client to go; anything else should be known.
+      // A broken socket is how some clients leave; anything else should be known.
       if (!isSocketEnd(error)) this.#host.dropped(String(error));
     } finally {
       this.end();

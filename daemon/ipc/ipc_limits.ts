@@ -19,7 +19,7 @@ export const RESERVED_DESCRIPTORS = 48;
  * a program greets as soon as it is connected.
  */
 export const SILENT_CLIENT_MS = 5_000;
-/** Refused clients that are being told why; further ones are just disconnected, so that refusing cannot be a load. */
+/** Refused clients that get a reason; further ones are just disconnected, so that refusing cannot be a load. */
 export const MAX_REFUSALS = 64;
 /** How long a refused client is listened to, so that it can read why, milliseconds: its first request is under way. */
 export const REFUSAL_LINGER_MS = 1_000;
@@ -98,7 +98,7 @@ export const MAX_TAGS = 10;
 /** Free write buffers kept for the next burst. */
 export const POOLED_WRITE_BUFFERS = 8;
 
-/** Refused clients that such a process tells why. See {@linkcode maxClients}. */
+/** Refused clients that get a reason from such a process. See {@linkcode maxClients}. */
 export function maxRefusals(descriptors: number | undefined): number {
   return Math.min(MAX_REFUSALS, (descriptors ?? Infinity) / 16);
 }

@@ -72,7 +72,7 @@ function serve<Fields, Reply extends object>(
   return { call, command };
 }
 
-/** Refuses text that is longer than anybody needs. */
+/** Refuses text that is longer than any use of it. */
 function checkLength(what: string, text: string, maxBytes: number): void {
   if (new TextEncoder().encode(text).length <= maxBytes) return;
   throw new PilotError("invalid_argument", `The ${what} is longer than ${maxBytes} bytes`);

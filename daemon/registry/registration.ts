@@ -33,7 +33,7 @@ export interface Registrant {
   register(): Promise<unknown>;
   /** Restores what hangs on a registration: addresses, visibility, hostname, trust pairs. */
   registered(isFirst: boolean): Promise<void>;
-  /** Tells the registry that the node is there. */
+  /** Reports to the registry that the node is alive. */
   heartbeat(): Promise<unknown>;
 }
 

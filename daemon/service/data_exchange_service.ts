@@ -224,7 +224,7 @@ class ExchangeConn implements ServiceConn {
     else this.#answer(await this.#once(inner, tags));
   }
 
-  /** Stores a message, which may have ids, and tells when. Without `tags` they may stand in it. */
+  /** Stores a message, which may have ids, and returns when. Without `tags` they may be in it. */
   async #trace(payload: Uint8Array, tags?: MessageTags): Promise<void> {
     const received = nowNs();
     const { sent, inner } = unwrap(decodeTrace(payload));
@@ -293,7 +293,7 @@ class ExchangeConn implements ServiceConn {
     });
   }
 
-  /** What the peer is told of an error. */
+  /** What the peer learns of an error. */
   #reason(thrown: unknown): string {
     return shorten(this.#shared.refusals.reason(thrown, this.#from));
   }

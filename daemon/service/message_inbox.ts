@@ -80,7 +80,7 @@ export interface InboxOptions {
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Stores messages. Whoever reads them removes them: the daemon erases none, because it cannot know which were read.
+ * Stores messages. Whoever reads them removes them: the daemon deletes none, because it cannot know which were read.
  * When a sender's share or the whole is used up, new ones are refused.
  */
 export class Inbox {

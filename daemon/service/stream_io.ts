@@ -8,7 +8,7 @@
 import { PilotError } from "../../protocol/errors.ts";
 import type { Conn, ConnListener } from "../stream/stream_conn.ts";
 
-/** Largest chunk {@linkcode StreamIo.readChunk} gives unless told otherwise, bytes. */
+/** Largest chunk {@linkcode StreamIo.readChunk} returns by default, bytes. */
 const DEFAULT_CHUNK_BYTES = 64 * 1024;
 
 /**

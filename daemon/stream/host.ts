@@ -1,5 +1,5 @@
 /**
- * All stream connections of the daemon: the way from an authenticated packet to the connection it belongs to,
+ * All stream connections of the daemon: the route from an authenticated packet to the connection it belongs to,
  * opening, accepting, and cutting (docs/protocol/streams.md).
  *
  * @module
@@ -53,7 +53,7 @@ export interface StreamHostDeps {
   readonly gate: Gate;
   /** Our node number; 0 before it is known. */
   readonly self: () => number;
-  /** Makes sure there is a way to a peer; throws {@linkcode PilotError}. */
+  /** Makes sure there is a path to a peer; throws {@linkcode PilotError}. */
   readonly ensure: (node: number) => Promise<void>;
   /** Sends a packet; its payload may be reused after the call. */
   readonly send: (packet: Packet) => void;

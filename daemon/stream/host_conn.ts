@@ -60,7 +60,7 @@ export class HostConn implements Conn, Timed {
   /** The listeners that know of the end of the connection. */
   #told: ConnListener | undefined;
   #gone = false;
-  /** The new connection of a restarted peer would hear what this one says. */
+  /** The new connection of a restarted peer would receive what this one sends. */
   #isReplaced = false;
   /** Why it was ended here, where its stream does not know. */
   #ending: PilotError | undefined;
@@ -182,7 +182,7 @@ export class HostConn implements Conn, Timed {
     return this.#stream.isRestart(syn, this.#host.now());
   }
 
-  /** The peer has restarted and uses these ports again: ends without a word, which the new connection would hear. */
+  /** The peer has restarted and uses these ports again: ends silently, for the sake of the new connection. */
   replace(): void {
     this.#isReplaced = true;
     this.#ending = new PilotError("connection_closed", "The peer restarted", {
@@ -191,7 +191,7 @@ export class HostConn implements Conn, Timed {
     this.abort();
   }
 
-  /** A program that does not own the connection ends it: its owner and the peer are told. */
+  /** A program that does not own the connection ends it: its owner and the peer are notified. */
   disconnect(): void {
     this.#ending = new PilotError("connection_closed", "The connection was ended by `disconnect`");
     this.abort();

@@ -1,5 +1,5 @@
 /**
- * The port table: who listens where, and which ephemeral ports are in use towards whom or still warm.
+ * The port table: who listens where, and which ephemeral ports are in use towards which peers or still warm.
  *
  * @module
  */

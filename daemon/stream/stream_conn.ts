@@ -9,7 +9,7 @@ import type { PilotError } from "../../protocol/errors.ts";
 import type { StreamState, StreamStats } from "../../protocol/stream/mod.ts";
 
 /**
- * Told about changes of a {@linkcode Conn}. Calls come from the packet path: they must not throw, must not
+ * Notified about changes of a {@linkcode Conn}. Calls come from the packet path: they must not throw, must not
  * block, and should only note or move bytes. Each is a hint to look again, not a count.
  */
 export interface ConnListener {
@@ -45,12 +45,12 @@ export interface Conn {
   readonly ended: boolean;
   /** After {@linkcode ended}: the peer has closed its writing alone, and reads what is still written. */
   readonly isPeerReading: boolean;
-  /** After a close: the peer has acknowledged everything; told by `onWritable`. */
+  /** After a close: the peer has acknowledged everything; reported by `onWritable`. */
   readonly isDelivered: boolean;
   /** The terminal state is reached; `onClosed` has been or is about to be called. */
   readonly closed: boolean;
 
-  /** Sets the one listener; a listener set late is told at once (in a microtask) what it missed. */
+  /** Sets the one listener; a listener set late is notified at once (in a microtask) of what it missed. */
   setListener(listener: ConnListener): void;
   /** Takes up to `maxBytes` in-order bytes; the caller owns them. Undefined when there are none. */
   read(maxBytes?: number): Uint8Array | undefined;
@@ -66,9 +66,9 @@ export interface Conn {
   closeWrite(): boolean;
   /** Orderly close: everything written is delivered first. Reading continues until the peer ends. */
   close(): void;
-  /** As {@linkcode close}, but the peer is told at the end that nobody has closed: the program has gone. */
+  /** As {@linkcode close}, but the peer learns at the end that the program has gone without closing. */
   abandon(): void;
-  /** Reset: the peer is told, what is buffered is dropped. */
+  /** Reset: the peer is notified, what is buffered is dropped. */
   abort(): void;
   /** Counters and congestion state (docs/protocol/local-socket.md §7 `conn_list`). */
   stats(): StreamStats;
@@ -80,7 +80,7 @@ export interface DialOptions {
   signal?: AbortSignal;
   /** Longest wait for the peer's answer, milliseconds. */
   timeoutMs?: number;
-  /** The local program that asks, any object: its share of the local ports is bounded. Absent for the daemon itself. */
+  /** The dialling program, any object: its share of the local ports is bounded. Absent for the daemon itself. */
   program?: object;
 }
 

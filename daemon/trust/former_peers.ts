@@ -56,7 +56,7 @@ export class FormerPeers {
     return this.#waiting.has(node);
   }
 
-  /** We are somewhere else now, which is no business of theirs. */
+  /** Our new location is not for former peers. */
   endAll(): void {
     const nodes = [...this.#waiting.keys()];
     this.#timers.clear();

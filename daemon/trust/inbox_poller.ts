@@ -1,5 +1,5 @@
 /**
- * When the registry's inbox is read: regularly, soon when somebody asks for it, and at once when the beacon says
+ * When the registry's inbox is read: regularly, soon on request, and at once when the beacon says
  * that something waits there (docs/protocol/trust.md §4).
  *
  * @module
@@ -7,7 +7,7 @@
 
 import { type Clock, TimerSet } from "../../platform/clock.ts";
 
-/** Shortest time between two polls, whoever asks for them. */
+/** Shortest time between two polls, whatever requests them. */
 export const POLL_MIN_MS = 250;
 /** Shortest time between two polls that the beacon causes: its address can be forged. */
 export const WAKE_MIN_MS = 1_000;

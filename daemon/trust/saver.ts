@@ -62,7 +62,7 @@ export class StateSaver {
       this.#savedRevision = revision;
       const json = state.toFile();
       this.#saving = this.#saving.catch(() => {
-        // The writer before us was told; this is a new attempt with newer content.
+        // The previous writer has the error; this is a new attempt with newer content.
       }).then(() => write(json)).then(() => {
         this.#writtenRevision = revision;
         return this.#clear(revision);

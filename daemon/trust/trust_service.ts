@@ -94,7 +94,7 @@ export class TrustService implements TrustBackend {
   readonly #tasks = new TaskSet((error) =>
     this.#deps.log("error", "trust task failed", { error: String(error) })
   );
-  /** What the registry is to be told of what we have taken. */
+  /** What we acknowledge to the registry. */
   #ack = "";
   #openSinceMs = -Infinity;
 
@@ -124,7 +124,7 @@ export class TrustService implements TrustBackend {
     this.#delivery = new StatementDelivery({
       registry,
       unixNow: deps.unixNow,
-      // A crash must not take back what others have heard. The end of trust has its own place on disk.
+      // A crash must not take back what others have learned. The end of trust has its own place on disk.
       owed: () =>
         state.owed().filter(({ type }) => type === "handshake_revoke" || this.#saver.isSaved),
       delivered: (statement) => {
@@ -305,7 +305,7 @@ export class TrustService implements TrustBackend {
     // Existing clients ask this before they talk to anybody, themselves included.
     if (node === this.#deps.registry.node) return Promise.resolve(true);
     if (this.#isMutual(node)) return Promise.resolve(true);
-    // The answer may have come before anybody waited for it.
+    // The answer may have come before anyone waited for it.
     const refusal = this.#state.isAsked(node) ? undefined : this.#refusals.error(node);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#openSinceMs = this.#deps.clock.now();
@@ -337,7 +337,7 @@ export class TrustService implements TrustBackend {
 
   // ---- what follows from decisions
 
-  /** Sends a request of ours. @throws {PilotError} When it can go no way; it is withdrawn then. */
+  /** Sends a request of ours. @throws {PilotError} When it cannot be sent at all; it is withdrawn then. */
   async #send(node: number, isPublic: boolean): Promise<void> {
     const statement = this.#owedTo(node);
     if (statement === undefined) return;
@@ -354,7 +354,7 @@ export class TrustService implements TrustBackend {
     }
   }
 
-  /** Tells a peer what is owed to it, now. */
+  /** Sends a peer what is owed to it, now. */
   async #tell(node: number): Promise<void> {
     const statement = this.#owedTo(node);
     await this.#delivery.flush();
@@ -365,7 +365,7 @@ export class TrustService implements TrustBackend {
     return this.#state.owed().find(({ nodeId }) => nodeId === node);
   }
 
-  /** Ends what trust had built with a peer. The peer is told while there is still a tunnel (§3.6). */
+  /** Ends what trust had built with a peer. The peer is notified while there is still a tunnel (§3.6). */
   async #part(node: number): Promise<void> {
     const statement = this.#owedTo(node);
     if (statement !== undefined) {

@@ -17,7 +17,7 @@ import { PROOF_CHECK_MS } from "./beacon_proof.ts";
 export const ATTEMPT_DELAY_MS = 250;
 /** Waits for the answer to an announcement, ms: after the last the beacon counts as silent. */
 export const ANSWER_WAITS_MS: readonly number[] = [1_000, 2_000, 3_000];
-/** First wait after all addresses were asked in vain, ms; doubled each time, plus up to half of it at random. */
+/** First wait after no address answered, ms; doubled each time, plus up to half of it at random. */
 export const SEARCH_MIN_MS = 1_000;
 /** Longest such wait, ms: as often as a beacon that answers is told where we are. */
 export const SEARCH_MAX_MS = 25_000;
@@ -39,7 +39,7 @@ export interface BeaconChoiceDeps {
   readonly searching: () => void;
   /** Asks an address; in a search for an authentic answer as well. */
   readonly ask: (to: Endpoint, isSearch: boolean) => void;
-  /** No address answers. Told again after each search in vain. */
+  /** No address answers. Reported after each failed search. */
   readonly silent: () => void;
   /** This one answers. */
   readonly chosen: (endpoint: Endpoint) => void;
@@ -55,7 +55,7 @@ export class BeaconChoice {
   #heardAs: Endpoint | undefined;
   #standing: Standing = "unknown";
   #isStarted = false;
-  /** Somebody has answered since the search began. */
+  /** An address has answered since the search began. */
   #isHeard = false;
   /** An answer is awaited, in a search or to an announcement. */
   #isWaiting = false;
@@ -99,7 +99,7 @@ export class BeaconChoice {
     const [first] = this.#candidates;
     if (!this.#hasAnswered || first === undefined) this.#use(first);
     this.#standing = "unknown";
-    if (this.#isStarted) this.#search(); // the pauses of a search in vain keep growing
+    if (this.#isStarted) this.#search(); // the pauses of a failing search keep growing
   }
 
   /** Begins: from now on questions may be sent. */
@@ -145,7 +145,7 @@ export class BeaconChoice {
     const isNews = !isCurrent || this.#standing === "unknown";
     if (isAuthentic) this.#authenticMs = this.#deps.clock.now();
     this.#isHeard = true;
-    // It may be forged: the others are asked all the same.
+    // It may be forged: the others are asked as well.
     if (!this.#isDoubtful) {
       this.#timers.clear();
       this.#isWaiting = false;

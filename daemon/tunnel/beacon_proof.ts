@@ -21,7 +21,7 @@ import { TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** How often the beacon is asked whether it still holds our endpoint for proven: it may have been restarted. */
 export const PROOF_CHECK_MS = 60_000;
-/** After this time the endpoint is proven anew, half of the time for which beacons keep it. */
+/** After this time the endpoint is proven again, half of the time for which beacons keep it. */
 export const PROOF_RENEW_MS = 5 * 60_000;
 /** When a question without answer is repeated after the first time, ms; then {@linkcode PROOF_CHECK_MS} is soon enough. */
 const REPEAT_MS = [1_000, 3_000];
@@ -86,7 +86,7 @@ export class BeaconProof {
     return this.#tokens.length > 0;
   }
 
-  /** Begins as another node or anew: we were registered. */
+  /** Begins as another node or again: we were registered. */
   start(node: number, identity: Identity): void {
     this.#node = node;
     this.#identity = identity;
@@ -103,7 +103,7 @@ export class BeaconProof {
     return this.#attempt !== undefined && equalBytes(message.nonce, this.#attempt.nonce);
   }
 
-  /** Begins anew: the beacon is about to be searched. */
+  /** Starts over: the beacon is about to be searched. */
   renew(): void {
     this.#begin(true);
   }
@@ -211,7 +211,7 @@ export class BeaconProof {
     this.#wake();
   }
 
-  /** Now, or when it is time; what comes until then is told with it. */
+  /** Now, or when it is time; what comes until then is included. */
   #wake(): void {
     if (this.#cancelWake !== undefined) return;
     const { clock, wake } = this.#deps;

@@ -40,7 +40,7 @@ export class Tunnels {
   readonly #upper: UpperLayer;
   readonly #kex: KeyExchange;
   readonly #resolver: Resolver;
-  /** The route of the last datagram: the next one mostly has the same. */
+  /** The route of the last datagram: the next one usually has the same. */
   #lastRoute: Route | undefined;
 
   constructor(deps: TunnelDeps) {
@@ -113,7 +113,7 @@ export class Tunnels {
   onDatagram(data: Uint8Array, from: Endpoint): void {
     if (this.#core.peers.isClosed) return;
     if (isBeaconMessage(data)) this.beacon.onDatagram(data, from);
-    // Whoever may not see our address gets no answer from it.
+    // A node that may not see our address gets no answer from it.
     else if (this.#deps.pathMode !== "relay-only") {
       let route = this.#lastRoute;
       if (route?.via !== "direct" || route.endpoint !== from) {

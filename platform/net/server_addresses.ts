@@ -26,7 +26,7 @@ export interface AddressOptions {
  * Resolves a server's name to all that a UDP socket can send to.
  *
  * @param endpoint Name or literal, and port.
- * @param options What the socket takes, and who is asked.
+ * @param options What the socket supports, and the resolver.
  * @returns Literal endpoints, at least one and at most {@linkcode MAX_SERVER_ADDRESSES}, in the order of
  * {@linkcode preferred}.
  * @throws {Error} When the name has no address, or none that the socket can reach.

@@ -18,7 +18,7 @@ import {
 } from "./setting_table.ts";
 import { absolute, resolveSettings, type Settings, userHomeOf } from "./resolve_settings.ts";
 
-/** What a daemon that has come up tells {@linkcode DaemonOptions.ready}. */
+/** What a daemon that has come up reports to {@linkcode DaemonOptions.ready}. */
 export interface DaemonReady {
   /** Its socket. */
   readonly socket: string;

@@ -49,7 +49,7 @@ export interface RendezvousSettings extends LogSettings {
   udp?: UdpKind | undefined;
   /** Directory of the store. */
   store?: string | undefined;
-  /** Begin anew where the database is lost. */
+  /** Start over where the database is lost. */
   newStore: boolean;
   /** Keep everything in memory. */
   memory: boolean;

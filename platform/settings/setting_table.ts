@@ -129,11 +129,11 @@ export interface DaemonSettings extends LogSettings {
   registryFingerprint?: string | undefined;
   /** The registry's public key, base64: its answers must be signed with it. */
   registryKey?: string | undefined;
-  /** Whether a plain registry off this machine is worth a warning. */
+  /** Whether a remote registry over plain TCP causes a warning. */
   registryPlain?: PlainRegistry | undefined;
   /** Identity file. */
   identity: string;
-  /** Another place to listen at unless somebody else does, for programs that look only there. */
+  /** Another socket to listen on unless another daemon does, for programs that look only there. */
   commonSocket?: string | undefined;
   /** Name to register; undefined keeps the registry's. */
   hostname: string | undefined;

@@ -90,7 +90,7 @@ export const TEXT: SettingType<string> = textual({
 /**
  * A path.
  *
- * @param text As given; an empty one is mostly a variable that is not set, and would mean another place.
+ * @param text As given; an empty one is usually a variable that is not set, and would mean another place.
  * @throws {PilotError} `invalid_argument`.
  */
 export function parsePath(text: string): string {
@@ -138,7 +138,7 @@ export function parseHostname(text: string): string {
   });
 }
 
-/** A hostname. In a file any text: the daemon runs without it, and tells why. */
+/** A hostname. In a file any text: the daemon runs without it, and reports why. */
 export const HOSTNAME: SettingType<string> = textual({
   metavar: "name",
   expects: "must be a hostname",

@@ -103,7 +103,7 @@ export const Cmd = {
   EventPush: 0x57,
   /** Ours, daemon to client: so many events are missing here. */
   EventsMissed: 0x58,
-  /** Ours, daemon to client, empty: is anybody there? Dropped like every unknown command. */
+  /** Ours, daemon to client, empty: are you alive? Dropped like every unknown command. */
   Probe: 0x4f,
 } as const;
 

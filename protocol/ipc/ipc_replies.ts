@@ -171,13 +171,13 @@ export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof Commo
   registration_error?: string;
   /** `host:port` of the registry. */
   registry: string;
-  /** A connection to the registry stands. */
+  /** There is a connection to the registry. */
   registry_connected: boolean;
   /** The registry is spoken to over TLS, with a pinned certificate. */
   registry_tls: boolean;
   /** The registry's answers must be signed with a pinned key. */
   registry_signed: boolean;
-  /** What is unsafe about the way to the registry. */
+  /** What is unsafe about the connection to the registry. */
   registry_warning: string | null;
   /** Which paths to peers may be taken: `auto`, `relay-only` or `no-relay`. */
   path_mode: string;

@@ -22,7 +22,7 @@ export const DataType = {
   binary: 2,
   json: 3,
   file: 4,
-  /** Around a message whose way is timed (tagged.ts). */
+  /** Around a message whose transit is timed (tagged.ts). */
   trace: 5,
   fileStream: 7,
   /** Around a message with ids (tagged.ts). */

@@ -1,5 +1,5 @@
 /**
- * Messages with ids, and messages whose way is timed: frames of the data exchange around another frame
+ * Messages with ids, and messages whose transit is timed: frames of the data exchange around another frame
  * (docs/protocol/services.md §4).
  *
  * @module

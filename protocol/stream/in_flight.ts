@@ -83,7 +83,7 @@ class SegmentList {
 }
 
 /**
- * Sent segments. Every one is in exactly one condition: on the way (in the time list, counted in `bytes`), lost
+ * Sent segments. Every one is in exactly one condition: in flight (in the time list, counted in `bytes`), lost
  * (in the lost list), or reported received (in neither). All operations are O(1) or O(log n).
  */
 export class InFlight {
@@ -100,7 +100,7 @@ export class InFlight {
     return this.#count;
   }
 
-  /** Bytes believed to be on the way (RFC 6675 "pipe"). */
+  /** Bytes believed to be in flight (RFC 6675 "pipe"). */
   get bytes(): number {
     return this.#bytes;
   }
@@ -110,12 +110,12 @@ export class InFlight {
     return this.#sacked;
   }
 
-  /** The one on the way that was sent longest ago. */
+  /** The one in flight that was sent longest ago. */
   get oldest(): SentSegment | undefined {
     return this.#outstanding.first;
   }
 
-  /** The one on the way that was sent last. */
+  /** The one in flight that was sent last. */
   get newest(): SentSegment | undefined {
     return this.#outstanding.last;
   }
@@ -191,7 +191,7 @@ export class InFlight {
     return rest;
   }
 
-  /** @param bytes Segments on the way that are longer are deemed lost. */
+  /** @param bytes Segments in flight that are longer are deemed lost. */
   markLongerLost(bytes: number): void {
     for (let s = this.#outstanding.first; s !== undefined;) {
       const { next } = s;
@@ -217,7 +217,7 @@ export class InFlight {
     this.#outstanding.append(s);
   }
 
-  /** @param s A segment on the way, deemed lost. */
+  /** @param s A segment in flight, deemed lost. */
   markLost(s: SentSegment): void {
     if (s.lost || s.sacked) return;
     this.#outstanding.remove(s);
@@ -239,7 +239,7 @@ export class InFlight {
     }
   }
 
-  /** Takes every verdict of loss back: the lost ones were all sent before the ones on the way. */
+  /** Takes every verdict of loss back: the lost ones were all sent before the ones in flight. */
   restoreLost(): void {
     for (let s = this.#lost.last; s !== undefined;) {
       const { prev } = s;

@@ -122,7 +122,7 @@ export class Sender {
     return this.#board.flight.count;
   }
 
-  /** Bytes believed on the way. */
+  /** Bytes believed in flight. */
   get inFlight(): number {
     return this.#board.flight.bytes;
   }
@@ -245,7 +245,7 @@ export class Sender {
     const { una } = this;
     if (una > before) {
       this.#buffer.release(this.#board.flight.first?.offset ?? una);
-      // One window on its way, and another one from the application meanwhile.
+      // One window in flight, and another one from the application meanwhile.
       this.#buffer.raise(2 * this.congestion.window);
     }
     if (news && this.#window === 0 && this.pending > 0) {

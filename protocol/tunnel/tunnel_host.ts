@@ -57,7 +57,7 @@ export type TunnelAction =
 export interface TunnelHost {
   /**
    * An authentic packet for us; its payload is valid during the call only. `route` is the one that it came by;
-   * `isBatch`: the socket will tell when the datagrams that are there have been handed over.
+   * `isBatch`: the socket will say when the pending datagrams have been handed over.
    */
   onPacket(packet: Packet, route: Route, isBatch: boolean): void;
   /** Connections run over the tunnel. */

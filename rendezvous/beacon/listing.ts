@@ -68,13 +68,13 @@ export function otherBeacons(listed: readonly ListedBeacon[], self: number): End
     if (id === self) continue;
     try {
       const endpoint = parseEndpoint(addr);
-      // Names are not looked up: anybody may have written them there. A zone means nothing here.
+      // Names are not looked up: anyone may have written them there. A zone means nothing here.
       const isUsable = isIP(endpoint.host) !== 0 && !endpoint.host.includes("%") &&
         !isUnspecified(endpoint.host) &&
         endpoint.port !== 0;
       if (isUsable) found.push(endpoint);
     } catch (error) {
-      if (!(error instanceof PilotError)) throw error; // what anybody may have written there
+      if (!(error instanceof PilotError)) throw error; // what anyone may have written there
     }
   }
   return found;

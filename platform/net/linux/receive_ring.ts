@@ -1,5 +1,5 @@
 /**
- * Buffers that `recvmmsg` fills, and the way from there to single datagrams.
+ * Buffers that `recvmmsg` fills, and how single datagrams are taken from them.
  *
  * @module
  */

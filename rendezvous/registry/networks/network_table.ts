@@ -164,7 +164,7 @@ export class NetworkTable {
     this.#exprPolicyBytes += network.exprPolicy.length;
   }
 
-  /** Notes that the fields of a network change, and hands it out for that. Name and policy have their own ways. */
+  /** Notes that the fields of a network change, and hands it out for that. Name and policy have their own methods. */
   edit(network: NetworkRecord): NetworkRecord {
     this.#changes.network(network);
     return network;

@@ -125,7 +125,7 @@ async function build(net: Namespaces, options: TopologyOptions): Promise<Places>
   };
   if (options.kind === "split") {
     const what = "three network namespaces, veth pairs";
-    return { ...places, description: `${what}, MTU ${MTU}, no way round the middle one` };
+    return { ...places, description: `${what}, MTU ${MTU}, no route around the middle one` };
   }
   await net.detour(hub, [toA!, toB!]);
   for (const end of [a, b]) {
