@@ -126,7 +126,7 @@ export class BeaconFinder {
     const { port } = this.#endpoint;
     const hosts = this.#resolved.map(({ host }) => host);
     const registry = this.#registryHost;
-    // While the name tells addresses the registry's is one of them, or one that the name had before.
+    // While the name has addresses the registry's is one of them, or one that the name had before.
     if (registry !== undefined && !hosts.includes(registry)) hosts.push(registry);
     return preferred(hosts, this.#options.isDual).map((host) => ({ host, port }));
   }

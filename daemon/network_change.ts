@@ -22,7 +22,7 @@ export interface NetworkChangeDeps {
   readonly registryEnd: () => string | undefined;
   /** Whether an address is this machine's; default as the system says. */
   readonly isOurs?: (host: string) => boolean;
-  /** Asks the registry over the connection that stands. Rejects when it does not answer. */
+  /** Asks the registry over the existing connection. Rejects when it does not answer. */
   readonly askRegistry: () => Promise<unknown>;
   /** Asks the beacon and the peers. */
   readonly checkPaths: () => void;

@@ -34,7 +34,7 @@ export interface Consent extends TunnelConsent {
   isAsked(node: number): boolean;
 }
 
-/** What the network half stands on. */
+/** What the network half is built on. */
 export interface NetworkStackDeps extends Pick<TunnelDeps, "lookupKey" | "resolve"> {
   readonly clock: Clock;
   readonly random: (out: Uint8Array) => void;
@@ -101,7 +101,7 @@ export class NetworkStack implements NetworkBackend, TunnelUser {
   /**
    * Begins to take what arrives.
    *
-   * @param beacon Told what the beacon says of this node.
+   * @param beacon Called with what the beacon says of this node.
    */
   start(beacon: BeaconNews): void {
     this.#beacon = beacon;

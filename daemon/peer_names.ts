@@ -62,7 +62,7 @@ export class PeerNames {
   /**
    * @param keys Who is trusted, under which key.
    * @param store Where the names are; read at once.
-   * @param warn Told when they cannot be read or written.
+   * @param warn Called when they cannot be read or written.
    */
   constructor(keys: PinnedKeys, store: NameStore, warn: Warn) {
     this.#keys = keys;

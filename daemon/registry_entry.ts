@@ -40,7 +40,7 @@ import type { Resolution } from "../protocol/tunnel/tunnel_host.ts";
 
 /** LAN addresses of a peer that are tried: each costs a datagram per attempt. */
 const MAX_ALTERNATIVES = 4;
-/** Other public addresses that a peer names for itself, likewise: they may be anybody's. */
+/** Other public addresses that a peer names for itself, likewise: they may be a victim's. */
 const MAX_OTHERS = 2;
 
 /** Trusted peers whose names are asked for with a registration: each is a request. */
@@ -125,7 +125,7 @@ export class Directory implements DirectoryBackend {
     this.#warn = options.warn ?? (() => {});
   }
 
-  /** Anybody may reach this node. */
+  /** Anyone may reach this node. */
   get isPublic(): boolean {
     return this.#isPublic;
   }
@@ -163,8 +163,8 @@ export class Directory implements DirectoryBackend {
    * allows; what is not taken comes again with the next announcement.
    *
    * @param endpoint As the beacon says.
-   * @param admit Whether the registry may be told of another endpoint now.
-   * @returns Whether the registry must be told.
+   * @param admit Whether another endpoint may be reported to the registry now.
+   * @returns Whether it must be reported to the registry.
    */
   observe(endpoint: Endpoint, admit: () => boolean): boolean {
     const before = this.#observed;
@@ -357,7 +357,7 @@ export class Directory implements DirectoryBackend {
     await this.#save();
   }
 
-  /** Networks that the registry names; those that we have never joined ourselves are told once. */
+  /** Networks that the registry names; those that we have never joined ourselves are reported once. */
   #takeNetworks(networks: readonly number[]): void {
     this.#networks = networks;
     const real = networks.filter((network) => network !== 0);

@@ -36,7 +36,7 @@ const REPORT_INTERVAL_MS = 1_000;
 
 const log = getLogger([LOG_CATEGORY, "gateway"]);
 
-/** A local address that stands for an agent. */
+/** A local address that represents an agent. */
 export interface Mapping {
   /** Local IPv4 address. */
   readonly localIp: string;

@@ -12,7 +12,7 @@ import { Gateway } from "./gateway.ts";
 
 /** A peer as it is reached through the gateway. */
 export interface GatewayMapping {
-  /** The local address that stands for it. */
+  /** The local address that represents it. */
   readonly local_ip: string;
   /** Its own address. */
   readonly pilot_addr: string;

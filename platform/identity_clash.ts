@@ -9,7 +9,7 @@ import { isJsonObject } from "../protocol/json_object.ts";
 
 export type { IdentityClash } from "../protocol/registry/registry_message.ts";
 
-/** Longest address that is believed: an IPv6 address with its zone. */
+/** Longest address that is accepted: an IPv6 address with its zone. */
 const MAX_ADDR_CHARS = 64;
 
 /** What to do about it. */

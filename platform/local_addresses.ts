@@ -10,7 +10,7 @@ import { getLogger, LOG_CATEGORY } from "./log.ts";
 
 /** This machine's addresses. */
 export interface LocalAddresses {
-  /** IPv4 addresses other than loopback: worth a try within the same network. */
+  /** IPv4 addresses other than loopback: may work within the same network. */
   readonly ipv4: readonly string[];
   /** IPv6 addresses that are valid everywhere. */
   readonly globalIpv6: readonly string[];

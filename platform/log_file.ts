@@ -99,7 +99,7 @@ export class LogFile {
       }
       moveIfThere(this.#path, `${this.#path}.1`);
     } catch (error) {
-      // Better one file that grows than none; tried again when it has grown as much once more.
+      // Better one file that grows than none; tried again when it has grown by as much again.
       const { message } = PilotError.from(error, "io_error");
       this.#lookAtBytes = this.#bytes + this.#maxBytes;
       return writeAnyway(this.#file, `the log cannot be rotated: ${message}`);

@@ -35,7 +35,7 @@ export interface PrivateDir {
  * this user or to root, and neither group nor others may write there. One that does not exist is fine.
  *
  * Root may use a directory of another user, as containers do that run as root on a volume of the host's user: refusing
- * would end them, and protect root from a user whose directory it was told to use.
+ * would end them, and protect root from a user whose directory it was configured with.
  *
  * @param dir The directory.
  * @param owner Another user that may own it.
@@ -51,7 +51,7 @@ export async function checkPrivateDir(
   const link = await look(path, lstat);
   const found = link?.isSymbolicLink() ? await look(path, stat) : link;
   if (link === undefined || found === undefined) return undefined;
-  if (!found.isDirectory()) return undefined; // whoever uses it says so
+  if (!found.isDirectory()) return undefined; // its user reports it
   const isOurs = ({ uid }: Stats) => uid === self || uid === ROOT || uid === owner;
   for (const one of new Set([link, found])) {
     if (isOurs(one)) continue;

@@ -37,7 +37,7 @@ export const REPLY_TIMEOUT_MS = 10_000;
 export const MAX_OUTSTANDING = 1_024;
 
 /**
- * Times a request is signed before its refusal counts: once without a challenge, once with it, and once more as it may
+ * Times a request is signed before its refusal counts: once without a challenge, once with it, and again as it may
  * just then have been replaced.
  */
 export const CHALLENGE_ATTEMPTS = 3;
@@ -251,12 +251,12 @@ export class RegistryClient {
   onConnected: (remoteHost: string) => void = () => {};
 
   /**
-   * Sends a request and waits for its reply. A request lost with its connection is sent once more: every request a
+   * Sends a request and waits for its reply. A request lost with its connection is sent again: every request a
    * daemon makes may be repeated without harm.
    *
    * @param request The request, `type` included.
    * @param signer Signs the whole request for registries that check that, each time it is sent; undefined for requests
-   * that anybody may make.
+   * that anyone may make.
    * @returns The reply.
    * @throws {PilotError} `unavailable` when the registry cannot be reached or does not answer; `untrusted` when it
    * shows another certificate or its answer is not signed with the pinned key; otherwise the code of the registry's
@@ -278,7 +278,7 @@ export class RegistryClient {
    *
    * @param request What it is.
    * @param fields Its fields.
-   * @param by `signature`: base64 over the request's text; `signer`: signs the whole. Neither for requests that anybody
+   * @param by `signature`: base64 over the request's text; `signer`: signs the whole. Neither for requests that anyone
    * may make.
    * @returns The reply, its fields of the types that they must have, whatever the registry has sent.
    */
@@ -452,8 +452,8 @@ export function saysAbsent(error: unknown, node: number): boolean {
  * What a refusal of the registry means.
  *
  * @param type The request that was refused.
- * @param reply The error reply: `error` is its text; its `code` counts where a registry tells one.
- * @returns The error for whoever has asked.
+ * @param reply The error reply: `error` is its text; its `code` counts where a registry sends one.
+ * @returns The error for the caller.
  */
 export function registryFailure(type: string, reply: JsonObject): PilotError {
   const text = String(reply["error"]);

@@ -35,7 +35,7 @@ export class TlsStream {
   /**
    * Waits for the end of the handshake.
    *
-   * @param event The socket's event that tells it: `secureConnect` for a client, `secure` for a server.
+   * @param event The socket's event that shows it: `secureConnect` for a client, `secure` for a server.
    * @returns Rejects when the handshake fails or the connection ends.
    */
   async handshake(event: "secureConnect" | "secure"): Promise<void> {

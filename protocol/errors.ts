@@ -110,7 +110,7 @@ export class PilotError extends Error {
   readonly code: ErrorCode;
   /** What to do next, where that is the same for everybody. */
   declare readonly hint?: string;
-  /** What to do next, for whoever shows the error to put into words: the CLI names its commands and options. */
+  /** What to do next, put into words by the program that shows the error: the CLI names its commands and options. */
   declare readonly advice?: Advice;
 
   /**

@@ -15,7 +15,7 @@ export interface FrameSpan {
   readonly bodyBytes: number;
 }
 
-/** Number of more bytes that must have arrived before the span can be told. */
+/** Number of more bytes that must have arrived before the span is known. */
 export type BytesNeeded = number;
 
 /**
@@ -95,7 +95,7 @@ export abstract class FrameReader<T> {
    * Finds the extent of the first frame.
    *
    * @param queue What has arrived; only `peek` what `length` allows.
-   * @returns The span, the number of bytes needed to tell it, or an error.
+   * @returns The span, the number of bytes needed to know it, or an error.
    */
   protected abstract span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError;
 
@@ -122,7 +122,7 @@ export abstract class FrameReader<T> {
  * The usual span: a 32-bit length and that many bytes.
  *
  * @param queue What has arrived.
- * @param offset Where the length stands, from the start of the frame; the header ends behind it.
+ * @param offset Where the length is, from the start of the frame; the header ends behind it.
  * @param limit Largest permitted length.
  * @param tooLong The error for a larger one.
  * @returns What {@linkcode FrameReader.span} returns.

@@ -49,7 +49,7 @@ export interface RendezvousOptions {
   beacon?: BeaconSettings | undefined;
   /** Certificate and key of the registry, default "auto"; "none" serves plain TCP only. */
   tls?: TlsOptions | "none" | undefined;
-  /** Serve TLS only; by default both on one port, as a client's first bytes tell. */
+  /** Serve TLS only; by default both on one port, by a client's first bytes. */
   tlsOnly?: boolean | undefined;
   /** Host by which others reach this machine, for the line that they join by; found out where there is only one. */
   advertise?: string | undefined;
@@ -205,7 +205,7 @@ export class Rendezvous implements AsyncDisposable {
       this.#waitingTicks--;
     });
     this.#ticks = round.catch(() => {
-      // Who asked for the round is told; the next one has nothing to do with it.
+      // The caller of the round gets the error; the next round is not affected.
     });
     return round;
   }

@@ -1,6 +1,6 @@
 /**
- * The daemon at the common socket, perhaps of another user (docs/protocol/local-socket.md §8): looked at before anything
- * is said to it, and asked who it is before anything else.
+ * The daemon at the common socket, perhaps of another user (docs/protocol/local-socket.md §8): looked at before
+ * anything is said to it, and asked who it is before anything else.
  *
  * @module
  */

@@ -41,7 +41,7 @@ const registry: Check = {
     const detail = `${address} answers in ${formatMillis(rtt_ms)}`;
     if (pins.length > 0) return ok(`${detail}, ${pins.join(", ")}`);
     if (registryWarning(options) === undefined) return ok(detail);
-    // The daemon may have been told more on its command line.
+    // The daemon may have more settings from its command line.
     const isDaemonSafe = info?.registry === address && info.registry_warning === null;
     if (isDaemonSafe) return ok(`${detail}, and the daemon was started with what it needs`);
     return warn(

@@ -33,7 +33,7 @@ export interface BeaconReport {
   readonly answered: number;
   /** Where it was asked: all the addresses of its name that this machine can send to, `ip:port`. */
   readonly asked: readonly string[];
-  /** Addresses from which answers came that were not asked; nobody believes these. */
+  /** Addresses from which answers came that were not asked; these answers are ignored. */
   readonly strays: readonly string[];
   /** Why nothing could be sent. */
   readonly error: string | null;
@@ -121,7 +121,7 @@ export interface NetcheckReport {
  * What is wrong with a beacon that does not answer.
  *
  * @param report What was found.
- * @returns What stands behind its address and a colon, and what to do; undefined when it answers.
+ * @returns The text behind its address and a colon, and what to do; undefined when it answers.
  */
 export function beaconFault(
   { address, reachable, error, sent, asked, strays }: BeaconReport,

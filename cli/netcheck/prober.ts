@@ -65,7 +65,7 @@ export class UdpProber implements AsyncDisposable {
     });
   }
 
-  /** Addresses from which answers came though others were asked: `ip:port`. They are not believed. */
+  /** Addresses from which answers came though others were asked: `ip:port`. They are ignored. */
   get strays(): readonly string[] {
     return [...this.#strays];
   }

@@ -23,7 +23,7 @@ const TUNNEL_COUNTERS: readonly (readonly [string, string, keyof TunnelStats])[]
 /** The metrics of one daemon. */
 export class DaemonMetrics extends MetricSet {
   /**
-   * @param parts What is looked at, anew for each question.
+   * @param parts What is read, for each request again.
    * @param events Counts of lifecycle events.
    */
   constructor(parts: () => InfoParts, events: EventCounts) {

@@ -169,7 +169,7 @@ export class ClientConn implements FrameSource, ConnListener {
    * Closes in order: what is queued is delivered first.
    *
    * @param tag Answered when the connection has ended. Without one the client has forgotten the connection: it is
-   * told so at once and what still arrives is dropped.
+   * notified at once and what still arrives is dropped.
    */
   close(tag: number | undefined): void {
     if (tag === undefined) {
@@ -283,7 +283,7 @@ export class ClientConn implements FrameSource, ConnListener {
     return end;
   }
 
-  /** Tells the end behind the last byte. */
+  /** Reports the end behind the last byte. */
   #announceEnd(): void {
     if (this.#conn.readableBytes > 0) return;
     if (this.#over) this.#tellEnd(this.#error);
@@ -353,7 +353,7 @@ export class ClientConn implements FrameSource, ConnListener {
       if (taken === data.length) {
         if (tag !== undefined) this.#owner.sent(tag, this.#sendQueue.length > 0);
       } else if (this.#conn.writableBytes === 0) {
-        break; // otherwise room was made, and told, from within the write
+        break; // otherwise room was made, and reported, from within the write
       }
     }
     this.#flushing = false;

@@ -45,7 +45,7 @@ export class ClientConns implements ClientConnOwner {
   /**
    * @param out Where frames go.
    * @param queues The total of all clients.
-   * @param onChange Told when {@linkcode overfull} may have changed.
+   * @param onChange Called when {@linkcode overfull} may have changed.
    */
   constructor(out: Outgoing, queues: SendQueues, onChange: () => void) {
     this.out = out;
@@ -102,7 +102,7 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /**
-   * Close. On a connection of somebody else it is `pilotctl disconnect`, and resets it.
+   * Close. On a connection of another program it is `pilotctl disconnect`, and resets it.
    *
    * @param network Where it is.
    * @param payload The connection.

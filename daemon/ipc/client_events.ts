@@ -112,7 +112,7 @@ export class ClientEvents implements FrameSource {
     for (const [number, subscription] of this.#subscriptions) {
       const { names, missed } = subscription;
       if (names.size > 0 && !names.has(event.name)) continue;
-      // After a gap nothing before its end is told: one long gap is easier to deal with than many.
+      // After a gap nothing before its end is reported: one long gap is easier to deal with than many.
       if (missed > 0 || !this.#push(number, event)) {
         subscription.missed++;
         this.#out.offer(this);

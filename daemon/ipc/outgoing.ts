@@ -48,7 +48,7 @@ export interface OutgoingOptions {
   onRoom(): void;
 }
 
-/** Free space below which a write is not worth being topped up by another frame. */
+/** Free space below which a write is not topped up by another frame. */
 const LEAST_ROOM_BYTES = 4 * 1024;
 /** Part of a write that datagrams may take while streams wait, and vice versa. */
 const DATAGRAM_SHARE_BYTES = WRITE_BUFFER_BYTES / 2;

@@ -10,7 +10,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import type { JsonObject } from "../../protocol/registry/registry_message.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
 
-/** How long an answer is believed. */
+/** How long an answer is cached. */
 export const VERDICT_TTL_MS = 4_000;
 /** Age of an answer from which a new one is fetched while it still counts, so that a busy peer never waits. */
 const REFRESH_AFTER_MS = 2_000;
@@ -105,7 +105,7 @@ export class Memberships {
     return this.known(node) ?? await this.#ask(node);
   }
 
-  /** Something may have changed: nothing that is known counts any more, and whoever is active is looked at. */
+  /** Something may have changed: nothing that is known counts any more, and active peers are looked at. */
   refresh(): void {
     this.#round++;
     this.#policies.clear();

@@ -191,7 +191,7 @@ export class NodeRegistry implements DirectoryBackend {
 
   lookup(node: number): Reply<requests.LookupReply> {
     const self = this.#node;
-    // Signed, as the registry tells more to those who may see the node.
+    // Signed, as the registry discloses more to those that may see the node.
     return self === 0
       ? this.#client.call(requests.lookup, { node_id: node })
       : this.#signed(requests.lookup, { node_id: node, requester_id: self });

@@ -50,7 +50,7 @@ export interface ReceivedFile {
   readonly path: string;
 }
 
-/** Stores received files. Whoever uses them removes them: the daemon deletes none that is complete. */
+/** Stores received files. Their users remove them: the daemon deletes none that is complete. */
 export class ReceivedFiles {
   readonly #dir: string;
   readonly #partialDir: string;

@@ -41,7 +41,7 @@ export interface QuotaLimits {
 
 /** One file that lies there. */
 export interface Counted {
-  /** Number of the node that sent it; undefined when that cannot be told: then it counts for nobody. */
+  /** Number of the node that sent it; undefined when that is unknown: then it counts for nobody. */
   readonly sender: number | undefined;
   /** Its bytes. */
   readonly size: number;

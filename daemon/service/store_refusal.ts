@@ -43,8 +43,8 @@ export class Refusals {
   }
 
   /**
-   * The reason for an answer. What is not a {@linkcode Refusal} is an internal error: it is logged as it is and told in
-   * general words.
+   * The reason for an answer. What is not a {@linkcode Refusal} is an internal error: it is logged as it is and
+   * reported in general words.
    *
    * @param thrown What was caught.
    * @param from Who sent it, for the log.

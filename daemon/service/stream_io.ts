@@ -113,7 +113,7 @@ export class StreamIo implements ConnListener {
       }
       rest = rest.subarray(this.conn.write(rest));
       if (rest.length === 0) return;
-      if (this.conn.writableBytes > 0) continue; // room was made, and told, from within the write
+      if (this.conn.writableBytes > 0) continue; // room was made, and reported, from within the write
       await this.#writer.wait("Writing", options);
     }
   }

@@ -3,7 +3,7 @@
  * (docs/protocol/streams.md §4.3).
  *
  * The gate decides on what this process knows itself: which nodes it trusts or has asked, and which networks it has
- * joined. Of the registry it believes who is a member of those, and nothing about trust.
+ * joined. It trusts the registry about who is a member of those, and about nothing else.
  *
  * @module
  */

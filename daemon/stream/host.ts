@@ -142,7 +142,7 @@ export class StreamHost implements ConnHost {
     for (const conns of this.#byNode.values()) yield* conns;
   }
 
-  /** Resets the connection of this number, whoever uses it; false when there is none. */
+  /** Resets the connection of this number, of any program; false when there is none. */
   disconnect(id: number): boolean {
     const conn = this.#byId.get(id);
     if (conn === undefined || conn.closed) return false;

@@ -223,7 +223,7 @@ export class HostConn implements Conn, Timed {
     this.drive();
   }
 
-  /** Sends what is due, tells the listener what is new, and moves the timer; safe to call from listener calls. */
+  /** Sends what is due, notifies the listener of what is new, and moves the timer; safe to call from listener calls. */
   drive(): void {
     this.#again = true;
     if (this.#driving || this.#gone) return;

@@ -68,7 +68,7 @@ export class Incoming {
    * Something that the registry has kept for us. A message that does not verify counts for nothing: its sender has not
    * said what the registry says.
    *
-   * @throws {PilotError} When that cannot be told now, so that the registry must keep it.
+   * @throws {PilotError} When that is not known now, so that the registry must keep it.
    */
   async onRelayed(relayed: Relayed): Promise<void> {
     const { from, type, message, justification, source } = relayed;

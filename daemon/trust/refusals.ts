@@ -32,7 +32,7 @@ export class Refusals {
     this.#byNode.delete(oldest!);
   }
 
-  /** The node was asked anew, or is trusted. */
+  /** The node was asked again, or is trusted. */
   forget(node: number): void {
     this.#byNode.delete(node);
   }

@@ -34,7 +34,7 @@ export interface Relayed {
   readonly publicKey: Uint8Array | undefined;
   /** Why the sender asks, in the registry's words. */
   readonly justification: string;
-  /** Where the sender registered from; "" when it is not told. */
+  /** Where the sender registered from; "" when it is not known. */
   readonly source: string;
   /** The sender's own word, unverified; undefined from older peers, an error when it makes no sense. */
   readonly message: HandshakeMessage | DecodeError | undefined;

@@ -302,7 +302,7 @@ export class TrustService implements TrustBackend {
   }
 
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
-    // Existing clients ask this before they talk to anybody, themselves included.
+    // Existing clients ask this before they talk to any node, themselves included.
     if (node === this.#deps.registry.node) return Promise.resolve(true);
     if (this.#isMutual(node)) return Promise.resolve(true);
     // The answer may have come before anyone waited for it.

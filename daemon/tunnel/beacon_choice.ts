@@ -19,10 +19,10 @@ export const ATTEMPT_DELAY_MS = 250;
 export const ANSWER_WAITS_MS: readonly number[] = [1_000, 2_000, 3_000];
 /** First wait after no address answered, ms; doubled each time, plus up to half of it at random. */
 export const SEARCH_MIN_MS = 1_000;
-/** Longest such wait, ms: as often as a beacon that answers is told where we are. */
+/** Longest such wait, ms: as often as we announce ourselves to a beacon that answers. */
 export const SEARCH_MAX_MS = 25_000;
 /**
- * A beacon that has shown that it reads our questions must do so again within this time, ms: anybody can forge the
+ * A beacon that has shown that it reads our questions must do so again within this time, ms: anyone can forge the
  * plain answers of one that has gone. Four questions may get lost.
  */
 export const AUTHENTIC_MAX_MS: number = 5 * PROOF_CHECK_MS;

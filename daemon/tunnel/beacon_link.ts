@@ -171,7 +171,7 @@ export class BeaconLink {
     this.#choice.restart();
   }
 
-  /** Asks the beacon to make both sides punch, which tells the peer where we are; not when hidden. */
+  /** Asks the beacon to make both sides punch, which shows the peer where we are; not when hidden. */
   requestPunch(target: number): void {
     const { current } = this.#choice;
     if (!this.#isHidden && current !== undefined && this.#node !== 0) {

@@ -250,7 +250,7 @@ export class Tunnels {
     let result;
     try {
       result = await this.#kex.verify(verification);
-      // Anybody can cause this, so it must not fill the log.
+      // Anyone can cause this, so it must not fill the log.
       if (typeof result === "string" && result !== "closed") {
         log("debug", "key exchange refused", { peer_node_id: node, reason: result });
       }

@@ -32,7 +32,7 @@ const CLOSE_GRACE_MS = 1_000;
 export interface HttpAccess {
   /** Names, without port, by which clients may ask besides IP addresses and `localhost`; default none. */
   readonly names?: readonly string[] | undefined;
-  /** A proxy on this machine names its clients in headers, which are believed; default false. */
+  /** A proxy on this machine names its clients in headers, which are trusted; default false. */
   readonly behindProxy?: boolean | undefined;
 }
 

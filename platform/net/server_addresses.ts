@@ -8,7 +8,7 @@ import { lookup } from "node:dns/promises";
 import { isIP, isIPv6 } from "node:net";
 import { type Endpoint, formatIp, parseIp } from "../../protocol/ip.ts";
 
-/** Addresses of one server that are used: whoever answers for its name in the DNS decides how many there are. */
+/** Addresses of one server that are used: its DNS decides how many there are. */
 export const MAX_SERVER_ADDRESSES = 8;
 
 /** Finds the addresses of a name. */
@@ -43,7 +43,7 @@ export async function serverAddresses(
 }
 
 /**
- * Puts addresses into the order in which they are worth trying: IPv4 first, as most peers are known by it and the server
+ * Puts addresses into the order in which they are tried: IPv4 first, as most peers are known by it and the server
  * tells us what they see of us, though at least one of each kind; doubles are left out.
  *
  * @param hosts Literals.

@@ -24,7 +24,7 @@ export class TcpDuplex extends Duplex {
     super();
     this.#conn = conn;
     this.#head = head;
-    // What breaks a connection is a client or its network; whoever uses the stream sees its end.
+    // What breaks a connection is a client or its network; the user of the stream sees its end.
     this.on("error", () => {});
   }
 

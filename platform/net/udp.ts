@@ -76,7 +76,7 @@ export interface UdpSocket {
   /** Counters. */
   readonly stats: UdpStats;
   /**
-   * Datagrams arrive whole or not at all, unless {@linkcode UdpSocket.send} is told otherwise. Where this is false the
+   * Datagrams arrive whole or not at all, unless {@linkcode UdpSocket.send} permits otherwise. Where this is false the
    * system decides, and that a datagram arrived does not mean that the path carries its size.
    */
   readonly forbidsFragments: boolean;

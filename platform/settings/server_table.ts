@@ -1,6 +1,6 @@
 /**
  * The settings of the servers that people run, rendezvous and gateway, and the variables that hold secrets. None of
- * them stands in `config.json`, which belongs to a daemon's home.
+ * them is in `config.json`, which belongs to a daemon's home.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export interface RendezvousSettings extends LogSettings {
   beaconAdvertise?: string | undefined;
   /** Bytes per second relayed for one source address. */
   relayRate?: number | undefined;
-  /** UDP port that tells netcheck its endpoint a second time; 0: none. */
+  /** UDP port that reports its endpoint to netcheck a second time; 0: none. */
   beaconProbePort?: number | undefined;
   /** Implementation of the beacon's UDP socket. */
   udp?: UdpKind | undefined;
@@ -67,7 +67,7 @@ export interface RendezvousSettings extends LogSettings {
   http?: string | undefined;
   /** Names by which it may be asked there. */
   httpHost?: readonly string[] | undefined;
-  /** Believe what a proxy on this machine says of its clients. */
+  /** Trust what a proxy on this machine says of its clients. */
   httpBehindProxy: boolean;
 }
 
@@ -143,7 +143,7 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
   },
   beaconProbePort: {
     ...{ type: PORT, flag: "beacon-probe-port" },
-    help: "UDP port that tells netcheck its endpoint a second time, 0: none",
+    help: "UDP port that reports netcheck's endpoint a second time, 0: none",
     defaultText: "beacon port + 1",
   },
   udp: { ...DAEMON.udp, help: "UDP socket of the beacon" },
@@ -220,7 +220,7 @@ export const GATEWAY: TableOf<GatewaySettings> = {
   },
 };
 
-/** What stands in variables only, as command lines can be read by every user of a machine. */
+/** What is read from variables only, as command lines can be read by every user of a machine. */
 export interface SecretSettings {
   /** Admin token of the rendezvous that is run. */
   adminToken?: string | undefined;

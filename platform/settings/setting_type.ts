@@ -12,7 +12,7 @@ import { parseFingerprint } from "../fingerprint.ts";
 
 /** How values of a setting are written. */
 export interface SettingType<T> {
-  /** What stands for the value in help, `host:port`; undefined for switches, which have none. */
+  /** Placeholder of the value in help, `host:port`; undefined for switches, which have none. */
   readonly metavar?: string;
   /** What is expected, after the name of the setting: "must look like host:port". */
   readonly expects: string;

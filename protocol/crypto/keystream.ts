@@ -107,7 +107,7 @@ export class Keystream {
   }
 
   /**
-   * Looks for a packet's part. Changes nothing, so anybody may make us ask.
+   * Looks for a packet's part. Changes nothing, so strangers may cause it.
    *
    * @param nonce 12 bytes.
    * @param blocks Blocks of the part, one more than the text has.

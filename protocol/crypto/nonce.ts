@@ -7,7 +7,7 @@
 import { PilotError } from "../errors.ts";
 import { AEAD_NONCE_BYTES } from "./aead.ts";
 
-/** Where a {@linkcode NonceSequence} stands; kept per tunnel key, so that it never restarts. */
+/** Position of a {@linkcode NonceSequence}; kept per tunnel key, so that it never restarts. */
 export interface NonceState {
   /** Prefix, unsigned 32 bit. */
   readonly prefix: number;
@@ -26,7 +26,7 @@ export class NonceSequence {
   /**
    * Continues a sequence; see {@linkcode NonceSequence.start} for a new key.
    *
-   * @param state Where it stands.
+   * @param state Its position.
    */
   constructor(state: NonceState) {
     this.#prefix = state.prefix >>> 0;

@@ -240,7 +240,7 @@ export function encodeRecvFrom(datagram: IpcRecvFrom): Uint8Array {
 }
 
 /**
- * Encodes what stands before the content in RecvFrom.
+ * Encodes what precedes the content in RecvFrom.
  *
  * @param datagram The received datagram.
  * @returns 10 bytes.

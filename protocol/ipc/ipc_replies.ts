@@ -165,7 +165,7 @@ export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof Commo
   common_socket: string | null;
   /** Where health and metrics are served, `host:port`. */
   http: string | null;
-  /** Where registration stands: `registering`, `registered`, `retrying` or `deregistered`. */
+  /** State of the registration: `registering`, `registered`, `retrying` or `deregistered`. */
   registration: string;
   /** Why the last attempt to register failed; absent when it did not. */
   registration_error?: string;
@@ -191,7 +191,7 @@ export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof Commo
   endpoint: string;
   /** The beacon has verified that the endpoint is ours. */
   endpoint_proven: boolean;
-  /** Anybody may reach this node. */
+  /** Anyone may reach this node. */
   public: boolean;
   /** Tags of this node. */
   tags: string[];
@@ -343,7 +343,7 @@ export interface IpcResolvedHostname {
   node_id: number;
   /** Its address on network 0. */
   address: string;
-  /** Anybody may resolve it; absent from memory. */
+  /** Anyone may resolve it; absent from memory. */
   public?: boolean;
   /** The name. */
   hostname?: string;

@@ -4,7 +4,7 @@
  *
  * A path is taken only when a round trip over it was authenticated, and left only when probes over it go unanswered
  * while another path is known to work. An address from which an authentic frame came is therefore no more than a
- * candidate: whoever captures a frame and sends it on from elsewhere moves nothing (RFC 9000 §9.3).
+ * candidate: a captured frame that is sent from elsewhere moves nothing (RFC 9000 §9.3).
  *
  * @module
  */
@@ -30,7 +30,7 @@ export const PATH_QUIET_MS = 1_000;
 export const SEARCH_PROBES_MS: readonly number[] = [0, 100, 250, 500, 1_000];
 /** When the path in use is probed. */
 export const CHECK_PROBES_MS: readonly number[] = [0, 300, 700, 1_500, 3_000];
-/** An address that only a frame speaks for gets one probe a frame at most: it may be anybody's. */
+/** An address known from a frame only gets one probe a frame at most: it may be a victim's. */
 export const OBSERVED_PROBES_MS: readonly number[] = [0];
 /** Pause between two such probes, doubled while they bring nothing. */
 export const OBSERVED_PAUSE_MS = 250;
@@ -213,7 +213,7 @@ export class PathManager {
    */
   answered(id: number, route: Route, now: number): boolean | undefined {
     for (const path of this.all) {
-      // Relayed answers to direct probes say nothing about the way back, nor the other way round.
+      // Relayed answers to direct probes say nothing about the direct path back, and vice versa.
       if (path.route.via !== route.via || !path.take(id, now)) continue;
       this.#hasAnswers = true;
       const isInUse = path === this.#current;
@@ -464,7 +464,7 @@ export class PathManager {
     }
   }
 
-  /** Makes room: for what never answered and nobody but a frame speaks for first. */
+  /** Makes room: what never answered and is known from a frame only goes first. */
   #evict(): void {
     let worst: Path | undefined;
     for (const path of this.#paths) {

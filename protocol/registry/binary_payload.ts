@@ -53,7 +53,7 @@ export interface BinaryResolve {
 export interface BinaryLookupOk {
   /** The node concerned. */
   readonly node: number;
-  /** Anybody may resolve it. */
+  /** Anyone may resolve it. */
   readonly public: boolean;
   /** It takes tasks. */
   readonly taskExec: boolean;

@@ -90,7 +90,7 @@ export class DataExchangeReader extends FrameReader<DataFrame> {
 }
 
 /**
- * Encodes what stands before a payload, so that a large payload need not be copied.
+ * Encodes what precedes a payload, so that a large payload need not be copied.
  *
  * @param type The type.
  * @param payloadBytes Length of the payload that follows.
@@ -180,7 +180,7 @@ export interface FileContent {
 }
 
 /**
- * Encodes all of a FILE frame that stands before the content: header, name length, name.
+ * Encodes all of a FILE frame that precedes the content: header, name length, name.
  *
  * @param name A plain file name.
  * @param dataBytes Length of the content that follows.
@@ -271,7 +271,7 @@ export function parseAnswer(text: string): DataAnswer {
  * Other implementations send none.
  *
  * @param text An ERR answer, or the text of an ABORT.
- * @returns What stands there: a word of the sender of the text, which need not be an error code.
+ * @returns The code there, written by the sender of the text; it need not be an error code.
  */
 export function refusalCode(text: string): string | undefined {
   return /^(?:ERR \S+ save failed: )?([a-z_]{1,32}): /.exec(text)?.[1];

@@ -61,7 +61,7 @@ export class EventStreamReader extends FrameReader<StreamEvent> {
 }
 
 /**
- * Encodes what stands before an event's payload, so that a payload need not be copied for each subscriber.
+ * Encodes what precedes an event's payload, so that a payload need not be copied for each subscriber.
  *
  * @param topic The topic, at most {@linkcode MAX_TOPIC_BYTES}.
  * @param payloadBytes Length of the payload that follows, at most {@linkcode MAX_EVENT_BYTES}.

@@ -85,7 +85,7 @@ export function encodeTaggedMessage(
   return concatBytes(out, inner.payload);
 }
 
-/** Times on the way of a message, ns since 1970 by the clock of each side. */
+/** Times in the transit of a message, ns since 1970 by the clock of each side. */
 export interface TraceTimes {
   /** As the sender says. */
   readonly sent: bigint;

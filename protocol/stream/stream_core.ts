@@ -144,7 +144,7 @@ export class Core {
     this.retry.start(now, HANDSHAKE_RETRY_MS, HANDSHAKE_RETRY_MAX_MS);
   }
 
-  /** The peer's SYN, with or without ACK, tells its sequence space. */
+  /** The peer's SYN, with or without ACK, gives its sequence space. */
   meetPeer(syn: Segment): Peer {
     const reference = syn.seq === 0;
     const space = new SeqSpace(syn.seq);
@@ -189,7 +189,7 @@ export class Core {
     this.stateUntil = isWaiting ? Infinity : now + this.config.lingerMs;
   }
 
-  /** Our writing was over, and now our reading is: the FIN goes out again, as one that closes both directions. */
+  /** Our writing had ended, and now our reading does: the FIN goes out again, as one that closes both directions. */
   endHalfClose(now: number): void {
     this.isHalfClosed = false;
     this.linger(now);
@@ -261,7 +261,7 @@ export class Core {
     this.peer?.receiver.stop();
   }
 
-  /** Tells the peer that the stream is gone. */
+  /** Notifies the peer that the stream is gone. */
   resetPeer(): void {
     const { peer } = this;
     if (peer === undefined) return;

@@ -114,7 +114,7 @@ export class Receiver {
     return Math.max(this.#next, this.#early.end);
   }
 
-  /** Window last told to the peer, in slots. */
+  /** Window last advertised to the peer, in slots. */
   get advertised(): number {
     return this.#advertised;
   }
@@ -143,7 +143,7 @@ export class Receiver {
     return this.#early.segments > 0;
   }
 
-  /** An acknowledgement shall leave at once. */
+  /** An acknowledgement must leave at once. */
   ackSoon(): void {
     this.#ackNow = true;
   }
@@ -236,7 +236,7 @@ export class Receiver {
 
   /**
    * Drops out-of-order data and stops the timer; what is in order stays readable. It no longer counts as shared
-   * memory: nothing comes after it, and whoever still wants it decides how long it lives.
+   * memory: nothing comes after it, and its remaining readers decide how long it lives.
    */
   stop(): void {
     this.#buffer.disown();
@@ -333,7 +333,7 @@ export class Receiver {
       this.#config.memory.free >= length;
   }
 
-  /** Tells the shared memory what changed. */
+  /** Reports the change to the shared memory. */
   #settle(): void {
     const early = this.#early;
     const held = early.bytes + early.segments * EARLY_SEGMENT_OVERHEAD_BYTES;

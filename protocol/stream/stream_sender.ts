@@ -154,7 +154,7 @@ export class Sender {
 
   /** @param mss Segment size for whatever is sent from now on, repeats included (RFC 8899 §4.6.2). */
   setMss(mss: number): void {
-    // After a timeout nothing longer is worth waiting for: the path that lost it carries less than that.
+    // After a timeout a longer wait is useless: the path that lost it carries less than that.
     if (mss < this.#mss && this.#recovery.isTimedOut) this.#board.flight.markLongerLost(mss);
     this.#mss = mss;
     this.congestion.setMss(mss);

@@ -127,7 +127,7 @@ export abstract class TrustTables {
     return [...this.asked.values()];
   }
 
-  /** What is to be told to peers, through the registry and as directly as possible; the oldest first. */
+  /** What is owed to peers, through the registry and as directly as possible; the oldest first. */
   owed(): Statement[] {
     return this.outbox.all();
   }

@@ -29,7 +29,7 @@ import type { TunnelSender } from "./tunnel_sender.ts";
 import type { Session } from "./tunnel_session.ts";
 
 /**
- * Attempt at which a peer that does not answer is resolved anew: its address may be stale (docs/protocol/paths.md §6).
+ * Attempt at which a peer that does not answer is resolved again: its address may be stale (docs/protocol/paths.md §6).
  */
 const RERESOLVE_ATTEMPT = 3;
 
@@ -214,7 +214,7 @@ export class Exchanges {
 
   /**
    * Asks for the key of a peer whose frame we cannot open, as {@linkcode Exchanges.reply}: in turn by our PILA, for one
-   * that does not know our key, and by PILK, for one to whom our key is nothing new (docs/protocol/tunnel.md §4.5).
+   * that does not know our key, and by PILK, for one that has our key already (docs/protocol/tunnel.md §4.5).
    */
   ask(node: number, route: Route, lane: Lane, now: number): void {
     if (!this.reply(node, this.#told.has(node) ? "key" : "request", route, lane, now)) return;

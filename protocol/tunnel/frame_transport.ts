@@ -19,7 +19,7 @@ export interface Transport {
   readonly maxBytes: number;
   /** What is sent arrives, once and in order. */
   readonly isReliable: boolean;
-  /** Frames arrive whole or not at all, unless {@linkcode Transport.send} is told otherwise. */
+  /** Frames arrive whole or not at all, unless {@linkcode Transport.send} permits otherwise. */
   readonly forbidsFragments: boolean;
   /** Frames can be sent now. */
   readonly isUp: boolean;

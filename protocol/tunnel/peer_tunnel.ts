@@ -15,7 +15,7 @@ import { IDLE_PEER_MS } from "./tunnel_limits.ts";
 
 /** Packets kept while there is no session; the oldest is dropped (docs/protocol/tunnel.md §4.8). */
 export const MAX_PENDING_PACKETS = 64;
-/** How long the key before the last change still opens frames that were under way. */
+/** How long the key before the last change still opens frames that were in flight. */
 export const PREVIOUS_KEY_GRACE_MS = 10_000;
 /** Keys that wait for proof; more can only come from replays. */
 const MAX_CANDIDATES = 2;

@@ -1,5 +1,5 @@
 /**
- * The beacon without its socket (docs/protocol/beacon.md §2): tells nodes their endpoint, introduces them to each
+ * The beacon without its socket (docs/protocol/beacon.md §2): reports to nodes their endpoint, introduces them to each
  * other, relays between them and wakes them.
  *
  * It sends only to endpoints that sent it a Discover and to configured peers. No answer is larger than what caused
@@ -403,7 +403,7 @@ export class Beacon {
   }
 
   /**
-   * Tells the peers which nodes we have; due every `SYNC_INTERVAL_MS`.
+   * Sends the peers our nodes; due every `SYNC_INTERVAL_MS`.
    *
    * @returns What to send, and how many nodes did not fit.
    */

@@ -12,7 +12,10 @@ export const MAX_MAPPINGS_PER_SOURCE = 10_000;
 export const MAX_PROVEN_MAPPINGS = 1_000_000;
 /** Time without a Discover after which a node is forgotten, milliseconds. */
 export const MAPPING_TTL_MS = 600_000;
-/** Time for which a proof keeps the endpoint against announcements from elsewhere, milliseconds. Nodes prove it anew in half of it. */
+/**
+ * Time for which a proof keeps the endpoint against announcements from elsewhere, milliseconds. Nodes prove it again
+ * in half of it.
+ */
 export const PROOF_TTL_MS = 600_000;
 /** How often the table is swept, milliseconds. */
 export const MAPPING_SWEEP_MS = 60_000;
@@ -71,7 +74,7 @@ export const NOTIFY_REPEAT_FROM_MS = 2_500;
 export const MAX_PEERS = 64;
 /** Nodes in one Sync: what fits a UDP datagram. Others of a larger beacon are not reached through its peers. */
 export const MAX_SYNCED_NODES = 16_000;
-/** How often our nodes are told to other beacons, milliseconds (docs/protocol/beacon.md §3). */
+/** How often our nodes are sent to other beacons, milliseconds (docs/protocol/beacon.md §3). */
 export const SYNC_INTERVAL_MS = 10_000;
 /** Shortest time between two Syncs of a peer that are looked at, milliseconds: they are the expensive message. */
 export const SYNC_MIN_MS = 1_000;

@@ -1,6 +1,6 @@
 /**
- * Who may send frames to whom through the beacon: what a stranger sends to a private node does not even reach it, so
- * that it cannot be made to show that it is there.
+ * Who may send frames to which node through the beacon: what a stranger sends to a private node does not even reach
+ * it, so that it cannot be made to show that it is there.
  *
  * @module
  */

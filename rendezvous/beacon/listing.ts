@@ -2,7 +2,7 @@
  * Finding other beacons through a registry: `beacon_register` and `beacon_list` (docs/protocol/registry.md §4.6,
  * docs/protocol/beacon.md §3).
  *
- * On the wire neither is authenticated: whoever can talk to that registry can become a peer, unless it asks for the
+ * On the wire neither is authenticated: anyone who can talk to that registry can become a peer, unless it asks for the
  * cluster's token. So this happens only where the operator has asked for it.
  *
  * @module

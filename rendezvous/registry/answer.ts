@@ -128,7 +128,7 @@ const NATIVE_NAMES: ReadonlyMap<number, string> = new Map([
   [BinaryType.lookup, "lookup"],
   [BinaryType.resolve, "resolve"],
 ]);
-/** Where a frame's type stands, behind the length. */
+/** Where a frame's type is, behind the length. */
 const FRAME_TYPE_AT = 4;
 
 /** They carry the wire's signatures only, so nodes that are held to more are refused: their replays would be taken. */

@@ -13,7 +13,7 @@ export const CONSENTS = ["none", "trusts", "asked", "ended"] as const;
 /** See {@linkcode CONSENTS}. */
 export type Consent = typeof CONSENTS[number];
 
-/** Does this word stand for trust, given or asked for? */
+/** Does this statement mean trust, given or asked for? */
 export function isConsent(consent: Consent): boolean {
   return consent === "trusts" || consent === "asked";
 }

@@ -74,7 +74,7 @@ export function requireWhole({ core, wholeKey }: RequestContext, why: string): v
  * used before, wrong.
  */
 export function contextOf(core: RegistryCore, request: JsonObject, peer: Peer): RequestContext {
-  // A registry without a key of its own could not be told from others, so it does not offer this.
+  // A registry without a key of its own cannot be distinguished from others, so it does not offer this.
   const auth = core.signer === undefined ? undefined : wholeAuthOf(request);
   const wholeKey = auth === undefined ? undefined : checkWhole(core, request, auth, peer);
   return { core, peer, request, wholeKey };

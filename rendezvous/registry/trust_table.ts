@@ -41,7 +41,7 @@ export class TrustTable {
     return from < to ? row.byLow : row.byHigh;
   }
 
-  /** Does the word of `from` stand that it trusts `to`, or asks it for trust? */
+  /** Does `from` state that it trusts `to`, or asks it for trust? */
   consents(from: number, to: number): boolean {
     return isConsent(this.said(from, to));
   }

@@ -25,7 +25,7 @@ interface Side {
   daemon: Port | undefined;
 }
 
-/** Where a daemon behind the relay is told to be and to go. */
+/** Addresses given to a daemon behind the relay. */
 export interface RelayedPlaces {
   /** For `--endpoint`. */
   readonly endpoint: string;

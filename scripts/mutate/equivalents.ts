@@ -1,5 +1,5 @@
 /**
- * Faults that change nothing anybody could notice. Each is named here once, so that it does not count.
+ * Faults that change nothing noticeable. Each is named here once, so that it does not count.
  *
  * @module
  */

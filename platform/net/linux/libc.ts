@@ -33,7 +33,7 @@ export const IP_PKTINFO = 8;
 export const IPV6_RECVPKTINFO = 49;
 /** Control message of IPv6 sockets, for mapped IPv4 as well: which address of ours it came to, or leaves from. */
 export const IPV6_PKTINFO = 50;
-/** Fragments where needed, and on the way too (IPv4). */
+/** Fragments where needed, also on the path (IPv4). */
 export const PMTUDISC_DONT = 0;
 /** Never fragments, and what the kernel believes of the path does not matter: for probing (RFC 8899 §4.1). */
 export const PMTUDISC_PROBE = 3;

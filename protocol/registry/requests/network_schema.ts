@@ -160,7 +160,7 @@ export interface ListNetworksReply {
   networks: readonly ListedNetwork[];
 }
 
-/** Lists networks; anybody may. */
+/** Lists networks; anyone may. */
 export const listNetworks: RegistryRequest<NoFields, ListNetworksReply> = {
   type: "list_networks",
   fields: {},

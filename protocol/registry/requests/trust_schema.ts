@@ -98,7 +98,7 @@ export interface PollHandshakesFields extends NodeFields {
   ack: string | undefined;
 }
 
-/** What somebody has left for a node. */
+/** What others have left for a node. */
 export interface RelayedEntry {
   /** Who. */
   from_node_id: number;

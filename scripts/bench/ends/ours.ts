@@ -100,7 +100,7 @@ export class DaemonEnd implements AsyncDisposable {
     return this.#program!.pid;
   }
 
-  /** How it ended, when it has without being told to. */
+  /** How it ended, when it has without a request. */
   get obituary(): string | undefined {
     return this.#program?.obituary;
   }

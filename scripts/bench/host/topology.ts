@@ -14,7 +14,9 @@ export interface Place {
   readonly host: string;
 }
 
-/** `direct`: a and b are neighbors. `split`: a hub between them that forwards nothing. `link`: a router between them. */
+/**
+ * `direct`: a and b are neighbors. `split`: a hub between them that forwards nothing. `link`: a router between them.
+ */
 export type TopologyKind = "direct" | "split" | "link";
 
 /** Two ends and what is between them. */
