@@ -135,7 +135,7 @@ Deno.test("daemon start, daemon status and info show what the daemon warns of, a
   });
 });
 
-Deno.test("daemon start is no success when another daemon answers, one that tells no process id too", async () => {
+Deno.test("daemon start fails when another daemon answers, also one that reports no process id", async () => {
   await withDir(async (home) => {
     for (const [hostname, code] of [["refuse", "already_exists"], ["mute", "timeout"]] as const) {
       const own = join(home, hostname);

@@ -137,7 +137,7 @@ Deno.test("doctor looks at the rest when the config file cannot be used", () =>
     assert.equal(detail.clock, detail.registry); // it was not asked, so it did not fail to tell
   }));
 
-Deno.test("doctor says where a daemon tries in vain to register when the settings say otherwise", () =>
+Deno.test("doctor says where a daemon tries to register when the settings say otherwise", () =>
   withHome(async (home) => {
     await using server = await start();
     const options = daemon(server, { registration: "retrying", registry: "192.0.2.1:9000" });
@@ -149,7 +149,7 @@ Deno.test("doctor says where a daemon tries in vain to register when the setting
     assert.match(found.fix!, /tries 192\.0\.2\.1:9000, the settings say 127/);
   }));
 
-Deno.test("doctor tells what is wrong with a running daemon", () =>
+Deno.test("doctor reports what is wrong with a running daemon", () =>
   withHome(async (home) => {
     await using server = await start();
     const other = await Identity.generate();

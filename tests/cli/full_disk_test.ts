@@ -32,13 +32,13 @@ Deno.test("a result that cannot be written is an io_error, without a stack", LIN
   assert.equal(JSON.parse(json.stderr).code, "io_error");
 });
 
-Deno.test("an error that cannot be told keeps its exit code", LINUX, async () => {
+Deno.test("an error that cannot be printed keeps its exit code", LINUX, async () => {
   const { code } = await shell("2> /dev/full", "pign");
   assert.equal(code, EXIT_CODES.invalid_argument);
 });
 
 Deno.test(
-  "daemon start tells by the exit code why a daemon failed that could not write its log",
+  "daemon start explains by the exit code why a daemon failed that could not write its log",
   LINUX,
   async () => {
     await withDir(async (home) => {

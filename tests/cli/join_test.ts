@@ -197,7 +197,7 @@ Deno.test("join --print asks nobody and writes nothing", () =>
     assert.equal(await home.config(), undefined);
   }));
 
-Deno.test("join tells what comes before the config file, and that a running daemon must be restarted", () =>
+Deno.test("join reports what overrides the config file, and that a running daemon must be restarted", () =>
   withHome(async (home) => {
     await using server = await start();
     const env = {

@@ -78,7 +78,7 @@ Deno.test("send and connect take a slow answer until the peer closes", async () 
   }
 });
 
-Deno.test("an answer that stops without an end is shown and is no success", async () => {
+Deno.test("an answer that stops without an end is shown and is a failure", async () => {
   const half = () => new FakeConn((_, conn) => conn.push("half of"));
   const args = ["send", "bob", "1000", "--data", "go", "--timeout", "20ms"];
   const text = await run(args, dialling(half()));

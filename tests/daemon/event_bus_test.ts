@@ -15,7 +15,7 @@ function bus() {
   };
 }
 
-Deno.test("EventBus numbers events and tells every subscriber, until it has ended its subscription", () => {
+Deno.test("EventBus numbers events and notifies every subscriber, until it has ended its subscription", () => {
   const { bus: it } = bus();
   const one: LifecycleEvent[] = [];
   const two: LifecycleEvent[] = [];

@@ -73,7 +73,7 @@ Deno.test(
 );
 
 Deno.test(
-  "openHome refuses an inbox that is somebody else's link, also for root, which may use another's home",
+  "openHome refuses an inbox that is another user's link, also for root, which may use another's home",
   ROOT,
   () =>
     withHome(async (home) => {

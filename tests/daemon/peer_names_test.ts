@@ -65,7 +65,7 @@ Deno.test("PeerNames resolves the name of a trusted peer while the registry is a
   await assert.rejects(world.resolve(names, "eve"), { code: "unavailable" });
 });
 
-Deno.test("PeerNames gives nobody away who is not trusted, or is somebody else by now", async () => {
+Deno.test("PeerNames resolves no node that is not trusted, or is another one by now", async () => {
   const world = new World();
   const names = world.open();
   await world.resolve(names, "bob");

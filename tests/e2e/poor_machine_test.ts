@@ -64,7 +64,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "a daemon with 64 descriptors lives through 80 idle clients and tells others why there is no room",
+    "a daemon with 64 descriptors survives 80 idle clients and tells others why there is no room",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using world = await World.create();

@@ -74,7 +74,7 @@ Deno.test("RegistryClient turns the registry's error texts into codes", async (t
   }
 });
 
-Deno.test("RegistryClient takes the registry's code before its text, if a registry may tell that one", () =>
+Deno.test("RegistryClient takes the registry's code before its text, if a registry may send that one", () =>
   withClient(async ({ server, client }) => {
     const cases: [unknown, string][] = [
       ...["invalid_argument", "not_found", "already_exists", "denied", "limit_exceeded"].map(
@@ -140,7 +140,7 @@ Deno.test("RegistryClient mentions TLS when the registry ends a connection befor
     await outcome;
   }));
 
-Deno.test("RegistryClient connects again and sends once more what was lost with the connection", () =>
+Deno.test("RegistryClient connects again and repeats what was lost with the connection", () =>
   withClient(async ({ server, client }) => {
     server.auto = ({ type }) => type === "hello" ? { ok: true } : undefined;
     await client.request({ type: "hello" });
@@ -270,7 +270,7 @@ Deno.test("RegistryClient fails with unavailable when nobody listens, and finds 
   await client.close();
 });
 
-Deno.test("RegistryClient.close fails what is under way and refuses what comes later", () =>
+Deno.test("RegistryClient.close fails what is pending and refuses what comes later", () =>
   withClient(async ({ server, client }) => {
     const request = client.request({ type: "lookup" });
     const outcome = assert.rejects(request, { code: "unavailable" });

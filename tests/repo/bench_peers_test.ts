@@ -86,7 +86,7 @@ Deno.test("quicVersion names the library and the Deno that has it", async () => 
   assert.ok(detail.includes(`Deno ${Deno.version.deno}`), detail);
 });
 
-Deno.test("an installed wireguard-go is told from the current release, and an old one is called that", () => {
+Deno.test("an installed wireguard-go is distinguished from the current release, and an old one is called that", () => {
   assert.equal(
     installedDetail("0.0.20220316", "0.0.20220316-1", "Go is not installed"),
     "Debian package 0.0.20220316-1, not the current release: Go is not installed; older than " +

@@ -49,7 +49,7 @@ for (const mode of ["tagged", "untagged"] as const) {
     });
   });
 
-  Deno.test(`a daemon of another key is not used, and the reason is told (${mode})`, async () => {
+  Deno.test(`a daemon of another key is not used, and the reason is given (${mode})`, async () => {
     await using daemon = new FakeDaemon(mode);
     await withHome(daemon.path, async ({ options }) => {
       const asked = introduce(daemon, { public_key: "b3RoZXI=" });
@@ -60,7 +60,7 @@ for (const mode of ["tagged", "untagged"] as const) {
   });
 }
 
-Deno.test("a home without a key uses no daemon of another home, but one that tells no home", async () => {
+Deno.test("a home without a key uses no daemon of another home, but one that reports no home", async () => {
   await using daemon = new FakeDaemon();
   await withHome(daemon.path, async ({ options, dir }) => {
     await Deno.remove(join(dir, "identity.json"));
@@ -93,7 +93,7 @@ async function refused(options: Place["options"], connector = connectUnix) {
   return { error, connections };
 }
 
-Deno.test("nothing is opened where somebody else may have put the socket", async () => {
+Deno.test("nothing is opened where another user may have put the socket", async () => {
   await using daemon = new FakeDaemon();
   const dir = await Deno.makeTempDir();
   const link = join(dir, "pilot.sock");

@@ -319,7 +319,7 @@ Deno.test("Conn.close waits for the daemon and can be given up", async () => {
   await rejectsWith(closing, "aborted");
 });
 
-Deno.test("Conn.close tells that written data was not delivered", async () => {
+Deno.test("Conn.close reports that written data was not delivered", async () => {
   await using daemon = new FakeDaemon();
   const { client, conn, stream } = await dialPair(daemon);
   stream.autoClose = false;

@@ -363,7 +363,7 @@ Deno.test("streamSource stores a large stream privately and removes it again", a
   await Deno.remove(dir);
 });
 
-Deno.test("streamSource takes a stream whose length only its end tells", async () => {
+Deno.test("streamSource takes a stream whose length only its end shows", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const { signal } = new AbortController();

@@ -151,7 +151,7 @@ Deno.test("a client that is refused learns it through the SDK, with a hint", asy
   });
 });
 
-Deno.test("more clients than are told why are disconnected, and all of them end", async () => {
+Deno.test("more clients than get a reason are disconnected, and all of them end", async () => {
   await using rig = await startRig({ maxClients: 1 });
   using one = await rig.connect();
   await one.send(Cmd.Health);

@@ -149,7 +149,7 @@ Deno.test("a client may leave replies up to the bound unread, and is cut above i
   assert.deepEqual([client.dead.length, client.replies, client.rooms], [1, 0, 1]);
 });
 
-Deno.test("a connection that breaks is told once, with what it was told by", async () => {
+Deno.test("a connection that breaks is reported once, with the original error", async () => {
   const client = new Client();
   client.out.push(frame(1));
   await settled();

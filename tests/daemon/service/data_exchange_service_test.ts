@@ -194,7 +194,7 @@ Deno.test("a message that cannot be stored is answered with ERR, without paths o
   assert.equal(await peer.answer(), "ACK TEXT 2 bytes");
 });
 
-Deno.test("a full disk is told as such, and messages leave room for the daemon's own files", async () => {
+Deno.test("a full disk is reported as such, and messages leave room for the daemon's own files", async () => {
   let free = 0;
   await using rig = await startExchange({ inbox: { freeBytes: () => Promise.resolve(free) } });
   const peer = rig.connect();

@@ -429,7 +429,7 @@ Deno.test("StreamHost.shutdown does not wait longer than its grace for a dead pe
   assert.equal(a.streams.residue, 0);
 });
 
-Deno.test("HostConn tells a late listener what it missed", async () => {
+Deno.test("HostConn notifies a late listener of what it missed", async () => {
   await using world = new World();
   const [a, b] = await pair(world);
   let accepted: Conn | undefined;

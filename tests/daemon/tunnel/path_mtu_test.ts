@@ -132,7 +132,7 @@ Deno.test("nothing is probed for small messages and idle tunnels", async () => {
   await world.run(100);
 });
 
-Deno.test("a path that becomes narrower without a word costs a moment, and nothing is lost", async () => {
+Deno.test("a path that becomes narrower silently costs a moment, and nothing is lost", async () => {
   await using world = new World();
   const [a, b] = [await world.node(5), await world.node(7)];
   const { conn, transfer } = await stream(world, a, b);

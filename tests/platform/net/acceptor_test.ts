@@ -165,7 +165,7 @@ Deno.test("Acceptor.close ends a pause and a wait, and may be called twice", asy
   }
 });
 
-Deno.test("Acceptor does not spin when its listener was closed by somebody else", async () => {
+Deno.test("Acceptor does not spin when its listener was closed elsewhere", async () => {
   const listener = new FakeListener();
   const acceptor = new Acceptor<FakeConn>({
     ...{ role: "test", listener, log: getLogger([LOG_CATEGORY, "test"]) },

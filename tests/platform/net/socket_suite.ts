@@ -108,7 +108,7 @@ export function testUdpSocket(kind: UdpKind): void {
     });
   }
 
-  pair("tells its kind and where it is bound, and whom a datagram is from", async (a, b) => {
+  pair("reports its kind and where it is bound, and the sender of a datagram", async (a, b) => {
     assert.equal(a.socket.kind, kind);
     assert.equal(a.socket.local.host, "127.0.0.1");
     assert.ok(a.socket.local.port > 0);

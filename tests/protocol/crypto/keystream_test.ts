@@ -104,7 +104,7 @@ Deno.test("Keystream takes a packet now and then for itself", () => {
 /** Blocks of the largest datagram. */
 const LARGEST = 1 + 65_536 / 16;
 
-Deno.test("Keystream computes no more for the packets of a peer because of what somebody forged", () => {
+Deno.test("Keystream computes no more for the packets of a peer because of forged ones", () => {
   const costs = [false, true].map((isAttacked) => {
     let spent = 0;
     withCipher((cipher, keystream) => {

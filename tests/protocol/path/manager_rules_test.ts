@@ -82,7 +82,7 @@ Deno.test("a peer that comes by the relay puts the path in use in doubt, until t
   assert.deepEqual(other.poll(2_000), ["A", "B"]);
 });
 
-Deno.test("a path that has just answered is not asked for a second because the peer comes another way", () => {
+Deno.test("a path that has just answered is not probed for a second because the peer uses another path", () => {
   const rig = settled(); // answered at 20
   rig.paths.heard(RELAY_ROUTE, RTT + CURRENT_PAUSE_MS - 1, false);
   assert.deepEqual(rig.poll(RTT + CURRENT_PAUSE_MS - 1), []);
@@ -91,7 +91,7 @@ Deno.test("a path that has just answered is not asked for a second because the p
   assert.deepEqual(rig.poll(RTT + CURRENT_PAUSE_MS), ["A"]);
 });
 
-Deno.test("a way that is known to work is not asked because a frame came by it, unless it is in use", () => {
+Deno.test("a path that is known to work is not probed because a frame came by it, unless it is in use", () => {
   const rig = settled();
   rig.add(B);
   rig.probe(B, 100);
@@ -208,7 +208,7 @@ Deno.test("a silence after data is asked about once, while there are connections
   assert.deepEqual(rig.poll(12_000), [], "that silence has been asked about");
 });
 
-Deno.test("how long the peer takes to answer anything counts until a probe tells", () => {
+Deno.test("how long the peer takes to answer anything counts until a probe shows it", () => {
   const rig = new Rig();
   rig.add(A);
   rig.paths.heard(A, 0, false);
@@ -233,7 +233,7 @@ Deno.test("a path that is heard again after all its probes were lost is asked ag
   assert.equal(rig.candidate(A).unansweredMs, 3_500, "the old ones are forgotten");
 });
 
-Deno.test("a burst that was slept through leaves at once; a check that is under way is not begun anew", () => {
+Deno.test("a burst that was slept through leaves at once; a check in progress is not restarted", () => {
   const rig = settled();
   rig.poll(1_000);
   rig.answer(A, 1_020);

@@ -251,7 +251,7 @@ Deno.test("what is repeated is counted, and nothing is left after the end", () =
   assert.deepEqual([recovery.active, recovery.deadline], [false, Infinity]);
 });
 
-Deno.test("a round trip is told before the growth that it explains, and only when there is a sample", () => {
+Deno.test("a round trip is reported before the growth that it explains, and only when there is a sample", () => {
   const rig = new Rig();
   const rtts: unknown[] = [];
   const board = rig.board;

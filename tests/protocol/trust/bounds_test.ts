@@ -12,7 +12,7 @@ import {
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { changes, context, hasCode, NOW, PEER } from "./support.ts";
 
-Deno.test("pending requests are bounded: the oldest makes room and is told, a repetition refreshes", () => {
+Deno.test("pending requests are bounded: the oldest makes room and is notified, a repetition refreshes", () => {
   const state = new TrustState();
   for (let node = 1; node <= PENDING_MAX; node++) {
     assert.deepEqual(state.onRequest(node, context), { action: "pending" });
@@ -52,7 +52,7 @@ Deno.test("outgoing requests are bounded, and withdrawing one makes room", () =>
   assert.equal(state.request(9999, NOW), "sent");
 });
 
-Deno.test("trusted peers are bounded on every way in", () => {
+Deno.test("trusted peers are bounded however they come", () => {
   const state = new TrustState();
   state.onRequest(PEER, context);
   state.request(6, NOW);

@@ -279,7 +279,7 @@ Deno.test("a file that is no snapshot is refused without showing what is in it",
   });
 });
 
-Deno.test("a backup that is given to import is recognized, and where it belongs is told", async () => {
+Deno.test("a backup that is given to import is recognized, and the error says where it belongs", async () => {
   await assert.rejects(
     withDirectory(async (directory) => {
       await imported(directory, "SQLite format 3\0 and pages");
@@ -288,7 +288,7 @@ Deno.test("a backup that is given to import is recognized, and where it belongs 
   );
 });
 
-Deno.test("what has no place here is left out and told", () => {
+Deno.test("what has no place here is left out and reported", () => {
   const snapshot = sample();
   put(snapshot, ["nodes", "1", "hostname"], "Ann Smith");
   put(snapshot, ["nodes", "1", "real_addr"], "[fe80::1%eth0]:4000");

@@ -71,7 +71,7 @@ Deno.test("beacon_list shows announced beacons for a minute", () =>
     assert.deepEqual(await list(), []);
   }));
 
-Deno.test("beacon_list tells the registry's time", () =>
+Deno.test("beacon_list returns the registry's time", () =>
   withServer(async ({ client, clock }) => {
     assert.equal((await client.ok({ type: "beacon_list" }))["time"], clock.unixMs());
     clock.advance(1234);

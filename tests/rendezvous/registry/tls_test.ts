@@ -126,7 +126,7 @@ async function asksBothModes(open: () => Promise<RawClient>): Promise<void> {
   assert.equal(reply?.[0], 0x82);
 }
 
-Deno.test("a server with a store serves JSON and binary, plain and over TLS, on one port without being told to", () =>
+Deno.test("a server with a store serves JSON and binary, plain and over TLS, on one port by default", () =>
   withDirectory(async (store) => {
     await using server = await start({ store });
     const cert = await Deno.readTextFile(join(store, "tls.crt"));

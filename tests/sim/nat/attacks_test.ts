@@ -119,7 +119,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-Deno.test("a punch command from a stranger is not obeyed", async () => {
+Deno.test("a punch command from a stranger is ignored", async () => {
   await using scene = await Scene.open();
   const { host, port } = scene.stranger;
   const command = encodeBeacon({ type: "punch_command", ip: parseIp(host), port });

@@ -140,7 +140,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a bulk transfer survives a cut, the relay and the way back without a wrong byte",
+  "a bulk transfer survives a cut, the relay and the return without a wrong byte",
   async () => {
     await using topology = new Topology();
     const both = await couple(topology);

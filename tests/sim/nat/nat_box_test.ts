@@ -92,7 +92,7 @@ for (const [filtering, letsAddress, letsPort] of FILTERS) {
   });
 }
 
-Deno.test("NatBox keeps the port if it is free, and gives random ones when told so", async () => {
+Deno.test("NatBox keeps the port if it is free, and gives random ones when configured so", async () => {
   const other = { host: "192.168.1.11", port: INSIDE.port };
   const lab = new Lab(EIM);
   assert.deepEqual(await lab.out(X), { host: BOX, port: INSIDE.port });
@@ -132,7 +132,7 @@ Deno.test("Segment delivers between hosts of a LAN by private addresses, past th
   assert.equal(lab.box.size, 0);
 });
 
-Deno.test("NatBox stacked behind another translates twice, and answers find the way back", async () => {
+Deno.test("NatBox stacked behind another translates twice, and answers find their path back", async () => {
   const lab = new Lab({ ...EIM, ports: "random" });
   const inner = new Segment(lab.internet, { name: "inner", delayMs: 1 });
   const home = { behavior: EIM, inside: inner, outside: lab.lan, host: "192.168.1.12" };

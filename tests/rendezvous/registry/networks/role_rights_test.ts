@@ -64,7 +64,7 @@ function without(request: Request, ...names: string[]): Request {
   return { type: request.type, ...Object.fromEntries(rest) };
 }
 
-Deno.test("the challenge of an action names it, who acts, the network and whom it is about", () => {
+Deno.test("the challenge of an action names it, the actor, the network and the node concerned", () => {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   assert.equal(text(challenges.networkAction("delete_network", 5, 3)), "delete_network:5:3");
   assert.equal(text(challenges.networkAction("kick_member", 5, 3, 7)), "kick_member:5:3:7");
@@ -144,7 +144,7 @@ Deno.test("the admin token of one network opens no other one, and no network is 
     );
   }));
 
-Deno.test("the gate tells a missing network from a missing right", () =>
+Deno.test("the gate distinguishes a missing network from a missing right", () =>
   withNetwork(async ({ client, network, owner, member }) => {
     assert.equal(
       await client.fails(await asRole(owner, "rename_network", 77, { name: "x" })),

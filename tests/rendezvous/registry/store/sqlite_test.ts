@@ -216,7 +216,7 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
     await store.close();
   }));
 
-Deno.test("a registry that has lost its database is refused, a backup brings it back, and it begins anew when told", () =>
+Deno.test("a registry that has lost its database is refused, a backup brings it back, and it starts over when allowed", () =>
   withDirectory(async (directory) => {
     {
       await using server = await start({ store: directory });
