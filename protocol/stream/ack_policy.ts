@@ -81,7 +81,7 @@ export class AckPolicy {
    */
   acknowledged(now: number): void {
     if (now >= this.#deadline && this.#every > FEW_SEGMENTS) {
-      // The wait was in vain: the sender's window is smaller than what we waited for.
+      // The wait was useless: the sender's window is smaller than what we waited for.
       this.#every = FEW_SEGMENTS;
       this.#quick = QUICK_ACK_SEGMENTS;
     }

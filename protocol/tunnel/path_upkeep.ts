@@ -204,7 +204,7 @@ export class PathUpkeep {
     this.#parts.act({ type: "resolve", node: peer.node, reason: "search" });
   }
 
-  /** The registry has been asked for a search, in vain when `found` is undefined: what is known so far may do. */
+  /** The registry was asked for a search; `found` is undefined when it failed: what is known so far may do. */
   onResolved(peer: PeerTunnel, found: Resolution | undefined, now: number): void {
     if (found !== undefined) addResolution(peer, found);
     if (peer.live === undefined) return;

@@ -49,7 +49,7 @@ Deno.test("the address by which the registry answers is one more for a beacon of
   it.registryAt("2001:db8::9");
   await settle();
   assert.deepEqual(found.at(-1), ["192.0.2.1:9001", "[2001:db8::9]:9001"]);
-  // It is enough by itself when the name service fails afterwards.
+  // It is enough when the name service fails afterwards.
   const alone = finder();
   alone.name.addresses = new Error("SERVFAIL");
   alone.it.registryAt("::ffff:192.0.2.7");

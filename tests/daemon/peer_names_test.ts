@@ -83,7 +83,11 @@ Deno.test("PeerNames resolves no node that is not trusted, or is another one by 
   await names.close();
   assert.equal((await world.resolve(world.open(), "carol")).node_id, 9, "learned before the trust");
   await names.learn(9, "carol", encodeBase64(OTHER_KEY));
-  await assert.rejects(world.resolve(names, "carol"), { code: "unavailable" }, "number given anew");
+  await assert.rejects(
+    world.resolve(names, "carol"),
+    { code: "unavailable" },
+    "number given to another node",
+  );
 });
 
 Deno.test("PeerNames follows every answer of the registry", async () => {

@@ -60,7 +60,7 @@ Deno.test({
     await lines.cancel();
     const error = JSON.parse(await errors);
     assert.equal(error.code, "connection_closed");
-    assert.match(error.message, /daemon has ended/);
+    assert.match(error.message, /daemon has stopped/);
     assert.equal(code, 8);
   },
 });

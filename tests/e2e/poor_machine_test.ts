@@ -30,7 +30,7 @@ async function withDaemon(
     try {
       child.kill("SIGKILL");
     } catch {
-      // It has ended by itself, as it should.
+      // It has ended on its own, as it should.
     }
     await child.status;
   }

@@ -201,13 +201,13 @@ Deno.test("RegistryClient takes no late reply for the answer to the next request
     assert.deepEqual(await next, { n: 2 });
   }));
 
-const rubbish: Record<string, Uint8Array> = {
+const invalid: Record<string, Uint8Array> = {
   "not JSON": Uint8Array.of(0, 0, 0, 3, 0x7b, 0x7b, 0x7b),
   "not an object": Uint8Array.of(0, 0, 0, 2, 0x5b, 0x5d),
   "a length above the limit": Uint8Array.of(0xff, 0xff, 0xff, 0xff),
   "HTTP": new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"),
 };
-for (const [what, bytes] of Object.entries(rubbish)) {
+for (const [what, bytes] of Object.entries(invalid)) {
   Deno.test(`RegistryClient fails with unavailable when it is answered with ${what}`, () =>
     withClient(async ({ server, client }) => {
       const request = client.request({ type: "lookup" });

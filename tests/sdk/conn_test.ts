@@ -77,7 +77,7 @@ for (const mode of MODES) {
     const { conn, stream } = await dialPair(daemon);
     stream.write(bytes("last"));
     stream.end();
-    await stream.awaitClose(); // the SDK lets the daemon finish by itself
+    await stream.awaitClose(); // the SDK lets the daemon finish alone
     assert.equal(text(await conn.read()), "last");
     assert.equal(await conn.read(), undefined);
     assert.equal(await conn.read(), undefined);

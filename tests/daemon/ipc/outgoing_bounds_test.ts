@@ -115,7 +115,7 @@ Deno.test("above its mark of waiting replies a client is congested until half of
     assert.deepEqual([out.congested, client.rooms], [true, 0], `${out.replyBytes} bytes wait`);
     await client.take();
   }
-  // Told when the write is over that brought it there.
+  // Reported when the write has ended that brought it there.
   await client.take();
   assert.deepEqual([out.congested, client.rooms], [false, 1]);
   while (client.isWriting) await client.take();
@@ -130,7 +130,7 @@ Deno.test("exactly half of the mark is room enough", async () => {
   out.push(frame(REPLY_HIGH_BYTES / 2 + 1));
   out.push(frame(REPLY_HIGH_BYTES / 2));
   assert.ok(out.congested);
-  await client.take(); // larger than the buffer: by itself
+  await client.take(); // larger than the buffer: on its own
   assert.deepEqual([out.congested, out.replyBytes, client.rooms], [false, 0, 1]);
   await client.take();
   out.stop();
@@ -393,7 +393,7 @@ Deno.test("replies nobody waits for leave together, when there are enough or aft
     out.pushLazily(Uint8Array.of(9));
     assert.equal(clock.countTimers(), 0);
     assert.deepEqual([[...await client.take()], [...await client.take()]], [[8], [9]]);
-    // Counting begins anew with each write.
+    // Counting starts over with each write.
     for (let n = 1; n < LAZY_REPLIES; n++) out.pushLazily(Uint8Array.of(n));
     await settled();
     assert.equal(client.isWriting, false);

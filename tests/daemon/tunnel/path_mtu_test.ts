@@ -151,7 +151,7 @@ Deno.test("a path that becomes narrower silently costs a moment, and nothing is 
   world.net.clearLog();
   await transfer(300_000);
   assert.ok(path(a, b).mss <= narrow - FRAME_OVERHEAD_BYTES, `${path(a, b).mss}`);
-  assert.ok(path(a, b).mss > DEFAULT_MSS_BYTES, "and is searched anew");
+  assert.ok(path(a, b).mss > DEFAULT_MSS_BYTES, "and is searched again");
   assert.ok(world.net.log.every(({ mayFragment }) => !mayFragment), "everything fits again");
   conn.abort();
   await world.run(100);

@@ -90,7 +90,7 @@ table ip beacon_only {
 `;
 }
 
-/** UDP ports of {@linkcode REMAPPED}: those that a system gives a socket by itself begin at 32768. */
+/** UDP ports of {@linkcode REMAPPED}: those that a system chooses begin at 32768. */
 export const REMAPPED_PORTS = { from: 20_000, to: 29_999 } as const;
 
 /** In the place of {@linkcode PORT_RESTRICTED}'s mapping: UDP leaves from other ports than it did. */

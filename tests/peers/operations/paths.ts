@@ -110,7 +110,7 @@ export const RENEWED_OFTEN: readonly Operation[] = [
       const before = (await leftDirect(from, to)).filter((line) =>
         line.includes(LEFT_DIRECT["v1.18"])
       );
-      // Whoever has ended trust is not told where the other is: the way there may then be the relay.
+      // A node that has ended trust does not learn where the other is: the path there may then be the relay.
       const trusted: Span[] = [];
       let trustedSinceMs = Date.now();
       for (let round = 1; round <= RENEWALS; round++) {

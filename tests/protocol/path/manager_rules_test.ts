@@ -98,7 +98,7 @@ Deno.test("a path that is known to work is not probed because a frame came by it
   rig.paths.heard(B, 3_000, false);
   assert.deepEqual(rig.poll(3_000), ["A"]);
   rig.answer(A, 3_020);
-  // What it has shown is over after a while.
+  // What it has shown expires after a while.
   rig.paths.heard(B, 100 + RTT + PROBE_ANSWER_MS + 1, false);
   assert.deepEqual(rig.poll(100 + RTT + PROBE_ANSWER_MS + 1), ["A", "B"]);
 });
@@ -146,7 +146,7 @@ Deno.test("a path that breaks is kept when nothing else is known to work; then e
   assert.deepEqual(rig.poll(1_000 + WAIT), ["search", "announce"]);
   assert.equal(rig.current, "A");
   assert.equal(rig.paths.isRepaired, false);
-  // The relay is asked again when its burst is over; a search that is planned is not begun anew.
+  // The relay is asked again when its burst is over; a planned search is not restarted.
   const planned = rig.paths.nextSearchMs;
   assert.deepEqual(rig.poll(1_260), ["announce"]);
   assert.equal(rig.paths.nextSearchMs, planned);

@@ -105,7 +105,7 @@ function dribble(to: string): { addr: string; done: Promise<void> } {
       let at = 0;
       for (; left > 0 && at < chunk.length; left--, at++) {
         await writer.write(chunk.slice(at, at + 1));
-        await new Promise((resolve) => setTimeout(resolve, 1)); // so that it arrives by itself
+        await new Promise((resolve) => setTimeout(resolve, 1)); // so that it arrives separately
       }
       if (at < chunk.length) await writer.write(chunk.slice(at));
     }
