@@ -19,7 +19,7 @@ function option(name: string): string {
   return flag === undefined ? name : `--${flag}`;
 }
 
-const REGISTRATION = "The daemon goes on trying to register; see: pilotctl info";
+const REGISTRATION = "The daemon keeps trying to register; see: pilotctl info";
 const ON_SERVER = "`pilotctl rendezvous status` shows it on the server";
 const TO_INIT = "Correct the file, or move it away and run: pilotctl init";
 const REPLACED = "pilotctl send-file TARGET - --name NAME";
@@ -32,19 +32,18 @@ type Words = {
 const WORDS: Words = {
   start_daemon: ({ socket }) =>
     "Start it: pilotctl daemon start" +
-    (socket === undefined ? "" : `. To use that other one: ${option("socket")} ${quoted(socket)}`),
-  check_daemon: () => "See whether it runs: pilotctl daemon status",
+    (socket === undefined ? "" : `. To use the other one: ${option("socket")} ${quoted(socket)}`),
+  check_daemon: () => "Check whether it is running: pilotctl daemon status",
   check_daemon_clients: () =>
-    "See whether it runs: pilotctl daemon status. It may have too many clients: end programs that use it.",
+    "Check whether it is running: pilotctl daemon status. It may have too many clients: end programs that use it.",
   use_this_daemon: () =>
-    "Use the daemon of this package, at least of this version: pilotctl daemon run",
+    "Use the daemon of this package, this version or newer: pilotctl daemon run",
   stop_daemon: () => "Stop it first: pilotctl daemon stop",
   stop_daemon_or_move: () =>
     `Stop it with: pilotctl daemon stop, or use another ${option("socket")}.`,
   move_socket: () => `Remove the file or use another ${option("socket")}.`,
   shorten_socket: () => `Use a path below 100 bytes, for example with ${option("socket")}.`,
-  name_socket: ({ socket }) =>
-    `To use it all the same, name it: ${option("socket")} ${quoted(socket)}`,
+  name_socket: ({ socket }) => `To use it anyway, name it: ${option("socket")} ${quoted(socket)}`,
   await_registration: () => REGISTRATION,
 
   check_peer: () => "The peer may be offline or unreachable; see: pilotctl peers",
@@ -52,23 +51,23 @@ const WORDS: Words = {
     "The peer may be offline, unreachable, or not trust this node yet; see: pilotctl trust",
   open_tunnel: ({ node }) =>
     `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
-  ask_trust: ({ node }) => `Ask for it: pilotctl handshake ${node}`,
+  ask_trust: ({ node }) => `Request it: pilotctl handshake ${node}`,
   reject_request: ({ node }) => `It has asked for trust: \`pilotctl reject ${node}\` refuses it.`,
   join_network: ({ network }) =>
     `its members are not let in; pilotctl network join ${network} does`,
-  list_networks: () => "See which there are: pilotctl network list",
+  list_networks: () => "List the networks: pilotctl network list",
   await_room: () =>
-    "It was not stored. Room is made by the other side alone, which removes messages (pilotctl inbox) or files " +
-    "(pilotctl received); send it again then.",
-  pipe_content: () => `What a program prints can be piped in: ${REPLACED}`,
-  pipe_renamed: () => `Give the content and another name: ${REPLACED} <FILE`,
+    "It was not stored. Only the receiver can make room, by removing messages (pilotctl inbox) or files " +
+    "(pilotctl received); then send it again.",
+  pipe_content: () => `To send the output of a program, pipe it in: ${REPLACED}`,
+  pipe_renamed: () => `Send the content under another name: ${REPLACED} <FILE`,
   name_file: () =>
     "Give a name (send-file: --name) without directories and control characters, at most 255 bytes long.",
-  clear_hostname: () => "To give it up: pilotctl clear-hostname",
+  clear_hostname: () => "To release it: pilotctl clear-hostname",
 
   give_setting: ({ setting }) => `Give it with ${option(setting)}.`,
   choose_other: ({ setting }) => `Choose another with ${option(setting)}.`,
-  leave_out: ({ setting }) => `Leave ${option(setting)} out to have the fastest that works.`,
+  leave_out: ({ setting }) => `Leave ${option(setting)} out to use the fastest that works.`,
   correct_config: ({ key }) => `Correct it in the file or run: pilotctl config --set ${key}=VALUE`,
   reset_config: () => TO_INIT,
 
@@ -87,13 +86,13 @@ const WORDS: Words = {
     `Registries that do not sign answers need a daemon without ${option("registryKey")}.`,
   compare_certificate: ({ setting }) =>
     "If its operator confirms the new fingerprint (pilotctl rendezvous status), join again or give it with " +
-    `${option(setting)}; otherwise somebody else answers there.`,
+    `${option(setting)}; otherwise another server answers there.`,
   check_tls: ({ setting }) =>
     `Check that the rendezvous runs without --no-tls; for one that has no TLS, leave ${
       option(setting)
     } out.`,
   pin_registry_key: () =>
-    `Somebody may be on the way to it: pin its key with ${option("registryKey")}.`,
+    `An attacker may be on the network path to it: pin its key with ${option("registryKey")}.`,
   pin_registry: () =>
     "Pin it with the command that its operator has (pilotctl join 'pilot://...'), or accept it as it is: " +
     `pilotctl config --set ${configKey(DAEMON.registryPlain)}=accept (also ${
@@ -104,9 +103,9 @@ const WORDS: Words = {
   read_registry_key: () => `It is the base64 of 32 bytes; ${ON_SERVER}.`,
   quote_join_uri: () =>
     "`pilotctl rendezvous status` shows the whole line on the server. " +
-    "Put it into single quotes: & and ? mean something to a shell.",
+    "Put it in single quotes: & and ? are special characters in a shell.",
   join_unpinned: () =>
-    "Put it into single quotes, as a shell ends it at the first &. For a registry that has neither: " +
+    "Put it in single quotes: a shell cuts it off at the first &. For a registry that has neither: " +
     `pilotctl init ${option("registry")} HOST:9000 ${option("beacon")} HOST:9001`,
 
   name_store_or_http: () =>
@@ -114,17 +113,17 @@ const WORDS: Words = {
   check_http: () =>
     `Check that it runs with ${option("http")} on that address; ${
       option("store")
-    } asks its directory instead.`,
+    } reads its directory instead.`,
   check_http_name: () =>
-    `Ask its IP address, or give the server that name with ${option("httpHost")}.`,
+    `Use its IP address, or make the server accept that name with ${option("httpHost")}.`,
   replace_file: () => "Choose another name, or replace it with --force.",
   keep_store: () =>
     `Start without ${option("newStore")}, or name a new directory with ${option("store")}.`,
   restore_store: () =>
-    "Nothing was changed. Put a backup in its place (`pilotctl rendezvous backup` makes them). To begin anew, " +
-    `giving node numbers out again that others have had, start once with ${option("newStore")}.`,
+    "Nothing was changed. Restore a backup (`pilotctl rendezvous backup` makes them). To start over, " +
+    `assigning node numbers again that were in use before, start once with ${option("newStore")}.`,
   start_on_backup: () =>
-    `A backup needs no import: put it into a new directory as registry.db and start with ${
+    `A backup needs no import: put it in a new directory as registry.db and start with ${
       option("store")
     } on it.`,
   give_pem_files: () =>

@@ -46,8 +46,8 @@ export interface Catalog extends Record<string, unknown> {
 /** Every variable that is read, and what for. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   ...environmentOf(PLACES, DAEMON, RENDEZVOUS, GATEWAY, SECRETS),
-  XDG_RUNTIME_DIR: "Where the common socket is, for programs that know no homes",
-  NO_COLOR: "No colours",
+  XDG_RUNTIME_DIR: "Where the common socket is, for programs that do not know homes",
+  NO_COLOR: "No colors",
 };
 
 /**

@@ -43,7 +43,7 @@ export class CommandFailure extends PilotError {
   }
 }
 
-/** Whoever read our stdout has gone (`pilotctl subscribe ... | head -1`): end quietly. */
+/** The reader of our stdout has gone (`pilotctl subscribe ... | head -1`): end quietly. */
 export class OutputClosed extends Error {
   /** Exit code of a program ended by SIGPIPE. */
   static readonly exitCode = 141;

@@ -104,8 +104,7 @@ export async function startDaemon(
       "already_exists",
       `A daemon is already running${running === undefined ? "" : ` (pid ${running})`} on ${socket}`,
       {
-        hint:
-          "See: pilotctl daemon status. Another agent beside it has a home of its own: --home DIR",
+        hint: "See: pilotctl daemon status. To run another agent, give it its own home: --home DIR",
       },
     );
   }
@@ -124,7 +123,7 @@ export async function startDaemon(
     await sleepUnless(wake.signal, POLL_MS);
     if (end !== undefined) throw await startFailure(end, settings, logStart);
     const info = await probeInfo(call, { socket: settings.socket });
-    // Another daemon, which may tell no pid, may have taken the socket in this moment; ours will say so and end.
+    // Another daemon, which may report no pid, may just have taken the socket; ours will say so and end.
     if (info !== undefined && child.pid !== undefined && info.pid === child.pid) {
       child.unref();
       return { pid: child.pid, info };
@@ -138,11 +137,11 @@ export async function startDaemon(
     call.signal.aborted
       ? "Interrupted while the daemon was starting"
       : `The daemon did not answer on ${settings.socket} within ${timeoutMs / 1000} s`,
-    { hint: `Look into ${settings.logPath}` },
+    { hint: `See ${settings.logPath}` },
   );
 }
 
-/** Where a daemon answers that stands in the way of this home's: at its socket, or with its key at the common one. */
+/** Where a daemon answers that is in the way of this home's: at its socket, or with its key at the common one. */
 async function servedSocket(call: Invocation, settings: Settings): Promise<string | undefined> {
   if (await probeInfo(call, { socket: settings.socket }) !== undefined) return settings.socket;
   const { commonSocket: common } = settings;
@@ -161,7 +160,7 @@ async function startFailure(
   const code: ErrorCode = end.code === null || end.code === 0
     ? "internal"
     : errorCodeOfExit(end.code);
-  // A process that could not even write its log is mostly one with a full disk: it has only its exit code left.
+  // A process that could not even write its log usually has a full disk: only its exit code is left.
   const isSilent = said.message === undefined && said.others.length === 0;
   const how = end.error !== undefined
     ? end.error.message
@@ -171,7 +170,7 @@ async function startFailure(
     ? `${ERROR_MEANINGS[code].meaning} (exit code ${end.code}), and it could not write its log`
     : `exit code ${end.code}`;
   const elsewhere = isSilent
-    ? "See what it says in the foreground: pilotctl daemon run. Is the disk full? See: pilotctl doctor"
+    ? "Run it in the foreground to see why: pilotctl daemon run. Is the disk full? See: pilotctl doctor"
     : `The whole log is in ${settings.logPath}`;
   const log = said.others.slice(-LOG_TAIL_LINES);
   return new CommandFailure(code, `The daemon did not start: ${said.message ?? how}`, {
@@ -243,7 +242,7 @@ export async function stopDaemon(
     forced = true;
     signalProcess(pid, "SIGKILL");
     if (!await waitForEnd(pid, KILL_TIMEOUT_MS)) {
-      throw new PilotError("timeout", `The daemon (pid ${pid}) does not end`);
+      throw new PilotError("timeout", `The daemon (pid ${pid}) does not exit`);
     }
   }
   // A killed one cannot do it itself, and its last threads may hold the file a moment longer than its number lives.
@@ -287,7 +286,7 @@ function isAlive(pid: number): boolean {
     const status = readFileSync(`/proc/${pid}/stat`, "latin1");
     return !/^Z/.test(status.slice(status.lastIndexOf(")") + 2));
   } catch (error) {
-    // It ended between the two looks; or Deno's permissions do not let us look, and then the signal's word counts.
+    // It ended between the two looks; or Deno's permissions do not let us look, and then the signal's result counts.
     return !["ENOENT", "ESRCH"].includes(errorCode(error) ?? "");
   }
 }

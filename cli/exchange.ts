@@ -161,7 +161,7 @@ class Exchange {
     }
   }
 
-  /** Starts the wait for the next byte anew. */
+  /** Restarts the wait for the next byte. */
   #watch(): void {
     clearTimeout(this.#timer);
     if (this.#end !== undefined) return;

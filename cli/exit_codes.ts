@@ -37,24 +37,23 @@ export const ERROR_MEANINGS: Readonly<
   Record<ErrorCode, { meaning: string; retry: boolean }>
 > = {
   internal: {
-    meaning:
-      "A defect of this program; of doctor: a check failed; of daemon status --check: no answer",
+    meaning: "Internal error (a bug); doctor: a check failed; daemon status --check: no answer",
     retry: false,
   },
-  invalid_argument: { meaning: "Wrong usage or an unfit value", retry: false },
+  invalid_argument: { meaning: "Wrong usage or an invalid value", retry: false },
   not_found: { meaning: "The named thing does not exist or is hidden", retry: false },
-  already_exists: { meaning: "It is there already", retry: false },
+  already_exists: { meaning: "It already exists", retry: false },
   not_running: { meaning: "The local daemon cannot be reached", retry: false },
   connection_failed: { meaning: "The remote side could not be reached", retry: true },
   connection_refused: { meaning: "Nothing listens on that port", retry: true },
   connection_closed: { meaning: "The connection ended too early", retry: true },
   timeout: { meaning: "No answer in time", retry: true },
   untrusted: { meaning: "Mutual trust is missing", retry: false },
-  denied: { meaning: "Understood and refused", retry: false },
+  denied: { meaning: "Understood but refused", retry: false },
   limit_exceeded: { meaning: "A documented bound was reached", retry: true },
-  invalid_state: { meaning: "Not possible in the present state", retry: false },
-  unavailable: { meaning: "A needed service is off or unreachable", retry: true },
-  protocol_error: { meaning: "The other side broke the protocol", retry: false },
+  invalid_state: { meaning: "Not possible in the current state", retry: false },
+  unavailable: { meaning: "A required service is off or unreachable", retry: true },
+  protocol_error: { meaning: "The other side violated the protocol", retry: false },
   io_error: { meaning: "Disk or local socket failure", retry: false },
   aborted: { meaning: "Interrupted", retry: true },
 };

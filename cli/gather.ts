@@ -65,7 +65,7 @@ export async function gather(
       if (arrival === undefined) {
         if (!isEndless) return;
         throw new PilotError("connection_closed", `${what} ended after ${seen}`, {
-          hint: "See whether the daemon runs: pilotctl daemon status",
+          hint: "Check whether the daemon is running: pilotctl daemon status",
         });
       }
       seen++;

@@ -8,7 +8,7 @@
 import type { Command, Option } from "commander";
 import { PLACE_OPTIONS } from "./hints.ts";
 
-/** Normalised arguments. */
+/** Normalized arguments. */
 export interface Argv {
   /** What commander parses. */
   args: string[];

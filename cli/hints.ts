@@ -1,12 +1,12 @@
 /**
- * Hints that name commands: they must reach the agent that was meant, and must not lead into harm.
+ * Hints that name commands: these must reach the agent that was meant, and must do no harm.
  *
  * @module
  */
 
 import { type Env, PLACES } from "../platform/settings/mod.ts";
 
-/** What says which agent is meant: option, and the variable that stands for it. */
+/** What selects the agent: an option, and the variable in its place. */
 const AGENT_PLACES = [PLACES.home, PLACES.config, PLACES.socket]
   .map(({ flag, env }) => ({ option: flag!, variable: env }));
 
@@ -51,7 +51,7 @@ const DESTRUCTIVE: readonly string[] = [
 
 /** Commands of existing programs, by what there is instead. */
 const REPLACED: Readonly<Record<string, string>> = {
-  register: "The daemon registers by itself: pilotctl daemon start",
+  register: "The daemon registers automatically: pilotctl daemon start",
   "rotate-key": "Keys are not rotated by this version.",
   disconnect:
     "Connections end with the programs that hold them; pilotctl untrust NODE cuts all of a peer.",
@@ -73,14 +73,14 @@ const REPLACED: Readonly<Record<string, string>> = {
   "gateway stop": "It runs in the foreground, until Ctrl-C: pilotctl gateway run TARGET",
   "gateway map": "Name the targets when it starts: pilotctl gateway run TARGET...",
   "gateway unmap": "Name the targets when it starts: pilotctl gateway run TARGET...",
-  "gateway list": "It says what it maps when it starts: pilotctl gateway run TARGET",
-  "network create": "Networks are founded through the SDK: driver.networks.create",
+  "gateway list": "It prints its mappings when it starts: pilotctl gateway run TARGET",
+  "network create": "Networks are created through the SDK: driver.networks.create",
   managed: "This version has no managed networks.",
-  policy: "This version has no policies of networks.",
+  policy: "This version has no network policies.",
 };
 
 /**
- * What to say to somebody who typed a command that does not exist.
+ * What to say about a command that does not exist.
  *
  * @param path What was typed, sub-command included: `gateway start`.
  * @param suggestion What the command line parser suggests: `Did you mean listen?`; may be empty.
@@ -91,6 +91,6 @@ export function unknownCommandHint(path: string, suggestion: string): string {
   if (replaced !== undefined) return replaced;
   const words = suggestion.match(/[a-z][a-z-]*/g)?.slice(3) ?? [];
   const isHarmful = DESTRUCTIVE.some((word) => words.includes(word));
-  if (suggestion === "" || isHarmful) return "Add --help to see what is possible.";
+  if (suggestion === "" || isHarmful) return "Add --help to see the usage.";
   return suggestion;
 }

@@ -60,7 +60,7 @@ function outStream(stream: typeof Deno.stdout, name: string): OutStream {
         while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
       } catch (error) {
         if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
-        throw PilotError.from(error, "io_error", `Cannot write to ${name}`); // a full disk, mostly
+        throw PilotError.from(error, "io_error", `Cannot write to ${name}`); // usually a full disk
       }
     },
     get isTerminal() {
@@ -72,7 +72,7 @@ function outStream(stream: typeof Deno.stdout, name: string): OutStream {
   };
 }
 
-/** A compiled program starts itself; otherwise Deno has to be told what to run, and that it may. */
+/** A compiled program starts itself; otherwise Deno needs the script and its permissions. */
 function selfCommand(mainModule: string): string[] {
   if (Deno.build.standalone) return [Deno.execPath()];
   const main = mainModule.startsWith("file:") ? fileURLToPath(mainModule) : mainModule;

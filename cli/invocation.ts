@@ -96,7 +96,7 @@ export class Invocation implements AsyncDisposable {
     return value;
   }
 
-  /** Fires on Ctrl-C. From the first use on, Ctrl-C does not end the program by itself. */
+  /** Fires on Ctrl-C. From the first use on, Ctrl-C alone does not end the program. */
   get signal(): AbortSignal {
     if (this.#signal === undefined) {
       const controller = new AbortController();
@@ -128,7 +128,7 @@ export class Invocation implements AsyncDisposable {
       this.command.parent?.parent === null; // `network join` makes none
     if (isNamed && !isMaker && !existsSync(settings.configPath)) {
       throw new PilotError("not_found", `No such config file: ${settings.configPath}`, {
-        hint: "Check --config, or make the file: pilotctl init --config FILE",
+        hint: "Check --config, or create the file: pilotctl init --config FILE",
       });
     }
     return settings;
@@ -168,23 +168,23 @@ export class Invocation implements AsyncDisposable {
     try {
       this.emit({ status: "ok", data }, text);
     } catch {
-      // The server works all the same.
+      // The server works anyway.
     }
   }
 
-  /** Tells a person what goes on, on stderr; says nothing with `--json` or when nobody watches. */
+  /** Reports progress to a person, on stderr; nothing with `--json` or when nobody watches. */
   note(text: SafeText | string): void {
     if (!this.json && this.host.stderr.isTerminal) show(this.host.stderr, text);
   }
 
-  /** On stderr whoever watches: something may be missing in what is shown. */
+  /** On stderr in any case: something may be missing in what is shown. */
   warn(code: ErrorCode, message: string): void {
     const { stderr } = this.host;
     if (this.json) show(stderr, safeJson({ status: "warning", code, message }));
     else show(stderr, safe`warning: ${message}`);
   }
 
-  /** A hint whose commands reach the agent that was meant; those of errors are made so by themselves. */
+  /** A hint whose commands reach the agent that was meant; those of errors are treated so automatically. */
   hint(text: string): string {
     const places = PLACE_OPTIONS.map((name) => [name, this.options.text(name)] as const)
       .flatMap(([name, value]) => value === undefined ? [] : [[name, value] as const]);

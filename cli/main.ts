@@ -79,7 +79,7 @@ function report(thrown: unknown, { json, places, host, args }: Reporting): numbe
       }
     }
   } catch {
-    // Nobody can be told any more, the reader being gone or the disk full; the exit code still says it.
+    // No output is possible any more, the reader being gone or the disk full; the exit code still says it.
   }
   return EXIT_CODES[error.code];
 }
@@ -108,6 +108,6 @@ function usageErrorOf(error: CommanderError, args: readonly string[]): PilotErro
   }
   return usageError(
     text.slice(0, 1).toUpperCase() + text.slice(1),
-    suggestion === "" ? "Add --help to see what is possible." : suggestion,
+    suggestion === "" ? "Add --help to see the usage." : suggestion,
   );
 }

@@ -23,7 +23,9 @@ export { parseHost, parseHostname, parsePath } from "../platform/settings/settin
  */
 export function parseListenPort(text: string): number {
   const port = parsePort(text);
-  if (port === 0) throw usageError("Nobody can send to port 0", "Choose one from 1024 to 49151.");
+  if (port === 0) {
+    throw usageError("Nothing can be sent to port 0", "Choose one from 1024 to 49151.");
+  }
   return port;
 }
 

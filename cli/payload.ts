@@ -67,7 +67,7 @@ const FILE_CHUNK_BYTES = 256 * 1024;
 
 /**
  * The same for a stream, which has no limit: nothing is read before it is asked for but the beginning, so that what
- * cannot be read fails before anybody is dialled.
+ * cannot be read fails before a peer is dialled.
  *
  * @param call The running command.
  * @returns The bytes in pieces; iterating throws `io_error`.
@@ -159,7 +159,7 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Bytes as one JSON field: text where they are UTF-8, otherwise base64. Never both: whoever takes the text would take
+ * Bytes as one JSON field: text where they are UTF-8, otherwise base64. Never both: a reader of the text would take
  * something else than was sent.
  *
  * @param bytes The bytes.

@@ -25,7 +25,7 @@ export interface BeaconRoleOptions {
   advertise?: string | undefined;
   relayBytesPerSecond?: number | undefined;
   probePort?: number | undefined;
-  /** Form of its UDP socket. */
+  /** Implementation of its UDP socket. */
   udp?: UdpKind | undefined;
 }
 
@@ -50,7 +50,7 @@ export interface RendezvousRoleOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory. */
   store: string | undefined;
-  /** Begin anew where the database is lost. */
+  /** Start over where the database is lost. */
   newStore: boolean;
   /** Its beacon. */
   beacon?: BeaconRoleOptions;
@@ -105,7 +105,7 @@ export interface GatewayRoleOptions {
   targets: readonly string[];
   /** Called once when its targets are mapped. */
   ready: (ready: GatewayReady) => void;
-  /** Told what went wrong with a connection or a port. */
+  /** Called with errors of a connection or a port. */
   onError: (error: PilotError) => void;
 }
 

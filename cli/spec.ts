@@ -83,7 +83,7 @@ export function specOf(command: Command): CommandSpec | undefined {
  */
 export function addGlobalOptions(command: Command): void {
   command.optionsGroup("Global options:");
-  // Wrappers give some of these, and whoever calls them others: there the last one counts.
+  // Wrappers give some of these, and their callers others: there the last one counts.
   for (const option of GLOBAL_OPTIONS) command.addOption(makeOption(option, true));
   command.helpOption("-h, --help", "Show this help");
 }

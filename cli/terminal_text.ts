@@ -1,5 +1,5 @@
 /**
- * Text for people, and the only way to a terminal. A plain string may hold anything that a peer, a registry or a file
+ * Text for people, and the only path to a terminal. A plain string may hold anything that a peer, a registry or a file
  * has written, so it is made one harmless line before it is shown; only what this module has put together keeps its
  * lines and styles. JSON keeps its values and has the same characters escaped.
  *
@@ -37,7 +37,7 @@ export function printable(value: unknown): string {
 }
 
 /**
- * Tag of a template: what stands in it is ours, what is put in is made {@linkcode printable}.
+ * Tag of a template: its literal parts are ours, what is put in is made {@linkcode printable}.
  *
  * @param own The template.
  * @param values What is put in.
@@ -128,7 +128,7 @@ export class PassOn {
   }
 
   /**
-   * The stream is over: a terminal gets the line end that may be missing.
+   * The stream has ended: a terminal gets the line end that may be missing.
    *
    * @throws {OutputClosed} When the reader has gone.
    */

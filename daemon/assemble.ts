@@ -1,6 +1,6 @@
 /**
  * How the parts of a daemon hang together. They are built from the bottom up, each from parts that exist already; what
- * a lower part has to tell an upper one goes through `start(user)`, which is called when both are there.
+ * a lower part has to report to an upper one goes through `start(user)`, which is called when both are there.
  *
  * @module
  */
@@ -34,7 +34,7 @@ import { FormerPeers } from "./trust/former_peers.ts";
 import type { OpenTrust } from "./trust/open_trust.ts";
 import { TrustService } from "./trust/trust_service.ts";
 
-/** What a daemon stands on: everything that owns a clock, a socket or a file. */
+/** What a daemon is built on: everything that owns a clock, a socket or a file. */
 export interface Ground {
   readonly options: DaemonOptions;
   readonly clock: Clock;

@@ -15,7 +15,7 @@ import {
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import type { Log } from "../platform/log.ts";
 
-/** Searches in vain before it is told in the log: the first may have met a busy machine. */
+/** Failed searches before a log line: the first may have met a busy machine. */
 const TELL_AFTER = 2;
 
 /** What {@linkcode BeaconFinder} works with. */
@@ -26,7 +26,7 @@ export interface BeaconFinderOptions {
   readonly registry: string;
   /** The socket takes both kinds of addresses, not IPv4 alone. */
   readonly isDual: boolean;
-  /** Where to ask, whenever that is known anew; the preferred address first. */
+  /** Called with the addresses to query whenever they change; the preferred one first. */
   readonly found: (candidates: readonly Endpoint[]) => void;
   readonly log: Log;
   /** Default: the system's. */
@@ -94,7 +94,7 @@ export class BeaconFinder {
     this.#silences = 0;
   }
 
-  /** Tells nothing more. */
+  /** Reports nothing more. */
   close(): void {
     this.#isClosed = true;
   }
@@ -109,7 +109,7 @@ export class BeaconFinder {
       const reason = error instanceof Error ? error.message : String(error);
       // One line for an outage, not one for each attempt. What was known before may still do.
       if (this.#error !== reason && !this.#isClosed) {
-        log("warn", "the beacon's name has no address, it is looked up again", {
+        log("warn", "the beacon's name has no address, looking it up again", {
           beacon,
           error: reason,
         });
@@ -126,7 +126,7 @@ export class BeaconFinder {
     const { port } = this.#endpoint;
     const hosts = this.#resolved.map(({ host }) => host);
     const registry = this.#registryHost;
-    // While the name tells addresses the registry's is one of them, or one that the name had before.
+    // While the name has addresses the registry's is one of them, or one that the name had before.
     if (registry !== undefined && !hosts.includes(registry)) hosts.push(registry);
     return preferred(hosts, this.#options.isDual).map((host) => ({ host, port }));
   }

@@ -70,7 +70,7 @@ export class Daemon implements Backend, AsyncDisposable {
   }
 
   /**
-   * Starts a daemon. When it resolves, the IPC socket answers; registration goes on in the background.
+   * Starts a daemon. When it resolves, the IPC socket answers; registration continues in the background.
    *
    * @param options See {@linkcode DaemonOptions}.
    * @param clock Time; tests may turn it themselves.
@@ -176,7 +176,7 @@ export class Daemon implements Backend, AsyncDisposable {
   async #open(): Promise<void> {
     const { options, clock, registry, stack, registration, registrant, change, beacon, aead } =
       this.parts;
-    // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
+    // First the socket: when another daemon serves it, nothing of ours may be visible.
     const { socket: path, commonSocket: common } = options;
     this.#ipc = await IpcServer.listen({ path, common, backend: this });
     if (options.http !== undefined) {

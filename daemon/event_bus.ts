@@ -1,5 +1,5 @@
 /**
- * The daemon's lifecycle events on their way from the part where something happens to all who want to know.
+ * The daemon's lifecycle events on their way from where something happens to all listeners.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export class EventBus {
 
   /**
    * @param options.unixNow Unix milliseconds.
-   * @param options.failed Told what a listener threw; the emitting part and the other listeners go on.
+   * @param options.failed Called with what a listener threw; the emitting part and the other listeners continue.
    */
   constructor(options: { unixNow: () => number; failed: (error: unknown) => void }) {
     this.#unixNow = options.unixNow;

@@ -21,7 +21,7 @@ export const RECEIVED_DIR = "received";
  * @param options Where home and identity are.
  * @returns The user it belongs to, when that is neither this one nor root: it can change what this process does.
  * @throws {PilotError} `denied` when the home, a mailbox in it or the identity's directory belongs to another user or
- * may be written by others; `io_error`.
+ * is writable by other users; `io_error`.
  */
 export async function openHome(
   { home, identity }: Pick<DaemonOptions, "home" | "identity">,

@@ -46,7 +46,7 @@ export interface InfoParts extends
   > {
   /** Milliseconds since the start. */
   readonly uptimeMs: number;
-  /** The place for programs that know no homes, when this daemon serves it. */
+  /** The place for programs that do not know homes, when this daemon serves it. */
   readonly commonSocket: string | undefined;
   /** Where health and metrics are served, `host:port`. */
   readonly http: string | undefined;
@@ -127,7 +127,7 @@ export function daemonHealth(daemon: InfoParts): DaemonHealth {
 }
 
 /**
- * The ways to a peer.
+ * The paths to a peer.
  *
  * @throws {PilotError} `not_found` when there is no tunnel to it.
  */

@@ -30,7 +30,7 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   : ["SIGINT", "SIGTERM"];
 
 /**
- * Starts a daemon within this process. When it resolves, its socket answers; registration goes on in the background.
+ * Starts a daemon within this process. When it resolves, its socket answers; registration continues in the background.
  * The log is the caller's to set up.
  *
  * @param options See {@linkcode DaemonOptions}.
@@ -52,8 +52,8 @@ async function start(options: DaemonOptions): Promise<Daemon> {
 }
 
 /**
- * Runs a daemon in the foreground until it is told to stop by SIGINT, SIGTERM or the end of its terminal. SIGHUP makes
- * one without terminal open its log file anew.
+ * Runs a daemon in the foreground until it is stopped by SIGINT, SIGTERM or the end of its terminal. SIGHUP makes
+ * one without a terminal reopen its log file.
  *
  * @param options See {@linkcode DaemonOptions}.
  * @returns The exit code, 0 after an orderly stop.
@@ -88,7 +88,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     stop: () => stop.resolve("SIGHUP"),
     reopen: logFile && (() => {
       logFile.reopen();
-      log.info("log opened anew", { signal: "SIGHUP" });
+      log.info("log reopened", { signal: "SIGHUP" });
     }),
   }));
   try {

@@ -1,7 +1,7 @@
 /**
  * What follows from a change of this machine's addresses. Containers and virtual machines come and go with interfaces
- * of their own, while the ways to the registry, the beacon and the peers stay what they were: so these are asked first,
- * and only one that is gone or does not answer makes us begin anew.
+ * of their own, while the paths to the registry, the beacon and the peers are unchanged: so these are probed first,
+ * and only one that is gone or does not answer makes us start over.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { NetworkWatch } from "./network_watch.ts";
 
 /** Longest wait for the registry's answer over the connection in doubt, ms: less than a person takes to notice. */
 export const PROBE_MS = 1_500;
-/** Local addresses that have not changed for this long are worth telling the registry, ms. */
+/** Local addresses that have not changed for this long are reported to the registry, ms. */
 export const SETTLE_MS = 60_000;
 
 /** What the reaction needs. */
@@ -22,11 +22,11 @@ export interface NetworkChangeDeps {
   readonly registryEnd: () => string | undefined;
   /** Whether an address is this machine's; default as the system says. */
   readonly isOurs?: (host: string) => boolean;
-  /** Asks the registry over the connection that stands. Rejects when it does not answer. */
+  /** Asks the registry over the existing connection. Rejects when it does not answer. */
   readonly askRegistry: () => Promise<unknown>;
   /** Asks the beacon and the peers. */
   readonly checkPaths: () => void;
-  /** Begins anew: connection, registration, paths. */
+  /** Starts over: connection, registration, paths. */
   readonly moved: (reason: string) => void;
   /** Local addresses as they would be registered now. */
   readonly lanAddrs: () => readonly string[];
@@ -40,7 +40,7 @@ export class NetworkChange {
   readonly #timers: TimerSet;
   #registered = "";
   #cancelSettled: (() => void) | undefined;
-  /** Counts probes, so that only the last one is heeded. */
+  /** Counts probes, so that only the last one counts. */
   #probe = 0;
   #doubtUntilMs = -Infinity;
   #watch: NetworkWatch | undefined;
@@ -76,7 +76,7 @@ export class NetworkChange {
     void this.#ask();
   }
 
-  /** The beacon sees us at another host than before; just after a change that means another way out. */
+  /** The beacon sees us at another host than before; just after a change that means another uplink. */
   seenElsewhere(): void {
     if (this.#deps.clock.now() <= this.#doubtUntilMs) this.#moved("addresses");
   }
@@ -102,7 +102,7 @@ export class NetworkChange {
     try {
       await this.#deps.askRegistry();
     } catch {
-      // The way is there no more, whatever the reason.
+      // The path is gone, whatever the reason.
       if (this.#probe === probe) this.#moved("addresses");
     } finally {
       cancel();

@@ -26,7 +26,7 @@ import type { BeaconNews } from "./tunnel/beacon_link.ts";
 import { Tunnels } from "./tunnel/tunnels.ts";
 import type { TunnelConsent, TunnelDeps, TunnelUser } from "./tunnel/types.ts";
 
-/** Whom this node trusts. */
+/** The nodes that this node trusts. */
 export interface Consent extends TunnelConsent {
   /** Trust in the peer was ended here: a common network does not let it in. */
   isRevoked(node: number): boolean;
@@ -34,7 +34,7 @@ export interface Consent extends TunnelConsent {
   isAsked(node: number): boolean;
 }
 
-/** What the network half stands on. */
+/** What the network half is built on. */
 export interface NetworkStackDeps extends Pick<TunnelDeps, "lookupKey" | "resolve"> {
   readonly clock: Clock;
   readonly random: (out: Uint8Array) => void;
@@ -79,7 +79,7 @@ export class NetworkStack implements NetworkBackend, TunnelUser {
     });
     const tunnels = this.tunnels = new Tunnels({
       ...deps,
-      // Former peers are told that they are refused; nothing else of ours answers them.
+      // Former peers get a refusal; nothing else of ours answers them.
       visibility: {
         mayKnow: (node) => consent.isFormer(node) || gate.mayKnow(node),
         askMayKnow: async (node) => consent.isFormer(node) || await gate.askMayKnow(node),
@@ -91,7 +91,7 @@ export class NetworkStack implements NetworkBackend, TunnelUser {
     this.streams = new StreamHost({
       ...{ clock, random, gate, self, ensure, send, emit },
       segmentBytes: (node) => tunnels.segmentBytes(node),
-      suspectPath: (node) => tunnels.suspectPath(node),
+      onBlackHole: (node) => tunnels.onBlackHole(node),
     });
     this.control = new Control({ clock, self, ensure, send, gate });
     const isReady = (node: number) => tunnels.isReady(node);
@@ -101,7 +101,7 @@ export class NetworkStack implements NetworkBackend, TunnelUser {
   /**
    * Begins to take what arrives.
    *
-   * @param beacon Told what the beacon says of this node.
+   * @param beacon Called with what the beacon says of this node.
    */
   start(beacon: BeaconNews): void {
     this.#beacon = beacon;

@@ -1,5 +1,5 @@
 /**
- * Notices that this machine is on another network, or was asleep: what was measured and mapped before is worth nothing
+ * Notices that this machine is on another network, or was asleep: what was measured and mapped before is useless
  * then.
  *
  * @module
@@ -53,7 +53,7 @@ export class NetworkWatch {
     const reason = hasSlept ? "sleep" : this.#seen === "" ? "back" : "addresses";
     this.#seen = seen;
     this.#lookedMs = now;
-    // Without any address there is nobody to tell; the next one that comes is news.
+    // Without any address nobody can be notified; the next one that comes is news.
     if (hasSlept || (isElsewhere && seen !== "")) changed(reason);
   }
 }

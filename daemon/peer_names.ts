@@ -46,7 +46,7 @@ interface Entry {
   key: string | undefined;
 }
 
-/** Tells what goes wrong. */
+/** Reports what goes wrong. */
 type Warn = (message: string, fields: Record<string, unknown>) => void;
 
 /** Names by node. A name belongs to one node, and counts only while that node is trusted under the same key. */
@@ -62,7 +62,7 @@ export class PeerNames {
   /**
    * @param keys Who is trusted, under which key.
    * @param store Where the names are; read at once.
-   * @param warn Told when they cannot be read or written.
+   * @param warn Called when they cannot be read or written.
    */
   constructor(keys: PinnedKeys, store: NameStore, warn: Warn) {
     this.#keys = keys;
@@ -87,7 +87,7 @@ export class PeerNames {
   async learn(node: number, hostname: string, publicKey: string = ""): Promise<void> {
     await this.#ready;
     const pinned = this.#pinned(node);
-    // Somebody else has that number now, as far as the registry knows: its name is not our peer's.
+    // Another node has that number now, as far as the registry knows: its name is not our peer's.
     const isOther = publicKey !== "" && pinned !== undefined && pinned !== publicKey;
     if (isOther) this.#byNode.delete(node);
     else if (hostname === "" || hostname.length > MAX_NAME_LENGTH) return; // it may be hidden from us
@@ -104,7 +104,7 @@ export class PeerNames {
   }
 
   /**
-   * Resolves a name at the registry, or from memory when that is not to be had.
+   * Resolves a name at the registry, or from memory when the registry is unavailable.
    *
    * @param hostname The name.
    * @param ask Asks the registry.

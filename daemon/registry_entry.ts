@@ -40,7 +40,7 @@ import type { Resolution } from "../protocol/tunnel/tunnel_host.ts";
 
 /** LAN addresses of a peer that are tried: each costs a datagram per attempt. */
 const MAX_ALTERNATIVES = 4;
-/** Other public addresses that a peer names for itself, likewise: they may be anybody's. */
+/** Other public addresses that a peer names for itself, likewise: they may be a victim's. */
 const MAX_OTHERS = 2;
 
 /** Trusted peers whose names are asked for with a registration: each is a request. */
@@ -63,7 +63,7 @@ export class Directory implements DirectoryBackend {
   #networks: readonly number[] = [0];
   /** Networks that were joined here; undefined until the registry's list is taken over, once. */
   #joined: Set<number> | undefined;
-  /** Networks that the registry names and we have never joined, as far as they were told. */
+  /** Networks that the registry names and we have never joined, as far as they were reported. */
   readonly #foreign = new Set<number>();
   /** What clients asked for since the start; restored if a registry loses it. */
   readonly #wanted: { tags?: readonly string[]; hostname?: string; isPublic?: boolean } = {};
@@ -91,7 +91,7 @@ export class Directory implements DirectoryBackend {
     wanted: { hostname?: string; isPublic?: boolean };
     /** Networks joined in earlier runs; undefined to take over what the registry says at the first registration. */
     joined?: readonly number[] | undefined;
-    /** Our public endpoint, if it is not to be found out. */
+    /** Our public endpoint, if it is fixed. */
     fixed?: Endpoint | undefined;
     /** No peer may learn where we are. */
     isHidden?: boolean;
@@ -101,7 +101,7 @@ export class Directory implements DirectoryBackend {
     leave?: <T>(deregister: () => Promise<T>) => Promise<T>;
     /** Names of trusted peers, for when the registry is away. */
     names?: PeerNames;
-    /** Told what went wrong without doing harm. */
+    /** Called with failures that do no harm. */
     warn?: (message: string, fields: Record<string, unknown>) => void;
   }) {
     this.#registry = options.registry;
@@ -125,7 +125,7 @@ export class Directory implements DirectoryBackend {
     this.#warn = options.warn ?? (() => {});
   }
 
-  /** Anybody may reach this node. */
+  /** Anyone may reach this node. */
   get isPublic(): boolean {
     return this.#isPublic;
   }
@@ -148,7 +148,7 @@ export class Directory implements DirectoryBackend {
     }));
   }
 
-  /** Networks that this node has joined itself: membership in others, whoever says it, opens nothing. */
+  /** Networks that this node has joined itself: membership in others, claimed by anyone, opens nothing. */
   get joined(): number[] {
     return [...this.#joined ?? []];
   }
@@ -163,8 +163,8 @@ export class Directory implements DirectoryBackend {
    * allows; what is not taken comes again with the next announcement.
    *
    * @param endpoint As the beacon says.
-   * @param admit Whether the registry may be told of another endpoint now.
-   * @returns Whether the registry must be told.
+   * @param admit Whether another endpoint may be reported to the registry now.
+   * @returns Whether it must be reported to the registry.
    */
   observe(endpoint: Endpoint, admit: () => boolean): boolean {
     const before = this.#observed;
@@ -210,7 +210,7 @@ export class Directory implements DirectoryBackend {
     if (tags !== undefined) await this.#registry.setTags(tags);
     const before = this.#hostname;
     await this.#refresh();
-    // A registry that came back empty has lost it, and nobody else would tell.
+    // A registry that came back empty has lost it, and only we can restore it.
     if (hostname !== undefined || before === "" || this.#hostname !== "") return;
     await this.#claimHostname(before);
     if (this.#hostnameError === undefined) this.#hostname = before;
@@ -222,7 +222,7 @@ export class Directory implements DirectoryBackend {
     return this.#hostnameError;
   }
 
-  /** A name that somebody else has, or that is none, must not keep the node from being registered. */
+  /** A name that another node has, or that is invalid, must not keep the node from being registered. */
   async #claimHostname(hostname: string): Promise<void> {
     try {
       await this.#registry.setHostname(hostname);
@@ -241,7 +241,7 @@ export class Directory implements DirectoryBackend {
   async resolve(node: number): Promise<Resolution> {
     const { realAddr, lanAddrs } = await this.#registry.resolve(node);
     const endpoint = usableEndpoint(realAddr);
-    // Worth a try only when the peer seems to be behind the same address, in a network we are in
+    // Useful only when the peer seems to be behind the same address, in a network we are in
     // (docs/protocol/paths.md §7: race).
     const isNear = endpoint !== undefined && endpoint.host === this.#observed?.host;
     const { ipv4, globalIpv6 } = this.#addresses();
@@ -341,7 +341,7 @@ export class Directory implements DirectoryBackend {
       const network = numberField(fields, "network_id");
       const isMember = error instanceof PilotError && error.code === "already_exists";
       if (type !== "join_network" || !isMember || this.#joined?.has(network)) throw error;
-      // Somebody else has put us there, or founded it in our name; now we say so ourselves.
+      // Another node has put us there, or created it in our name; now we say so ourselves.
       await this.#setJoined(network, true);
       const address = formatAddress({ network, node: this.#registry.node });
       return { type: "join_network_ok", network_id: network, address };
@@ -357,7 +357,7 @@ export class Directory implements DirectoryBackend {
     await this.#save();
   }
 
-  /** Networks that the registry names; those that we have never joined ourselves are told once. */
+  /** Networks that the registry names; those that we have never joined ourselves are reported once. */
   #takeNetworks(networks: readonly number[]): void {
     this.#networks = networks;
     const real = networks.filter((network) => network !== 0);
@@ -391,8 +391,8 @@ export class Directory implements DirectoryBackend {
   }
 
   /**
-   * A full disk must neither undo nor hide what the registry has done: what cannot be written is told in the log and
-   * written later. Only here it stands which networks were left.
+   * A full disk must neither undo nor hide what the registry has done: what cannot be written is logged and
+   * written later. Only this file says which networks were left.
    */
   #save(): Promise<void> {
     return this.#writing = this.#writing.then(() => this.#write());
@@ -419,7 +419,7 @@ export class Directory implements DirectoryBackend {
   }
 }
 
-/** The registry's word for an address, as sockets write it, if one host may be there. */
+/** An address as the registry gives it, in the form of sockets, if one host may be there. */
 function usableEndpoint(text: string): Endpoint | undefined {
   if (text === "") return undefined;
   try {

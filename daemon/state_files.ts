@@ -13,13 +13,13 @@ import { readPrivateFile, writeFileAtomic } from "../platform/private_files.ts";
 import { PeerNames, type PinnedKeys } from "./peer_names.ts";
 import { RevocationJournal } from "./trust/revocation_journal.ts";
 
-/** What the registry told us last, so that a daemon has its address before the registry is reachable. */
+/** What the registry last reported, so that a daemon has its address before the registry is reachable. */
 export interface NodeFile {
   /** Node number. */
   readonly node: number;
   /** Base64 key the number belongs to. */
   readonly publicKey: string;
-  /** Anybody may reach the node. */
+  /** Anyone may reach the node. */
   readonly isPublic: boolean;
   /** Its hostname, empty when it has none. */
   readonly hostname: string;
@@ -121,7 +121,7 @@ export class StateFiles {
    * The names of trusted peers; a damaged file counts as none, being a copy of what the registry says.
    *
    * @param keys Who is trusted.
-   * @param warn Told when the file cannot be read or written.
+   * @param warn Called when the file cannot be read or written.
    */
   peerNames(
     keys: PinnedKeys,

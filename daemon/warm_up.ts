@@ -157,7 +157,7 @@ export async function warmUp(parts: Parts): Promise<number> {
       contacts++;
     }
   } catch {
-    // The real thing will say what is wrong, to somebody who asked for it.
+    // The first real use will report what is wrong, to the program that asked.
   } finally {
     for (const actor of actors) await actor.end();
   }
@@ -175,7 +175,7 @@ function echo(conn: Conn): void {
   });
 }
 
-/** Resolves when as many bytes have come back, or the connection is over. */
+/** Resolves when as many bytes have come back, or the connection has ended. */
 function roundTrip(conn: Conn, bytes: number): Promise<void> {
   return new Promise((resolve) => {
     const out = new Uint8Array(bytes);

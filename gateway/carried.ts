@@ -10,7 +10,7 @@ import { setGuardedTimeout } from "../platform/timers.ts";
 
 /**
  * Longest silence of the agent after the client has ended its side and before anything was answered, milliseconds.
- * Existing agents cannot be told of that end: what waits for a slow answer and what has gone away look alike.
+ * Existing agents cannot be notified of that end: what waits for a slow answer and what has gone away look alike.
  */
 export const UNANSWERED_SILENCE_MS = 60_000;
 /**
@@ -33,7 +33,7 @@ export interface SilenceLimits {
   readonly idleMs: number;
 }
 
-/** The client has broken its connection: nobody is left to be told. */
+/** The client has broken its connection: nobody is left to notify. */
 class ClientGone extends Error {}
 
 /** One connection. */
@@ -68,7 +68,7 @@ export class Carried {
     return performance.now() - this.#lastByteMs;
   }
 
-  /** Has the client ended after an answer had begun? Whether the rest of it is still wanted nobody can tell. */
+  /** Has the client ended after an answer had begun? Whether the rest of it is still wanted is unknown. */
   get isLingering(): boolean {
     return this.#isClientDone && !this.#isAgentTold && this.#isAnswered && !this.#isWriting &&
       !this.#isFinishing;
@@ -180,7 +180,7 @@ export class Carried {
     await this.#endDownward();
   }
 
-  /** The agent sends no more: the client learns it, and may itself go on. */
+  /** The agent sends no more: the client learns it, and may itself continue. */
   async #endDownward(): Promise<void> {
     try {
       await this.#tcp.closeWrite();

@@ -22,7 +22,7 @@ import { Subnet } from "./subnet.ts";
 
 /** TCP connections carried at a time. */
 export const MAX_PROXIED = 1_024;
-/** TCP connections carried to one agent at a time: a quarter, so that what occupies one agent leaves room for others. */
+/** TCP connections carried to one agent at a time: a quarter, so that one busy agent leaves room for others. */
 export const MAX_PROXIED_PER_MAPPING = 256;
 /**
  * Connections to one agent whose client has ended after an answer; beyond, the one silent for longest is ended. A
@@ -31,12 +31,12 @@ export const MAX_PROXIED_PER_MAPPING = 256;
 export const MAX_LINGERING_PER_MAPPING = 32;
 /** Silence after which a connection makes room when a new one would find none, milliseconds. */
 export const EVICTABLE_SILENCE_MS = 60_000;
-/** The same trouble is told once in this time, milliseconds: clients can make it as often as they like. */
+/** The same error is reported once in this time, milliseconds: clients can cause it at will. */
 const REPORT_INTERVAL_MS = 1_000;
 
 const log = getLogger([LOG_CATEGORY, "gateway"]);
 
-/** A local address that stands for an agent. */
+/** A local address that represents an agent. */
 export interface Mapping {
   /** Local IPv4 address. */
   readonly localIp: string;
@@ -74,11 +74,11 @@ export interface GatewayOptions {
   subnet: string;
   /** TCP ports forwarded for every mapping. */
   ports: readonly number[];
-  /** Leave out ports that this user may not listen on, as long as one remains: nobody asked for them. */
+  /** Leave out ports that this user may not listen on, as long as one remains: they are only defaults. */
   skipDenied?: boolean | undefined;
   /** How to listen; default TCP of the runtime. */
   listen?: (where: { hostname: string; port: number }) => Deno.TcpListener;
-  /** Told why a connection could not be carried; the same trouble at most once a second. */
+  /** Called when a connection could not be carried; for the same error at most once a second. */
   onError?: ((error: PilotError) => void) | undefined;
   /** Limits other than the defaults. */
   limits?: Partial<GatewayLimits>;
@@ -177,7 +177,7 @@ export class Gateway implements AsyncDisposable {
     return mapping;
   }
 
-  /** Stops listening for an agent; connections that run go on. False when it is not mapped. */
+  /** Stops listening for an agent; existing connections continue. False when it is not mapped. */
   unmap(address: Address): boolean {
     const key = formatAddress(address);
     const known = this.#mappings.get(key);
@@ -262,8 +262,8 @@ export class Gateway implements AsyncDisposable {
       return true;
     }
     const message = isShareFull
-      ? `${connectionsPerMapping} connections to ${key} are carried, one more was refused`
-      : `${connections} connections are carried, one more was refused`;
+      ? `Connection limit of ${key} reached (${connectionsPerMapping}): one more was refused`
+      : `Connection limit reached (${connections}): one more was refused`;
     this.#report(
       new PilotError("limit_exceeded", message, {
         advice: { id: "second_gateway" },
@@ -275,7 +275,7 @@ export class Gateway implements AsyncDisposable {
   /** Ends with the gateway at the latest. */
   /** When the daemon has gone that is the trouble, and not each connection that ends by it. */
   async #reportUnlessLost(error: PilotError): Promise<void> {
-    await setImmediate(); // the driver's end is told behind those of its connections
+    await setImmediate(); // the driver's end is reported after those of its connections
     if (!this.#isLost) this.#report(error);
   }
 
@@ -305,7 +305,7 @@ function listenError(hostname: string, port: number, cause: unknown): PilotError
     });
   }
   if (cause instanceof Deno.errors.PermissionDenied) {
-    return new PilotError("denied", `No right to listen on TCP ${where}`, {
+    return new PilotError("denied", `No permission to listen on TCP ${where}`, {
       cause,
       advice: { id: "free_ports" },
     });

@@ -12,7 +12,7 @@ import { Gateway } from "./gateway.ts";
 
 /** A peer as it is reached through the gateway. */
 export interface GatewayMapping {
-  /** The local address that stands for it. */
+  /** The local address that represents it. */
   readonly local_ip: string;
   /** Its own address. */
   readonly pilot_addr: string;
@@ -22,7 +22,7 @@ export interface GatewayMapping {
   readonly skipped: readonly number[];
 }
 
-/** What a gateway that has come up tells {@linkcode RunGatewayOptions.ready}. */
+/** What a gateway that has come up reports to {@linkcode RunGatewayOptions.ready}. */
 export interface GatewayReady {
   /** Process id. */
   readonly pid: number;
@@ -48,7 +48,7 @@ export interface RunGatewayOptions {
   targets: readonly string[];
   /** Called once when its targets are mapped. */
   ready?: ((ready: GatewayReady) => void) | undefined;
-  /** Told what went wrong with a connection or a port while it runs. */
+  /** Called with errors of a connection or a port while it runs. */
   onError?: ((error: PilotError) => void) | undefined;
 }
 
@@ -90,7 +90,7 @@ export async function runGateway(options: RunGatewayOptions): Promise<number> {
     });
     void driver.closed.then(() =>
       stop.reject(
-        new PilotError("connection_closed", "The daemon has ended, and the gateway with it", {
+        new PilotError("connection_closed", "The daemon has stopped, so the gateway stops too", {
           advice: { id: "restart_gateway" },
         }),
       )

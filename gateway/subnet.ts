@@ -45,7 +45,7 @@ export class Subnet {
     this.cidr = cidr;
     this.#size = 2 ** (32 - prefix);
     this.#first = toNumber(ip) - toNumber(ip) % this.#size;
-    // With at least eight bits of prefix the first byte tells: unspecified, multicast, reserved and broadcast.
+    // With at least eight bits of prefix the first byte shows it: unspecified, multicast, reserved and broadcast.
     const firstByte = Math.floor(this.#first / 2 ** 24);
     if (firstByte === 0 || firstByte >= 224) {
       throw new PilotError("invalid_argument", `${cidr} holds no addresses of single machines`, {

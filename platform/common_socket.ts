@@ -3,7 +3,7 @@
  * all of them, and in `/tmp` for all users.
  *
  * A daemon of the default home listens there besides its own socket, when nobody else does. Ours look there only when
- * nobody answers in the home, and believe what they find only when it is this user's or root's.
+ * nobody answers in the home, and trust what they find only when it is this user's or root's.
  *
  * @module
  */
@@ -52,12 +52,12 @@ export type SocketMark = string;
 
 /**
  * Makes sure that a socket at the common place was made by this user or by root, and that nobody else can put one of
- * theirs in its place. To be asked before connecting and, since there is a moment between, once more before the first
+ * theirs in its place. To be asked before connecting and, since there is a moment between, again before the first
  * byte: the marks must be equal.
  *
  * @param path The place.
  * @returns What marks this socket; undefined when there is none.
- * @throws {PilotError} `denied` for a socket, link or directory of somebody else, `io_error`.
+ * @throws {PilotError} `denied` for a socket, link or directory of another user, `io_error`.
  */
 export async function checkCommonSocket(path: string): Promise<SocketMark | undefined> {
   await checkPrivateDir({
@@ -73,7 +73,7 @@ export async function checkCommonSocket(path: string): Promise<SocketMark | unde
         advice: { id: "name_socket", socket: path },
       });
     }
-    if (!isSocket) throw new PilotError("denied", `${path} is no socket`);
+    if (!isSocket) throw new PilotError("denied", `${path} is not a socket`);
     return `${dev}:${ino}`;
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;

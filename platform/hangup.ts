@@ -1,5 +1,5 @@
 /**
- * SIGHUP, which means two things: the terminal has gone, or a log was renamed and is to be opened anew.
+ * SIGHUP, which means two things: the terminal has gone, or a log was renamed and is to be reopened.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const STANDARD_STREAMS: readonly number[] = [0, 1, 2];
 export interface HangupActions {
   /** The terminal of a program in the foreground has gone. */
   stop(): void;
-  /** A program without terminal is to open its log anew; default nothing: it goes on. */
+  /** A program without a terminal is to reopen its log; by default nothing is done. */
   reopen?: (() => void) | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Another process with our key, as the registry tells of it: a machine made from our image, or a copied home.
+ * Another process with our key, as the registry reports it: a machine made from our image, or a copied home.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import { isJsonObject } from "../protocol/json_object.ts";
 
 export type { IdentityClash } from "../protocol/registry/registry_message.ts";
 
-/** Longest address that is believed: an IPv6 address with its zone. */
+/** Longest address that is accepted: an IPv6 address with its zone. */
 const MAX_ADDR_CHARS = 64;
 
 /** What to do about it. */
 export const CLASH_HINT =
-  "It is a copy of this home or of this machine, and messages reach now the one, now the other. Stop one of them; for " +
+  "It is a copy of this home or of this machine, and messages reach sometimes one, sometimes the other. Stop one of them; for " +
   "an agent of its own, remove identity.json, trust.json and node.json from its home before it is started again.";
 
 /**

@@ -31,7 +31,7 @@ const LIBRARIES: Partial<Record<typeof Deno.build.os, readonly string[]>> = {
 export function keepInheritedFds(): string | undefined {
   const { os } = Deno.build;
   const request = FIOCLEX[os];
-  if (request === undefined) return undefined; // Windows passes on only what it is told to
+  if (request === undefined) return undefined; // Windows passes on only what is named
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
     return "no permission for FFI";
   }

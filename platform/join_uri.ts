@@ -1,7 +1,7 @@
 /**
- * One line that tells an agent everything about a rendezvous: `pilot://HOST:9000?beacon=HOST:9001&fingerprint=HEX&key=KEY`.
+ * One line that describes a rendezvous: `pilot://HOST:9000?beacon=HOST:9001&fingerprint=HEX&key=KEY`.
  * HEX is the SHA-256 of the registry's certificate, KEY its public key in base64url (RFC 4648 §5) without padding. It holds
- * no secret, but whoever passes it on must be believed: it says whom to trust.
+ * no secret, but its source must be trusted: it says which registry to trust.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface JoinTarget {
   readonly registryKey: string | undefined;
 }
 
-/** Stands in a URI for a host that its maker does not know. No host can be called so, and none is joined. */
+/** Placeholder in a URI for a host that its creator does not know. No host can have this name, and none is joined. */
 export const UNKNOWN_HOST = "<HOST>";
 
 const EXAMPLE = "pilot://HOST:9000?beacon=HOST:9001&fingerprint=HEX&key=KEY";
@@ -117,7 +117,7 @@ function parametersOf(query: string): Map<string, string> {
     if (part === "") continue;
     const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
     if (!PARAMETERS.includes(name!)) {
-      throw wrong(`The URI has a part that is not known: "${name}"`, {
+      throw wrong(`The URI has an unknown part: "${name}"`, {
         hint: `It looks like ${EXAMPLE}.`,
       });
     }
@@ -144,7 +144,7 @@ function serverOf(what: string, text: string): Endpoint {
     throw wrong(`The ${what} of the URI is not host:port: "${text}"`, { ...QUOTE, cause });
   }
   if (!isServerHost(endpoint.host)) {
-    throw wrong(`The ${what} of the URI has a host that none can have: "${endpoint.host}"`);
+    throw wrong(`The ${what} of the URI has an invalid host: "${endpoint.host}"`);
   }
   return endpoint;
 }

@@ -10,13 +10,13 @@ import { getLogger, LOG_CATEGORY } from "./log.ts";
 
 /** This machine's addresses. */
 export interface LocalAddresses {
-  /** IPv4 addresses other than loopback: worth a try within the same network. */
+  /** IPv4 addresses other than loopback: may work within the same network. */
   readonly ipv4: readonly string[];
   /** IPv6 addresses that are valid everywhere. */
   readonly globalIpv6: readonly string[];
 }
 
-/** What the system tells of one address of an interface. */
+/** What the system reports of one address of an interface. */
 export interface InterfaceAddress {
   /** The address; a link-local one may have a zone. */
   readonly address: string;
@@ -31,7 +31,7 @@ export interface InterfaceAddress {
 
 /**
  * Lists the addresses of the interfaces. Some systems do not let every process do that (no netlink sockets, no
- * descriptor left), and nobody needs the list so much that it could not do without: it warns once and goes on with
+ * descriptor left), and the list is nowhere indispensable: it warns once and continues with
  * the list that it had last.
  */
 export class InterfaceList {
@@ -42,7 +42,7 @@ export class InterfaceList {
 
   /**
    * @param ask Asks the system; may throw.
-   * @param warn Told of the first failure, and of the first one after a success.
+   * @param warn Called at the first failure, and at the first one after a success.
    */
   constructor(ask: () => readonly InterfaceAddress[], warn: (error: string) => void) {
     this.#ask = ask;
@@ -99,7 +99,7 @@ const SYSTEM = new InterfaceList(
     ),
 );
 
-/** The addresses by which peers may reach this machine; the last known ones where the system does not tell. */
+/** The addresses by which peers may reach this machine; the last known ones where the system reports none. */
 export function localAddresses(): LocalAddresses {
   return SYSTEM.reachable();
 }

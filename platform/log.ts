@@ -60,7 +60,7 @@ const STDERR = 2;
 const torn = new Set<number>();
 
 /**
- * Writes a line and goes on whatever happens: nobody may read the output any more, or its disk may be full, and neither
+ * Writes a line and continues whatever happens: nobody may read the output any more, or its disk may be full; neither
  * may end a server. A line that was cut off is ended before the next one, so that it spoils no other.
  *
  * @param file The descriptor.
@@ -72,13 +72,13 @@ export function writeAnyway(file: number, line: string): void {
     writeSync(file, encoder.encode(`${start}${line}\n`));
     torn.delete(file);
   } catch {
-    // There is nobody left to tell, and no telling how much of the line was written.
+    // There is no other output, and how much of the line was written is unknown.
     torn.add(file);
   }
 }
 
 /**
- * Prints what went wrong on stderr, for a server that goes on whether or not anybody reads it.
+ * Prints what went wrong on stderr, for a server that continues whether or not anybody reads it.
  *
  * @param line The line, without its end. What could steer a terminal is escaped.
  */

@@ -1,5 +1,5 @@
 /**
- * A log in a file of its own: bounded by itself, and opened anew when somebody else has renamed it.
+ * A log in a file of its own: bounded in size, and reopened when another program has renamed it.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class LogFile {
     this.#bytes += size;
   }
 
-  /** Goes on in a new file at the path, after the old one was renamed or removed. */
+  /** Continues in a new file at the path, after the old one was renamed or removed. */
   reopen(): void {
     try {
       const file = openSync(this.#path, "a", PRIVATE_FILE_MODE);
@@ -77,16 +77,16 @@ export class LogFile {
       this.#lookAtBytes = this.#maxBytes;
     } catch (error) {
       const { message } = PilotError.from(error, "io_error");
-      writeAnyway(this.#file, `the log goes on here, as it cannot be opened anew: ${message}`);
+      writeAnyway(this.#file, `the log continues here, as it cannot be reopened: ${message}`);
     }
   }
 
-  /** Lets go of the file. */
+  /** Closes the file. */
   close(): void {
     closeSync(this.#file);
   }
 
-  /** Begins the next file, unless somebody has cut this one meanwhile. */
+  /** Begins the next file, unless another program has truncated this one meanwhile. */
   #makeRoom(size: number): void {
     this.#bytes = fstatSync(this.#file).size;
     if (this.#bytes + size <= this.#maxBytes) {
@@ -99,7 +99,7 @@ export class LogFile {
       }
       moveIfThere(this.#path, `${this.#path}.1`);
     } catch (error) {
-      // Better one file that grows than none; tried again when it has grown as much once more.
+      // Better one file that grows than none; tried again when it has grown by as much again.
       const { message } = PilotError.from(error, "io_error");
       this.#lookAtBytes = this.#bytes + this.#maxBytes;
       return writeAnyway(this.#file, `the log cannot be rotated: ${message}`);

@@ -29,7 +29,7 @@ export const RECEIVED_MAX_BYTES_PER_SENDER = 1024 * 1024 * 1024;
 export const MAILBOX_RESERVED_SHARE = 0.1;
 /** Who has fewer messages or files than this has little there. */
 export const MAILBOX_LITTLE_FILES = 10;
-/** Who has no more than this part of the bytes has little there: 2.5 MiB of messages, 20 MiB of files. */
+/** A sender with no more than this part of the bytes has little there: 2.5 MiB of messages, 20 MiB of files. */
 export const MAILBOX_LITTLE_SHARE = 0.01;
 /** Disk space that received files leave alone (docs/protocol/services.md §7). */
 export const DISK_RESERVE_BYTES = 16 * 1024 * 1024;

@@ -1,6 +1,6 @@
 /**
  * Pid files that cannot lie: the running process holds a lock on its file, so a file left behind by a crash, or
- * a number that another program has got since, is recognised (docs/protocol/command-line.md §5).
+ * a number that another program has got since, is recognized (docs/protocol/command-line.md §5).
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "./private_files.
 export interface PidFile extends AsyncDisposable {
   /** Where it is. */
   readonly path: string;
-  /** Removes the file and lets go of it. Harmless when called twice. */
+  /** Removes the file and releases its lock. Harmless when called twice. */
   remove(): Promise<void>;
 }
 
@@ -117,7 +117,7 @@ class HeldPidFile implements PidFile {
 }
 
 /**
- * Tells which process holds a pid file.
+ * Finds which process holds a pid file.
  *
  * @param path The file.
  * @returns Its process id; undefined when there is no file or nobody holds it (a stale file).

@@ -25,7 +25,7 @@ export interface PrivateDir {
   readonly path: string;
   /**
    * Others may put files of their own there, but not touch ours (`/tmp`): right for a place of which one file is used
-   * that is checked by itself.
+   * that is checked separately.
    */
   readonly allowSticky?: boolean;
 }
@@ -35,10 +35,10 @@ export interface PrivateDir {
  * this user or to root, and neither group nor others may write there. One that does not exist is fine.
  *
  * Root may use a directory of another user, as containers do that run as root on a volume of the host's user: refusing
- * would end them, and protect root from a user whose directory it was told to use.
+ * would end them, and protect root from a user whose directory it was configured with.
  *
  * @param dir The directory.
- * @param owner Another user to whom it may belong.
+ * @param owner Another user that may own it.
  * @returns The user it belongs to; undefined when there is none, or the system knows no users.
  * @throws {PilotError} `denied` with what to do, `io_error` when it cannot be looked at.
  */
@@ -51,7 +51,7 @@ export async function checkPrivateDir(
   const link = await look(path, lstat);
   const found = link?.isSymbolicLink() ? await look(path, stat) : link;
   if (link === undefined || found === undefined) return undefined;
-  if (!found.isDirectory()) return undefined; // whoever uses it says so
+  if (!found.isDirectory()) return undefined; // its user reports it
   const isOurs = ({ uid }: Stats) => uid === self || uid === ROOT || uid === owner;
   for (const one of new Set([link, found])) {
     if (isOurs(one)) continue;
@@ -64,7 +64,7 @@ export async function checkPrivateDir(
   const isOpen = (found.mode & OTHERS_WRITE) !== 0;
   if (isOpen && !(allowSticky && (found.mode & STICKY) !== 0)) {
     const mode = (found.mode & 0o7777).toString(8);
-    throw new PilotError("denied", `${what} ${path} may be written by others (mode ${mode})`, {
+    throw new PilotError("denied", `${what} ${path} is writable by other users (mode ${mode})`, {
       hint: (found.mode & STICKY) === 0
         ? `Run: chmod go-w ${path}`
         : `Use a directory of your own in it: ${path}/pilot`,

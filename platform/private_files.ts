@@ -125,7 +125,7 @@ export async function ensurePrivateDir(path: string): Promise<void> {
     const reason = error instanceof Error ? error.message : String(error);
     throw new PilotError("io_error", `Cannot use directory ${path}: ${reason}`, {
       cause: error,
-      hint: "Choose another one, or see who may write there.",
+      hint: "Choose another one, or check its permissions.",
     });
   }
 }
@@ -166,7 +166,7 @@ async function readState(
     if (secret && hasPosixModes() && (info.mode & GROUP_AND_OTHERS) !== 0) {
       throw new PilotError(
         "denied",
-        `${path} may be read by others than its owner (mode ${(info.mode & 0o777).toString(8)})`,
+        `${path} is readable by other users (mode ${(info.mode & 0o777).toString(8)})`,
         { hint: `Run: chmod 600 ${path}` },
       );
     }
@@ -189,7 +189,7 @@ async function readState(
  * Whether something (file, directory, socket) is at a path.
  *
  * @param path The path.
- * @returns False when nothing is there or the way to it does not exist.
+ * @returns False when nothing is there or its directory does not exist.
  */
 export async function exists(path: string): Promise<boolean> {
   try {

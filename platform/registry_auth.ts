@@ -13,7 +13,7 @@ import {
   wholeRequestBytes,
 } from "../protocol/registry/whole_signature.ts";
 
-/** In whose name requests are signed; `Identity` is one. */
+/** The signer of requests; `Identity` is one. */
 export interface RequestSigner {
   /** Its public key, base64. */
   readonly publicKeyBase64: string;
@@ -27,14 +27,14 @@ export class ConnectionSigner {
   #seq = 0;
 
   /**
-   * Takes what the registry told.
+   * Takes the registry's data.
    *
    * @param offer Its key and challenge. A new challenge begins a new count.
    * @throws {PilotError} `untrusted` when it names another key than before on the same connection.
    */
   adopt(offer: WholeOffer): void {
     if (this.#offer !== undefined && this.#offer.key !== offer.key) {
-      throw new PilotError("untrusted", "The registry names another key than before", {
+      throw new PilotError("untrusted", "The registry presents another key than before", {
         advice: { id: "pin_registry_key" },
       });
     }

@@ -37,21 +37,21 @@ export const REPLY_TIMEOUT_MS = 10_000;
 export const MAX_OUTSTANDING = 1_024;
 
 /**
- * Times a request is signed before its refusal counts: once without a challenge, once with it, and once more as it may
+ * Times a request is signed before its refusal counts: once without a challenge, once with it, and again as it may
  * just then have been replaced.
  */
 export const CHALLENGE_ATTEMPTS = 3;
 const COMPARE_KEY: Advice = { id: "compare_registry_key" };
 const PIN_CERTIFICATE: Advice = { id: "pin_certificate" };
 
-/** Why a connection is over, and what to do about it; default: see whether the registry runs. */
+/** Why a connection has ended, and what to do about it; default: see whether the registry runs. */
 interface Ending {
   readonly reason: string;
   readonly advice?: Advice | undefined;
 }
 
 /**
- * Parts of the error texts of registries that tell no code, and what they mean; anything else is a refusal whose reason
+ * Parts of the error texts of registries that send no code, and what they mean; anything else is a refusal whose reason
  * is hidden (docs/protocol/registry.md §3).
  */
 const CODES_BY_TEXT: readonly [string, RegistryErrorCode][] = [
@@ -88,12 +88,13 @@ class Connection {
   #signing: Promise<unknown> = Promise.resolve();
   /** Requests that wait to be signed. */
   #unsigned = 0;
-  /** Settles when the connection is over and everything on it was rejected. */
+  /** Settles when the connection has ended and everything on it was rejected. */
   readonly done: Promise<void>;
   isClosed = false;
-  /** Why it ended when nobody said: one that ends before its first answer mostly wants TLS. */
+  /** Why it ended when no reason is known: one that ends before its first answer usually wants TLS. */
   #silent: Ending = {
-    reason: "the registry closed the connection without an answer, as one does that speaks TLS",
+    reason:
+      "the registry closed the connection without an answer, as a registry that speaks TLS does",
     advice: PIN_CERTIFICATE,
   };
   #ending: Ending | undefined;
@@ -107,7 +108,7 @@ class Connection {
     return this.#outstanding.length + this.#unsigned;
   }
 
-  /** Takes what the registry told for signatures over whole requests. */
+  /** Takes the registry's data for signatures over whole requests. */
   adopt(offer: WholeOffer): void {
     this.#signer.adopt(offer);
   }
@@ -135,7 +136,7 @@ class Connection {
       return signed;
     }).finally(() => this.#unsigned--);
     this.#signing = sent.catch(() => {
-      // The caller has this error; the next request has nothing to do with it.
+      // The caller has this error; the next request is not affected.
     });
     return await sent;
   }
@@ -163,7 +164,7 @@ class Connection {
         const bytes = await this.#conn.read(buffer);
         if (bytes === null) break;
         if (isFirst && isTlsAlert(buffer.subarray(0, bytes))) {
-          this.close("it speaks TLS, and is asked in plain TCP", PIN_CERTIFICATE);
+          this.close("it speaks TLS, but was asked in plain TCP", PIN_CERTIFICATE);
           break;
         }
         this.#silent = { reason: "the registry closed the connection" };
@@ -175,7 +176,7 @@ class Connection {
           request?.resolve(reply);
         }
         if (reply instanceof DecodeError) {
-          this.close(`the registry sent rubbish (${reply.message})`);
+          this.close(`the registry sent an invalid frame (${reply.message})`);
           break;
         }
       }
@@ -213,7 +214,7 @@ export interface RegistryClientOptions {
   readonly replyTimeoutMs?: number | undefined;
 }
 
-/** Asks one registry. */
+/** Client of one registry. */
 export class RegistryClient {
   /** `host:port` of the registry. */
   readonly address: string;
@@ -224,7 +225,7 @@ export class RegistryClient {
   readonly #replyTimeoutMs: number;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
-  /** Gives up the connection attempt that runs. */
+  /** Cancels the connection attempt in progress. */
   #giveUp: AbortController | undefined;
   #closed = false;
   readonly #ending = new TaskSet();
@@ -238,7 +239,7 @@ export class RegistryClient {
     this.#pinnedKey = options.pinnedKey === undefined ? undefined : pinned(options.pinnedKey);
   }
 
-  /** A connection stands. */
+  /** There is a connection. */
   get isConnected(): boolean {
     return this.#connection !== undefined && !this.#connection.isClosed;
   }
@@ -246,16 +247,16 @@ export class RegistryClient {
   /** Our address as the registry's TCP connection shows it; undefined while there is none. */
   localHost: string | undefined;
 
-  /** Told of each new connection, with the address at which the registry answers. */
+  /** Called for each new connection, with the address at which the registry answers. */
   onConnected: (remoteHost: string) => void = () => {};
 
   /**
-   * Sends a request and waits for its reply. A request lost with its connection is sent once more: every request a
+   * Sends a request and waits for its reply. A request lost with its connection is sent again: every request a
    * daemon makes may be repeated without harm.
    *
    * @param request The request, `type` included.
    * @param signer Signs the whole request for registries that check that, each time it is sent; undefined for requests
-   * that anybody may make.
+   * that anyone may make.
    * @returns The reply.
    * @throws {PilotError} `unavailable` when the registry cannot be reached or does not answer; `untrusted` when it
    * shows another certificate or its answer is not signed with the pinned key; otherwise the code of the registry's
@@ -277,7 +278,7 @@ export class RegistryClient {
    *
    * @param request What it is.
    * @param fields Its fields.
-   * @param by `signature`: base64 over the request's text; `signer`: signs the whole. Neither for requests that anybody
+   * @param by `signature`: base64 over the request's text; `signer`: signs the whole. Neither for requests that anyone
    * may make.
    * @returns The reply, its fields of the types that they must have, whatever the registry has sent.
    */
@@ -364,7 +365,7 @@ export class RegistryClient {
     return reply;
   }
 
-  /** Refusals must be signed, too: who forges them decides whom we can reach. */
+  /** Refusals must be signed, too: forged ones would decide which peers we can reach. */
   async #checkSignature(request: JsonObject, reply: JsonObject): Promise<void> {
     const problem = await answerProblem(this.#pinnedKey!, request, reply);
     if (problem === undefined) return;
@@ -451,8 +452,8 @@ export function saysAbsent(error: unknown, node: number): boolean {
  * What a refusal of the registry means.
  *
  * @param type The request that was refused.
- * @param reply The error reply: `error` is its text; its `code` counts where a registry tells one.
- * @returns The error for whoever has asked.
+ * @param reply The error reply: `error` is its text; its `code` counts where a registry sends one.
+ * @returns The error for the caller.
  */
 export function registryFailure(type: string, reply: JsonObject): PilotError {
   const text = String(reply["error"]);
@@ -462,19 +463,20 @@ export function registryFailure(type: string, reply: JsonObject): PilotError {
     const [, number, id, hostname, name] = NOT_FOUND.exec(text) ?? [];
     const kind = number ?? hostname;
     const message = kind === undefined
-      ? `The registry knows no such thing: ${text}`
+      ? `Not found in the registry: ${text}`
       : `${kind[0]!.toUpperCase()}${kind.slice(1)} ${id ?? name} not found in the registry`;
     if (kind === "network") {
       return new PilotError(code, message, { advice: { id: "list_networks" } });
     }
     return new PilotError(code, message, {
-      hint: "It may be private: names and endpoints of private nodes show to trusted peers only.",
+      hint:
+        "It may be private: names and endpoints of private nodes are shown to trusted peers only.",
     });
   }
   const isMasked = text === "request failed";
   return new PilotError(code, `Registry refused ${type}: ${text}`, {
     ...(isMasked
-      ? { hint: "It does not tell why, mostly for want of rights: those of a member or an admin." }
+      ? { hint: "The registry gives no reason; usually the caller lacks member or admin rights." }
       : {}),
   });
 }

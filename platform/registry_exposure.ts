@@ -1,5 +1,5 @@
 /**
- * Is the way to a registry open to whoever is on it?
+ * Can others on the path to a registry read and answer its requests?
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { isIP } from "node:net";
 import type { Advice } from "../protocol/advice.ts";
 import { isLoopbackIp, parseEndpoint, parseIp } from "../protocol/ip.ts";
 
-/** What is done about a registry off this machine that is asked in plain TCP without a pinned key. */
+/** How a remote registry is treated that is used over plain TCP without a pinned key. */
 export type PlainRegistry = "warn" | "accept";
 /** Values of {@linkcode PlainRegistry}. */
 export const PLAIN_REGISTRY: readonly PlainRegistry[] = ["warn", "accept"];
 
-/** How a registry is asked. */
+/** How the connection to a registry is protected. */
 export interface RegistryGuards {
   /** `host:port`. */
   readonly registry: string;
@@ -29,9 +29,9 @@ export interface RegistryGuards {
 export const PIN_REGISTRY: Advice = { id: "pin_registry" };
 
 /**
- * Warns of a registry that others on the way can read, and answer in place of.
+ * Warns of a registry whose traffic others on the path can read and forge.
  *
- * @param guards How it is asked.
+ * @param guards How the connection is protected.
  * @returns A sentence; undefined for one on this machine, one that is pinned, and where it was accepted.
  */
 export function registryWarning(guards: RegistryGuards): string | undefined {
@@ -40,7 +40,7 @@ export function registryWarning(guards: RegistryGuards): string | undefined {
     return undefined;
   }
   if (isOnThisMachine(registry)) return undefined;
-  return `The registry ${registry} is asked in plain TCP and nothing of it is pinned: anybody on the way can read and ` +
+  return `The registry ${registry} is used over plain TCP and nothing of it is pinned: anyone on the network path can read and ` +
     "answer in its place";
 }
 
@@ -50,7 +50,7 @@ function isOnThisMachine(address: string): boolean {
   try {
     ({ host } = parseEndpoint(address));
   } catch {
-    return true; // no address at all: nothing is sent, and whoever connects says so
+    return true; // no address at all: nothing is sent, and connecting reports it
   }
   return host === "localhost" ||
     (isIP(host) !== 0 && !host.includes("%") && isLoopbackIp(parseIp(host)));

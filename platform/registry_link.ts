@@ -37,7 +37,7 @@ export interface LinkOptions {
   readonly settings?: LinkSettings | undefined;
 }
 
-/** Names of the settings by which a program is told about the registry's TLS. */
+/** Names of the settings for the registry's TLS. */
 export interface LinkSettings {
   /** Sets the fingerprint. */
   readonly fingerprint: string;
@@ -56,7 +56,7 @@ export function isTlsAlert(bytes: Uint8Array): boolean {
 }
 
 /**
- * Connects to a registry. With a fingerprint not a byte of ours is sent before the certificate is the pinned one; who
+ * Connects to a registry. With a fingerprint nothing is sent before the certificate is known to be the pinned one; who
  * issued it and for which name plays no part. That the server holds its key is what TLS itself proves.
  *
  * @param options Where, and the pin.
@@ -99,7 +99,7 @@ class TcpLink implements RegistryLink {
   }
 }
 
-/** Node's TLS, because Deno's own has no way to judge a certificate by anything but its issuer. */
+/** Node's TLS, because Deno's own can judge a certificate by its issuer only. */
 async function openTls(
   { to, fingerprint, signal, settings = DAEMON_SETTINGS }: LinkOptions & { fingerprint: string },
 ): Promise<RegistryLink> {
@@ -140,7 +140,7 @@ function checkCertificate(
   if (shown === fingerprint) return;
   throw new PilotError(
     "untrusted",
-    `The registry ${where} shows another certificate than the pinned one: ${shown}, not ${fingerprint}`,
+    `The registry ${where} presents another certificate than the pinned one: ${shown}, not ${fingerprint}`,
     {
       advice: { id: "compare_certificate", setting },
     },

@@ -1,5 +1,5 @@
 /**
- * Work under way that whoever started it does not await, but must await before it ends itself.
+ * Work in progress that its starter does not await, but must await before it ends itself.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export class TaskSet {
   readonly #failed: (error: unknown) => void;
 
   /**
-   * @param failed Told why a task has failed. Without it tasks must not fail: a failure is an unhandled rejection.
+   * @param failed Called when a task has failed. Without it tasks must not fail: a failure is an unhandled rejection.
    */
   constructor(failed?: (error: unknown) => void) {
     this.#failed = failed ?? ((error) => {

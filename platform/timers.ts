@@ -1,5 +1,5 @@
 /**
- * Timers whose callbacks cannot end the process: what one throws is a defect of one part, and is told in the log, but
+ * Timers whose callbacks cannot end the process: what one throws is a bug in one part, and is logged, but
  * an uncaught error would end everything else with it.
  *
  * @module
@@ -27,7 +27,7 @@ export function runGuarded(fn: () => unknown): void {
 
 function tell(error: unknown): void {
   const stack = error instanceof Error ? error.stack : undefined;
-  log.error("a timer's task failed by a defect", { error: String(error), stack: stack ?? "" });
+  log.error("internal error in a timer's task", { error: String(error), stack: stack ?? "" });
 }
 
 /** As `setTimeout`, guarded. */

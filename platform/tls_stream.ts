@@ -35,7 +35,7 @@ export class TlsStream {
   /**
    * Waits for the end of the handshake.
    *
-   * @param event The socket's event that tells it: `secureConnect` for a client, `secure` for a server.
+   * @param event The socket's event that shows it: `secureConnect` for a client, `secure` for a server.
    * @returns Rejects when the handshake fails or the connection ends.
    */
   async handshake(event: "secureConnect" | "secure"): Promise<void> {
@@ -85,7 +85,7 @@ export class TlsStream {
     });
   }
 
-  /** Ends it at once, without a word to the other side. Reads and writes that wait end. */
+  /** Ends it at once, without notice to the other side. Reads and writes that wait end. */
   close(): void {
     this.#socket.destroy();
   }

@@ -1,5 +1,5 @@
 /**
- * Advice: what to do about a failure, as an id with data. Whoever shows the failure has the words, since they depend
+ * Advice: what to do about a failure, as an id with data. The program that shows it has the words, since they depend
  * on what is at hand there: commands and options in a terminal (`cli/advice_text.ts`), calls in a program.
  *
  * @module
@@ -31,9 +31,9 @@ export const ADVICE = {
   move_socket: NONE,
   /** Use a socket path below 100 bytes. */
   shorten_socket: NONE,
-  /** Name this socket of another user, to use it all the same. */
+  /** Name this socket of another user, to use it anyway. */
   name_socket: { socket: "string" },
-  /** Wait: the daemon goes on trying to register, and `info` says how far it is. */
+  /** Wait: the daemon keeps trying to register, and `info` says how far it is. */
   await_registration: NONE,
 
   // Peers, networks, services.
@@ -85,7 +85,7 @@ export const ADVICE = {
   compare_certificate: { setting: "string" },
   /** See whether the server speaks TLS; for one that does not, leave `setting` out. */
   check_tls: { setting: "string" },
-  /** Pin the key of the registry: somebody may be on the way to it. */
+  /** Pin the key of the registry: an attacker may be on the path to it. */
   pin_registry_key: NONE,
   /** Pin the registry, or accept it as it is. */
   pin_registry: NONE,
@@ -109,9 +109,9 @@ export const ADVICE = {
   check_http_name: NONE,
   /** Choose another file, or have it replaced. */
   replace_file: NONE,
-  /** Do not begin anew, or name a new store. */
+  /** Do not start over, or name a new store. */
   keep_store: NONE,
-  /** Restore the database from a backup, or begin anew. */
+  /** Restore the database from a backup, or start over. */
   restore_store: NONE,
   /** Start a server on the backup, which needs no import. */
   start_on_backup: NONE,

@@ -1,6 +1,6 @@
 /**
- * Deadlines of many things, sans-I/O. Deadlines mostly move later (every ACK does that), so a moved one is only looked
- * at when its old time comes: nothing is sorted anew per packet.
+ * Deadlines of many things, sans-I/O. Deadlines usually move later (every ACK does that), so a moved one is only looked
+ * at when its old time comes: nothing is sorted again per packet.
  *
  * @module
  */
@@ -24,7 +24,7 @@ interface Entry {
 /** Earliest entry first: a binary heap. The owner calls {@linkcode DeadlineQueue.poll} when its deadline has come. */
 export class DeadlineQueue {
   readonly #heap: Entry[] = [];
-  /** Earliest time at which each item stands in the heap; later entries of it are stale. */
+  /** Earliest time at which each item is in the heap; later entries of it are stale. */
   readonly #scheduled = new Map<Timed, number>();
 
   /** Items with a time in the queue. */

@@ -38,13 +38,13 @@ export type ErrorCode =
   | "invalid_state"
   /** The service needed for this is switched off or not reachable now. */
   | "unavailable"
-  /** The other side broke the protocol. */
+  /** The other side violated the protocol. */
   | "protocol_error"
   /** Disk or local socket failure. */
   | "io_error"
   /** The caller's `AbortSignal` fired. */
   | "aborted"
-  /** A defect of ours. */
+  /** Internal error: a bug of ours. */
   | "internal";
 
 /** Every {@linkcode ErrorCode}; the type makes sure that none is missing. */
@@ -110,7 +110,7 @@ export class PilotError extends Error {
   readonly code: ErrorCode;
   /** What to do next, where that is the same for everybody. */
   declare readonly hint?: string;
-  /** What to do next, for whoever shows the error to put into words: the CLI names its commands and options. */
+  /** What to do next, put into words by the program that shows the error: the CLI names its commands and options. */
   declare readonly advice?: Advice;
 
   /**

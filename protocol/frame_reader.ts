@@ -15,8 +15,8 @@ export interface FrameSpan {
   readonly bodyBytes: number;
 }
 
-/** Number of more bytes that must have arrived before the span can be told. */
-export type Needs = number;
+/** Number of more bytes that must have arrived before the span is known. */
+export type BytesNeeded = number;
 
 /**
  * Cuts a byte stream into frames. Memory follows the bytes that arrived and never exceeds one frame of the
@@ -95,9 +95,9 @@ export abstract class FrameReader<T> {
    * Finds the extent of the first frame.
    *
    * @param queue What has arrived; only `peek` what `length` allows.
-   * @returns The span, the number of bytes needed to tell it, or an error.
+   * @returns The span, the number of bytes needed to know it, or an error.
    */
-  protected abstract span(queue: ByteQueue): FrameSpan | Needs | DecodeError;
+  protected abstract span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError;
 
   /**
    * Makes the value from a complete frame.
@@ -122,7 +122,7 @@ export abstract class FrameReader<T> {
  * The usual span: a 32-bit length and that many bytes.
  *
  * @param queue What has arrived.
- * @param offset Where the length stands, from the start of the frame; the header ends behind it.
+ * @param offset Where the length is, from the start of the frame; the header ends behind it.
  * @param limit Largest permitted length.
  * @param tooLong The error for a larger one.
  * @returns What {@linkcode FrameReader.span} returns.
@@ -132,7 +132,7 @@ export function lengthPrefixed(
   offset: number,
   limit: number,
   tooLong: DecodeError,
-): FrameSpan | Needs | DecodeError {
+): FrameSpan | BytesNeeded | DecodeError {
   const headerBytes = offset + 4;
   if (queue.length < headerBytes) return headerBytes;
   const bodyBytes = queue.peek(offset, 4);

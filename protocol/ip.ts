@@ -98,7 +98,7 @@ export function parseIp(text: string): Uint8Array {
 
 /**
  * Is the address for local use only: private (RFC 1918, RFC 4193), link-local, shared (RFC 6598), loopback or
- * unspecified? Such an address tells nothing about where a node is reachable from elsewhere.
+ * unspecified? Such an address says nothing about where a node is reachable from elsewhere.
  *
  * @param ip 4 or 16 bytes.
  * @returns True for those; false for any other address and any other length.

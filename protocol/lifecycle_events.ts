@@ -1,6 +1,6 @@
 /**
  * The lifecycle events of a daemon: each name with its payload, its level and what it means, once. Log,
- * metrics and local clients are told of them; names and fields are those of existing daemons where these have the
+ * metrics and local clients receive them; names and fields are those of existing daemons where these have the
  * event (docs/protocol/local-socket.md §10).
  *
  * @module
@@ -89,7 +89,7 @@ export interface LifecycleEvents {
   "conn.syn_received": ConnEvent;
   /** A connection that a peer opened is established. */
   "conn.established": ConnEvent;
-  /** A connection that a peer opened is over, established or not. Ours: existing daemons tell of each way apart. */
+  /** A connection that a peer opened has ended, established or not. Ours: existing daemons report each direction. */
   "conn.closed": ConnEvent & {
     /** Code of why it did not end in order. */
     readonly error?: ErrorCode;
@@ -167,7 +167,7 @@ export interface LifecycleEvents {
 /** Name of a lifecycle event. */
 export type LifecycleEventName = keyof LifecycleEvents;
 
-/** Tells of an event; never throws. */
+/** Reports an event; never throws. */
 export type Emit = <K extends LifecycleEventName>(event: K, data: LifecycleEvents[K]) => void;
 
 /**
@@ -234,7 +234,8 @@ export interface LifecycleEvent<K extends LifecycleEventName = LifecycleEventNam
 }
 
 /**
- * An event of one of the names `K`, told apart by its name: where `event.name` is known, so is what `event.data` holds.
+ * An event of one of the names `K`, distinguished by its name: where `event.name` is known, so is what `event.data`
+ * holds.
  */
 export type LifecycleEventOf<K extends LifecycleEventName = LifecycleEventName> = K extends
   LifecycleEventName ? LifecycleEvent<K> : never;

@@ -1,5 +1,5 @@
 /**
- * Text that somebody else wrote: which of its characters must not reach a terminal, a log or a list as they are.
+ * Text that others wrote: which of its characters must not reach a terminal, a log or a list as they are.
  *
  * @module
  */

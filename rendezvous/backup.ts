@@ -17,7 +17,7 @@ import { PilotError } from "../protocol/errors.ts";
 import { pragma, refuseForeign } from "./registry/store/open_store.ts";
 import { DATABASE_FILE } from "./registry/store/sqlite.ts";
 
-/** Pages per step: all of them. Between steps a server's commit would make the copy begin anew, without end. */
+/** Pages per step: all of them. Between steps a server's commit would make the copy start over, without end. */
 const ALL_PAGES = 0x7fffffff;
 /** How long the copy waits while a server opens or closes the database, milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -107,7 +107,7 @@ async function refusePartOfStore(source: string, target: string): Promise<void> 
 
 async function refuseExisting(target: string, force: boolean): Promise<void> {
   if (force || !await exists(target)) return;
-  throw new PilotError("already_exists", `${target} is there already`, {
+  throw new PilotError("already_exists", `${target} already exists`, {
     advice: { id: "replace_file" },
   });
 }

@@ -9,9 +9,11 @@ import { createHmac } from "node:crypto";
 import { equalBytes } from "../protocol/crypto/base64.ts";
 import { PilotError } from "../protocol/errors.ts";
 
-/** Shortest token, characters: who sees an announcement on the way can try tokens at home. */
+/** Shortest token, characters: an eavesdropper of an announcement can try tokens offline. */
 export const MIN_CLUSTER_TOKEN_CHARS = 16;
-/** How far the time in an announcement may be from the registry's, milliseconds: it is told by the registry just before. */
+/**
+ * How far the time in an announcement may be from the registry's, milliseconds: the registry has sent it just before.
+ */
 export const ANNOUNCEMENT_WINDOW_MS = 30_000;
 /** Sets the code apart from any other made with the same secret. */
 const LABEL = "pilot-beacon-register";

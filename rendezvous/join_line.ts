@@ -14,7 +14,7 @@ import { localAddresses } from "../platform/local_addresses.ts";
 import { formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import { ANY_V4, ANY_V6 } from "../platform/net/listen.ts";
 
-/** The way in, as ready line and `rendezvous status` show it. */
+/** How to join, as ready line and `rendezvous status` show it. */
 export interface JoinFacts {
   /** The URI for `pilotctl join`; with {@linkcode UNKNOWN_HOST} where the host is not known. */
   readonly uri: string;

@@ -39,7 +39,7 @@ export interface RendezvousOptions {
   beaconAddr: string;
   /** Directory of the store; undefined keeps everything in memory only. */
   store: string | undefined;
-  /** Begin anew where a registry has lost its database; refused where there is one. */
+  /** Start over where a registry has lost its database; refused where there is one. */
   newStore?: boolean | undefined;
   /** Global admin token (docs/protocol/registry.md §2.2). A secret: never on a command line. */
   adminToken?: string | undefined;
@@ -49,7 +49,7 @@ export interface RendezvousOptions {
   beacon?: BeaconSettings | undefined;
   /** Certificate and key of the registry, default "auto"; "none" serves plain TCP only. */
   tls?: TlsOptions | "none" | undefined;
-  /** Serve TLS only; by default both on one port, as a client's first bytes tell. */
+  /** Serve TLS only; by default both on one port, by a client's first bytes. */
   tlsOnly?: boolean | undefined;
   /** Host by which others reach this machine, for the line that they join by; found out where there is only one. */
   advertise?: string | undefined;
@@ -195,7 +195,7 @@ export class Rendezvous implements AsyncDisposable {
   }
 
   /**
-   * Does the periodic work that is due. Called every second by itself; tests with their own clock call it.
+   * Does the periodic work that is due. Called automatically every second; tests with their own clock call it.
    *
    * @returns Resolves when it is done, after any earlier round.
    */
@@ -205,7 +205,7 @@ export class Rendezvous implements AsyncDisposable {
       this.#waitingTicks--;
     });
     this.#ticks = round.catch(() => {
-      // Who asked for the round is told; the next one has nothing to do with it.
+      // The caller of the round gets the error; the next round is not affected.
     });
     return round;
   }

@@ -9,7 +9,7 @@ import { configureLog, type LogOptions } from "../platform/log.ts";
 import { LogFile } from "../platform/log_file.ts";
 import { Rendezvous, type RendezvousOptions } from "./rendezvous.ts";
 
-/** What a rendezvous that has come up tells {@linkcode RunRendezvousOptions.ready}. */
+/** What a rendezvous that has come up reports to {@linkcode RunRendezvousOptions.ready}. */
 export interface RendezvousReady {
   /** Where the registry listens, `host:port`. */
   readonly registry: string;
@@ -37,7 +37,7 @@ export interface RunRendezvousOptions extends RendezvousOptions {
   ready?: ((ready: RendezvousReady) => void) | undefined;
   /** Sets the process's log up; undefined leaves it to the caller. */
   log?: LogOptions | undefined;
-  /** File for the log, bounded and opened anew at SIGHUP; default stderr. */
+  /** File for the log, bounded and reopened at SIGHUP; default stderr. */
   logFile?: string | undefined;
   /** Ends it, as SIGINT and SIGTERM do. */
   signal?: AbortSignal | undefined;
@@ -46,7 +46,7 @@ export interface RunRendezvousOptions extends RendezvousOptions {
 /**
  * Runs a rendezvous until SIGINT, SIGTERM or the end of its terminal.
  *
- * @param options As for {@linkcode Rendezvous.start}, and whom to tell when it answers.
+ * @param options As for {@linkcode Rendezvous.start}, and a callback for when it answers.
  * @returns The exit code, 0 after an orderly end.
  * @throws {PilotError} As {@linkcode Rendezvous.start} and {@linkcode Rendezvous.close}.
  */
@@ -79,7 +79,7 @@ export async function runRendezvous(options: RunRendezvousOptions): Promise<numb
   }
 }
 
-/** What is told when it answers. */
+/** What is reported when it answers. */
 function readyFacts({ facts }: Rendezvous): RendezvousReady {
   const { registry, beacon, http, pid, registryKey, tlsFingerprint, join } = facts;
   return {

@@ -28,7 +28,7 @@ const HTTP_TIMEOUT_MS = 2_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 const WILDCARDS: readonly string[] = ["", "0.0.0.0", "::"];
 
-/** Whom to ask. */
+/** Where the server is found. */
 export interface StatusOptions {
   /** The store directory. */
   readonly store: string;
@@ -40,7 +40,7 @@ export interface StatusOptions {
  * Finds out about a rendezvous. Without HTTP the numbers are counted in the database, where a node counts as online
  * until the server has noticed its silence.
  *
- * @param options Whom to ask.
+ * @param options Where the server is found.
  * @returns `running`, and as far as known: `healthy`, `pid`, `version`, `uptime_seconds`, `registry`, `beacon`,
  * `http`, `nodes_online`, `nodes_total`, `trust_links`, `store`, `store_bytes`, `registry_key`, `tls_fingerprint`,
  * `join_uri`, `join_hint`.
@@ -102,7 +102,7 @@ function count(store: string): JsonObject {
   }
 }
 
-/** Not `fetch`: it would take the way through a proxy that the environment names. */
+/** Not `fetch`: it would go through a proxy that the environment names. */
 async function askHttp(address: string): Promise<JsonObject> {
   const { host, port } = parseEndpoint(address, { isListen: true });
   const hostname = WILDCARDS.includes(host) ? "127.0.0.1" : host;
@@ -110,7 +110,7 @@ async function askHttp(address: string): Promise<JsonObject> {
   try {
     const value: unknown = JSON.parse(await read(where));
     if (isJsonObject(value) && typeof value["status"] === "string") return value;
-    throw new Error("this is no answer of a rendezvous");
+    throw new Error("this is not an answer of a rendezvous");
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new PilotError("unavailable", `No rendezvous answers at ${where}: ${reason}`, {
@@ -127,7 +127,7 @@ function read(url: string): Promise<string> {
     const request = get(url, options, (response) => {
       if (response.statusCode === 403) {
         request.destroy(
-          new PilotError("denied", "it is not to be asked by that name", {
+          new PilotError("denied", "it does not accept requests under that name", {
             advice: { id: "check_http_name" },
           }),
         );

@@ -1,6 +1,6 @@
 /**
- * `rendezvous.json` in the store directory: what a running server tells `rendezvous status` about itself. That it is
- * there does not say that the server runs; the lock on the store does.
+ * `rendezvous.json` in the store directory: what a running server reports to `rendezvous status` about itself. That
+ * it is there does not say that the server runs; the lock on the store does.
  *
  * @module
  */
@@ -56,7 +56,7 @@ export async function writeStatusFile(facts: RendezvousFacts): Promise<void> {
 /** Removes the file at the end of the server. */
 export async function removeStatusFile(facts: RendezvousFacts): Promise<void> {
   if (facts.store === undefined) return;
-  // What is left behind is recognised by the lock: no reason to fail an orderly end.
+  // What is left behind is recognized by the lock: no reason to fail an orderly end.
   await rm(join(facts.store, STATUS_FILE), { force: true }).catch(() => {});
 }
 
@@ -89,7 +89,7 @@ export async function storeBytes(store: string | undefined): Promise<number | un
     try {
       bytes += (await stat(join(store, name))).size;
     } catch (error) {
-      if (errorCode(error) !== "ENOENT") throw error; // SQLite makes and removes them as it likes
+      if (errorCode(error) !== "ENOENT") throw error; // SQLite creates and removes them at will
     }
   }
   return bytes;

@@ -33,7 +33,7 @@ export interface RendezvousFacts {
   readonly registry: string;
   /** Where the beacon listens, `host:port`. */
   readonly beacon: string;
-  /** Form of the beacon's UDP socket. */
+  /** Implementation of the beacon's UDP socket. */
   readonly udp: string;
   /** Where health and metrics are served, `host:port`. */
   readonly http: string | undefined;

@@ -9,10 +9,17 @@ import config from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("..", import.meta.url);
 
+/** The spell checker, which may only read. Its dictionary has the words that are right and that English lacks. */
+const SPELLING: readonly string[] = [
+  ...["run", "-q", "-P=spelling", config.imports.cspell, "lint"],
+  ...["--config", "scripts/spelling/cspell.json", "--no-progress", "--no-color"],
+];
+
 /** Parts in the order in which they are quickest to fix: name, and arguments for this Deno. */
 const PARTS: readonly (readonly [string, readonly string[]])[] = [
   ["format", ["fmt", "--check"]],
   ["lint", ["lint"]],
+  ["spelling", SPELLING],
   ["types, lock file", ["check", "--frozen", "."]],
   ["documentation", ["doc", "--lint", ...Object.values(config.exports)]],
   ["house rules", ["test", "-q", "-P=test", "--no-check", "tests/repo/rules"]],

@@ -1,6 +1,6 @@
 /**
  * `deno task test:forms`: the end-to-end tests with every form of socket and cipher, so that those which a machine does
- * not choose by itself work as well. Where one is not to be had (another system, no libcrypto), it says so.
+ * not choose automatically work as well. Where one is not to be had (another system, no libcrypto), it says so.
  *
  * @module
  */

@@ -19,7 +19,7 @@ export interface WaitOptions extends AbortOptions {
 }
 
 /**
- * The error a fired signal stands for.
+ * The error of a fired signal.
  *
  * @param signal A signal whose `aborted` is true.
  * @param what What was given up, put before the reason.

@@ -26,7 +26,7 @@ export interface Request<T> extends WaitOptions {
   data?: Uint8Array;
   /** Names the request in errors. */
   what: string;
-  /** Code for failures an old daemon reports by a text that does not tell. */
+  /** Code for failures an old daemon reports by a text that does not show the kind. */
   failure?: ErrorCode;
   /** Sent without waiting for a free place (tagged mode): it may take long and hinder nobody. */
   immediate?: boolean;
@@ -52,7 +52,7 @@ export interface CallHost {
   readonly lost: PilotError | undefined;
   /** The place of a call is free again. */
   release(request: { cmd: number; immediate?: boolean }): void;
-  /** Asks the daemon to stop working on a request. */
+  /** Cancels a request at the daemon. */
   cancel(id: number): void;
 }
 
@@ -126,7 +126,7 @@ export class Call<T> implements ReplySink, Timed {
     return value instanceof DecodeError ? protocolError(`${what}: ${value.message}`) : { value };
   }
 
-  /** The caller goes on at once; the place stays taken until the daemon has answered. */
+  /** The caller continues at once; the place stays taken until the daemon has answered. */
   #giveUp(error: PilotError): void {
     if (this.#settled) return;
     this.#fail(error);

@@ -1,6 +1,6 @@
 /**
- * The daemon at the common place, which may be anybody's (docs/protocol/local-socket.md §8): looked at before anything
- * is said to it, and asked who it is before anything else.
+ * The daemon at the common socket, perhaps of another user (docs/protocol/local-socket.md §8): looked at before
+ * anything is said to it, and asked who it is before anything else.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import type { Connector, Transport } from "./transport.ts";
  * @param path The place.
  * @param connector How to open it.
  * @returns The stream; nothing has been sent. Undefined when no daemon is there.
- * @throws {PilotError} `denied` when somebody else's socket is there.
+ * @throws {PilotError} `denied` when another user's socket is there.
  */
 export async function connectCommon(
   path: string,
@@ -35,7 +35,7 @@ export async function connectCommon(
   try {
     const after = await checkCommonSocket(path);
     if (after === before) return transport;
-    throw new PilotError("denied", `${path} was replaced in this moment`, {
+    throw new PilotError("denied", `${path} was just replaced`, {
       hint: "Try again: a daemon may just have been started.",
     });
   } catch (error) {
@@ -49,8 +49,8 @@ export async function connectCommon(
  *
  * @param info What it says about itself.
  * @param common Whose is looked for.
- * @returns One clause; undefined when it may be the one: other implementations tell no home, and a home without a key
- * cannot tell which is its own.
+ * @returns One clause; undefined when it may be the one: other implementations report no home, and a home without a key
+ * cannot know which is its own.
  * @throws {PilotError} `denied`, `io_error` when the key file cannot be read.
  */
 export async function strangerAt(
@@ -74,6 +74,6 @@ function keyIn(text: string | undefined): string | undefined {
     const key = JSON.parse(text)?.public_key;
     return typeof key === "string" ? key : undefined;
   } catch {
-    return undefined; // damaged: the daemon's start says so
+    return undefined; // damaged: starting the daemon reports it
   }
 }

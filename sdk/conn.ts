@@ -54,7 +54,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly id: number;
   /** The authenticated peer and its port. */
   readonly remote: SocketAddress;
-  /** Our port: the listener's for accepted connections; the daemon does not tell it for dialled ones. */
+  /** Our port: the listener's for accepted connections; the daemon does not report it for dialled ones. */
   readonly localPort: number | undefined;
   /** Resolves when nothing can be written any more, as the peer or the daemon has ended the connection. */
   readonly closed: Promise<void>;
@@ -188,7 +188,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   async #closeWrite(what: string): Promise<void> {
-    // The peer has closed both directions, or we have: there is nothing left to be told, and what came can be read.
+    // The peer has closed both directions, or we have: nothing is left to announce, and what came can be read.
     if (this.#release !== undefined) return await this.#release;
     try {
       if (!this.#session.features.includes(HALF_CLOSE)) {
@@ -273,7 +273,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.close();
   }
 
-  /** Lets everything written leave, then tells the daemon that we are done; once. */
+  /** Lets everything written leave, then sends the daemon the end; once. */
   #startRelease(): Promise<void> {
     if (this.#release === undefined) {
       this.#release = this.#sender.finish()
@@ -314,7 +314,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
-  /** An old daemon confirms a close by the same push that tells the end. */
+  /** An old daemon confirms a close by the same push that announces the end. */
   async #awaitEnd(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<void>((resolve) => {

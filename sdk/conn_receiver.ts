@@ -42,7 +42,7 @@ export class Receiver implements ConnSink {
    * @param session The conversation with the daemon.
    * @param id Connection number.
    * @param what Names the connection in errors.
-   * @param onFinished Told once when the remote side, or the daemon, has ended the connection.
+   * @param onFinished Called once when the remote side, or the daemon, has ended the connection.
    */
   constructor(
     session: DaemonLink,
@@ -70,7 +70,7 @@ export class Receiver implements ConnSink {
     if (this.#discarding) return this.#credit(chunk.length);
     this.#chunks.push(chunk);
     this.#queued += chunk.length;
-    if (this.#queued > HOLD_BYTES) this.#session.hold(this);
+    if (this.#queued > HOLD_BYTES) this.#session.pauseFor(this);
     this.#serve();
   }
 
@@ -142,7 +142,7 @@ export class Receiver implements ConnSink {
     this.#credit(this.#queued);
     this.#chunks = [];
     this.#queued = 0;
-    this.#session.unhold(this);
+    this.#session.resumeFor(this);
     this.#end ??= { error };
     this.#serve();
   }
@@ -175,7 +175,7 @@ export class Receiver implements ConnSink {
     }
     const taken = this.#chunks.splice(0, count);
     this.#queued -= bytes;
-    if (this.#queued < HOLD_BYTES / 2) this.#session.unhold(this);
+    if (this.#queued < HOLD_BYTES / 2) this.#session.resumeFor(this);
     this.#credit(bytes);
     return count === 1 ? first : join(taken);
   }

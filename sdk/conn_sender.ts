@@ -129,7 +129,7 @@ export class Sender implements ReplySink {
     }
   }
 
-  /** The close after {@linkcode finish} was refused: writes go on. */
+  /** The close after {@linkcode finish} was refused: writes continue. */
   reopen(): void {
     this.#closed = false;
   }
@@ -209,7 +209,7 @@ export class Sender implements ReplySink {
       const window = this.#session.budget.window(this.#held);
       // In a small window two frames: one on its way while the daemon has the other.
       const chunk = Math.min(SEND_CHUNK_BYTES, Math.max(LEAST_SEND_WINDOW_BYTES, window >> 1));
-      // A sliver of window is not worth a frame, unless it is the end.
+      // A sliver of window gets no frame, unless it is the end.
       const wanted = Math.min(chunk, this.#written - this.#sent);
       if (window - this.#held < wanted) return;
       this.#sendFrame(wanted);

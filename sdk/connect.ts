@@ -88,7 +88,7 @@ async function open(transport: Transport, options: ConnectOptions): Promise<Driv
   });
 }
 
-/** The daemon at the common place; undefined when there is none. `why` tells why that of the home is none. */
+/** The daemon at the common place; undefined when there is none. `why` says why the home has none. */
 async function openCommon(
   common: CommonSocket,
   connector: Connector,

@@ -23,7 +23,7 @@ export interface EventsOptions<K extends LifecycleEventName = LifecycleEventName
   extends AbortOptions {
   /** Names of the events that are wanted; default all. */
   names?: readonly K[] | undefined;
-  /** Told that so many events are missing before the next one, since they came faster than they were taken. */
+  /** Called with the number of events missing before the next one, as they came faster than they were read. */
   onMissed?: ((count: number) => void) | undefined;
 }
 
@@ -145,7 +145,7 @@ export class DaemonEvents<K extends LifecycleEventName = LifecycleEventName>
    * @ignore
    */
   offer(event: LifecycleEvent, bytes: number): void {
-    // Nothing passes a gap that has not been told.
+    // Nothing passes a gap that has not been reported.
     const isTaken = this.#overflow === 0 && this.#queue.push({ event, missed: 0, bytes });
     if (!isTaken) this.#overflow++;
   }

@@ -51,7 +51,7 @@ export interface DaemonLink {
   readonly budget: SendBudget;
   /** Takes what comes until the conversation ends. */
   run(handler: LinkHandler): Promise<void>;
-  /** From now on the daemon is one of ours, which has these abilities. */
+  /** From now on the daemon is known to have these extensions. */
   enableTags(features: readonly string[]): void;
   /** Asks and waits for the answer. */
   request<T>(request: Request<T>): Promise<T>;
@@ -63,12 +63,12 @@ export interface DaemonLink {
   flushed(): Promise<void>;
   /** Connects a connection with what it receives. */
   register(id: number, sink: ConnSink): void;
-  /** The connection is over. */
+  /** The connection has ended. */
   unregister(id: number): void;
   /** A connection has enough for now: the conversation is not read while one has. */
-  hold(sink: ConnSink): void;
+  pauseFor(sink: ConnSink): void;
   /** It takes more again. */
-  unhold(sink: ConnSink): void;
+  resumeFor(sink: ConnSink): void;
   /** Ends the conversation. */
   close(error: PilotError): void;
 }

@@ -184,7 +184,7 @@ export class Session implements CallHost, DaemonLink {
     return id;
   }
 
-  /** Asks the daemon to stop working on a request; it still answers. */
+  /** Cancels a request at the daemon; it still answers. */
   cancel(id: number): void {
     this.send(Cmd.CancelTag, encodeCancelTag(id));
   }
@@ -237,24 +237,24 @@ export class Session implements CallHost, DaemonLink {
   unregister(id: number): void {
     const sink = this.#conns.get(id);
     this.#conns.delete(id);
-    if (sink !== undefined) this.unhold(sink);
+    if (sink !== undefined) this.resumeFor(sink);
   }
 
   /**
-   * Stops reading from the daemon until {@linkcode unhold}: the only brake an old daemon has.
+   * Stops reading from the daemon until {@linkcode resumeFor}: the only brake an old daemon has.
    *
    * @param sink Who has enough.
    */
-  hold(sink: ConnSink): void {
+  pauseFor(sink: ConnSink): void {
     this.#holds.add(sink);
   }
 
   /**
-   * Takes {@linkcode hold} back.
+   * Takes {@linkcode pauseFor} back.
    *
    * @param sink Who had enough.
    */
-  unhold(sink: ConnSink): void {
+  resumeFor(sink: ConnSink): void {
     if (this.#holds.delete(sink) && this.#holds.size === 0) {
       this.#resume?.();
       this.#resume = undefined;

@@ -23,7 +23,7 @@ export class Deadlines {
   /**
    * Starts a limit.
    *
-   * @param timed Told when time is up, unless {@linkcode Deadlines.stop} comes first.
+   * @param timed Called when time is up, unless {@linkcode Deadlines.stop} comes first.
    * @param timeoutMs The limit, milliseconds.
    */
   start(timed: Timed, timeoutMs: number): void {

@@ -183,7 +183,7 @@ export class Driver implements AsyncDisposable {
   /**
    * Measures the round trip to an agent's daemon over the tunnel.
    *
-   * @param target Whom.
+   * @param target The node.
    * @param options Signal; `timeoutMs` default 5 000.
    * @returns Milliseconds, and whether the packet went through the beacon. With existing daemons it is the round trip of
    * the echo service (port 7) over a connection.
@@ -197,7 +197,7 @@ export class Driver implements AsyncDisposable {
   /**
    * Which path to a peer is used, which others were tried, and why it is not direct if it is not.
    *
-   * @param target Whom.
+   * @param target The node.
    * @param options Signal.
    * @returns The paths at this moment.
    * @throws {PilotError} `not_found` when there is no tunnel to it; `unavailable` with a daemon without this command.
@@ -301,7 +301,7 @@ export class Driver implements AsyncDisposable {
   /**
    * Sends one unreliable message of at most 65 535 bytes.
    *
-   * @param target Whom; an address with node 4294967295 means all members of its network.
+   * @param target The node; an address with node 4294967295 means all members of its network.
    * @param port Destination port.
    * @param data Content, at least 1 byte; not to be changed before the promise settles.
    * @param options Signal.
@@ -359,7 +359,7 @@ export class Driver implements AsyncDisposable {
   /**
    * Sends a message to an agent's inbox.
    *
-   * @param target Whom.
+   * @param target The node.
    * @param data Text or bytes, at most 16 MiB.
    * @param options Type (`text`, `json`, `binary`), signal; `timeoutMs` default 60 000.
    * @returns The receipt: the message is stored.
@@ -378,7 +378,7 @@ export class Driver implements AsyncDisposable {
    * Sends a file of any size to an agent, in a stream that is resumed after an interruption and compared by SHA-256;
    * to agents without file streams in one frame of at most 16 MiB.
    *
-   * @param target Whom.
+   * @param target The node.
    * @param file A path, a `Blob` (with `options.name`), a stream with its size, or a source of your own.
    * @param options Name, progress, signal, limit.
    * @returns The receipt: the file is stored.
@@ -396,7 +396,7 @@ export class Driver implements AsyncDisposable {
   /**
    * Publishes an event through an agent's broker.
    *
-   * @param target Whose broker.
+   * @param target The agent that runs the broker.
    * @param topic Exact topic, at most 1024 bytes.
    * @param data Text or bytes, at most 16 MiB.
    * @param options Signal; `timeoutMs` default 60 000.
@@ -415,9 +415,9 @@ export class Driver implements AsyncDisposable {
   /**
    * Subscribes to a topic of an agent's broker.
    *
-   * @param target Whose broker.
+   * @param target The agent that runs the broker.
    * @param topic Exact topic, or `*` for all.
-   * @param options Signal and limit for the opening; `resubscribe` to go on after an interruption.
+   * @param options Signal and limit for the opening; `resubscribe` to continue after an interruption.
    * @returns The subscription.
    * @throws {PilotError} As {@linkcode dial}; `invalid_argument`.
    */
@@ -454,7 +454,7 @@ export class Driver implements AsyncDisposable {
   }
 
   async #flushAndClose(): Promise<void> {
-    // Those that end without a word are taken for broken by the daemon.
+    // Those that end without a close look broken to the daemon.
     for (const id of this.#session.openConns) this.#session.send(Cmd.Close, encodeConn(id));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const patience = new Promise<void>((resolve) => {

@@ -17,7 +17,7 @@ const ECHO_BYTES = 8;
  * Times one round trip over a new connection, which is not counted.
  *
  * @param driver Opens the connection.
- * @param address Whom.
+ * @param address The node.
  * @param options Longest wait for all of it, and signal.
  * @returns Milliseconds.
  * @throws {PilotError} As `Dialler.dial`; `connection_closed` when the echo service ends without an answer.

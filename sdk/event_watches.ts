@@ -36,7 +36,7 @@ export class EventWatches {
   async open<K extends LifecycleEventName>(options: EventsOptions<K>): Promise<DaemonEvents<K>> {
     const { names = [], signal } = options;
     if (!this.#link.features.includes(EVENTS)) {
-      throw new PilotError("unavailable", `${WHAT}: this daemon tells programs of none`, {
+      throw new PilotError("unavailable", `${WHAT}: this daemon does not report events`, {
         advice: { id: "use_this_daemon" },
       });
     }

@@ -19,7 +19,7 @@ const PUBLISH_TIMEOUT_MS = 60_000;
  * Publishes one event and waits until the broker has all of it.
  *
  * @param driver Opens the connection.
- * @param target Whose broker.
+ * @param target The agent that runs the broker.
  * @param topic The topic.
  * @param data Content.
  * @param options Signal; `timeoutMs` default 60 000.

@@ -8,7 +8,7 @@ import { PilotError } from "../protocol/errors.ts";
 
 /** Content that can be read more than once: once for its hash, once to send it, again to resume. */
 export interface FileSource {
-  /** Plain file name told to the other side. */
+  /** Plain file name sent to the other side. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
@@ -22,9 +22,9 @@ export interface FileSource {
 export interface StreamFile {
   /** The content. */
   readonly stream: ReadableStream<Uint8Array>;
-  /** Its length in bytes; undefined when only its end tells, which costs a temporary file. */
+  /** Its length in bytes; undefined when only its end shows it, which costs a temporary file. */
   readonly size?: number | undefined;
-  /** Plain file name told to the other side. */
+  /** Plain file name sent to the other side. */
   readonly name: string;
 }
 

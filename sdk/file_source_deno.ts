@@ -15,7 +15,7 @@ const MEMORY_BYTES = 8 * 1024 * 1024;
  * A file on disk.
  *
  * @param path Its path.
- * @param name Name told to the other side; default that of the file.
+ * @param name Name sent to the other side; default that of the file.
  * @returns The source.
  * @throws {PilotError} `not_found`, `denied`, `invalid_argument` for what is not a file, `io_error`.
  */
@@ -30,7 +30,7 @@ export async function fileSource(
         advice: { id: "pipe_content" },
       });
     }
-    // Asks for the permission now, not in the middle of a transfer.
+    // Requests the permission now, not in the middle of a transfer.
     (await Deno.open(path)).close();
     return {
       name,
@@ -105,7 +105,7 @@ function countTo(
   const wrong = () =>
     new PilotError(
       "invalid_argument",
-      `"${name}" does not have the ${size} bytes it was said to have`,
+      `"${name}" does not have the ${size} bytes that were announced`,
     );
   return new TransformStream({
     transform(chunk, controller) {
@@ -140,7 +140,7 @@ function fileError(error: unknown, path: string): PilotError {
     error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotCapable
   ) {
-    return new PilotError("denied", `May not read ${path}`, { cause: error });
+    return new PilotError("denied", `No permission to read ${path}`, { cause: error });
   }
   return PilotError.from(error, "io_error", `Reading ${path}`);
 }

@@ -45,7 +45,7 @@ export interface FileProgress {
 
 /** How to send a file. */
 export interface SendFileOptions extends WaitOptions {
-  /** Name told to the other side; default that of the file. */
+  /** Name sent to the other side; default that of the file. */
   name?: string | undefined;
   /** Called with each acknowledgement. */
   onProgress?: ((progress: FileProgress) => void) | undefined;
@@ -55,7 +55,7 @@ export interface SendFileOptions extends WaitOptions {
 export interface FileReceipt {
   /** Who has it. */
   readonly address: Address;
-  /** Name told to the other side. */
+  /** Name sent to the other side. */
   readonly name: string;
   /** Bytes of the file. */
   readonly bytes: number;
@@ -84,7 +84,7 @@ interface Transfer {
  * Sends a file and waits until the other side has stored it.
  *
  * @param driver Opens connections.
- * @param target Whom.
+ * @param target The node.
  * @param open Opens what to send; released at the end.
  * @param options Progress, signal, limit.
  * @returns The receipt.
@@ -160,7 +160,7 @@ async function negotiate(
     const answer = await channel.answer(what, signal, NEGOTIATION_MS);
     if (answer.kind === "text") {
       const { ok, typeName, text } = parseAnswer(answer.text);
-      // Whoever does not know the frame type says so, or acknowledges it unread.
+      // Peers that do not know the frame type say so, or acknowledge it unread.
       if (ok || typeName === UNKNOWN_TYPE) return undefined;
       throw refused(source, text);
     }

@@ -30,7 +30,7 @@ export class Outbox {
 
   /**
    * @param transport Where to write.
-   * @param onError Told once when a write failed; everything queued is dropped.
+   * @param onError Called once when a write failed; everything queued is dropped.
    */
   constructor(transport: Transport, onError: (error: unknown) => void) {
     this.#transport = transport;

@@ -29,7 +29,7 @@ const GREETING_REMEDIES: Partial<Record<ErrorCode, PilotErrorOptions>> = {
 };
 
 /**
- * Says Hello; a daemon that does not know the word is used without tags.
+ * Sends Hello; a daemon that does not know it is used without tags.
  *
  * @param session The conversation; takes tags from now on where the daemon does.
  * @param options What the program calls itself, signal, limit.

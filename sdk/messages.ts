@@ -48,7 +48,7 @@ export interface Dialler {
  * Sends one message and waits for its acknowledgement.
  *
  * @param driver Opens the connection.
- * @param target Whom.
+ * @param target The node.
  * @param data Text or bytes, at most 16 MiB.
  * @param options Type, signal; `timeoutMs` default 60 000.
  * @returns The receipt.

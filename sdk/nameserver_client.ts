@@ -211,7 +211,7 @@ export class Names {
   }
 }
 
-/** Everything until the server closes; no more than makes the decoder refuse it. */
+/** Everything until the server closes, but no more than the decoder needs to refuse it. */
 async function readReply(conn: Conn, signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;

@@ -117,7 +117,7 @@ export class Networks {
    * Invites a node to a network.
    *
    * @param network Its number.
-   * @param node Whom.
+   * @param node The node.
    * @param options Signal.
    * @returns The registry's answer.
    */
@@ -171,7 +171,7 @@ export class Networks {
    * Puts a member out of a network, as its owner or admin.
    *
    * @param network Its number.
-   * @param node Whom.
+   * @param node The node.
    * @param options Signal; `ban`: the node cannot come back until {@linkcode unban}.
    * @returns The registry's answer.
    */
@@ -193,7 +193,7 @@ export class Networks {
    * Lets a banned node join again, as owner or admin.
    *
    * @param network The network's number.
-   * @param node Whom.
+   * @param node The node.
    * @param options Signal.
    * @returns The registry's answer.
    */
@@ -221,7 +221,7 @@ export class Networks {
    * Makes a member admin, as the owner.
    *
    * @param network The network's number.
-   * @param node Whom.
+   * @param node The node.
    * @param options Signal.
    * @returns The registry's answer.
    */
@@ -238,7 +238,7 @@ export class Networks {
    * Makes an admin a member again, as the owner.
    *
    * @param network The network's number.
-   * @param node Whom.
+   * @param node The node.
    * @param options Signal.
    * @returns The registry's answer.
    */

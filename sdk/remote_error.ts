@@ -49,7 +49,7 @@ export function protocolError(message: string): PilotError {
  *
  * @param text What the daemon said.
  * @param what What was being done; put before the text.
- * @param otherwise Code for texts that do not tell.
+ * @param otherwise Code for texts that do not show the kind.
  * @returns The error.
  */
 export function errorFromText(

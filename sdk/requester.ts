@@ -12,7 +12,7 @@ import { isJsonObject } from "../protocol/json_object.ts";
 
 /** How to ask. */
 export interface CallOptions extends WaitOptions {
-  /** Code for failures an old daemon reports by a text that does not tell. */
+  /** Code for failures an old daemon reports by a text that does not show the kind. */
   failure?: ErrorCode;
 }
 

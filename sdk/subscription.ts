@@ -15,13 +15,13 @@ import { writeEvent } from "./events.ts";
 import type { Dialler } from "./messages.ts";
 import type { Target } from "./target.ts";
 
-/** How often a broker from which nothing comes is asked whether it is still the same one, milliseconds. */
+/** How often a silent broker is checked for a restart, milliseconds. */
 const WATCH_MS = 5_000;
 /** Pause before a broken subscription is tried again, milliseconds; doubles with every failure. */
 const RENEW_MS = 250;
 /** Longest such pause, milliseconds. */
 const RENEW_MAX_MS = 15_000;
-/** Trying again cannot help. Whoever is not found may be registering. */
+/** Trying again cannot help. A node that is not found may be registering. */
 const FINAL_CODES: readonly ErrorCode[] = [
   "aborted",
   "denied",
@@ -40,11 +40,11 @@ export interface TopicEvent {
 
 /** How to subscribe. */
 export interface SubscribeOptions extends WaitOptions {
-  /** Go on when the broker or the local daemon was restarted, instead of ending with an error; default false. */
+  /** Continue when the broker or the local daemon was restarted, instead of ending with an error; default false. */
   resubscribe?: boolean | undefined;
   /** With `resubscribe`: the subscription broke. What is published from now on is missed. */
   onInterrupted?: ((error: PilotError) => void) | undefined;
-  /** With `resubscribe`: the subscription stands again. */
+  /** With `resubscribe`: the subscription is restored. */
   onResumed?: (() => void) | undefined;
 }
 
@@ -70,7 +70,7 @@ interface Subscribed {
 /**
  * A subscription to one topic of an agent's broker, made by `Driver.subscribe`. The same connection can publish;
  * the broker does not send a connection its own events. Events are delivered at most once, in order. A gap is never
- * silent: whoever may have missed events gets an error, or with `resubscribe` a call of `onInterrupted`.
+ * silent: a reader that may have missed events gets an error, or with `resubscribe` a call of `onInterrupted`.
  *
  * @example The first three events, whatever happens to the broker meanwhile
  * ```ts
@@ -136,7 +136,7 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
         );
       }
       if (event !== undefined) {
-        // A broker may send whatever it likes; what nobody asked for is not passed on in the topic's name.
+        // A broker may send anything; what was not subscribed to is not passed on under the topic.
         if (this.topic !== ALL_TOPICS && event.topic !== this.topic) continue;
         return { topic: event.topic, payload: new Uint8Array(event.payload) };
       }
@@ -218,7 +218,7 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
   }
 
   /**
-   * A broker that was killed says nothing, and its successor does not know that somebody waits for it: it is asked now
+   * A broker that was killed says nothing, and its successor does not know its subscribers: it is queried now
    * and then, and what it cannot open makes it greet our daemon, which then ends the old connection.
    */
   async #readWatched(signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
@@ -276,9 +276,9 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
  * Subscribes to a topic.
  *
  * @param driver Opens the connection.
- * @param target Whose broker.
+ * @param target The agent that runs the broker.
  * @param topic Exact topic, or `*`.
- * @param options Signal and limit of the opening; whether to go on after an interruption.
+ * @param options Signal and limit of the opening; whether to continue after an interruption.
  * @returns The subscription; the broker knows it soon after.
  */
 export async function subscribe(

@@ -21,7 +21,7 @@ export interface HostnameTarget {
 const HIGHEST_NODE = 0xfffffffe;
 
 /**
- * Understands a target as far as that is possible without asking anybody.
+ * Parses a target as far as that is possible without queries.
  *
  * @param target The target.
  * @returns Its address, or the hostname it is.

@@ -29,6 +29,6 @@ export interface Transport {
 /**
  * Opens a {@linkcode Transport} to the socket at a path.
  *
- * @throws {PilotError} `not_running` when nobody listens there, `denied` when the socket may not be opened.
+ * @throws {PilotError} `not_running` when nothing listens there, `denied` when the socket may not be opened.
  */
 export type Connector = (path: string) => Promise<Transport>;

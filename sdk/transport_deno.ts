@@ -15,7 +15,7 @@ const READ_BUFFER_BYTES = 256 * 1024;
  *
  * @param path Path of the socket.
  * @returns The connected stream.
- * @throws {PilotError} `not_running` when nobody listens there, `denied` when permissions forbid it.
+ * @throws {PilotError} `not_running` when nothing listens there, `denied` when permissions forbid it.
  */
 export async function connectUnix(path: string): Promise<Transport> {
   let conn: Deno.UnixConn;
@@ -34,7 +34,7 @@ function connectError(path: string, cause: unknown): PilotError {
   ) {
     return new PilotError(
       "denied",
-      `May not open the daemon's socket ${path}`,
+      `No permission to open the daemon's socket ${path}`,
       {
         hint: "Run as the user who started the daemon.",
         cause,

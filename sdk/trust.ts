@@ -62,7 +62,7 @@ export class Trust {
   /**
    * Asks a node for mutual trust. Returns when the request is on its way; see {@linkcode waitFor}.
    *
-   * @param target Whom; a hostname may be that of a private node.
+   * @param target The node; a hostname may be that of a private node.
    * @param justification Why, shown to the other side.
    * @param options Signal.
    * @returns What became of it and the node's number.
@@ -82,7 +82,7 @@ export class Trust {
   }
 
   /**
-   * Waits until a node is trusted, whoever asked whom.
+   * Waits until a node is trusted, whichever side asked.
    *
    * @param node The node.
    * @param options Signal; `timeoutMs` default 60 000.
@@ -114,7 +114,7 @@ export class Trust {
    * the daemon's start.
    *
    * @param options Signal.
-   * @returns The lists; `outgoing` and `refused` are empty with a daemon that does not tell them.
+   * @returns The lists; `outgoing` and `refused` are empty with a daemon that does not report them.
    */
   async open(options: AbortOptions = {}): Promise<IpcOpenHandshakes> {
     const reply: Partial<IpcOpenHandshakes> = await this.#requester.call(
@@ -144,7 +144,7 @@ export class Trust {
    * Declines a request for trust.
    *
    * @param node Who asked.
-   * @param reason Told to the other side.
+   * @param reason Sent to the other side.
    * @param options Signal.
    * @returns Status `rejected`.
    * @throws {PilotError} `not_found` when the node has not asked.
@@ -159,7 +159,7 @@ export class Trust {
   }
 
   /**
-   * Whom we trust.
+   * The nodes that we trust.
    *
    * @param options Signal.
    * @returns The peers.

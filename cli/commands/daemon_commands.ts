@@ -27,7 +27,7 @@ import { pause } from "../wait.ts";
 
 /** Longest wait of `daemon start`, milliseconds. */
 const START_TIMEOUT_MS = 15_000;
-/** How long `daemon start` waits for the registration after the socket answers, milliseconds: it goes on without. */
+/** How long `daemon start` waits for the registration once the socket answers, milliseconds. */
 const REGISTER_WAIT_MS = 1000;
 /** Pause between looks at the registration, milliseconds. */
 const REGISTER_POLL_MS = 10;
@@ -69,7 +69,7 @@ async function warnOfOddities(call: Invocation): Promise<void> {
   const { rawConfig, configPath, warnings } = await call.settings();
   if (call.json) return;
   const keys = unknownConfigKeys(rawConfig).filter((key) => !SECRET_CONFIG_KEYS.includes(key));
-  const unknown = `${configPath}: ignored, as unknown here: ${keys.join(", ")}`;
+  const unknown = `${configPath}: unknown keys ignored: ${keys.join(", ")}`;
   for (const text of [...warnings, ...(keys.length === 0 ? [] : [unknown])]) {
     show(call.host.stderr, safe`warning: ${text}`);
   }
@@ -130,20 +130,19 @@ async function start(call: Invocation): Promise<Outcome> {
     {
       data: { ...data, hostname_error: info.hostname_error },
       text: shown,
-      hint:
-        "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
+      hint: "Choose another one: pilotctl set-hostname NAME, or use none: pilotctl clear-hostname",
     },
   );
 }
 
-/** Whether programs that know no homes find the daemon; undefined where that was not to be. */
+/** Whether programs that do not know homes find the daemon; undefined where they are not meant to. */
 function commonSocketText(
   { commonSocket }: Settings,
   info: Record<string, unknown>,
 ): string | undefined {
   if (commonSocket === undefined || info.common_socket === undefined) return undefined;
   return info.common_socket === null
-    ? `${commonSocket.path} is another's; programs that look only there need PILOT_SOCKET`
+    ? `${commonSocket.path} belongs to another daemon; programs that look only there need PILOT_SOCKET`
     : commonSocket.path;
 }
 
@@ -158,7 +157,7 @@ export function registryWarningText(
   }`;
 }
 
-/** Our daemon tells the state of its registration; of others only a node id says that they have one. */
+/** Our daemon reports the state of its registration; of others only a node id shows that they have one. */
 function isRegistered(info: Record<string, unknown>): boolean {
   if (info.registration !== undefined) return info.registration === "registered";
   return typeof info.node_id === "number" && info.node_id !== 0;
@@ -201,7 +200,7 @@ async function stop(call: Invocation): Promise<Outcome> {
     throw new PilotError("not_running", `No daemon of ${settings.home} is running`, {
       hint: info === undefined
         ? "Start one: pilotctl daemon start"
-        : `Something answers on ${settings.socket} without telling its process id: stop it where it was started.`,
+        : `Something answers on ${settings.socket} without reporting its process id: stop it where it was started.`,
     });
   }
   const timeoutMs = call.options.number("timeout") ?? STOP_TIMEOUT_MS;
@@ -274,7 +273,7 @@ export const daemonGroup: CommandGroup = {
   title: "Daemon",
   commands: [{
     name: "daemon",
-    summary: "Run, start, stop or look at the local daemon",
+    summary: "Run, start, stop or inspect the local daemon",
     commands: [
       {
         name: "run",
@@ -289,16 +288,15 @@ export const daemonGroup: CommandGroup = {
         summary: "Start the daemon in the background and wait until it is ready",
         options: [
           ...DAEMON_OPTIONS,
-          { flags: "--foreground", description: "Do not go to the background (daemon run)" },
+          { flags: "--foreground", description: "Stay in the foreground (daemon run)" },
           {
             flags: "--timeout <duration>",
-            description: "Longest wait (15s)",
+            description: "Maximum wait (15s)",
             parse: parseDuration,
           },
         ],
         examples: ["daemon start", "daemon start --hostname my-agent --public"],
-        notes:
-          "Ends with an error when the hostname is refused, although the daemon then runs without one.",
+        notes: "Fails when the hostname is refused; the daemon then runs without one.",
         returns:
           "pid, node_id, address, hostname, socket, common_socket, log_file, registered, hostname_error, registration_error, registry_warning",
         run: start,

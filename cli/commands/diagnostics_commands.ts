@@ -221,7 +221,7 @@ export const diagnosticsGroup: CommandGroup = {
         },
         {
           flags: "--timeout <duration>",
-          description: "Longest time for all of it, 0 for no limit (30s)",
+          description: "Maximum time in total, 0 for no limit (30s)",
           parse: parseDuration,
         },
       ],
@@ -235,7 +235,7 @@ export const diagnosticsGroup: CommandGroup = {
       summary: "Measure the throughput of a stream to a node's echo service and back",
       args: "<target> [size_mb]",
       options: [
-        { flags: "--timeout <duration>", description: "Longest time (120s)", parse: parseDuration },
+        { flags: "--timeout <duration>", description: "Maximum time (120s)", parse: parseDuration },
       ],
       examples: ["bench alice", "bench alice 100"],
       returns:

@@ -18,7 +18,7 @@ import { within } from "../wait.ts";
 
 /** What `doctor` ends with when a check failed. */
 const EXIT_UNWELL = 1;
-/** Longest time for one check that asks somebody, milliseconds. */
+/** Longest time for one check over the network, milliseconds. */
 const CHECK_MS = 3_000;
 
 interface CheckReport extends CheckResult {
@@ -123,9 +123,9 @@ function checkText({ status, title, detail, fix }: CheckReport, style: Style): S
 /** The command. */
 export const doctorCommand: CommandSpec = {
   name: "doctor",
-  summary: "Check this installation and say what to do about what is wrong",
+  summary: "Check this installation and suggest fixes",
   examples: ["doctor", "doctor --json"],
-  notes: "Ends with 1 when a check failed. Shows no keys and no tokens.",
+  notes: "Exits with 1 if a check failed. Never prints keys or tokens.",
   returns:
     "healthy, failed, warnings, checks[{id, title, status (ok, warn, fail, skip), detail, fix}]; exit code 1 when a check failed",
   run,

@@ -39,7 +39,7 @@ async function subscribe(call: Invocation): Promise<Outcome | undefined> {
     onInterrupted: ({ code, message }) =>
       call.warn(code, `${what} was interrupted: ${message}; trying again`),
     onResumed: () =>
-      call.warn("connection_closed", `${what} stands again; events in between may be missing`),
+      call.warn("connection_closed", `${what} is restored; events in between may be missing`),
   });
   return await gather(call, { count, what, key: "events", timeoutMs: 0 }, async (_seq, signal) => {
     const event = await nextEvent(subscription, signal, resubscribe);
@@ -55,7 +55,7 @@ async function subscribe(call: Invocation): Promise<Outcome | undefined> {
 
 /** What to do when a subscription ends although nobody asked for it. */
 const ENDED_HINT = "Events published from now on are missed. Subscribe again; with --resubscribe " +
-  "this goes on after a restart of either side.";
+  "the subscription survives a restart of either side.";
 
 async function nextEvent(
   subscription: Subscription,
@@ -85,9 +85,9 @@ async function publish(call: Invocation): Promise<Outcome> {
 
 const SUBSCRIBE_NOTES =
   `Ends with an error when the broker's daemon or the local one stops, and when events come faster than they are
-read: whoever may have missed events is told. Events are delivered at most once, in order.`;
+read, so no event is missed silently. Events are delivered at most once, in order.`;
 
-/** Publish and subscribe, and what the daemon tells of. */
+/** Publish and subscribe, and the daemon's events. */
 export const eventsGroup: CommandGroup = {
   title: "Events",
   commands: [
@@ -96,16 +96,20 @@ export const eventsGroup: CommandGroup = {
       summary: "Show the events of a topic as they arrive",
       args: "<target> <topic>",
       options: [
-        { flags: "--count <n>", description: "Events, 0 for no end (0)", parse: parseCount },
+        {
+          flags: "--count <n>",
+          description: "Number of events, 0 for no limit (0)",
+          parse: parseCount,
+        },
         {
           flags: "--timeout <duration>",
-          description: "Longest time, 0 for no limit (0)",
+          description: "Maximum time, 0 for no limit (0)",
           parse: parseDuration,
         },
         {
           flags: "--resubscribe",
           description:
-            "Go on after the broker or the local daemon was restarted; stderr tells of gaps",
+            "Resubscribe after the broker or the local daemon restarts; stderr reports gaps",
         },
       ],
       notes: SUBSCRIBE_NOTES,

@@ -1,5 +1,5 @@
 /**
- * `join`: one command that tells a home everything about a rendezvous, safely.
+ * `join`: one command that configures a home for a rendezvous, safely.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { fields, type Outcome } from "../output.ts";
 import type { CommandSpec } from "../spec.ts";
 import { lines, safe } from "../terminal_text.ts";
 
-/** Longest time for the look at the registry, milliseconds: it connects and asks three times. */
+/** Longest time for the check of the registry, milliseconds: it connects and asks three times. */
 const CHECK_MS = 6_000;
 /** Environment variables that come before what `join` writes, and which value of it each replaces. */
 const OVERRIDES = [PLACES.registry, PLACES.beacon, DAEMON.registryFingerprint, DAEMON.registryKey]
@@ -116,7 +116,7 @@ function refuseOther({ home }: Settings, origin: Origin, target: JoinTarget): vo
   throw new PilotError("invalid_state", `${home} is node ${origin.node} of the registry ${what}`, {
     hint:
       "Its number and its trusted peers belong to that registry. For this one use another home (--home), or " +
-      "--force if it is the same registry or the old one shall be left.",
+      "--force if it is the same registry, or to leave the old one.",
   });
 }
 
@@ -128,7 +128,7 @@ function refuseWeaker({ rawConfig }: Settings, target: JoinTarget): void {
   throw new PilotError(
     "invalid_state",
     `The certificate of ${target.registry} is pinned, and the URI has no fingerprint`,
-    { hint: "Take the whole URI that the rendezvous shows, or --force to do without TLS." },
+    { hint: "Use the complete URI that the rendezvous shows, or --force to connect without TLS." },
   );
 }
 
@@ -149,9 +149,9 @@ async function checkTarget(call: Invocation, target: JoinTarget): Promise<void> 
   const code = (report.error_code ?? "unavailable") as ErrorCode;
   throw new PilotError(code, `Not joined: ${report.error}`, {
     hint: code === "untrusted"
-      ? "The URI may be of an earlier time: compare it with what `rendezvous status` says on the server. If it is the " +
-        "same, somebody else answers there. Nothing was written."
-      : "Check that the rendezvous runs and that firewalls let TCP through to this port. Nothing was written.",
+      ? "The URI may be outdated: compare it with what `rendezvous status` shows on the server. If it is the " +
+        "same, another server answers there. Nothing was written."
+      : "Check that the rendezvous is running and that firewalls allow TCP to this port. Nothing was written.",
   });
 }
 
@@ -182,12 +182,12 @@ async function report(
     ["Config", settings.configPath],
   ]);
   const text = lines([
-    call.style.good(changed ? "Joined" : "Joined already, nothing changed"),
+    call.style.good(changed ? "Joined" : "Already joined, nothing changed"),
     list,
-    ...overridden.map((name) => `${name} is set and comes before the config file`),
+    ...overridden.map((name) => `${name} is set and overrides the config file`),
     restart
       ? call.hint(
-        "The running daemon goes on as it was started: pilotctl daemon stop, pilotctl daemon start",
+        "The running daemon keeps its old settings until it is restarted: pilotctl daemon stop, pilotctl daemon start",
       )
       : info === undefined
       ? call.hint("Next: pilotctl daemon start")
@@ -212,8 +212,8 @@ export const joinCommand: CommandSpec = {
   summary: "Use a rendezvous: check it, then pin it in the config file",
   args: "<uri>",
   options: [
-    { flags: "--force", description: "Also when this home is registered elsewhere" },
-    { flags: "--print", description: "Show what would be written; ask nobody, write nothing" },
+    { flags: "--force", description: "Join even if this home is registered elsewhere" },
+    { flags: "--print", description: "Show what would be written, without connecting or writing" },
   ],
   examples: [
     "join 'pilot://rendezvous.example:9000?beacon=rendezvous.example:9001&fingerprint=HEX&key=KEY'",

@@ -31,7 +31,7 @@ function parseEventName(text: string): LifecycleEventName {
   );
 }
 
-/** Names that share a word with what was given: that is what people mix up. */
+/** Names that share a word with what was given: people mix those up. */
 function namesLike(text: string): LifecycleEventName[] {
   const words = text.toLowerCase().split(/[^a-z]+/).filter((word) => word !== "");
   const shared = (name: string) => words.filter((word) => name.split(/[._]/).includes(word)).length;
@@ -85,15 +85,19 @@ export const lifecycleCommand: CommandSpec = {
         };
       },
     },
-    { flags: "--count <n>", description: "Events, 0 for no end (0)", parse: parseCount },
+    {
+      flags: "--count <n>",
+      description: "Number of events, 0 for no limit (0)",
+      parse: parseCount,
+    },
     {
       flags: "--timeout <duration>",
-      description: "Longest time, 0 for no limit (0)",
+      description: "Maximum time, 0 for no limit (0)",
       parse: parseDuration,
     },
   ],
   notes: `Names: ${LIFECYCLE_EVENT_NAMES.join(", ")}.
-Where events came faster than they were read, stderr tells how many are missing.`,
+When events come faster than they are read, stderr reports how many are missing.`,
   examples: [
     "events",
     "events --name handshake.pending --name handshake.auto_approved",

@@ -86,7 +86,7 @@ async function sendFile(call: Invocation): Promise<Outcome> {
   }).catch((error) => {
     if (!call.signal.aborted) throw error;
     throw new PilotError("aborted", `Sending ${path} was interrupted`, {
-      hint: "The same command goes on where it stopped.",
+      hint: "The same command resumes where it stopped.",
       cause: error,
     });
   });
@@ -233,7 +233,7 @@ export const messagesGroup: CommandGroup = {
   commands: [
     {
       name: "send-message",
-      summary: "Put a message into a node's inbox",
+      summary: "Send a message to a node's inbox",
       args: "<target>",
       options: [
         ...PAYLOAD_OPTIONS,
@@ -242,7 +242,7 @@ export const messagesGroup: CommandGroup = {
           description: "text, json or binary (text)",
           parse: oneOf("text", "json", "binary"),
         },
-        { flags: "--timeout <duration>", description: "Longest time (60s)", parse: parseDuration },
+        { flags: "--timeout <duration>", description: "Maximum time (60s)", parse: parseDuration },
       ],
       examples: [
         'send-message alice --data "hello"',
@@ -254,22 +254,22 @@ export const messagesGroup: CommandGroup = {
     },
     {
       name: "send-file",
-      summary: "Send a file of any size, checked with SHA-256 and resumed after a break",
+      summary: "Send a file of any size, checked with SHA-256 and resumed after an interruption",
       args: "<target> <path>",
       options: [
         {
           flags: "--name <name>",
           description:
-            "Name told to the receiver (the file's own); also for names that are not UTF-8",
+            "File name that the receiver gets (the file's own); also for names that are not UTF-8",
         },
         {
           flags: "--timeout <duration>",
-          description: "Longest time (no limit while it moves)",
+          description: "Maximum time (no limit while data moves)",
           parse: parseDuration,
         },
       ],
       notes:
-        "With - as path the content is read from standard input, to its end, and --name is needed.",
+        "With - as path, the content is read from standard input to its end, and --name is required.",
       examples: [
         "send-file alice ./report.pdf",
         "$ tar c docs | pilotctl send-file alice - --name docs.tar",
@@ -290,7 +290,10 @@ export const messagesGroup: CommandGroup = {
         },
         { flags: "--latest", description: "Only the newest message" },
         { flags: "--from <target>", description: "Only from this node" },
-        { flags: "--since <time>", description: "Only newer than 10m, 2h or an RFC 3339 time" },
+        {
+          flags: "--since <time>",
+          description: "Only messages newer than this (10m, 2h, or an RFC 3339 time)",
+        },
         {
           flags: "--clear",
           description: "Remove all messages (same as: inbox clear), with --from those of one node",

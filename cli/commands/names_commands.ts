@@ -23,7 +23,7 @@ type RecordType = "A" | "N" | "S";
 const TYPES = "A (address), N (network) or S (service)";
 const TIMEOUT: OptionSpec = {
   flags: "--timeout <duration>",
-  description: "Longest wait (30s)",
+  description: "Maximum wait (30s)",
   parse: parseDuration,
 };
 
@@ -80,7 +80,7 @@ async function query(call: Invocation): Promise<Outcome> {
   return { data: { type, name, address }, text: fields([["Name", name], ["Address", address]]) };
 }
 
-/** Makes the registration, checked before anything is sent, and what is told about it. */
+/** Makes the registration, checked before anything is sent, and its text. */
 function registration(
   call: Invocation,
 ): { data: Record<string, unknown>; send: (driver: CliDriver) => Promise<void> } {
@@ -136,11 +136,11 @@ export const namesGroup: CommandGroup = {
   title: "Names",
   commands: [{
     name: "name",
-    summary: "Ask a nameserver, or register names there",
+    summary: "Query a nameserver, or register names with it",
     commands: [
       {
         name: "query",
-        summary: "Ask for an address, a network or the providers of a service",
+        summary: "Query an address, a network or the providers of a service",
         args: "<server> <type> <name|network> [port]",
         options: [TIMEOUT],
         notes: `The type is ${TYPES}.`,

@@ -27,7 +27,7 @@ const MAPPINGS: Readonly<Record<NatMapping, string>> = {
   none: "none: others see this machine's own address",
   endpoint_independent: "endpoint-independent: direct paths work",
   not_port_dependent:
-    "does not depend on the port (a second address to ask is missing): direct paths are likely",
+    "does not depend on the port (there is no second address to ask): direct paths are likely",
   address_dependent: "address-dependent: direct only to peers whose address is easy to reach",
   address_and_port_dependent:
     "address- and port-dependent: direct only to peers whose address is easy to reach",
@@ -35,7 +35,7 @@ const MAPPINGS: Readonly<Record<NatMapping, string>> = {
 };
 /** Addresses of one kind that are shown; `--json` has all. */
 const MAX_SHOWN = 8;
-/** Clocks further apart than this are worth a word, milliseconds. */
+/** A clock difference above this is reported, milliseconds. */
 const SKEW_MS = 1_000;
 
 async function run(call: Invocation): Promise<Outcome> {
@@ -119,7 +119,7 @@ export function netcheckText(report: NetcheckReport): SafeText {
     ["MTU", mtu.bytes === null ? `unknown: ${mtu.note}` : mtuText(mtu.bytes, mtu.note)],
     ["Clock", skewText(registry.skew_ms)],
     ["Daemon", daemon === null ? "not running" : daemonText(daemon)],
-    // A failure ends with what to do by itself.
+    // A failure already ends with advice.
     ["Next step", report.udp ? registryAdvice(registry) : undefined],
   ]);
 }
@@ -132,7 +132,7 @@ function familyText({ local, beacon, reachable, reflexive }: FamilyReport): stri
   const shown = local.slice(0, MAX_SHOWN).join(", ");
   const more = local.length > MAX_SHOWN ? ` and ${local.length - MAX_SHOWN} more` : "";
   const addresses = local.length === 0 ? "no address of its own" : `${shown}${more}`;
-  if (beacon === null) return `${addresses}; the beacon has none to ask`;
+  if (beacon === null) return `${addresses}; the beacon has no such address`;
   return reachable ? `seen as ${reflexive}; ${addresses}` : `no answer; ${addresses}`;
 }
 
@@ -147,7 +147,7 @@ function mtuText(bytes: number, note: string | null): string {
 }
 
 function skewText(skew: number | null): string {
-  if (skew === null) return "not told by the registry";
+  if (skew === null) return "not reported by the registry";
   if (Math.abs(skew) < SKEW_MS) return "agrees with the registry's";
   return `${formatMillis(Math.abs(skew))} ${skew > 0 ? "behind" : "ahead of"} the registry's`;
 }
@@ -167,6 +167,6 @@ export const netcheckCommand: CommandSpec = {
   options: settingOption({ ...DAEMON.udp, help: "UDP socket, portable cannot find the MTU" }),
   examples: ["netcheck", "netcheck --registry 192.0.2.1:9000 --beacon 192.0.2.1:9001 --json"],
   returns:
-    "udp, registry{}, beacon{}, ipv4{}, ipv6{}, nat{}, mtu{}, daemon{}, duration_ms; fails with `unavailable` when UDP does not work; docs/TROUBLESHOOTING.md tells each",
+    "udp, registry{}, beacon{}, ipv4{}, ipv6{}, nat{}, mtu{}, daemon{}, duration_ms; fails with `unavailable` when UDP does not work; docs/TROUBLESHOOTING.md explains each field",
   run,
 };

@@ -36,8 +36,7 @@ function kick(call: Invocation): Promise<Outcome> {
   return aboutMember(
     call,
     (networks, network, node, options) => networks.kick(network, node, { ...options, ban }),
-    (network, node) =>
-      `${ban ? "Banned node" : "Put node"} ${node} ${ban ? "from" : "out of"} network ${network}`,
+    (network, node) => `${ban ? "Banned" : "Removed"} node ${node} from network ${network}`,
   );
 }
 
@@ -47,7 +46,7 @@ async function bans(call: Invocation): Promise<Outcome> {
   const shown = listing(call, found, [
     ["NODE ID", ({ node_id }) => text(node_id)],
     ["SINCE", ({ timestamp }) => unixTime(timestamp)],
-  ], "Nobody is banned");
+  ], "No node is banned");
   return { data: { bans: found, total: found.length }, text: shown };
 }
 
@@ -57,15 +56,14 @@ async function setToken(call: Invocation): Promise<Outcome> {
   if (token === "") throw usageError("No token: use --token-file or PILOT_NETWORK_TOKEN");
   const driver = await call.driver();
   const reply = await driver.networks.setToken(network, token, { signal: call.signal });
-  return { data: reply, text: `Network ${network} has another token` };
+  return { data: reply, text: `Network ${network} has a new token` };
 }
 
 async function releaseHold(call: Invocation): Promise<Outcome> {
   const reply = await (await call.driver()).registry.releaseHold({ signal: call.signal });
   return {
     data: reply,
-    text:
-      "The registry takes this node's older signatures again, until this daemon is started anew",
+    text: "The registry accepts this node's older signatures again until this daemon is restarted",
   };
 }
 
@@ -73,7 +71,7 @@ async function releaseHold(call: Invocation): Promise<Outcome> {
 export const networkRoleCommands: readonly CommandSpec[] = [
   {
     name: "kick",
-    summary: "Put a member out, as owner or admin of an enterprise network",
+    summary: "Remove a member, as owner or admin of an enterprise network",
     args: "<network> <target>",
     options: [{
       flags: "--ban",
@@ -145,11 +143,11 @@ export const networkRoleCommands: readonly CommandSpec[] = [
   },
   {
     name: "set-token",
-    summary: "Change the token by which a network is joined, as owner or admin",
+    summary: "Change the token for joining a network, as owner or admin",
     args: "<network>",
     options: [{
       flags: "--token-file <file>",
-      description: "The new one, in a file with mode 0600 (PILOT_NETWORK_TOKEN)",
+      description: "File with the new token, mode 0600 (PILOT_NETWORK_TOKEN)",
     }],
     examples: ["network set-token 3 --token-file token"],
     returns: "network_id",
@@ -157,7 +155,7 @@ export const networkRoleCommands: readonly CommandSpec[] = [
   },
   {
     name: "release-hold",
-    summary: "Let the registry take this node's older signatures again (docs/RENDEZVOUS.md)",
+    summary: "Let the registry accept this node's older signatures again (docs/RENDEZVOUS.md)",
     examples: ["network release-hold"],
     returns: "node_id",
     run: releaseHold,

@@ -95,7 +95,7 @@ export const networksGroup: CommandGroup = {
         args: "<network>",
         options: [{
           flags: "--token-file <file>",
-          description: "Its token, in a file with mode 0600 (PILOT_NETWORK_TOKEN)",
+          description: "File with its token, mode 0600 (PILOT_NETWORK_TOKEN)",
         }],
         examples: ["network join 3", "network join 3 --token-file token"],
         returns: "network_id, address",
@@ -127,7 +127,7 @@ export const networksGroup: CommandGroup = {
       },
       {
         name: "invites",
-        summary: "List the invitations that wait for an answer",
+        summary: "List the pending invitations",
         examples: ["network invites"],
         returns: "invites[{network_id, inviter_id, timestamp}], total",
         run: invites,

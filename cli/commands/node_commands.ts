@@ -30,7 +30,7 @@ const MAX_TAGS = 10;
 
 type Info = Awaited<ReturnType<CliDriver["info"]>>;
 
-/** Longest wait for a registry that is asked past an existing daemon, milliseconds. */
+/** Longest wait for a registry that is queried instead of an existing daemon, milliseconds. */
 const LOOKUP_TIMEOUT_MS = 10_000;
 
 async function info(call: Invocation): Promise<Outcome> {
@@ -83,7 +83,9 @@ function eventsText(
   { event_subscribers: subscribers, event_overruns: overruns }: Record<string, unknown>,
 ) {
   if (!overruns) return subscribers ? counted(Number(subscribers), "subscriber") : "";
-  return `${counted(Number(subscribers), "subscriber")}; ${overruns} disconnected, being too slow`;
+  return `${
+    counted(Number(subscribers), "subscriber")
+  }; ${overruns} disconnected for being too slow`;
 }
 
 function registrationText(info: Record<string, unknown>): string {
@@ -320,7 +322,7 @@ export const nodeGroup: CommandGroup = {
     },
     {
       name: "health",
-      summary: "Show whether the daemon is well, in short",
+      summary: "Show a short summary of the daemon's health",
       examples: ["health"],
       returns:
         "status (ok, degraded), status_reasons[], uptime_seconds, connections, peers, bytes_sent, bytes_recv",

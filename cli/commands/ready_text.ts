@@ -42,7 +42,7 @@ export function gatewayText({ subnet, mappings }: GatewayReady): SafeText {
         ? undefined
         : safe`  without ports ${
           skipped.join(", ")
-        }, which need rights: see --${GATEWAY.ports.flag}`,
+        }, which need more privileges: see --${GATEWAY.ports.flag}`,
     ]),
   ]);
 }

@@ -134,7 +134,7 @@ async function take(
     if (failure.code === "aborted" && call.signal.aborted) throw failure;
     const named = new PilotError(failure.code, `From ${from}: ${failure.message}`, {
       ...(hintOf(failure) === undefined
-        ? { hint: "What arrived before is incomplete; let the sender send it again." }
+        ? { hint: "What has arrived is incomplete; the sender must send it again." }
         : remedyOf(failure)),
       cause: failure,
     });

@@ -18,7 +18,7 @@ import { joinLine } from "./ready_text.ts";
 async function status(call: Invocation): Promise<Outcome> {
   const { options } = call;
   if (options.flag("memory") === true) {
-    throw usageError("--memory has no store", "Give the server --http and ask it there.");
+    throw usageError("--memory has no store", "Start the server with --http and query it there.");
   }
   const http = options.text("http");
   const given = options.text("store");
@@ -66,12 +66,12 @@ function describe(call: Invocation, data: Record<string, unknown>): SafeText {
 /** Looks at a server, running or not. */
 export const rendezvousStatusCommand: CommandSpec = {
   name: "status",
-  summary: "Show whether the server runs, its addresses, keys and numbers",
+  summary: "Show whether the server is running, its addresses, keys and figures",
   options: [
     ...settingOption(RENDEZVOUS.store),
     ...settingOption({
       ...{ type: LISTEN_ENDPOINT, flag: "http" },
-      help: "Ask the server's HTTP endpoint instead",
+      help: "Query the server's HTTP endpoint instead",
     }),
   ],
   examples: ["rendezvous status", "rendezvous status --http 127.0.0.1:9100 --json"],

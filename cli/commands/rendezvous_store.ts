@@ -62,7 +62,7 @@ export const rendezvousStoreCommands: readonly CommandSpec[] = [
     args: "<file>",
     options: [
       STORE_OPTION,
-      { flags: "--force", description: "Replace the file if it is there" },
+      { flags: "--force", description: "Replace the file if it exists" },
     ],
     examples: ["rendezvous backup /var/backups/registry.db --store /var/lib/pilot"],
     notes:
@@ -90,8 +90,7 @@ Restore:
       },
     ],
     examples: ["rendezvous import registry.json --store /var/lib/pilot"],
-    notes:
-      `All or nothing: a record that makes no sense is named and nothing is imported. The store must be
+    notes: `All or nothing: an invalid record is named and nothing is imported. The store must be
 new or empty and its server stopped. Numbers, keys, networks, trust, waiting handshakes and invites
 come over; history, audit log and settings of the old registry do not.`,
     returns: "file, store, counts{kind: number}, warnings[]",

@@ -109,7 +109,7 @@ function tlsOf(
   { tls, tlsCert: certFile, tlsKey: keyFile }: Values,
 ): Pick<RendezvousRoleOptions, "tls" | "tlsOnly"> {
   if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw usageError("--tls-cert and --tls-key belong together");
+    throw usageError("--tls-cert and --tls-key must be given together");
   }
   if (tls === false) {
     if (certFile === undefined) return { tls: "none" };
@@ -126,7 +126,7 @@ function httpOf(
 ): Pick<RendezvousRoleOptions, "http" | "httpAccess"> {
   const behindProxy = httpBehindProxy === true;
   if (names.length === 0 && !behindProxy) return { http };
-  if (http === undefined) throw usageError("--http-host and --http-behind-proxy belong to --http");
+  if (http === undefined) throw usageError("--http-host and --http-behind-proxy require --http");
   return { http, httpAccess: { names, behindProxy } };
 }
 

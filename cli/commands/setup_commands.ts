@@ -47,7 +47,7 @@ async function init(call: Invocation): Promise<Outcome> {
   return { data, text: safe`${text}\nNext: pilotctl daemon start` };
 }
 
-/** What is pinned belongs to the registry that stands beside it: with another one it would only refuse. */
+/** Pins belong to the registry that they are stored with: another one would only be refused. */
 function keepPins({ config, registry }: Settings): void {
   const { registryFingerprint, registryKey } = config;
   const isPinned = registryFingerprint !== undefined || registryKey !== undefined;
@@ -57,7 +57,7 @@ function keepPins({ config, registry }: Settings): void {
     `The config file pins the registry ${config.registry}, not ${registry}`,
     {
       hint:
-        "Join the other one with the URI of its operator (pilotctl join), or drop what is pinned first: " +
+        "Join the other one with the URI of its operator (pilotctl join), or remove the pins first: " +
         "pilotctl config --unset registry_tls --unset registry_fingerprint --unset registry_key",
     },
   );
@@ -199,7 +199,7 @@ export const setupGroup: CommandGroup = {
   commands: [
     {
       name: "init",
-      summary: "Write registry and beacon (and what else is given) to the config file",
+      summary: "Write registry and beacon (and any other given option) to the config file",
       options: [{
         flags: "--hostname <name>",
         description: "Hostname to register",

@@ -29,14 +29,14 @@ const SESSION_END_MS = 2_000;
 
 const END_AFTER_OPTION: OptionSpec = {
   flags: "--end-after <duration>",
-  description: "Take a silence of this length as the end, for peers that do not close",
+  description: "Treat this much silence as the end, for peers that do not close",
   parse: parseDuration,
 };
 
 const ANSWER_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--timeout <duration>",
-    description: "Fail after this long a silence while the answer is awaited, 0 for never (30s)",
+    description: "Fail after this much silence while waiting for the answer, 0 for never (30s)",
     parse: parseDuration,
   },
   END_AFTER_OPTION,
@@ -49,7 +49,7 @@ const ANSWER_OPTIONS: readonly OptionSpec[] = [
 
 const COUNT_TIMEOUT_OPTION: OptionSpec = {
   flags: "--timeout <duration>",
-  description: "Longest wait, 0 for no limit (30s with a count)",
+  description: "Maximum wait, 0 for no limit (30s with a count)",
   parse: parseDuration,
 };
 
@@ -91,7 +91,7 @@ async function send(call: Invocation): Promise<Outcome> {
   return await converse(call, { target, port }, await openPayload(call));
 }
 
-/** Whom to talk to. */
+/** Arguments that name the peer and its port. */
 interface Peer {
   readonly target: string;
   readonly port: number;
@@ -257,7 +257,7 @@ export const streamsGroup: CommandGroup = {
   commands: [
     {
       name: "connect",
-      summary: "Talk to a port: one message, what is piped in, or a session at the terminal",
+      summary: "Talk to a port: one message, piped input, or an interactive session",
       args: "<target> [port]",
       options: [
         {
@@ -291,14 +291,18 @@ export const streamsGroup: CommandGroup = {
     },
     {
       name: "recv",
-      summary: "Accept connections on a port and pass on what they send",
+      summary: "Accept connections on a port and output what they send",
       args: "<port>",
       options: [
-        { flags: "--count <n>", description: "Connections, 0 for no end (1)", parse: parseCount },
+        {
+          flags: "--count <n>",
+          description: "Number of connections, 0 for no limit (1)",
+          parse: parseCount,
+        },
         {
           flags: "--timeout <duration>",
           description:
-            "Longest wait for a connection and, when given, for more bytes of one; 0 for no limit (30s with a count)",
+            "Maximum wait for a connection and, when given, for more data on it; 0 for no limit (30s with a count)",
           parse: parseDuration,
         },
         END_AFTER_OPTION,
@@ -315,10 +319,14 @@ export const streamsGroup: CommandGroup = {
     },
     {
       name: "listen",
-      summary: "Pass on the datagrams that arrive on a port",
+      summary: "Output the datagrams that arrive on a port",
       args: "<port>",
       options: [
-        { flags: "--count <n>", description: "Datagrams, 0 for no end (0)", parse: parseCount },
+        {
+          flags: "--count <n>",
+          description: "Number of datagrams, 0 for no limit (0)",
+          parse: parseCount,
+        },
         COUNT_TIMEOUT_OPTION,
       ],
       examples: ["listen 5000", "listen 5000 --count 1 --timeout 10s --json"],

@@ -25,7 +25,7 @@ async function handshake(call: Invocation): Promise<Outcome> {
   const node = reply.node_id;
   if (reply.granted === true) {
     const data = { ...reply, trusted: true };
-    return { data, text: `Node ${node} is trusted: it had asked, too` };
+    return { data, text: `Node ${node} is trusted: it had asked as well` };
   }
   if (reply.already_trusted === true || TRUSTED_STATES.includes(reply.status)) {
     const data = { ...reply, status: "already_trusted", trusted: true };
@@ -57,7 +57,7 @@ async function awaitTrust(
     if (!(error instanceof PilotError) || error.code !== "timeout") throw error;
     throw new PilotError("timeout", `Node ${node} did not answer within ${timeoutMs / 1000} s`, {
       hint:
-        `The request stays open: ask whoever runs it to approve it; pilotctl pending shows what ` +
+        `The request stays open: ask its operator to approve it; pilotctl pending shows its state, ` +
         `became of it, pilotctl untrust ${node} takes it back.`,
       cause: error,
     });
@@ -81,7 +81,9 @@ async function pending(call: Invocation): Promise<Outcome> {
       node_id,
       localTime(requested_at),
     ]);
-    parts.push(safe`Asked by us, without an answer:\n${table(["NODE ID", "ASKED"], rows, style)}`);
+    parts.push(
+      safe`Our requests without an answer yet:\n${table(["NODE ID", "ASKED"], rows, style)}`,
+    );
   }
   if (open.refused.length > 0) {
     const rows = open.refused.map((refusal) => [
@@ -89,7 +91,11 @@ async function pending(call: Invocation): Promise<Outcome> {
       refusal.reason,
       localTime(refusal.refused_at),
     ]);
-    parts.push(safe`Refused to us:\n${table(["NODE ID", "REASON", "REFUSED"], rows, style)}`);
+    parts.push(
+      safe`Our requests that were refused:\n${
+        table(["NODE ID", "REASON", "REFUSED"], rows, style)
+      }`,
+    );
   }
   if (open.pending.length === 0) parts.unshift(style.dim("No requests"));
   return { data: { ...open }, text: lines(parts, "\n\n") };
@@ -106,7 +112,7 @@ async function trust(call: Invocation): Promise<Outcome> {
     peer.public_key,
   ]);
   const text = list.length === 0
-    ? call.style.dim("Nobody is trusted")
+    ? call.style.dim("No node is trusted")
     : table(["NODE ID", "NAME", "MUTUAL", "NETWORK", "SINCE", "PUBLIC KEY"], rows, call.style);
   return { data: { trusted: list }, text };
 }
@@ -172,7 +178,7 @@ export const trustGroup: CommandGroup = {
     },
     {
       name: "pending",
-      summary: "List the requests that wait for our consent, and what became of ours",
+      summary: "List the requests that await our consent, and the outcome of our own",
       examples: ["pending"],
       returns: "pending[{node_id, justification, public_key, received_at (unix s)}], " +
         "outgoing[{node_id, requested_at}], refused[{node_id, reason, refused_at}]",

@@ -44,7 +44,7 @@ const socket: Check = {
     const { mode } = await stat(settings.socket).catch(() => ({ mode: 0 })); // it just answered: replaced this moment
     if (process.platform !== "win32" && (mode & OTHERS_ANY) !== 0) {
       return warn(
-        `${settings.socket} may be used by others (mode ${(mode & 0o777).toString(8)})`,
+        `${settings.socket} can be used by other users (mode ${(mode & 0o777).toString(8)})`,
         `chmod 600 ${settings.socket}`,
       );
     }
@@ -86,7 +86,7 @@ const pidFile: Check = {
   async run({ settings, info }) {
     const { pidPath } = settings;
     if (!await exists(pidPath)) {
-      return info === undefined ? skip("none, as no daemon runs") : warn(
+      return info === undefined ? skip("none, as no daemon is running") : warn(
         `${pidPath} is missing while a daemon answers`,
         "It was started for another home, or by another program: check --home and --socket.",
       );
@@ -113,7 +113,7 @@ const identityClash: Check = {
   title: "One process",
   run({ info }) {
     if (info === undefined) return NO_DAEMON;
-    if (info.identity_clash === undefined) return skip("the daemon does not tell");
+    if (info.identity_clash === undefined) return skip("the daemon does not report it");
     const clash = clashIn(info.identity_clash);
     return clash === undefined
       ? ok("no other process uses this identity")
@@ -137,7 +137,7 @@ const registration: Check = {
   title: "Registration",
   run({ settings, info }) {
     if (info === undefined) return NO_DAEMON;
-    // Only our daemon tells its state; of others a number says that they have one.
+    // Only our daemon reports its state; of others a number shows that they have one.
     const isRegistered = info.registration === undefined
       ? Boolean(info.node_id)
       : info.registration === "registered";
@@ -171,7 +171,7 @@ const registration: Check = {
     if (typeof info.hostname_error === "string") {
       return warn(
         `The daemon is registered without the hostname it was started with: ${info.hostname_error}`,
-        "Choose another one: pilotctl set-hostname NAME, or do without: pilotctl clear-hostname",
+        "Choose another one: pilotctl set-hostname NAME, or use none: pilotctl clear-hostname",
       );
     }
     const name = info.hostname === "" || info.hostname === undefined ? "" : ` (${info.hostname})`;
@@ -186,10 +186,10 @@ const udpSocket: Check = {
     if (typeof info?.socket_kind !== "string") return NO_DAEMON;
     const kind = info.socket_kind;
     if (kind !== "portable" || Deno.build.os !== "linux") return ok(kind);
-    if (options?.udp === "portable") return ok("portable, as asked for");
+    if (options?.udp === "portable") return ok("portable, as requested");
     const problem = linuxSocketProblem();
     const why = problem === ""
-      ? "the one for Linux works here, so it was asked for (--udp, PILOT_UDP), or the daemon may not use FFI"
+      ? "the Linux socket works here, so portable was requested (--udp, PILOT_UDP), or the daemon may not use FFI"
       : problem;
     return warn(
       `The daemon uses the portable UDP socket, which is slower and finds no path MTU: ${why}`,
@@ -208,7 +208,7 @@ const peers: Check = {
     const relayed = list.filter(({ relay }) => relay).map(({ node_id }) => node_id);
     if (relayed.length === 0) return ok(`${counted(list.length, "peer")}, all direct`);
     if (options?.pathMode === "relay-only") {
-      return ok(`${counted(list.length, "peer")}, relayed as asked for`);
+      return ok(`${counted(list.length, "peer")}, relayed as requested`);
     }
     const reasons = new Map<string, number>();
     for (const node of relayed.slice(0, MAX_PEERS_ASKED)) {
@@ -221,7 +221,7 @@ const peers: Check = {
     const told = [...reasons].map(([reason, count]) => `${reason} (${count})`).join("; ");
     return warn(
       `${relayed.length} of ${list.length} peers are reached through the relay: ${told}`,
-      "`pilotctl path <peer>` shows what was tried. Letting UDP in at one of the two ends is enough.",
+      "`pilotctl path <peer>` shows what was tried. It is enough to let UDP in at one of the two ends.",
     );
   },
 };
@@ -237,7 +237,7 @@ const events: Check = {
     if (typeof overruns !== "number" || overruns === 0) return ok(now);
     return warn(
       `${now}; ${overruns} disconnected since the start because they did not read their events in time`,
-      "The log names them (pubsub.overrun). They lost events and were told by the end of their subscription: let them " +
+      "The log names them (pubsub.overrun). They lost events, and their subscriptions were ended to tell them so: make them " +
         "read faster, or publish less.",
     );
   },

@@ -25,9 +25,9 @@ import { printable } from "../terminal_text.ts";
 import { type Check, type CheckResult, fail, ok, skip, warn } from "./doctor_check.ts";
 
 const OTHERS_ANY = 0o077;
-/** Part of a bound from which on it is worth a word. */
+/** Part of a bound above which a warning is shown. */
 const NEARLY_FULL = 0.8;
-/** Free space below which it is worth a word: a few received files. */
+/** Free space below which a warning is shown: a few received files. */
 const LOW_DISK_BYTES = 256 * 1024 * 1024;
 /** How much of the log's end is read. */
 const LOG_TAIL_BYTES = 256 * 1024;
@@ -35,7 +35,7 @@ const LOG_TAIL_BYTES = 256 * 1024;
 const LOG_RECENT_MS = 24 * 60 * 60 * 1000;
 /** Longest quotation from the log. */
 const MAX_QUOTE = 200;
-/** What might be a key or a token, should a program of somebody else have written it. */
+/** What might be a key or a token, if another program has written it. */
 const SECRET_LIKE = /[A-Za-z0-9+/_=-]{32,}/g;
 const ERROR_LINE = /(?:^|\s)level=(?:error|fatal)\b|"level":"(?:error|fatal)"/i;
 const TIMESTAMP = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/;
@@ -59,10 +59,13 @@ const home: Check = {
     const path = settings.home;
     const found = await statOf(path);
     if (found === undefined) {
-      return warn(`${path} does not exist yet`, "The first start makes it: pilotctl daemon start");
+      return warn(
+        `${path} does not exist yet`,
+        "The first start creates it: pilotctl daemon start",
+      );
     }
     if (!found.isDirectory()) {
-      return fail(`${path} is no directory`, "Move it away, or name another one with --home.");
+      return fail(`${path} is not a directory`, "Move it away, or name another one with --home.");
     }
     const canWrite = await access(path, constants.W_OK | constants.X_OK).then(
       () => true,
@@ -78,7 +81,7 @@ const home: Check = {
     if (fault !== undefined) return fault;
     if (!hasModes || (found.mode & OTHERS_ANY) === 0) return ok(path);
     return warn(
-      `${path} may be listed by others (mode ${octal(found.mode)})`,
+      `${path} can be listed by other users (mode ${octal(found.mode)})`,
       `chmod 700 ${path}`,
     );
   },
@@ -116,9 +119,9 @@ const identity: Check = {
       );
     }
     if (text === undefined) {
-      return info === undefined ? skip(`${path} is made at the first start`) : warn(
+      return info === undefined ? skip(`${path} is created at the first start`) : warn(
         `${path} is missing while a daemon runs`,
-        "If the daemon keeps it elsewhere, say so with config key identity; otherwise it is a new agent after a " +
+        "If the daemon keeps it elsewhere, set the config key identity; otherwise this will be a new agent after a " +
           "restart: restore the file.",
       );
     }
@@ -158,7 +161,7 @@ const config: Check = {
     const holdsSecret = Object.keys(raw).some((key) => SECRET_CONFIG_KEYS.includes(key));
     if (hasModes && holdsSecret && (found.mode & OTHERS_ANY) !== 0) {
       return fail(
-        `${path} holds a secret and may be read by others (mode ${octal(found.mode)})`,
+        `${path} holds a secret and is readable by other users (mode ${octal(found.mode)})`,
         `chmod 600 ${path}`,
       );
     }
@@ -166,7 +169,7 @@ const config: Check = {
     if (unknown.length === 0) return ok(path);
     return warn(
       `${path} has keys that are not used: ${unknown.map(printable).join(", ")}`,
-      "Check the spelling; `pilotctl config` lists what is known. Keys of other programs do no harm.",
+      "Check the spelling; `pilotctl config` lists what is known. Keys of other programs are harmless.",
     );
   },
 };
@@ -187,7 +190,7 @@ const log: Check = {
     const quote = printable(last.replace(SECRET_LIKE, "...")).slice(0, MAX_QUOTE);
     return warn(
       `${errors.length} errors within a day, the last one: ${quote}`,
-      `Look into ${settings.logPath}`,
+      `See ${settings.logPath}`,
     );
   },
 };
@@ -217,7 +220,7 @@ const disk: Check = {
     const free = bavail * bsize;
     const detail = `${formatBytes(free)} free at ${settings.home}`;
     const fix = "Free some: pilotctl inbox --clear, pilotctl received --clear, or other files.";
-    if (free < DISK_RESERVE_BYTES) return fail(`${detail}: no files are received any more`, fix);
+    if (free < DISK_RESERVE_BYTES) return fail(`${detail}: no more files are received`, fix);
     return free < LOW_DISK_BYTES ? warn(detail, fix) : ok(detail);
   },
 };

@@ -14,7 +14,7 @@ import { type Check, fail, ok, skip, warn } from "./doctor_check.ts";
 
 /** Handshakes older than this are refused, milliseconds (docs/protocol/trust.md §2; `HANDSHAKE_MAX_AGE_S`). */
 const SKEW_FAIL_MS = 300_000;
-/** From here on it is worth a word. */
+/** Threshold above which a warning is shown. */
 const SKEW_WARN_MS = 30_000;
 /** Longest question for the key's age, milliseconds. */
 const EXPIRY_MS = 1_500;
@@ -41,11 +41,11 @@ const registry: Check = {
     const detail = `${address} answers in ${formatMillis(rtt_ms)}`;
     if (pins.length > 0) return ok(`${detail}, ${pins.join(", ")}`);
     if (registryWarning(options) === undefined) return ok(detail);
-    // The daemon may have been told more on its command line.
+    // The daemon may have more settings from its command line.
     const isDaemonSafe = info?.registry === address && info.registry_warning === null;
     if (isDaemonSafe) return ok(`${detail}, and the daemon was started with what it needs`);
     return warn(
-      `${detail}, but anybody on the way can read and answer in its place: nothing is pinned`,
+      `${detail}, but anyone on the network path can read and answer in its place: nothing is pinned`,
       adviceText(PIN_REGISTRY),
     );
   },
@@ -62,7 +62,7 @@ const udp: Check = {
     const seen = ipv4.reflexive ?? ipv6.reflexive;
     const detail = `${beacon.address} answers in ${
       formatMillis(beacon.rtt_median_ms)
-    }, we are ${seen}`;
+    }, which sees us as ${seen}`;
     if (beacon.answered < beacon.sent) {
       return warn(
         `${detail}; ${beacon.sent - beacon.answered} of ${beacon.sent} datagrams were lost`,
@@ -71,16 +71,16 @@ const udp: Check = {
     }
     if (info?.beacon_answers === false && info.registration === "registered") {
       return warn(
-        `${detail}; the daemon gets no answer of it`,
+        `${detail}; the daemon gets no answer from it`,
         "Right after a start or a change of the network it takes a few seconds. The daemon's own port may be blocked " +
-          "(--listen), or it was started with another --beacon: pilotctl health tells what it asks.",
+          "(--listen), or it was started with another --beacon: pilotctl health shows which one it asks.",
       );
     }
     if (info?.endpoint_proven !== false || info.registration !== "registered") return ok(detail);
     return warn(
       `${detail}; the daemon's endpoint is not proven to it`,
-      "Right after a start it takes a few seconds. A beacon apart from its registry cannot do it: requests are then " +
-        "polled for instead of told.",
+      "Right after a start it takes a few seconds. A beacon that is not part of its registry cannot do it: requests are then " +
+        "polled for instead of pushed.",
     );
   },
 };
@@ -115,7 +115,7 @@ const clock: Check = {
     const off = Math.abs(skew);
     if (off < SKEW_WARN_MS) return ok(`agrees with the registry's within ${formatMillis(off)}`);
     const detail = `${Math.round(off / 1000)} s ${skew > 0 ? "behind" : "ahead of"} the registry's`;
-    const fix = "Set the clock, and keep it right: NTP.";
+    const fix = "Set the clock, and keep it synchronized (NTP).";
     if (off < SKEW_FAIL_MS) return warn(detail, fix);
     return fail(`${detail}: handshakes are refused as too old`, fix);
   },

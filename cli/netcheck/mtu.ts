@@ -28,7 +28,7 @@ const MIN_WAIT_MS = 150;
  * Searches the MTU towards a beacon.
  *
  * @param prober Its socket must forbid fragments.
- * @param beacon Whom to ask.
+ * @param beacon The beacon to query.
  * @param limits Round trip that was measured, and the time for all of it.
  * @returns The MTU, or why it is not known.
  */
@@ -57,7 +57,7 @@ export async function beaconMtu(
     const middle = (low + high) >> 1;
     if (await fits(middle)) low = middle;
     else if (time.ms() === 0) {
-      return { bytes: low, note: "the time was too short to find all of it" };
+      return { bytes: low, note: "there was not enough time to complete the search" };
     } else high = middle;
   }
   return { bytes: low, note: null };

@@ -1,5 +1,5 @@
 /**
- * What several views of one socket tell about the NAT in front of it (RFC 4787 §4.1).
+ * What several views of one socket show about the NAT in front of it (RFC 4787 §4.1).
  *
  * @module
  */

@@ -50,7 +50,7 @@ const SIGHTING_MS = 400;
 const SIGHTING_TRIES = 2;
 /** Longest search for the MTU, milliseconds. */
 const MTU_MS = 1_500;
-/** Beacons of the registry's listing that are asked: two addresses tell the mapping, and anybody may have listed them. */
+/** Beacons of the registry's list that are queried: two addresses show the mapping, and anyone may have listed them. */
 export const MAX_OTHER_BEACONS = 3;
 /** Ports have 16 bits, and one that follows the last does not exist. */
 const MAX_PORT = 65_535;
@@ -59,7 +59,7 @@ const MAX_PORT = 65_535;
 export interface NetcheckOptions extends RegistryPlace {
   /** Beacon, `host:port`. */
   readonly beacon: string;
-  /** Form of the UDP socket, default the best that works here. */
+  /** Implementation of the UDP socket, default the best that works here. */
   readonly udp?: UdpKind | undefined;
   /** Ends it early. */
   readonly signal: AbortSignal;
@@ -103,7 +103,7 @@ export async function netcheck(
 ): Promise<Omit<NetcheckReport, "daemon">> {
   const startMs = performance.now();
   const time = new TimeLeft(NETCHECK_MS, options.signal);
-  // It ends by itself in that time, unless the system takes longer to give up a connection.
+  // It ends on its own in that time, unless the system takes longer to give up a connection.
   const registry = time.within(
     checkRegistry(options, time),
     notReachable(options, new PilotError("unavailable", "The registry did not answer in time")),

@@ -15,7 +15,7 @@ export interface RegistryReport {
   readonly connect_ms: number | null;
   /** One question and its answer, milliseconds. */
   readonly rtt_ms: number | null;
-  /** By how much the registry's clock is ahead of ours, milliseconds; null where it does not tell its time. */
+  /** By how much the registry's clock is ahead of ours, milliseconds; null where it does not report its time. */
   readonly skew_ms: number | null;
   /** Code of the failure. */
   readonly error_code: string | null;
@@ -33,7 +33,7 @@ export interface BeaconReport {
   readonly answered: number;
   /** Where it was asked: all the addresses of its name that this machine can send to, `ip:port`. */
   readonly asked: readonly string[];
-  /** Addresses from which answers came that were not asked; nobody believes these. */
+  /** Addresses from which answers came that were not asked; these answers are ignored. */
   readonly strays: readonly string[];
   /** Why nothing could be sent. */
   readonly error: string | null;
@@ -121,7 +121,7 @@ export interface NetcheckReport {
  * What is wrong with a beacon that does not answer.
  *
  * @param report What was found.
- * @returns What stands behind its address and a colon, and what to do; undefined when it answers.
+ * @returns The text behind its address and a colon, and what to do; undefined when it answers.
  */
 export function beaconFault(
   { address, reachable, error, sent, asked, strays }: BeaconReport,
@@ -140,15 +140,15 @@ export function beaconFault(
     return {
       what: `${sent} datagrams${at}, but the answers came from ${strays.join(", ")}`,
       advice:
-        "The server has several addresses and answers from another one than was asked, which is not believed and " +
-        `which NATs drop. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
+        "The server has several addresses and answers from another one than was asked; such answers are ignored, " +
+        `and NATs drop them. Give --beacon ${stray}, or bind the beacon to the address that is asked (--beacon-addr on the ` +
         "server), or give it the batch socket (--udp linux), which answers from the one that is asked.",
     };
   }
   return {
     what: `${sent} datagrams${at}${asked.length > 1 ? " each" : ""}, no answer`,
     advice:
-      "Without it there are neither direct paths nor the relay. Check that the beacon runs there, that firewalls let " +
+      "Without it there are no direct paths and no relay. Check that the beacon runs there, that firewalls let " +
       "UDP out to its port and the answers in, and that a server with several addresses answers from the one that is " +
       "asked (--beacon-addr on the server).",
   };
@@ -162,8 +162,8 @@ export function beaconFault(
  */
 export function registryAdvice({ reachable, error_code }: RegistryReport): string | undefined {
   if (error_code === "untrusted") {
-    return "Ask its operator for the command to join by (pilotctl rendezvous status on the server), and give it again. " +
-      "If nothing has changed there, somebody else answers here.";
+    return "Ask its operator for the join command (pilotctl rendezvous status on the server), and run it again. " +
+      "If nothing has changed there, another server answers here.";
   }
   return reachable
     ? undefined

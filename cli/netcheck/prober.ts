@@ -15,7 +15,7 @@ export const QUESTION_BYTES = 32;
 /** What a Discover has at least. */
 const DISCOVER_BYTES = 5;
 
-/** Senders of answers that nobody was asked for which are remembered: one is enough to tell what is wrong. */
+/** Senders of unexpected answers that are remembered: one is enough to show what is wrong. */
 export const MAX_STRAYS = 4;
 
 /** An answer. */
@@ -65,7 +65,7 @@ export class UdpProber implements AsyncDisposable {
     });
   }
 
-  /** Addresses from which answers came though others were asked: `ip:port`. They are not believed. */
+  /** Addresses from which answers came though others were asked: `ip:port`. They are ignored. */
   get strays(): readonly string[] {
     return [...this.#strays];
   }
@@ -73,7 +73,7 @@ export class UdpProber implements AsyncDisposable {
   /**
    * Asks once.
    *
-   * @param question Whom, and how.
+   * @param question Destination and form of the question.
    * @returns The answer; undefined without one in time, or at once when the system refuses to send.
    */
   async ask(question: Question): Promise<Answer | undefined> {

@@ -75,7 +75,7 @@ export async function checkRegistry(
  * The findings about a registry that does not answer.
  *
  * @param place Where it should be.
- * @param error What was tried in vain.
+ * @param error The error of the last attempt.
  */
 export function notReachable(place: RegistryPlace, error: PilotError): RegistryFindings {
   return {
@@ -94,7 +94,7 @@ export function notReachable(place: RegistryPlace, error: PilotError): RegistryF
 }
 
 /**
- * Asks when a node's key expires; anybody may.
+ * Asks when a node's key expires; anyone may.
  *
  * @param place The registry.
  * @param node The node.
@@ -112,7 +112,7 @@ export async function keyExpiry(
 }
 
 /**
- * Asks what everybody may know of a node, without a daemon.
+ * Asks for a node's public data, without a daemon.
  *
  * @param place The registry.
  * @param node The node.
@@ -194,7 +194,7 @@ function listed(beacons: readonly requests.ListedBeacon[]): Endpoint[] {
       const endpoint = parseEndpoint(addr);
       if (isIP(endpoint.host) !== 0 && endpoint.port !== 0) found.push(endpoint);
     } catch (error) {
-      if (!(error instanceof PilotError)) throw error; // anybody may have written it there
+      if (!(error instanceof PilotError)) throw error; // anyone may have written it there
     }
   }
   return found;

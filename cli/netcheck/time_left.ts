@@ -37,7 +37,7 @@ export class TimeLeft {
   /**
    * Waits for something that cannot be cancelled no longer than this.
    *
-   * @param work What to wait for; it goes on unheard when it is late.
+   * @param work What to wait for; when it is late it continues unobserved.
    * @param late Given then.
    */
   async within<T>(work: Promise<T>, late: T): Promise<T> {

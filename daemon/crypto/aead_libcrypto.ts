@@ -47,7 +47,7 @@ class Library {
   readonly #scratchBytes = new Uint8Array(new ArrayBuffer(64));
   readonly #unload: () => void;
   readonly #live = new Set<Contexts>();
-  /** Wipes keys that nobody destroyed: a safety net, not the way. */
+  /** Wipes keys that nobody destroyed: a safety net, not the normal path. */
   readonly #lost = new FinalizationRegistry<Contexts>((contexts) => this.free(contexts));
 
   constructor() {
@@ -78,7 +78,7 @@ class Library {
     own.fill(0);
     if (!isReady) {
       this.free(contexts);
-      throw defect("take a key");
+      throw internalError("take a key");
     }
     return contexts;
   }
@@ -146,7 +146,7 @@ class EvpAead implements Aead {
         ) === 1;
     if (!isSealed) {
       buf.fill(0, offset, offset + length);
-      throw defect("seal");
+      throw internalError("seal");
     }
   }
 
@@ -176,7 +176,7 @@ class EvpAead implements Aead {
         calls.EVP_DecryptUpdate(context, data, scratch, data, plainLength) === 1);
     if (isRead && calls.EVP_DecryptFinal_ex(context, scratch + 16n, scratch) === 1) return true;
     buf.fill(0, offset, offset + plainLength);
-    if (!isRead) throw defect("open");
+    if (!isRead) throw internalError("open");
     return false;
   }
 
@@ -185,7 +185,7 @@ class EvpAead implements Aead {
   }
 }
 
-function defect(what: string): PilotError {
+function internalError(what: string): PilotError {
   return new PilotError("internal", `libcrypto could not ${what}`);
 }
 

@@ -9,7 +9,7 @@ const LIBRARY_NAMES: readonly string[] = ["libcrypto.so.3", "libcrypto.so.1.1"];
 
 /**
  * The EVP calls, as in the manual pages; 1 is success. Pointers are `bigint`: these stay V8 fast calls (8 ns),
- * while pointer objects would have to be made anew for every offset (400 ns).
+ * while pointer objects would have to be created again for every offset (400 ns).
  */
 export interface EvpCalls {
   EVP_CIPHER_CTX_new(): bigint;

@@ -33,7 +33,7 @@ export class DaemonHttp {
     readonly addr: string;
     readonly clock: Clock;
     readonly events: EventBus;
-    /** What is looked at, anew for each question. */
+    /** What is read, for each request again. */
     readonly parts: () => InfoParts;
   }) {
     const { addr, clock, events, parts } = options;

@@ -23,7 +23,7 @@ const TUNNEL_COUNTERS: readonly (readonly [string, string, keyof TunnelStats])[]
 /** The metrics of one daemon. */
 export class DaemonMetrics extends MetricSet {
   /**
-   * @param parts What is looked at, anew for each question.
+   * @param parts What is read, for each request again.
    * @param events Counts of lifecycle events.
    */
   constructor(parts: () => InfoParts, events: EventCounts) {
@@ -47,7 +47,7 @@ export class DaemonMetrics extends MetricSet {
     );
     this.gauge(
       "registry_connected",
-      "1 while a connection to the registry stands.",
+      "1 while there is a connection to the registry.",
       () => Number(parts().client.isConnected),
     );
     this.gauge(

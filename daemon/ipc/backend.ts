@@ -139,7 +139,7 @@ export interface Backend {
   info(): DaemonInfo;
   /** `health` (docs/protocol/local-socket.md §7). */
   health(): DaemonHealth;
-  /** The ways to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
+  /** The paths to a peer, as {@linkcode PathReport}. `not_found` when there is no tunnel to it. */
   path(node: number): PathReport;
   /** Reports a lifecycle event (docs/protocol/local-socket.md §10). */
   readonly emit: Emit;

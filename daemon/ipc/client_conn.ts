@@ -28,7 +28,7 @@ import { setGuardedTimeout } from "../../platform/timers.ts";
 /** Bytes before the data of a Recv frame: length, command, connection. */
 const RECV_HEADER_BYTES = IPC_HEADER_BYTES + 4;
 
-/** What a {@linkcode ClientConn} tells its session. */
+/** What a {@linkcode ClientConn} reports to its session. */
 export interface ClientConnOwner {
   /** Frames go here. */
   readonly out: Outgoing;
@@ -46,7 +46,7 @@ export interface ClientConnOwner {
   writeClosed(tag: number, conn: ClientConn): void;
   /** The send queue has grown or shrunk by this many bytes. */
   sendQueueChanged(conn: ClientConn, change: number): void;
-  /** The connection is over and nothing is owed any more. */
+  /** The connection has ended and nothing is owed any more. */
   gone(conn: ClientConn): void;
 }
 
@@ -148,7 +148,7 @@ export class ClientConn implements FrameSource, ConnListener {
       if (tag !== undefined) this.#owner.failed(tag, this.#closedError());
       return; // an untagged client learns it by CloseOk (docs/protocol/local-socket.md §2)
     }
-    // The stream calls back from within its methods, also to say that it is over.
+    // The stream calls back from within its methods, also to say that it has ended.
     const taken = this.#sendQueue.length > 0 ? 0 : this.#conn.write(data);
     if (taken === data.length && this.#sendQueue.length === 0) {
       if (tag !== undefined) this.#owner.sent(tag, false);
@@ -169,7 +169,7 @@ export class ClientConn implements FrameSource, ConnListener {
    * Closes in order: what is queued is delivered first.
    *
    * @param tag Answered when the connection has ended. Without one the client has forgotten the connection: it is
-   * told so at once and what still arrives is dropped.
+   * notified at once and what still arrives is dropped.
    */
   close(tag: number | undefined): void {
     if (tag === undefined) {
@@ -283,7 +283,7 @@ export class ClientConn implements FrameSource, ConnListener {
     return end;
   }
 
-  /** Tells the end behind the last byte. */
+  /** Reports the end behind the last byte. */
   #announceEnd(): void {
     if (this.#conn.readableBytes > 0) return;
     if (this.#over) this.#tellEnd(this.#error);
@@ -353,7 +353,7 @@ export class ClientConn implements FrameSource, ConnListener {
       if (taken === data.length) {
         if (tag !== undefined) this.#owner.sent(tag, this.#sendQueue.length > 0);
       } else if (this.#conn.writableBytes === 0) {
-        break; // otherwise room was made, and told, from within the write
+        break; // otherwise room was made, and reported, from within the write
       }
     }
     this.#flushing = false;
@@ -369,7 +369,7 @@ export class ClientConn implements FrameSource, ConnListener {
     }
   }
 
-  /** Nothing has changed: the client may go on. */
+  /** Nothing has changed: the client may continue. */
   #refuseWriteClose(): void {
     this.#writeCloseWanted = this.#writeCloseCalled = false;
     const tag = this.#writeCloseTag;
@@ -401,7 +401,7 @@ export class ClientConn implements FrameSource, ConnListener {
       new PilotError("connection_closed", `Connection ${this.id} is closed`);
   }
 
-  /** Answers Close and lets go, once the stream is over and everything has been told. */
+  /** Answers Close and releases the connection, once the stream has ended and everything has been reported. */
   #checkClosed(): void {
     if (this.#gone || !this.#endTold) return;
     // In TIME_WAIT both directions are done; only stray segments are still answered.

@@ -34,7 +34,7 @@ export class ClientConns implements ClientConnOwner {
   readonly #onChange: () => void;
   readonly #conns = new Map<number, ClientConn>();
   readonly #overfull = new Set<ClientConn>();
-  /** Tagged Close requests by id. They are not counted as requests: they may last as long as a peer likes. */
+  /** Tagged Close requests by id. They are not counted as requests: a peer may make them last any time. */
   readonly #closes = new Map<number, ClientConn>();
   #dials = 0;
   #sendQueued = 0;
@@ -45,7 +45,7 @@ export class ClientConns implements ClientConnOwner {
   /**
    * @param out Where frames go.
    * @param queues The total of all clients.
-   * @param onChange Told when {@linkcode overfull} may have changed.
+   * @param onChange Called when {@linkcode overfull} may have changed.
    */
   constructor(out: Outgoing, queues: SendQueues, onChange: () => void) {
     this.out = out;
@@ -102,7 +102,7 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /**
-   * Close. On a connection of somebody else it is `pilotctl disconnect`, and resets it.
+   * Close. On a connection of another program it is `pilotctl disconnect`, and resets it.
    *
    * @param network Where it is.
    * @param payload The connection.
@@ -122,7 +122,7 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /**
-   * CloseWrite; answered when the peer has everything. As a Close it lasts as long as a peer likes, and giving it up
+   * CloseWrite; answered when the peer has everything. Like a Close it may last any time, and giving it up
    * resets the connection.
    *
    * @param payload The connection.
@@ -192,10 +192,10 @@ export class ClientConns implements ClientConnOwner {
    * Opens a connection.
    *
    * @param network Where.
-   * @param address Whom to call.
+   * @param address The node to dial.
    * @param port Its port.
    * @param options Signal and timeout.
-   * @param announce Tells the client the connection's number, before its first data can be pulled.
+   * @param announce Reports the connection's number to the client, before its first data can be pulled.
    * @throws {PilotError} `limit_exceeded`, `aborted`, or why the dial failed.
    */
   async dial(

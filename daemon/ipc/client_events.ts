@@ -23,7 +23,7 @@ import type { FrameSource, Outgoing } from "./outgoing.ts";
 interface Subscription {
   /** Names of the events; empty for all. */
   readonly names: ReadonlySet<string>;
-  /** Events that it has missed and not been told of. */
+  /** Events that it has missed without notice so far. */
   missed: number;
 }
 
@@ -48,7 +48,7 @@ export class ClientEvents implements FrameSource {
     this.#onEvent = onEvent;
   }
 
-  /** There is a gap to tell of. */
+  /** There is a gap to report. */
   get ready(): boolean {
     for (const { missed } of this.#subscriptions.values()) if (missed > 0) return true;
     return false;
@@ -94,7 +94,7 @@ export class ClientEvents implements FrameSource {
     this.#stop = undefined;
   }
 
-  /** Tells of gaps; called when everything before them has been written. */
+  /** Reports gaps; called when everything before them has been written. */
   pull(out: Uint8Array, start: number): number {
     let offset = start;
     for (const [number, subscription] of this.#subscriptions) {
@@ -112,7 +112,7 @@ export class ClientEvents implements FrameSource {
     for (const [number, subscription] of this.#subscriptions) {
       const { names, missed } = subscription;
       if (names.size > 0 && !names.has(event.name)) continue;
-      // After a gap nothing before its end is told: one long gap is easier to deal with than many.
+      // After a gap nothing before its end is reported: one long gap is easier to deal with than many.
       if (missed > 0 || !this.#push(number, event)) {
         subscription.missed++;
         this.#out.offer(this);

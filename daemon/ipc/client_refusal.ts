@@ -25,7 +25,7 @@ export async function refuse(conn: Deno.UnixConn, error: PilotError): Promise<vo
     const buffer = new Uint8Array(1024);
     while (await conn.read(buffer) !== null);
   } catch {
-    // It has gone, or the time is up: either way there is nobody left to tell.
+    // It has gone, or the time is up: either way nobody is left to notify.
   } finally {
     clearTimeout(timer);
     closeQuietly(conn);

@@ -1,5 +1,5 @@
 /**
- * One client of the local socket: reads its frames, carries them out, and lets go of everything when it leaves
+ * One client of the local socket: reads its frames, carries them out, and releases everything when it leaves
  * (docs/protocol/local-socket.md §1).
  *
  * @module
@@ -136,12 +136,12 @@ export class ClientSession {
     this.end();
   }
 
-  /** Reads and obeys until the client goes, then lets go of what it had. Never rejects. */
+  /** Serves requests until the client disconnects, then releases its resources. Never rejects. */
   async run(): Promise<void> {
     try {
       await this.#read();
     } catch (error) {
-      // A broken socket is one way for a client to go; anything else should be known.
+      // A broken socket is how some clients leave; anything else should be known.
       if (!isSocketEnd(error)) this.#host.dropped(String(error));
     } finally {
       this.end();
@@ -150,7 +150,7 @@ export class ClientSession {
     }
   }
 
-  /** Lets go of everything: the socket, ports, requests; connections are closed with FIN once they are delivered. */
+  /** Releases everything: the socket, ports, requests; connections are closed with FIN once they are delivered. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -8,11 +8,11 @@
 import { PilotError } from "../../protocol/errors.ts";
 import { Cmd, decodeDial, decodePort, encodePort } from "../../protocol/ipc/mod.ts";
 import type { Command, CommandContext, Reply } from "./command.ts";
-import { CommandError, dialText, need } from "./replies.ts";
+import { CommandError, dialText, unwrap } from "./replies.ts";
 import { commandsOf, SERVED_CALLS } from "./served_calls.ts";
 
 function bind({ bind }: CommandContext, payload: Uint8Array): Reply {
-  const port = need(decodePort(payload));
+  const port = unwrap(decodePort(payload));
   try {
     bind(port);
   } catch (thrown) {
@@ -28,7 +28,7 @@ function unbind({ unbind }: CommandContext, payload: Uint8Array): Reply {
   if (payload.length < 2) {
     throw new PilotError("invalid_argument", "unbind: missing port");
   }
-  const port = need(decodePort(payload));
+  const port = unwrap(decodePort(payload));
   unbind(port);
   return { cmd: Cmd.UnbindOk, payload: encodePort(port) };
 }
@@ -37,7 +37,7 @@ async function dial(
   context: CommandContext,
   payload: Uint8Array,
 ): Promise<undefined> {
-  const { address, port } = need(decodeDial(payload));
+  const { address, port } = unwrap(decodeDial(payload));
   try {
     await context.dial(address, port);
     return undefined;

@@ -10,7 +10,7 @@ import { Cmd, decodeSendTo } from "../../protocol/ipc/mod.ts";
 import type { Backend } from "./backend.ts";
 import type { Reply } from "./command.ts";
 import { MAX_DATAGRAM_BYTES_IN_FLIGHT } from "./ipc_limits.ts";
-import { commandError, need, prefixed } from "./replies.ts";
+import { commandError, prefixed, unwrap } from "./replies.ts";
 
 /** How to send a datagram. */
 export interface SendDatagramOptions {
@@ -39,7 +39,7 @@ export function sendDatagram(
   payload: Uint8Array,
   options: SendDatagramOptions,
 ): Reply | undefined | Promise<Reply | undefined> {
-  const { address, port, data } = need(decodeSendTo(payload));
+  const { address, port, data } = unwrap(decodeSendTo(payload));
   const { budget } = options;
   const reply = replyTo(options);
   try {

@@ -1,6 +1,6 @@
 /**
  * Bounds of the local socket, each with its reason. All clients run as the daemon's own user, so these guard
- * against defects and runaway scripts more than against attackers.
+ * against bugs and runaway scripts more than against attackers.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export const RESERVED_DESCRIPTORS = 48;
  * a program greets as soon as it is connected.
  */
 export const SILENT_CLIENT_MS = 5_000;
-/** Refused clients that are being told why; further ones are just disconnected, so that refusing cannot be a load. */
+/** Refused clients that get a reason; further ones are just disconnected, so that refusing cannot be a load. */
 export const MAX_REFUSALS = 64;
 /** How long a refused client is listened to, so that it can read why, milliseconds: its first request is under way. */
 export const REFUSAL_LINGER_MS = 1_000;
@@ -56,7 +56,7 @@ export const MAX_REPLY_BYTES = 128 * 1024 * 1024;
 export const DATAGRAM_QUEUE_BYTES = 1024 * 1024;
 /** Answered Sends that wait for each other while more of the client's Sends are queued: half of its window. */
 export const LAZY_REPLIES = 4;
-/** How long they wait at most, milliseconds: a program may wait for one of them before it goes on. */
+/** How long they wait at most, milliseconds: a program may wait for one of them before it continues. */
 export const LAZY_REPLY_MS = 2;
 /** Bytes of one write to a client's socket: most of a Linux socket buffer, so one system call carries many frames. */
 export const WRITE_BUFFER_BYTES = 128 * 1024;
@@ -76,7 +76,7 @@ export const LINGER_STALL_MS = 10_000;
 /** Wait for a dial by a client without tags, milliseconds: below the 30 s after which existing drivers give up, so that a late answer cannot be taken for the next request's. */
 export const UNTAGGED_DIAL_TIMEOUT_MS = 28_000;
 /**
- * Bytes dropped from a peer that goes on sending after the client has closed; then the connection is reset. More than
+ * Bytes dropped from a peer that keeps sending after the client has closed; then the connection is reset. More than
  * a receive window, so a peer that merely had data under way never meets it.
  */
 export const DISCARD_MAX_BYTES = 4 * 1024 * 1024;
@@ -98,7 +98,7 @@ export const MAX_TAGS = 10;
 /** Free write buffers kept for the next burst. */
 export const POOLED_WRITE_BUFFERS = 8;
 
-/** Refused clients that such a process tells why. See {@linkcode maxClients}. */
+/** Refused clients that get a reason from such a process. See {@linkcode maxClients}. */
 export function maxRefusals(descriptors: number | undefined): number {
   return Math.min(MAX_REFUSALS, (descriptors ?? Infinity) / 16);
 }

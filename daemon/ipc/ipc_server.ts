@@ -29,7 +29,7 @@ import { SendQueues } from "./send_queues.ts";
 export interface IpcServerOptions {
   /** Path of the socket; its directory must exist. */
   path: string;
-  /** Another place to listen at, unless somebody else does; that it cannot be had is logged. */
+  /** Another place to listen at, unless another daemon does; a failure is logged. */
   common?: string | undefined;
   /** The daemon. */
   backend: Backend;
@@ -224,7 +224,7 @@ export class IpcServer {
   #boundPartials(delta: number): void {
     this.#partialBytes += delta;
     const limit = this.#options.maxPartialBytes ?? MAX_PARTIAL_BYTES;
-    // Somebody holds more than an equal share while all together hold more than the whole.
+    // One client holds more than an equal share while all together hold more than the limit.
     const share = limit / this.#maxClients;
     while (delta > 0 && this.#partialBytes > limit) {
       let oldest: ClientSession | undefined;
@@ -235,7 +235,9 @@ export class IpcServer {
         }
       }
       if (oldest === undefined) return; // their sessions are about to end
-      oldest.cut("its frame is not complete, and all clients together hold too much of such");
+      oldest.cut(
+        "its frame is incomplete, and incomplete frames of all clients take too much memory",
+      );
     }
   }
 
@@ -255,7 +257,7 @@ export class IpcServer {
   }
 }
 
-/** Whoever looks only there finds another agent or none: no reason not to serve our own. */
+/** Programs that look only there find another agent or none: no reason not to serve our own. */
 async function listenCommon(
   { path, common }: IpcServerOptions,
 ): Promise<ListeningSocket | undefined> {

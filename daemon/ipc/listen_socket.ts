@@ -12,7 +12,7 @@ import { PilotError } from "../../protocol/errors.ts";
 const SOCKET_MODE = 0o600;
 /** Mode of the directory it is made in. */
 const PRIVATE_DIR_MODE = 0o700;
-/** How long a daemon may take to accept before its socket is taken for living all the same, milliseconds. */
+/** How long a daemon may take to accept before its socket counts as alive anyway, milliseconds. */
 const PROBE_TIMEOUT_MS = 1_000;
 
 /** A listening socket and how to take it away again. */
@@ -107,7 +107,7 @@ async function removeStale(path: string, home: string): Promise<void> {
   const before = inodeOf(path);
   if (before === undefined) return;
   if (!before.isSocket) {
-    throw new PilotError("already_exists", `${path} exists and is no socket`, {
+    throw new PilotError("already_exists", `${path} exists and is not a socket`, {
       advice: { id: "move_socket" },
     });
   }
@@ -142,7 +142,7 @@ async function answers(path: string): Promise<boolean> {
     });
     const conn = await Promise.race([connecting, late]);
     if (conn === "late") {
-      // Its queue is full, so somebody holds it open.
+      // Its queue is full, so a process holds it open.
       connecting.then((conn) => conn.close(), () => {});
       return true;
     }
@@ -165,7 +165,7 @@ function removeOwn(path: string, inode: number | null): void {
   try {
     Deno.removeSync(path);
   } catch (error) {
-    // Somebody else removed it, which is what was wanted.
+    // Another process removed it, which is what was wanted.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -38,19 +38,19 @@ export interface OutgoingOptions {
   /** Writes some of the bytes; resolves with their number. */
   write(bytes: Uint8Array): Promise<number>;
   /**
-   * Told once when nothing can be written any more; `alive` when the client is there but does not read. `wasCongested`
+   * Called once when nothing can be written any more; `alive` when the client lives but does not read. `wasCongested`
    * when so many replies waited that no further requests were read.
    */
   onDead(reason: string, alive: boolean, wasCongested: boolean): void;
-  /** Told by how many bytes the waiting replies have grown. */
+  /** Called with the growth of the waiting replies in bytes. */
   onReplies?(delta: number): void;
-  /** Told when the reply queue has fallen below its high mark. */
+  /** Called when the reply queue has fallen below its high mark. */
   onRoom(): void;
 }
 
-/** Free space below which a write is not worth being topped up by another frame. */
+/** Free space below which a write is not topped up by another frame. */
 const LEAST_ROOM_BYTES = 4 * 1024;
-/** Part of a write that datagrams may take while streams wait, and the other way round. */
+/** Part of a write that datagrams may take while streams wait, and vice versa. */
 const DATAGRAM_SHARE_BYTES = WRITE_BUFFER_BYTES / 2;
 
 const pool: Uint8Array[] = [];
@@ -62,7 +62,7 @@ class FrameQueue {
   #head = 0;
   bytes = 0;
 
-  /** @param changed Told by how many bytes it has grown. */
+  /** @param changed Called with its growth in bytes. */
   constructor(changed: (delta: number) => void = () => {}) {
     this.#changed = changed;
   }

@@ -16,7 +16,7 @@ import {
   IPC_MAX_FRAME_BYTES,
 } from "../../protocol/ipc/mod.ts";
 
-/** Room that a JSON reply must leave for length, command and tag. */
+/** Space that a JSON reply must leave for length, command and tag. */
 const FRAME_OVERHEAD_BYTES = 64;
 /** Lists that may be cut when a reply would not fit, and the flag that says so (docs/protocol/local-socket.md §7). */
 const CUTTABLE: readonly (readonly [string, string])[] = [
@@ -84,7 +84,7 @@ export function commandError(prefix: string, thrown: unknown): CommandError {
  * @returns The value.
  * @throws {PilotError} `invalid_argument` with the decoder's message.
  */
-export function need<T>(value: Decoded<T>, prefix?: string): T {
+export function unwrap<T>(value: Decoded<T>, prefix?: string): T {
   if (value instanceof DecodeError) {
     throw new PilotError(
       "invalid_argument",

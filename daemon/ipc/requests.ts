@@ -32,7 +32,7 @@ export class RequestState {
     this.tag = tag;
   }
 
-  /** Fires when nobody wants the result any more. Made when somebody asks, since most requests never do. */
+  /** Fires when nobody wants the result any more. Created on first use, since most requests need none. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
     if (this.#aborted) this.#abort.abort();

@@ -47,7 +47,7 @@ import {
   MAX_REASON_BYTES,
   MAX_TAGS,
 } from "./ipc_limits.ts";
-import { encodeReply, need, prefixed } from "./replies.ts";
+import { encodeReply, prefixed, unwrap } from "./replies.ts";
 
 /** A call and what it does. */
 export interface ServedCall {
@@ -62,7 +62,7 @@ function serve<Fields, Reply extends object>(
   const { cmd, prefix } = call;
   const answer = (reply: Reply) => ({ cmd: cmd + 1, payload: encodeReply(reply) });
   const command: Command = (context, payload) => {
-    const fields = need(call.decode(payload));
+    const fields = unwrap(call.decode(payload));
     if (prefix !== "") {
       return prefixed(prefix, async () => answer(await run(context.backend, fields, context)));
     }
@@ -72,7 +72,7 @@ function serve<Fields, Reply extends object>(
   return { call, command };
 }
 
-/** Refuses text that is longer than anybody needs. */
+/** Refuses text that is longer than any use of it. */
 function checkLength(what: string, text: string, maxBytes: number): void {
   if (new TextEncoder().encode(text).length <= maxBytes) return;
   throw new PilotError("invalid_argument", `The ${what} is longer than ${maxBytes} bytes`);

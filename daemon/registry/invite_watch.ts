@@ -1,5 +1,5 @@
 /**
- * Invitations to networks: read when the beacon says that something waits, and told once each.
+ * Invitations to networks: read when the beacon says that something waits, and reported once each.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { JsonObject } from "../../protocol/registry/registry_message.ts";
 import type { Log } from "../../platform/log.ts";
 
-/** Invitations that were told; as many as the registry keeps for one node. */
+/** Invitations already reported; as many as the registry keeps for one node. */
 const MAX_TOLD = 100;
 
 /** What reading invitations needs. */

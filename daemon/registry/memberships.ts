@@ -1,5 +1,5 @@
 /**
- * Which networks we share with whom, as the registry states it and for as long as it does
+ * Which networks we share with which peers, as the registry states it and for as long as it does
  * (docs/protocol/trust.md §3.2). Only networks count that this node has joined itself: nobody else can open it by
  * putting it into one.
  *
@@ -10,7 +10,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import type { JsonObject } from "../../protocol/registry/registry_message.ts";
 import { type Clock, TimerSet } from "../../platform/clock.ts";
 
-/** How long an answer is believed. */
+/** How long an answer is cached. */
 export const VERDICT_TTL_MS = 4_000;
 /** Age of an answer from which a new one is fetched while it still counts, so that a busy peer never waits. */
 const REFRESH_AFTER_MS = 2_000;
@@ -22,7 +22,7 @@ export const MAX_ASKING = 64;
 export const SWEEP_MS = 4_000;
 /** Members looked at again per sweep, those first that were not for the longest time. */
 export const SWEEP_BATCH = 16;
-/** How long the ports that a network allows are believed; a change is also told by the registry. */
+/** How long the ports that a network allows are cached; the registry also announces a change. */
 const POLICY_TTL_MS = 30_000;
 
 /** A network that we share with a peer. */
@@ -47,7 +47,7 @@ export interface MembershipsDeps {
 
 /** Who lives by memberships. */
 export interface MembershipsUser {
-  /** Peers whom a membership lets talk to us at the moment. */
+  /** Peers that a membership lets talk to us at the moment. */
   active(): Iterable<number>;
   /** The registry has answered; `isLess`: the peer has lost a network that it shared with us. */
   judged(node: number, networks: readonly SharedNetwork[], isLess: boolean): void;
@@ -68,11 +68,11 @@ export class Memberships {
   readonly #deps: MembershipsDeps;
   #user: MembershipsUser | undefined;
   readonly #timers: TimerSet;
-  /** By node; what has expired stays, to tell what was lost. */
+  /** By node; what has expired stays, to show what was lost. */
   readonly #verdicts = new Map<number, Verdict>();
   readonly #asking = new Map<number, Promise<readonly SharedNetwork[]>>();
   readonly #policies = new Map<number, Policy>();
-  /** Rises when everything is to be asked anew: an answer to an older question is not taken. */
+  /** Increases when everything must be asked again: an answer to an older question is not taken. */
   #round = 0;
 
   constructor(deps: MembershipsDeps) {
@@ -80,7 +80,7 @@ export class Memberships {
     this.#timers = new TimerSet(deps.clock);
   }
 
-  /** Begins to look again at those who are active, and to tell of answers. */
+  /** Begins to look again at those who are active, and to report answers. */
   start(user: MembershipsUser): void {
     this.#user = user;
     this.#scheduleSweep();
@@ -105,7 +105,7 @@ export class Memberships {
     return this.known(node) ?? await this.#ask(node);
   }
 
-  /** Something may have changed: nothing that is known counts any more, and whoever is active is looked at. */
+  /** Something may have changed: nothing that is known counts any more, and active peers are looked at. */
   refresh(): void {
     this.#round++;
     this.#policies.clear();
@@ -148,7 +148,7 @@ export class Memberships {
     const { joined, self, lookup } = this.#deps;
     const mine = new Set(joined());
     if (mine.size === 0 || self() === 0 || node === self()) return [];
-    // Ours too: who was put out of a network shares it with nobody.
+    // Ours too: a node that was removed from a network shares it with nobody.
     const [ours, theirs] = await Promise.all([lookup(self()), lookup(node)]);
     const there = new Set(networksOf(theirs));
     const shared = networksOf(ours).filter((id) => mine.has(id) && there.has(id));

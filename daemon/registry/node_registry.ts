@@ -31,7 +31,7 @@ const log = getLogger([LOG_CATEGORY, "registry"]);
 /** A reply: what is known of it is of the right type, the rest is as it came. */
 type Reply<R> = Promise<R & JsonObject>;
 
-/** What a node tells the registry about itself. */
+/** What a node reports to the registry about itself. */
 export interface Registration {
   /** `host:port` of the tunnel socket. */
   readonly listenAddr: string;
@@ -52,7 +52,7 @@ export class NodeRegistry implements DirectoryBackend {
   #node = 0;
   /** The wire's signatures are to count for this node again: no whole request is signed until the next start. */
   #isReleased = false;
-  /** Tells this run from that of another process with our key, which would be a copy of us. */
+  /** Distinguishes this run from that of another process with our key, which would be a copy of us. */
   readonly #instance = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
   #clash: IdentityClash | undefined;
 
@@ -142,7 +142,7 @@ export class NodeRegistry implements DirectoryBackend {
   }
 
   /**
-   * Tells the registry that we trust a peer.
+   * Reports to the registry that we trust a peer.
    *
    * @returns Whether the peer has ended trust in us, as far as the registry says.
    */
@@ -152,7 +152,7 @@ export class NodeRegistry implements DirectoryBackend {
     return { isEnded: reply.ended === true };
   }
 
-  /** Takes back our word of trust, or our request, and leaves `message` for the peer; fine when there is nothing. */
+  /** Withdraws our trust, or our request, and leaves `message` for the peer; fine when there is nothing. */
   async revokeTrust(peer: number, message: string): Promise<void> {
     const fields = { node_id: this.#node, peer_id: peer, message };
     await this.#signed(requests.revokeTrust, fields).catch((error) => {
@@ -191,7 +191,7 @@ export class NodeRegistry implements DirectoryBackend {
 
   lookup(node: number): Reply<requests.LookupReply> {
     const self = this.#node;
-    // Signed, as the registry tells more to those who may see the node.
+    // Signed, as the registry discloses more to those that may see the node.
     return self === 0
       ? this.#client.call(requests.lookup, { node_id: node })
       : this.#signed(requests.lookup, { node_id: node, requester_id: self });
@@ -256,7 +256,7 @@ export class NodeRegistry implements DirectoryBackend {
     });
   }
 
-  /** Tells a clash once, and its end. */
+  /** Reports a clash once, and its end. */
   #noteClash(clash: IdentityClash | undefined): void {
     const before = this.#clash;
     this.#clash = clashIn(clash);
@@ -301,7 +301,7 @@ export class NodeRegistry implements DirectoryBackend {
       return await ask();
     } catch (error) {
       if (!saysAbsent(error, node)) throw error;
-      // It has not heard of us for long. That is no answer to what was asked, which can wait for our registration.
+      // It has not heard from us for long. That does not answer the request, which can wait for our registration.
       throw new PilotError("unavailable", "The registry takes this node for absent", {
         advice: { id: "await_registration" },
         cause: error,

@@ -14,7 +14,7 @@ export const RETRY_MIN_MS = 250;
 /** Longest wait between two attempts. */
 export const RETRY_MAX_MS = 15_000;
 
-/** Where registration stands, as `info` shows it; "deregistered" on request, until the daemon is started again. */
+/** State of the registration, as `info` shows it; "deregistered" on request, until the daemon is started again. */
 export type RegistrationState = "registering" | "registered" | "retrying" | "deregistered";
 
 /** What registration needs from the daemon. */
@@ -33,7 +33,7 @@ export interface Registrant {
   register(): Promise<unknown>;
   /** Restores what hangs on a registration: addresses, visibility, hostname, trust pairs. */
   registered(isFirst: boolean): Promise<void>;
-  /** Tells the registry that the node is there. */
+  /** Reports to the registry that the node is alive. */
   heartbeat(): Promise<unknown>;
 }
 
@@ -63,7 +63,7 @@ export class RegistrationLoop {
     this.trigger();
   }
 
-  /** Where registration stands. */
+  /** State of the registration. */
   get state(): RegistrationState {
     return this.#state;
   }
@@ -73,7 +73,7 @@ export class RegistrationLoop {
     return this.#error;
   }
 
-  /** Registers now, or once more after the attempt that runs: an address has changed. */
+  /** Registers now, or again after the attempt in progress: an address has changed. */
   trigger(): void {
     this.#again = true;
     const registrant = this.#registrant;
@@ -89,7 +89,7 @@ export class RegistrationLoop {
    * again.
    *
    * @param deregister Asks the registry for it.
-   * @returns What that gave. When it fails, everything goes on as before.
+   * @returns What that gave. When it fails, everything stays as before.
    */
   async leave<T>(deregister: () => Promise<T>): Promise<T> {
     this.#isOut = true;

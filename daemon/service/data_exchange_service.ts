@@ -73,7 +73,7 @@ export interface DataExchangeOptions {
   idleMs?: number;
 }
 
-/** A fault after which the connection cannot go on. */
+/** A fault after which the connection cannot continue. */
 class Fatal extends Refusal {
   constructor(message: string) {
     super("protocol_error", message);
@@ -153,7 +153,7 @@ class ExchangeConn implements ServiceConn {
     }
   }
 
-  /** Answers what the chunk completes; true when the connection cannot go on. */
+  /** Answers what the chunk completes; true when the connection cannot continue. */
   async #take(chunk: Uint8Array): Promise<boolean> {
     this.#reader.push(chunk);
     if (!this.#account.hold(this.#reader.bufferedBytes)) {
@@ -219,18 +219,18 @@ class ExchangeConn implements ServiceConn {
 
   /** Stores a message with ids, which may be traced. */
   async #tagged(payload: Uint8Array): Promise<void> {
-    const { tags, inner } = need(decodeTaggedMessage(payload));
+    const { tags, inner } = unwrap(decodeTaggedMessage(payload));
     if (inner.type === DataType.trace) await this.#trace(inner.payload, tags);
     else this.#answer(await this.#once(inner, tags));
   }
 
-  /** Stores a message, which may have ids, and tells when. Without `tags` they may stand in it. */
+  /** Stores a message, which may have ids, and returns when. Without `tags` they may be in it. */
   async #trace(payload: Uint8Array, tags?: MessageTags): Promise<void> {
     const received = nowNs();
-    const { sent, inner } = need(decodeTrace(payload));
+    const { sent, inner } = unwrap(decodeTrace(payload));
     const isTagged = tags === undefined && inner.type === DataType.tagged;
     const tagged = isTagged
-      ? need(decodeTaggedMessage(inner.payload))
+      ? unwrap(decodeTaggedMessage(inner.payload))
       : { tags: tags ?? {}, inner };
     const ack = await this.#once(tagged.inner, tagged.tags);
     const stored = nowNs();
@@ -293,7 +293,7 @@ class ExchangeConn implements ServiceConn {
     });
   }
 
-  /** What the peer is told of an error. */
+  /** What the peer learns of an error. */
   #reason(thrown: unknown): string {
     return shorten(this.#shared.refusals.reason(thrown, this.#from));
   }
@@ -314,7 +314,7 @@ class ExchangeConn implements ServiceConn {
   }
 }
 
-function need<T>(decoded: Decoded<T>): T {
+function unwrap<T>(decoded: Decoded<T>): T {
   if (decoded instanceof DecodeError) throw new Refusal("protocol_error", decoded.message);
   return decoded;
 }

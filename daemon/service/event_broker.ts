@@ -315,7 +315,7 @@ class EventConn implements ConnListener, ServiceConn {
       if (written > 0) this.#progressAt = performance.now();
       if (written < rest.length) {
         this.#written += written;
-        if (this.#conn.writableBytes > 0) continue; // room was made, and told, from within the write
+        if (this.#conn.writableBytes > 0) continue; // room was made, and reported, from within the write
         break;
       }
       this.#queue.shift();

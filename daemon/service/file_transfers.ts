@@ -24,13 +24,13 @@ export interface ArrivedFile extends ReceivedFile {
   readonly size: number;
 }
 
-/** Where transfers put their files and whom they tell. */
+/** Where transfers put their files and what they notify. */
 export interface FileTransfersOptions {
   /** The directory. */
   files: ReceivedFiles;
   /** Number of the sender's node. */
   peer: number;
-  /** What the sender is told of an error. */
+  /** What the sender learns of an error. */
   reason(thrown: unknown): string;
   /** A file is complete and in its place. */
   onArrived(file: ArrivedFile): void;
@@ -48,7 +48,7 @@ export class FileTransfers {
   readonly #transfers = new Map<string, Transfer>();
 
   /**
-   * @param options Where to put files and whom to tell.
+   * @param options Where to put files and what to notify.
    */
   constructor(options: FileTransfersOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class FileTransfers {
     }
   }
 
-  /** Lets go of unfinished files; they stay on disk to be gone on with. */
+  /** Closes unfinished files; they stay on disk to be resumed. */
   async close(): Promise<void> {
     for (const id of [...this.#transfers.keys()]) await this.#drop(id);
   }

@@ -24,7 +24,7 @@ import { noSpace } from "./store_refusal.ts";
 import { type Counted, type QuotaLimits, SenderQuota } from "./sender_quota.ts";
 import { NameStamp } from "./stored_name.ts";
 
-/** Read of a message to see who sent it, bytes: the sender stands before the content. */
+/** Read of a message to see who sent it, bytes: the sender precedes the content. */
 const HEAD_BYTES = 512;
 /** Messages from this size on are written one after the other: their JSON takes several times their size in memory. */
 const LARGE_MESSAGE_BYTES = 1024 * 1024;
@@ -80,7 +80,7 @@ export interface InboxOptions {
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Stores messages. Whoever reads them removes them: the daemon erases none, because it cannot know which were read.
+ * Stores messages. Their readers remove them: the daemon deletes none, because it cannot know which were read.
  * When a sender's share or the whole is used up, new ones are refused.
  */
 export class Inbox {
@@ -126,7 +126,7 @@ export class Inbox {
       return this.#store(message);
     }
     const turn = this.#large.then(() => this.#store(message));
-    this.#large = turn.catch(() => {}); // whoever stored it hears of the failure
+    this.#large = turn.catch(() => {}); // its writer gets the failure
     return turn;
   }
 

@@ -187,7 +187,7 @@ export class NameRecords {
   }
 }
 
-/** Network names belong to nobody by themselves: the one who runs the nameserver may correct them. */
+/** Network names have no owner of their own: the operator of the nameserver may correct them. */
 function mayTakeOver({ record, owner }: HeldName, { node, self }: NameCaller): boolean {
   return record.type === "N" && (owner === 0 || node === self);
 }

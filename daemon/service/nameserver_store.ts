@@ -161,7 +161,7 @@ export function formatNames(held: Iterable<HeldName>): string {
 }
 
 /**
- * Reads such a file, whoever wrote it.
+ * Reads such a file of any implementation.
  *
  * @param text Its text.
  * @returns The records, and how many things in it are none.
@@ -171,7 +171,7 @@ export function parseNames(text: string): { held: HeldName[]; damaged: number } 
   try {
     json = JSON.parse(text);
   } catch {
-    return { held: [], damaged: 1 }; // counted; the caller tells
+    return { held: [], damaged: 1 }; // counted; the caller reports it
   }
   const file = v.safeParse(FILE, json);
   if (!file.success) return { held: [], damaged: 1 };

@@ -19,7 +19,7 @@ const REHASH_BYTES = 256 * 1024;
 
 /** Which file it is. */
 export interface PartialFileKey {
-  /** Number of the sender's node: one peer must not go on with, or learn about, another's file. */
+  /** Number of the sender's node: one peer must not resume, or learn about, another's file. */
   readonly peer: number;
   /** Transfer id in hex. */
   readonly transferId: string;
@@ -29,7 +29,7 @@ export interface PartialFileKey {
   readonly sha256: Uint8Array;
 }
 
-/** What became of the file when it was let go. */
+/** What became of the file when it was closed. */
 export type PartialEnd =
   /** It was never opened: what an earlier attempt left is as it was. */
   | { readonly kind: "untouched" }
@@ -54,7 +54,7 @@ export class PartialFile {
   /**
    * @param path Where the unfinished file lies.
    * @param key Which file it is.
-   * @param onClosed Told once when it is finished, given up or cut off.
+   * @param onClosed Called once when it is finished, given up or cut off.
    */
   constructor(path: string, key: PartialFileKey, onClosed: (end: PartialEnd) => void) {
     this.#path = path;
@@ -134,7 +134,7 @@ export class PartialFile {
    *
    * @param target Final path; must not exist.
    * @throws {PilotError} `protocol_error` when bytes are missing, or when the content is not what was announced: then
-   * the file is removed, so that the next attempt starts anew. Else `io_error`.
+   * the file is removed, so that the next attempt starts over. Else `io_error`.
    */
   finish(target: string): Promise<void> {
     return this.#exclusive(async (file) => {
@@ -157,7 +157,7 @@ export class PartialFile {
   }
 
   /**
-   * Lets go of the file; what has arrived stays for the next attempt. May be called again.
+   * Closes the file; what has arrived stays for the next attempt. May be called again.
    *
    * @returns When nothing touches the file any more.
    */
@@ -189,7 +189,7 @@ export class PartialFile {
       // Only `open` runs without a file, and does not look at it.
       await run(this.#file as Deno.FsFile);
     });
-    this.#turn = turn.catch(() => {}); // whoever called hears of it
+    this.#turn = turn.catch(() => {}); // the caller gets it
     return turn.catch((error) => {
       throw PilotError.from(error, "io_error");
     });

@@ -50,7 +50,7 @@ export interface ReceivedFile {
   readonly path: string;
 }
 
-/** Stores received files. Whoever uses them removes them: the daemon erases none that is complete. */
+/** Stores received files. Their users remove them: the daemon deletes none that is complete. */
 export class ReceivedFiles {
   readonly #dir: string;
   readonly #partialDir: string;
@@ -115,7 +115,7 @@ export class ReceivedFiles {
    * that is still open is cut off: its connection is a dead one.
    *
    * @param key Sender, content and size.
-   * @returns The unfinished file, with `offset` where to go on.
+   * @returns The unfinished file, with `offset` where to resume.
    * @throws {PilotError} `limit_exceeded` when there is no room, else `io_error`.
    */
   async openPartial(key: PartialFileKey): Promise<PartialFile> {

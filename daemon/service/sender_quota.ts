@@ -1,5 +1,5 @@
 /**
- * Shares of a directory that others fill: how much lies there of whom, and who may add how much.
+ * Shares of a directory that others fill: how much of each sender lies there, and how much each may add.
  *
  * The count comes from the directory, so that it survives a restart, and is kept up from what is stored. Others remove
  * files behind our back: only before something is refused is the directory listed again, and only names not known yet
@@ -18,9 +18,9 @@ import { Refusal } from "./store_refusal.ts";
 
 /** Files looked at together. */
 const LOOK_PARALLEL = 32;
-/** Listing again takes at most one part in this many of the time, however often somebody is refused. */
+/** Listing again takes at most one part in this many of the time, however often a sender is refused. */
 const LIST_PAUSE_FACTOR = 20;
-/** Longest time between two listings while somebody waits for one, milliseconds. */
+/** Longest time between two listings while a sender waits for one, milliseconds. */
 const MAX_LIST_PAUSE_MS = 1_000;
 /** Senders remembered as refused, so that each is logged once. */
 const MAX_REFUSED_SENDERS = 1_024;
@@ -41,7 +41,7 @@ export interface QuotaLimits {
 
 /** One file that lies there. */
 export interface Counted {
-  /** Number of the node that sent it; undefined when that cannot be told: then it counts for nobody. */
+  /** Number of the node that sent it; undefined when that is unknown: then it counts for nobody. */
   readonly sender: number | undefined;
   /** Its bytes. */
   readonly size: number;

@@ -30,7 +30,7 @@ export interface ServicePortOptions<T extends ServiceConn> {
   maxConns: number;
   /** Connections of one peer at once, so that one cannot keep the others out. */
   maxConnsPerPeer: number;
-  /** Makes the handler of a connection and sets the connection's listener; calls `done` once when it is over. */
+  /** Makes the handler of a connection and sets the connection's listener; calls `done` once when it has ended. */
   serve(conn: Conn, done: () => void): T;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a peer is told when something of its was not stored: a stable code and a short reason. Paths and the system's
+ * What a peer learns when something it sent was not stored: a stable code and a short reason. Paths and the system's
  * own words stay in our log.
  *
  * @module
@@ -10,7 +10,7 @@ import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { type ErrorCode, PilotError } from "../../protocol/errors.ts";
 import type { Clock } from "../../platform/clock.ts";
 
-/** A fault of ours is written to the log at most this often, milliseconds: peers can cause it at will. */
+/** An internal error is logged at most this often, milliseconds: peers can cause it at will. */
 const LOG_INTERVAL_MS = 10_000;
 /** What the system says when a disk or a user's share of it is full. */
 const NO_SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
@@ -43,8 +43,8 @@ export class Refusals {
   }
 
   /**
-   * The reason for an answer. What is not a {@linkcode Refusal} is a fault of ours: it is logged as it is and told in
-   * general words.
+   * The reason for an answer. What is not a {@linkcode Refusal} is an internal error: it is logged as it is and
+   * reported in general words.
    *
    * @param thrown What was caught.
    * @param from Who sent it, for the log.

@@ -103,7 +103,7 @@ const STAMPED = /-\d{8}-\d{6}\.\d{3}-\d{6}-from-(\d{1,10})(?:\.[^.]*)?$/;
  * Who sent a stored file.
  *
  * @param name From {@linkcode stampFileName}, or any other.
- * @returns Number of the node, or undefined when the name does not tell.
+ * @returns Number of the node, or undefined when the name does not show it.
  */
 export function senderOfFileName(name: string): number | undefined {
   const sender = STAMPED.exec(name)?.[1];

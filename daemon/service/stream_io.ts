@@ -8,11 +8,11 @@
 import { PilotError } from "../../protocol/errors.ts";
 import type { Conn, ConnListener } from "../stream/stream_conn.ts";
 
-/** Largest chunk {@linkcode StreamIo.readChunk} gives unless told otherwise, bytes. */
+/** Largest chunk {@linkcode StreamIo.readChunk} returns by default, bytes. */
 const DEFAULT_CHUNK_BYTES = 64 * 1024;
 
 /**
- * Bytes dropped from a peer that goes on sending after we have closed; then the connection is reset. More than a
+ * Bytes dropped from a peer that keeps sending after we have closed; then the connection is reset. More than a
  * receive window, so a peer that merely had data under way never meets it.
  */
 const DISCARD_MAX_BYTES = 4 * 1024 * 1024;
@@ -70,7 +70,7 @@ export class StreamIo implements ConnListener {
     this.#closer.wake();
   }
 
-  /** The connection is over. */
+  /** The connection has ended. */
   get over(): boolean {
     return this.#over || this.conn.closed;
   }
@@ -113,7 +113,7 @@ export class StreamIo implements ConnListener {
       }
       rest = rest.subarray(this.conn.write(rest));
       if (rest.length === 0) return;
-      if (this.conn.writableBytes > 0) continue; // room was made, and told, from within the write
+      if (this.conn.writableBytes > 0) continue; // room was made, and reported, from within the write
       await this.#writer.wait("Writing", options);
     }
   }
@@ -122,7 +122,7 @@ export class StreamIo implements ConnListener {
    * Closes in order: everything written is delivered first. What the peer still sends is dropped.
    *
    * @param options How long to wait for the end; by default nobody waits.
-   * @returns When the connection is over, or at once without options.
+   * @returns When the connection has ended, or at once without options.
    * @throws {PilotError} Why the connection failed, `timeout` or `aborted`; only with options.
    */
   async close(options?: WaitOptions): Promise<void> {
@@ -139,7 +139,7 @@ export class StreamIo implements ConnListener {
     this.conn.abort();
   }
 
-  /** Reads and forgets, so that the peer's end can be reached; resets a peer that goes on and on. */
+  /** Reads and forgets, so that the peer's end can be reached; resets a peer that never stops. */
   #drop(): void {
     for (let data = this.conn.read(); data !== undefined; data = this.conn.read()) {
       this.#dropped += data.length;

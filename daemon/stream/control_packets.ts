@@ -67,9 +67,9 @@ export class Control {
       this.#onPong(packet, route);
       return;
     }
-    // Never answer an answer or an empty keepalive: two daemons would go on forever (§10).
+    // Never answer an answer or an empty keepalive: two daemons would never stop (§10).
     if (packet.payload.length === 0) return;
-    // Strangers do not learn that we are here. Who may is asked about elsewhere, and asks again himself.
+    // Strangers do not learn that we are here. Whether a node may is found out elsewhere, and the node asks again.
     if (packet.srcNode !== this.#deps.self() && this.#deps.gate.mayKnow(packet.srcNode) !== true) {
       return;
     }

@@ -11,7 +11,7 @@ import type { Conn } from "./stream_conn.ts";
 /**
  * Why a dial did not succeed.
  *
- * @param conn The connection, which is over.
+ * @param conn The connection, which has ended.
  * @returns The error for the caller.
  */
 export function dialError(conn: Conn): PilotError {

@@ -2,8 +2,8 @@
  * Who may open a connection or send a datagram to us: consent or a common network first, then rates
  * (docs/protocol/streams.md §4.3).
  *
- * The gate decides on what this process knows itself: whom it trusts, whom it has asked, and which networks it has
- * joined. Of the registry it believes who is a member of those, and nothing about trust.
+ * The gate decides on what this process knows itself: which nodes it trusts or has asked, and which networks it has
+ * joined. It trusts the registry about who is a member of those, and about nothing else.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { KeyedRateLimit, type Rate, TokenBucket } from "../../protocol/rate_limi
 export const SYN_RATE: Rate = { perSecond: 10_000, burst: 20_000 };
 /** SYNs a second from one peer that we do not trust (docs/protocol/streams.md §4.2). */
 export const SYN_RATE_STRANGER: Rate = { perSecond: 10, burst: 64 };
-/** SYNs a second from one trusted peer: above what one dials by itself in a loop, half of what all may. */
+/** SYNs a second from one trusted peer: above what one dials alone in a loop, half of what all may. */
 export const SYN_RATE_TRUSTED: Rate = { perSecond: 5_000, burst: 10_000 };
 /** Sources whose SYNs are counted (docs/protocol/streams.md §4.2). */
 export const MAX_SYN_SOURCES = 4_096;
@@ -38,7 +38,7 @@ export const MAX_HELD_PER_NODE = 16;
 /** Ports on which answers come as new connections. */
 const REPLY_PORTS: ReadonlySet<number> = new Set([PORT_HANDSHAKE, PORT_DATA_EXCHANGE]);
 
-/** Whose packet, and where to. */
+/** Source of the packet, and its destination. */
 export type Addressed = Pick<Packet, "srcNode" | "srcNetwork" | "dstNetwork" | "dstPort">;
 
 /** What the gate needs to know. */
@@ -50,7 +50,7 @@ export interface GateDeps {
   readonly isTrusted: (node: number) => boolean;
   /** Trust in the peer was ended here: a common network does not let it in. */
   readonly isRevoked: (node: number) => boolean;
-  /** We have asked this peer for trust and wait for its answer. That it has asked us opens nothing: anybody can. */
+  /** We have asked this peer for trust and wait for its answer. A request of its own opens nothing. */
   readonly isExpected: (node: number) => boolean;
   readonly memberships: {
     /** Networks that we share with the peer; undefined when the registry must be asked. */
@@ -96,14 +96,14 @@ export class Gate {
     this.#noteMembership(node, question);
   }
 
-  /** What a member of a network is asked is over with its membership. */
+  /** Questions to a member of a network end with its membership. */
   #noteMembership(node: number, question: Question): void {
     const { isTrusted, memberships } = this.#deps;
     if (isTrusted(node)) return;
     const note = (shared: readonly unknown[]) => question.isMember = shared.length > 0;
     const known = memberships.known(node);
     if (known !== undefined) note(known);
-    // Without the registry nothing tells that it is one: then it is asked as somebody outside.
+    // Without the registry nothing shows that it is one: then it is treated as an outsider.
     else memberships.ask(node).then(note, () => {});
   }
 

@@ -1,5 +1,5 @@
 /**
- * All stream connections of the daemon: the way from an authenticated packet to the connection it belongs to,
+ * All stream connections of the daemon: the route from an authenticated packet to the connection it belongs to,
  * opening, accepting, and cutting (docs/protocol/streams.md).
  *
  * @module
@@ -53,14 +53,14 @@ export interface StreamHostDeps {
   readonly gate: Gate;
   /** Our node number; 0 before it is known. */
   readonly self: () => number;
-  /** Makes sure there is a way to a peer; throws {@linkcode PilotError}. */
+  /** Makes sure there is a path to a peer; throws {@linkcode PilotError}. */
   readonly ensure: (node: number) => Promise<void>;
   /** Sends a packet; its payload may be reused after the call. */
   readonly send: (packet: Packet) => void;
   /** Payload bytes of a segment that the path to a peer carries without fragments. */
   readonly segmentBytes: (node: number) => number;
   /** Large segments do not seem to reach a peer. */
-  readonly suspectPath: (node: number) => void;
+  readonly onBlackHole: (node: number) => void;
   /** Lifecycle event (docs/protocol/local-socket.md §10). */
   readonly emit: Emit;
 }
@@ -142,7 +142,7 @@ export class StreamHost implements ConnHost {
     for (const conns of this.#byNode.values()) yield* conns;
   }
 
-  /** Resets the connection of this number, whoever uses it; false when there is none. */
+  /** Resets the connection of this number, of any program; false when there is none. */
   disconnect(id: number): boolean {
     const conn = this.#byId.get(id);
     if (conn === undefined || conn.closed) return false;
@@ -166,7 +166,7 @@ export class StreamHost implements ConnHost {
     throwIfAborted(signal);
     const startMs = this.now();
     if (address.node !== this.#deps.self()) {
-      // What we say about trust is no question: least of all that it is over.
+      // What we say about trust is not a question, least of all that it has ended.
       if (port !== PORT_HANDSHAKE) this.#deps.gate.noteQuestion(address.node);
       await withLimits(this.#deps.ensure(address.node), {
         signal,
@@ -318,7 +318,7 @@ export class StreamHost implements ConnHost {
   }
 
   onLargeLost(conn: HostConn): void {
-    this.#deps.suspectPath(conn.remoteAddress.node);
+    this.#deps.onBlackHole(conn.remoteAddress.node);
   }
 
   reschedule(conn: HostConn): void {

@@ -25,7 +25,7 @@ export interface ConnHost {
   onEstablished(conn: HostConn): void;
   /** Both sides are done; at most late segments are still answered. */
   onClosed(conn: HostConn): void;
-  /** The connection is over and can be forgotten. */
+  /** The connection has ended and can be forgotten. */
   onGone(conn: HostConn): void;
 }
 
@@ -57,10 +57,10 @@ export class HostConn implements Conn, Timed {
   #again = false;
   #ended = false;
   #reported = false;
-  /** Who was told that the connection is over. */
+  /** The listeners that know of the end of the connection. */
   #told: ConnListener | undefined;
   #gone = false;
-  /** The new connection of a restarted peer would hear what this one says. */
+  /** The new connection of a restarted peer would receive what this one sends. */
   #isReplaced = false;
   /** Why it was ended here, where its stream does not know. */
   #ending: PilotError | undefined;
@@ -135,7 +135,7 @@ export class HostConn implements Conn, Timed {
   #afterRead(): void {
     // Reading may owe the peer a window update.
     if (!this.#gone) this.drive();
-    // Nobody drives a stream that is over, but this may have been the last of what it left.
+    // Nobody drives a stream that has ended, but this may have been the last of its remains.
     else if (this.#stream.pollEvent() === "end") this.#ended = true;
   }
 
@@ -182,7 +182,7 @@ export class HostConn implements Conn, Timed {
     return this.#stream.isRestart(syn, this.#host.now());
   }
 
-  /** The peer has restarted and uses these ports again: ends without a word, which the new connection would hear. */
+  /** The peer has restarted and uses these ports again: ends silently, for the sake of the new connection. */
   replace(): void {
     this.#isReplaced = true;
     this.#ending = new PilotError("connection_closed", "The peer restarted", {
@@ -191,7 +191,7 @@ export class HostConn implements Conn, Timed {
     this.abort();
   }
 
-  /** A program that does not own the connection ends it: its owner and the peer are told. */
+  /** A program that does not own the connection ends it: its owner and the peer are notified. */
   disconnect(): void {
     this.#ending = new PilotError("connection_closed", "The connection was ended by `disconnect`");
     this.abort();
@@ -223,7 +223,7 @@ export class HostConn implements Conn, Timed {
     this.drive();
   }
 
-  /** Sends what is due, tells the listener what is new, and moves the timer; safe to call from listener calls. */
+  /** Sends what is due, notifies the listener of what is new, and moves the timer; safe to call from listener calls. */
   drive(): void {
     this.#again = true;
     if (this.#driving || this.#gone) return;

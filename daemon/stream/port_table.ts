@@ -1,5 +1,5 @@
 /**
- * The port table: who listens where, and which ephemeral ports are in use towards whom or still warm.
+ * The port table: who listens where, and which ephemeral ports are in use towards which peers or still warm.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const EPHEMERAL_COUNT = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
 
 /** A port that is in use or warm. */
 interface Held {
-  /** Whom it counts for. */
+  /** The program it counts for. */
   readonly program: object | undefined;
   /** End of the warm time, milliseconds; Infinity while in use. */
   untilMs: number;
@@ -121,7 +121,7 @@ export class PortTable {
    * @param address The node.
    * @param port Its port.
    * @param now The clock, milliseconds.
-   * @param program Whom to count it for; undefined for the daemon itself.
+   * @param program The program it counts for; undefined for the daemon itself.
    * @throws {PilotError} `limit_exceeded` when all towards this destination, or the program's share of them, are in use
    * or were until a moment ago.
    */
@@ -164,7 +164,7 @@ export class PortTable {
     return undefined;
   }
 
-  /** Forgets warm ports whose time is over, or that are too many. */
+  /** Forgets warm ports whose time has passed, or that are too many. */
   #coolDown(now: number): void {
     for (const warm of this.#warm) {
       if (warm.held.untilMs > now && this.#warm.size <= MAX_WARM_PORTS) return;

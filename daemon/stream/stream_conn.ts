@@ -9,7 +9,7 @@ import type { PilotError } from "../../protocol/errors.ts";
 import type { StreamState, StreamStats } from "../../protocol/stream/mod.ts";
 
 /**
- * Told about changes of a {@linkcode Conn}. Calls come from the packet path: they must not throw, must not
+ * Notified about changes of a {@linkcode Conn}. Calls come from the packet path: they must not throw, must not
  * block, and should only note or move bytes. Each is a hint to look again, not a count.
  */
 export interface ConnListener {
@@ -17,7 +17,7 @@ export interface ConnListener {
   onReadable(): void;
   /** {@linkcode Conn.write} takes bytes again. */
   onWritable(): void;
-  /** The connection is over; no other call follows. `error` is absent after an orderly close. */
+  /** The connection has ended; no other call follows. `error` is absent after an orderly close. */
   onClosed(error: PilotError | undefined): void;
 }
 
@@ -45,12 +45,12 @@ export interface Conn {
   readonly ended: boolean;
   /** After {@linkcode ended}: the peer has closed its writing alone, and reads what is still written. */
   readonly isPeerReading: boolean;
-  /** After a close: the peer has acknowledged everything; told by `onWritable`. */
+  /** After a close: the peer has acknowledged everything; reported by `onWritable`. */
   readonly isDelivered: boolean;
   /** The terminal state is reached; `onClosed` has been or is about to be called. */
   readonly closed: boolean;
 
-  /** Sets the one listener; a listener set late is told at once (in a microtask) what it missed. */
+  /** Sets the one listener; a listener set late is notified at once (in a microtask) of what it missed. */
   setListener(listener: ConnListener): void;
   /** Takes up to `maxBytes` in-order bytes; the caller owns them. Undefined when there are none. */
   read(maxBytes?: number): Uint8Array | undefined;
@@ -59,16 +59,16 @@ export interface Conn {
   /** Copies as much of `data` as fits into the send buffer and returns how much that was; 0 when full or closing. */
   write(data: Uint8Array): number;
   /**
-   * Closes for writing; reading goes on until the peer closes.
+   * Closes for writing; reading continues until the peer closes.
    *
    * @returns False when the peer knows no half close: nothing has changed.
    */
   closeWrite(): boolean;
-  /** Orderly close: everything written is delivered first. Reading goes on until the peer ends. */
+  /** Orderly close: everything written is delivered first. Reading continues until the peer ends. */
   close(): void;
-  /** As {@linkcode close}, but the peer is told at the end that nobody has closed: the program has gone. */
+  /** As {@linkcode close}, but the peer learns at the end that the program has gone without closing. */
   abandon(): void;
-  /** Reset: the peer is told, what is buffered is dropped. */
+  /** Reset: the peer is notified, what is buffered is dropped. */
   abort(): void;
   /** Counters and congestion state (docs/protocol/local-socket.md §7 `conn_list`). */
   stats(): StreamStats;
@@ -80,7 +80,7 @@ export interface DialOptions {
   signal?: AbortSignal;
   /** Longest wait for the peer's answer, milliseconds. */
   timeoutMs?: number;
-  /** The local program that asks, any object: its share of the local ports is bounded. Absent for the daemon itself. */
+  /** The dialling program, any object: its share of the local ports is bounded. Absent for the daemon itself. */
   program?: object;
 }
 

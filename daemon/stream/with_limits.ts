@@ -18,7 +18,7 @@ export interface WaitLimits {
 }
 
 /**
- * Lets a promise be given up on; what it does goes on unobserved.
+ * Lets a caller stop waiting for a promise; its work continues unobserved.
  *
  * @param promise What to wait for.
  * @param limits How long.

@@ -1,5 +1,5 @@
 /**
- * Tells peers what the trust state owes them: through the registry, which keeps it for them, and directly where that
+ * Delivers what the trust state owes to peers: through the registry, which keeps it, and directly where that
  * may be faster (docs/protocol/trust.md §3.6, §4).
  *
  * @module
@@ -13,7 +13,7 @@ import type { Log } from "../../platform/log.ts";
 /** Longest wait for a direct message to a peer that may not be there. */
 export const DIRECT_TIMEOUT_MS = 4_000;
 
-/** What is told of a reason too long for a message, characters: fits even if each takes six bytes of JSON. */
+/** What is sent of a reason too long for a message, characters: fits even if each takes six bytes of JSON. */
 const SHORT_REASON_CHARS = 80;
 
 /** What ends an attempt for good: asking the same again would bring the same answer. */

@@ -1,6 +1,6 @@
 /**
  * Tunnels of existing peers whose trust has ended. They stay for some time, and their key exchanges are answered, but
- * nothing is let in: these peers go on with their side, and would wait for 18 s at each attempt, and leave the direct
+ * nothing is let in: these peers keep to their side, and would wait for 18 s at each attempt, and leave the direct
  * path, if they were met by silence. The tunnels of our own kind end with trust on both sides.
  *
  * @module
@@ -56,7 +56,7 @@ export class FormerPeers {
     return this.#waiting.has(node);
   }
 
-  /** We are somewhere else now, which is no business of theirs. */
+  /** Our new location is not for former peers. */
   endAll(): void {
     const nodes = [...this.#waiting.keys()];
     this.#timers.clear();

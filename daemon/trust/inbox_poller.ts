@@ -1,5 +1,5 @@
 /**
- * When the registry's inbox is read: regularly, soon when somebody asks for it, and at once when the beacon says
+ * When the registry's inbox is read: regularly, soon on request, and at once when the beacon says
  * that something waits there (docs/protocol/trust.md §4).
  *
  * @module
@@ -7,7 +7,7 @@
 
 import { type Clock, TimerSet } from "../../platform/clock.ts";
 
-/** Shortest time between two polls, whoever asks for them. */
+/** Shortest time between two polls, whatever requests them. */
 export const POLL_MIN_MS = 250;
 /** Shortest time between two polls that the beacon causes: its address can be forged. */
 export const WAKE_MIN_MS = 1_000;
@@ -30,7 +30,7 @@ export class InboxPoller {
   #dueMs = Infinity;
   #cancel: (() => void) | undefined;
   #running: Promise<void> | undefined;
-  /** Somebody asked during a poll that may have been answered before there was what he knows of. */
+  /** A poll was requested while one was in flight, whose reply may predate the new message. */
   #again = false;
   #polledMs = -Infinity;
   /** When the last poll caused by the beacon ran or will run. */

@@ -31,7 +31,7 @@ export interface IncomingDeps {
   readonly settle: () => Promise<void>;
   /** A node is trusted now. */
   readonly trusted: (node: number) => Promise<void>;
-  /** Trust in a node has ended by its own word. */
+  /** The node itself has ended trust. */
   readonly ended: (node: number) => Promise<void>;
   /** A node has refused our request. */
   readonly rejected: (node: number, reason: string) => void;
@@ -68,7 +68,7 @@ export class Incoming {
    * Something that the registry has kept for us. A message that does not verify counts for nothing: its sender has not
    * said what the registry says.
    *
-   * @throws {PilotError} When that cannot be told now, so that the registry must keep it.
+   * @throws {PilotError} When that is not known now, so that the registry must keep it.
    */
   async onRelayed(relayed: Relayed): Promise<void> {
     const { from, type, message, justification, source } = relayed;
@@ -81,7 +81,7 @@ export class Incoming {
       const heard = await this.#verify(message, { from, registryKey, source, isRelayed: true });
       if (heard !== undefined) await this.#act(heard);
     } else if (type === "handshake_revoke") {
-      // Only the registry's word: no reason to end trust, but one to ask again when somebody wants it.
+      // Only the registry says so: no reason to end trust, but one to ask again on request.
       state.doubt(from);
       await this.#deps.settle();
     } else {
@@ -126,7 +126,7 @@ export class Incoming {
     const isOrdered = verdict.ok && verdict.full && message.order !== undefined;
     const refusal = !verdict.ok
       ? verdict.reason
-      // Without a key that somebody vouches for, the peer must try again when the registry is back.
+      // Without a key that is vouched for, the peer must try again when the registry is back.
       : !verdict.bound
       ? "registry not reachable"
       // What the registry has kept for long is known from a replay by its order alone.

@@ -18,7 +18,7 @@ export interface Look {
   end(): void;
 }
 
-/** Tells late rejections from answers. */
+/** Distinguishes late rejections from answers. */
 export class LateRejections {
   /** Nodes asked for trust while a look was under way, and at which turn. */
   readonly #asked = new Map<number, number>();

@@ -22,7 +22,7 @@ export interface TrustFiles {
 export interface OpenTrust {
   readonly state: TrustState;
   readonly tombstones: Tombstones;
-  /** Lets go of the files. */
+  /** Closes the files. */
   close(): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export interface OpenTrust {
  *
  * @param files Where it is.
  * @param now Unix milliseconds.
- * @param warn Told what went wrong without doing harm.
+ * @param warn Called with failures that do no harm.
  * @throws {PilotError} When trust.json is damaged or cannot be read.
  */
 export async function openTrust(

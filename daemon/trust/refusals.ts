@@ -32,7 +32,7 @@ export class Refusals {
     this.#byNode.delete(oldest!);
   }
 
-  /** The node was asked anew, or is trusted. */
+  /** The node was asked again, or is trusted. */
   forget(node: number): void {
     this.#byNode.delete(node);
   }
@@ -48,7 +48,7 @@ export class Refusals {
     if (refusal === undefined) return undefined;
     const why = refusal.reason === "" ? ", without a reason" : `: ${refusal.reason}`;
     return new PilotError("denied", `Node ${node} rejected the request${why}`, {
-      hint: "Come to terms with whoever runs it, then ask again.",
+      hint: "Talk to its operator, then ask again.",
     });
   }
 }

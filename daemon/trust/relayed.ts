@@ -1,6 +1,6 @@
 /**
  * What the registry has kept for us, read and verified (docs/protocol/trust.md §4): with the sender's own signature
- * where the sender is of our kind; of older peers there is only the registry's word.
+ * where the sender is of our kind; of older peers there is only the registry's statement.
  *
  * @module
  */
@@ -26,15 +26,15 @@ export const RELAYED_MAX_AGE_S = 100 * 86_400;
 /** How far ahead a sender's clock may be: it comes but once, and a wrong clock must not make it come to nothing. */
 export const RELAYED_MAX_AHEAD_S = 86_400;
 
-/** One thing that somebody has said. */
+/** One statement of a node. */
 export interface Relayed {
   readonly from: number;
   readonly type: HandshakeType;
-  /** The registry's word for the sender's key, where it gives it. */
+  /** The sender's key as the registry gives it, if it does. */
   readonly publicKey: Uint8Array | undefined;
   /** Why the sender asks, in the registry's words. */
   readonly justification: string;
-  /** Where the sender registered from; "" when it is not told. */
+  /** Where the sender registered from; "" when it is not known. */
   readonly source: string;
   /** The sender's own word, unverified; undefined from older peers, an error when it makes no sense. */
   readonly message: HandshakeMessage | DecodeError | undefined;

@@ -13,7 +13,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { PRIVATE_FILE_MODE } from "../../platform/private_files.ts";
 import type { Tombstones } from "./saver.ts";
 
-/** Revocations noted while trust.json cannot be written: more than anybody ends by hand on a full disk. */
+/** Revocations noted while trust.json cannot be written: more than a person ends by hand on a full disk. */
 export const MAX_TOMBSTONES = 256;
 const SLOT_BYTES = 24;
 const CHECKED_BYTES = 20;
@@ -110,7 +110,7 @@ export class RevocationJournal implements Tombstones {
 
   #inOrder(task: () => Promise<void>): Promise<void> {
     const done = this.#last.then(task);
-    // Whoever asked for it is told.
+    // The caller gets the error.
     this.#last = done.catch(() => {});
     return done;
   }

@@ -54,7 +54,7 @@ export class StateSaver {
     return this.#writtenRevision === this.#deps.state.revision;
   }
 
-  /** Writes the state when it has changed; in order, and the caller goes on only when it is on disk. */
+  /** Writes the state when it has changed; in order, and the caller continues only when it is on disk. */
   save(): Promise<void> {
     const { state, write } = this.#deps;
     const { revision } = state;
@@ -62,12 +62,12 @@ export class StateSaver {
       this.#savedRevision = revision;
       const json = state.toFile();
       this.#saving = this.#saving.catch(() => {
-        // The writer before us was told; this is a new attempt with newer content.
+        // The previous writer has the error; this is a new attempt with newer content.
       }).then(() => write(json)).then(() => {
         this.#writtenRevision = revision;
         return this.#clear(revision);
       }).catch((error) => {
-        // Not on disk, so the next call tries again, and one follows by itself.
+        // Not on disk, so the next call tries again, and one follows automatically.
         if (this.#savedRevision === revision) this.#savedRevision = -1;
         this.#retryLater();
         throw error;
@@ -100,7 +100,7 @@ export class StateSaver {
     });
   }
 
-  /** Ends by itself saving what could not be saved. */
+  /** Stops retrying to save what could not be saved. */
   close(): void {
     this.#timers.close();
   }

@@ -1,5 +1,5 @@
 /**
- * Whom this node trusts, as the network half asks it with every first packet.
+ * Which nodes this node trusts, as the network half asks with every first packet.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export class TrustConsent {
     return this.#state.isAsked(node);
   }
 
-  /** Trust in a node has ended not long ago: it is told that it is refused instead of being met by silence. */
+  /** Trust in a node has ended not long ago: it gets a refusal instead of silence. */
   isFormer(node: number): boolean {
     return this.#former.has(node) && !this.#state.isTrusted(node);
   }

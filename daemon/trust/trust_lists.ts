@@ -1,5 +1,5 @@
 /**
- * Trust as the local socket tells of it (docs/protocol/local-socket.md §4).
+ * Trust as the local socket reports it (docs/protocol/local-socket.md §4).
  *
  * @module
  */

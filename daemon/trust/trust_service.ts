@@ -94,7 +94,7 @@ export class TrustService implements TrustBackend {
   readonly #tasks = new TaskSet((error) =>
     this.#deps.log("error", "trust task failed", { error: String(error) })
   );
-  /** What the registry is to be told of what we have taken. */
+  /** What we acknowledge to the registry. */
   #ack = "";
   #openSinceMs = -Infinity;
 
@@ -124,7 +124,7 @@ export class TrustService implements TrustBackend {
     this.#delivery = new StatementDelivery({
       registry,
       unixNow: deps.unixNow,
-      // A crash must not take back what others have heard. That trust is over is in its own place on disk.
+      // A crash must not take back what others have learned. The end of trust has its own place on disk.
       owed: () =>
         state.owed().filter(({ type }) => type === "handshake_revoke" || this.#saver.isSaved),
       delivered: (statement) => {
@@ -159,13 +159,13 @@ export class TrustService implements TrustBackend {
     await this.#tasks.settled();
     await polled;
     this.#saver.close();
-    // The last chance for what could not be written before; stopping goes on either way.
+    // The last chance for what could not be written before; stopping continues either way.
     await this.#saver.save().catch((error) =>
       this.#deps.log("error", "trust state could not be saved", { error: String(error) })
     );
   }
 
-  /** The registry has us again: tell it what is owed and whom we trust, and read what waits there. */
+  /** After a registration: report what is owed and which peers are trusted, and poll the inbox. */
   async onRegistered(): Promise<void> {
     const { registry, log } = this.#deps;
     await this.#delivery.flush();
@@ -302,10 +302,10 @@ export class TrustService implements TrustBackend {
   }
 
   waitFor(node: number, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
-    // Existing clients ask this before they talk to anybody, themselves included.
+    // Existing clients ask this before they talk to any node, themselves included.
     if (node === this.#deps.registry.node) return Promise.resolve(true);
     if (this.#isMutual(node)) return Promise.resolve(true);
-    // The answer may have come before anybody waited for it.
+    // The answer may have come before anyone waited for it.
     const refusal = this.#state.isAsked(node) ? undefined : this.#refusals.error(node);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#openSinceMs = this.#deps.clock.now();
@@ -319,7 +319,7 @@ export class TrustService implements TrustBackend {
   }
 
   /**
-   * A common network is over: so is trust that came from it.
+   * A common network has ended: so has trust that came from it.
    *
    * @returns Whether there was such trust.
    */
@@ -337,7 +337,7 @@ export class TrustService implements TrustBackend {
 
   // ---- what follows from decisions
 
-  /** Sends a request of ours. @throws {PilotError} When it can go no way; it is withdrawn then. */
+  /** Sends a request of ours. @throws {PilotError} When it cannot be sent at all; it is withdrawn then. */
   async #send(node: number, isPublic: boolean): Promise<void> {
     const statement = this.#owedTo(node);
     if (statement === undefined) return;
@@ -354,7 +354,7 @@ export class TrustService implements TrustBackend {
     }
   }
 
-  /** Tells a peer what is owed to it, now. */
+  /** Sends a peer what is owed to it, now. */
   async #tell(node: number): Promise<void> {
     const statement = this.#owedTo(node);
     await this.#delivery.flush();
@@ -365,7 +365,7 @@ export class TrustService implements TrustBackend {
     return this.#state.owed().find(({ nodeId }) => nodeId === node);
   }
 
-  /** Ends what trust had built with a peer. The peer is told while there is still a tunnel (§3.6). */
+  /** Ends what trust had built with a peer. The peer is notified while there is still a tunnel (§3.6). */
   async #part(node: number): Promise<void> {
     const statement = this.#owedTo(node);
     if (statement !== undefined) {

@@ -17,12 +17,12 @@ import { PROOF_CHECK_MS } from "./beacon_proof.ts";
 export const ATTEMPT_DELAY_MS = 250;
 /** Waits for the answer to an announcement, ms: after the last the beacon counts as silent. */
 export const ANSWER_WAITS_MS: readonly number[] = [1_000, 2_000, 3_000];
-/** First wait after all addresses were asked in vain, ms; doubled each time, plus up to half of it at random. */
+/** First wait after no address answered, ms; doubled each time, plus up to half of it at random. */
 export const SEARCH_MIN_MS = 1_000;
-/** Longest such wait, ms: as often as a beacon that answers is told where we are. */
+/** Longest such wait, ms: as often as we announce ourselves to a beacon that answers. */
 export const SEARCH_MAX_MS = 25_000;
 /**
- * A beacon that has shown that it reads our questions must do so again within this time, ms: anybody can forge the
+ * A beacon that has shown that it reads our questions must do so again within this time, ms: anyone can forge the
  * plain answers of one that has gone. Four questions may get lost.
  */
 export const AUTHENTIC_MAX_MS: number = 5 * PROOF_CHECK_MS;
@@ -39,7 +39,7 @@ export interface BeaconChoiceDeps {
   readonly searching: () => void;
   /** Asks an address; in a search for an authentic answer as well. */
   readonly ask: (to: Endpoint, isSearch: boolean) => void;
-  /** No address answers. Told again after each search in vain. */
+  /** No address answers. Reported after each failed search. */
   readonly silent: () => void;
   /** This one answers. */
   readonly chosen: (endpoint: Endpoint) => void;
@@ -55,7 +55,7 @@ export class BeaconChoice {
   #heardAs: Endpoint | undefined;
   #standing: Standing = "unknown";
   #isStarted = false;
-  /** Somebody has answered since the search began. */
+  /** An address has answered since the search began. */
   #isHeard = false;
   /** An answer is awaited, in a search or to an announcement. */
   #isWaiting = false;
@@ -99,7 +99,7 @@ export class BeaconChoice {
     const [first] = this.#candidates;
     if (!this.#hasAnswered || first === undefined) this.#use(first);
     this.#standing = "unknown";
-    if (this.#isStarted) this.#search(); // the pauses of a search in vain go on growing
+    if (this.#isStarted) this.#search(); // the pauses of a failing search keep growing
   }
 
   /** Begins: from now on questions may be sent. */
@@ -138,14 +138,14 @@ export class BeaconChoice {
   answered(from: Endpoint, isAuthentic: boolean): boolean {
     const isCurrent = this.isFromCurrent(from);
     const candidate = this.#candidates.find((one) => sameEndpoint(from, heardAs(one)));
-    // What stays in use for want of another address may be somebody else's by now.
+    // What stays in use because there is no other address may belong to another host by now.
     if (candidate === undefined) return isCurrent;
     const isBetter = this.#standing === "unknown" || (isAuthentic && this.#standing === "plain");
     if (!isCurrent && !isBetter) return false;
     const isNews = !isCurrent || this.#standing === "unknown";
     if (isAuthentic) this.#authenticMs = this.#deps.clock.now();
     this.#isHeard = true;
-    // It may be forged: the others are asked all the same.
+    // It may be forged: the others are asked as well.
     if (!this.#isDoubtful) {
       this.#timers.clear();
       this.#isWaiting = false;

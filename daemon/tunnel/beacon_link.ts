@@ -23,12 +23,12 @@ import { TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** How often our endpoint is announced: below the 30 s after which NAT mappings start to vanish. */
 export const DISCOVER_INTERVAL_MS = 25_000;
-/** Punch commands obeyed: each makes us send to an address that somebody else named. */
+/** Punch commands acted upon: each makes us send to an address that others named. */
 export const PUNCH_RATE = { perSecond: 10, burst: 20 } as const;
 /** When punches go out after a command, ms (docs/protocol/beacon.md §4.2). */
 const PUNCH_DELAYS_MS = [0, 50, 150];
 
-/** What the beacon tells us of ourselves. */
+/** What the beacon reports about us. */
 export interface BeaconNews {
   /** The beacon sees us at this endpoint. */
   observed(endpoint: Endpoint): void;
@@ -38,11 +38,11 @@ export interface BeaconNews {
   wake?(): void;
   /** The beacon answers at this address, one of several maybe. */
   answers?(endpoint: Endpoint): void;
-  /** The beacon answers at none of its addresses; told again while that is so. */
+  /** The beacon answers at none of its addresses; reported again while that is so. */
   silent?(): void;
 }
 
-/** What the link tells the tunnel layer. */
+/** What the link reports to the tunnel layer. */
 export interface BeaconEvents extends BeaconNews {
   /** A peer will come from this endpoint: answer it with a key exchange if one is under way. */
   punch(endpoint: Endpoint): void;
@@ -50,7 +50,7 @@ export interface BeaconEvents extends BeaconNews {
   relayed(frame: Uint8Array): void;
 }
 
-/** Before anybody listens. */
+/** Before anything listens. */
 const UNHEARD: BeaconEvents = { observed() {}, punch() {}, relayed() {} };
 
 /** Talks to the beacon over the tunnel socket. */
@@ -135,7 +135,7 @@ export class BeaconLink {
 
   /**
    * While the beacon does not answer where it is asked: the address from which an answer to our question came instead,
-   * as a server with several does. It is not believed, but tells what is wrong.
+   * as a server with several does. It is not accepted, but shows what is wrong.
    */
   get stray(): Endpoint | undefined {
     return this.#choice.isAnswering ? undefined : this.#stray;
@@ -171,7 +171,7 @@ export class BeaconLink {
     this.#choice.restart();
   }
 
-  /** Asks the beacon to make both sides punch, which tells the peer where we are; not when hidden. */
+  /** Asks the beacon to make both sides punch, which shows the peer where we are; not when hidden. */
   requestPunch(target: number): void {
     const { current } = this.#choice;
     if (!this.#isHidden && current !== undefined && this.#node !== 0) {
@@ -179,7 +179,7 @@ export class BeaconLink {
     }
   }
 
-  /** Sets who is told what the beacon says. */
+  /** Sets the listener for what the beacon says. */
   listen(events: BeaconEvents): void {
     this.#events = events;
   }
@@ -215,7 +215,7 @@ export class BeaconLink {
   ): void {
     const isAuthentic = message.type === "cookie" && this.#proof.isAnswer(message);
     if (isAuthentic && !this.#choice.isAsked(from)) this.#stray = from;
-    // A cookie for another question tells nothing.
+    // A cookie for another question proves nothing.
     if (message.type === "cookie" && !isAuthentic) return;
     if (!this.#choice.answered(from, isAuthentic)) return;
     if (message.type === "cookie") this.#proof.onMessage(message);

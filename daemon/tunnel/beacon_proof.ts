@@ -1,7 +1,7 @@
 /**
  * Proving our endpoint to a beacon that understands it, and the wakes that it then sends (protocol/beacon/announcement.ts).
  *
- * Another beacon ignores the question, which is one small datagram a minute; the plain announcements go on as ever.
+ * Another beacon ignores the question, which is one small datagram a minute; the plain announcements continue.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { TokenBucket } from "../../protocol/rate_limit.ts";
 
 /** How often the beacon is asked whether it still holds our endpoint for proven: it may have been restarted. */
 export const PROOF_CHECK_MS = 60_000;
-/** After this time the endpoint is proven anew, half of the time for which beacons keep it. */
+/** After this time the endpoint is proven again, half of the time for which beacons keep it. */
 export const PROOF_RENEW_MS = 5 * 60_000;
 /** When a question without answer is repeated after the first time, ms; then {@linkcode PROOF_CHECK_MS} is soon enough. */
 const REPEAT_MS = [1_000, 3_000];
@@ -29,12 +29,12 @@ const REPEAT_MS = [1_000, 3_000];
 export const PROOF_RATE = { perSecond: 1, burst: 5 } as const;
 
 /**
- * Shortest time between two wakes that are heeded, ms: each costs questions to the registry, and a beacon, or whoever
+ * Shortest time between two wakes that are acted upon, ms: each costs registry requests, and a beacon, or whoever
  * repeats what it has sent, may send any number.
  */
 export const WAKE_GAP_MS = 1_000;
 
-/** Notices of a beacon of v1.18 that are heeded: nothing shows that one comes from it (docs/protocol/beacon.md §6). */
+/** Notices of a v1.18 beacon that are acted upon: they prove no sender (docs/protocol/beacon.md §6). */
 export const NOTIFY_RATE = { perSecond: 0.2, burst: 3 } as const;
 
 /** What the prover needs. */
@@ -69,7 +69,7 @@ export class BeaconProof {
   /** Nonces of the last two proofs, the newer first: a wake may be on its way while we prove again. */
   #tokens: readonly Uint8Array[] = [];
   #lastWake: { token: Uint8Array; sequence: number } | undefined;
-  #heededMs = -Infinity;
+  #wakeMs = -Infinity;
   /** Takes back the wake that waits for its time. */
   #cancelWake: (() => void) | undefined;
 
@@ -86,7 +86,7 @@ export class BeaconProof {
     return this.#tokens.length > 0;
   }
 
-  /** Begins as another node or anew: we were registered. */
+  /** Begins as another node or again: we were registered. */
   start(node: number, identity: Identity): void {
     this.#node = node;
     this.#identity = identity;
@@ -103,7 +103,7 @@ export class BeaconProof {
     return this.#attempt !== undefined && equalBytes(message.nonce, this.#attempt.nonce);
   }
 
-  /** Begins anew: the beacon is about to be searched. */
+  /** Starts over: the beacon is about to be searched. */
   renew(): void {
     this.#begin(true);
   }
@@ -122,7 +122,7 @@ export class BeaconProof {
   onMessage(message: BeaconMessage): void {
     if (message.type === "cookie") this.#onCookie(message);
     else if (message.type === "wake") this.#onWake(message);
-    else if (message.type === "notify" && this.#notices.take(this.#deps.clock.now())) this.#heed();
+    else if (message.type === "notify" && this.#notices.take(this.#deps.clock.now())) this.#wake();
   }
 
   /** Stops all timers. */
@@ -205,25 +205,25 @@ export class BeaconProof {
   #onWake({ token, sequence }: { token: Uint8Array; sequence: number }): void {
     if (!this.#tokens.some((known) => equalBytes(known, token))) return;
     const last = this.#lastWake;
-    // A repetition: the first one has been heeded.
+    // A repetition: the first one has been acted upon.
     if (last?.sequence === sequence && equalBytes(last.token, token)) return;
     this.#lastWake = { token: token.slice(), sequence };
-    this.#heed();
+    this.#wake();
   }
 
-  /** Now, or when it is time; what comes until then is told with it. */
-  #heed(): void {
+  /** Now, or when it is time; what comes until then is included. */
+  #wake(): void {
     if (this.#cancelWake !== undefined) return;
     const { clock, wake } = this.#deps;
-    const waitMs = this.#heededMs + WAKE_GAP_MS - clock.now();
+    const waitMs = this.#wakeMs + WAKE_GAP_MS - clock.now();
     if (waitMs > 0) {
       this.#cancelWake = clock.after(waitMs, () => {
         this.#cancelWake = undefined;
-        this.#heed();
+        this.#wake();
       });
       return;
     }
-    this.#heededMs = clock.now();
+    this.#wakeMs = clock.now();
     wake();
   }
 }

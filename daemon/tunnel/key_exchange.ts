@@ -85,7 +85,7 @@ export class KeyExchange {
     return this.#frames;
   }
 
-  /** Derives no more keys: whoever waits for a verification finds us "closed". */
+  /** Derives no more keys: pending verifications find us "closed". */
   close(): void {
     this.#isClosed = true;
   }
@@ -106,7 +106,7 @@ export class KeyExchange {
     }
     const verdict = await this.#keys.check(node, ed25519);
     if (verdict !== "ok") return await refuse(verdict);
-    // Only now: whoever makes us ask the registry has shown a key that is registered.
+    // Only now: who makes us ask the registry must have shown a registered key.
     if (!isExpected && !await this.#visibility.askMayKnow(node)) {
       return await refuse("stranger" as const);
     }

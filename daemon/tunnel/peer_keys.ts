@@ -21,9 +21,12 @@ export type KeyVerdict =
 
 /** Registered keys remembered; at the limit the oldest goes. */
 const MAX_KEYS = 16_384;
-/** How long a registered key is believed without asking again. */
+/** How long a registered key is cached. */
 const KEY_TTL_MS = 10 * 60_000;
-/** How long a failed or contradicting answer is believed: long enough to bound what a stranger's PILA costs the registry. */
+/**
+ * How long a failed or contradicting answer is cached: long enough to bound what a stranger's PILA costs the
+ * registry.
+ */
 const NEGATIVE_TTL_MS = 5_000;
 
 interface Entry {

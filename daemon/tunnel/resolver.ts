@@ -45,7 +45,7 @@ export class Resolver {
     await resolving;
   }
 
-  /** Looks anew for a peer that does not answer; part of an exchange that nobody prolongs by it. */
+  /** Resolves again a peer that does not answer; part of an exchange, which this does not prolong. */
   again(node: number): void {
     this.#resolve(node, true).catch((error) =>
       this.#deps.log("debug", "re-resolving failed", { peer_node_id: node, error: String(error) })

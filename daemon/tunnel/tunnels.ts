@@ -40,7 +40,7 @@ export class Tunnels {
   readonly #upper: UpperLayer;
   readonly #kex: KeyExchange;
   readonly #resolver: Resolver;
-  /** The route of the last datagram: the next one mostly has the same. */
+  /** The route of the last datagram: the next one usually has the same. */
   #lastRoute: Route | undefined;
 
   constructor(deps: TunnelDeps) {
@@ -113,7 +113,7 @@ export class Tunnels {
   onDatagram(data: Uint8Array, from: Endpoint): void {
     if (this.#core.peers.isClosed) return;
     if (isBeaconMessage(data)) this.beacon.onDatagram(data, from);
-    // Whoever may not see our address gets no answer from it.
+    // A node that may not see our address gets no answer from it.
     else if (this.#deps.pathMode !== "relay-only") {
       let route = this.#lastRoute;
       if (route?.via !== "direct" || route.endpoint !== from) {
@@ -183,8 +183,8 @@ export class Tunnels {
   }
 
   /** A stream gets no segment larger than the default through to a peer. */
-  suspectPath(node: number): void {
-    this.#core.suspectPath(node, this.#clock.now());
+  onBlackHole(node: number): void {
+    this.#core.onBlackHole(node, this.#clock.now());
     this.#perform();
   }
 
@@ -250,7 +250,7 @@ export class Tunnels {
     let result;
     try {
       result = await this.#kex.verify(verification);
-      // Anybody can cause this, so it must not fill the log.
+      // Anyone can cause this, so it must not fill the log.
       if (typeof result === "string" && result !== "closed") {
         log("debug", "key exchange refused", { peer_node_id: node, reason: result });
       }

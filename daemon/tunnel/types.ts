@@ -37,7 +37,7 @@ export interface PeerInfo {
   mss: number;
 }
 
-/** Whom this node trusts, as far as tunnels depend on it. */
+/** The nodes that this node trusts, as far as tunnels depend on it. */
 export interface TunnelConsent {
   /** Key of a trusted peer. */
   pinnedKey(node: number): Uint8Array | undefined;
@@ -55,11 +55,11 @@ export interface TunnelVisibility {
   askMayKnow(node: number): Promise<boolean>;
 }
 
-/** The layer above, which starts the tunnel layer and is told what arrives. */
+/** The layer above, which starts the tunnel layer and receives what arrives. */
 export interface TunnelUser {
   /**
    * An authentic packet for us; its payload is valid during the call only. `route` is the one that it came by;
-   * `isBatch`: the socket will tell when the datagrams that are there have been handed over.
+   * `isBatch`: the socket will say when the pending datagrams have been handed over.
    */
   onPacket(packet: Packet, route: Route, isBatch: boolean): void;
   /** The peer proved a new key: its process is a new one. */
@@ -71,7 +71,7 @@ export interface TunnelUser {
   onPathChanged(node: number, isRepaired: boolean): void;
   /** Connections run over the tunnel. */
   hasConns(node: number): boolean;
-  /** What the beacon tells us of ourselves. */
+  /** What the beacon reports about us. */
   readonly beacon: BeaconNews;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the tunnel layer tells and asks the layer above, once that has started.
+ * What the tunnel layer reports to and asks of the layer above, once that has started.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export class UpperLayer implements TunnelHost {
     this.#deps = deps;
   }
 
-  /** Begins to tell it what happens. */
+  /** Begins to report to it. */
   start(user: TunnelUser): void {
     this.#user = user;
   }
@@ -62,7 +62,7 @@ export class UpperLayer implements TunnelHost {
     return this.#deps.visibility.mayKnow(node);
   }
 
-  /** Tells it, and whoever listens to lifecycle events, what has happened. */
+  /** Reports to it, and to listeners of lifecycle events, what has happened. */
   tell(news: TunnelNews): void {
     const { emit } = this.#deps;
     const { node } = news;

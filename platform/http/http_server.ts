@@ -28,11 +28,11 @@ export const MAX_HTTP_HEAD_BYTES = 8_192;
 /** Longest wait for answers that have begun when the server ends, milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
 
-/** To whom the server answers what. */
+/** What the server answers to which clients. */
 export interface HttpAccess {
   /** Names, without port, by which clients may ask besides IP addresses and `localhost`; default none. */
   readonly names?: readonly string[] | undefined;
-  /** A proxy on this machine names its clients in headers, which are believed; default false. */
+  /** A proxy on this machine names its clients in headers, which are trusted; default false. */
   readonly behindProxy?: boolean | undefined;
 }
 
@@ -175,7 +175,7 @@ export class HttpServer {
     const { method, url, headers, rawHeaders } = request;
     const { names = [], behindProxy = false } = this.#access;
     if (!isHostAllowed(rawHeaders, names)) {
-      return text("not a name of this server; its operator says by which it may be asked", 403);
+      return text("not a name of this server; its operator knows which names it accepts", 403);
     }
     const routes = this.#routes;
     if (routes === undefined) return text("starting", 503);

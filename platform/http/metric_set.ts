@@ -1,5 +1,5 @@
 /**
- * Metrics in the Prometheus text format. Everything is read when it is asked for; nothing here is on the way of what is
+ * Metrics in the Prometheus text format. Everything is read on request; nothing here is on the path of what is
  * counted.
  *
  * @module

@@ -44,7 +44,7 @@ export function isHostAllowed(
  *
  * @param hostname Source address of the connection.
  * @param headers Of the request.
- * @param isBehindProxy A proxy on this machine names its clients: what it says is believed. Without one a request that
+ * @param isBehindProxy A proxy on this machine names its clients: what it says is trusted. Without one a request that
  * has passed any proxy is not from here.
  * @returns True for loopback, and behind the proxy only if every address it names is loopback.
  */

@@ -1,6 +1,6 @@
 /**
  * Accepting connections. No client can end or hold up the loop: a connection that is broken before its turn costs
- * nothing, and where descriptors run out it goes on as soon as one is free.
+ * nothing, and where descriptors run out it continues as soon as one is free.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export const ACCEPTS_PER_TURN = 4;
 /** Least time between two lines about the same trouble, milliseconds: clients can make trouble, but not fill the log. */
 export const ACCEPT_LOG_INTERVAL_MS = 10_000;
 
-/** What tells of the machine, or of the listener, and not of the one connection: to try again at once would spin. */
+/** Errors of the machine or the listener rather than of one connection: trying again at once would spin. */
 const LASTING: ReadonlySet<string> = new Set([
   ...["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"], // shortages
   ...["EBADF", "EINVAL", "ENOTSOCK", "EOPNOTSUPP"], // the listener is none (any more)
@@ -38,7 +38,7 @@ export interface AcceptorOptions<C extends { close(): void }> {
   readonly log: Logger;
   /** Takes a connection over, or closes it. When it throws the connection is closed. */
   readonly admit: (conn: C) => void;
-  /** Told about a shortage beside the log, once for each burst of failures. */
+  /** Called for a shortage in addition to the log, once for each burst of failures. */
   readonly onShortage?: (error: unknown) => void;
 }
 
@@ -84,10 +84,10 @@ export class Acceptor<C extends { close(): void }> {
     try {
       this.#options.admit(conn);
     } catch (error) {
-      // Mostly one that was reset meanwhile: some systems refuse options of its socket then.
+      // Usually one that was reset meanwhile: some systems refuse options of its socket then.
       if (this.#mayTell("lost")) {
         const { role, log } = this.#options;
-        log.debug(`${role} lost a connection before it was taken`, { error: String(error) });
+        log.debug(`${role} lost a connection before it was accepted`, { error: String(error) });
       }
       closeQuietly(conn);
     }

@@ -15,7 +15,7 @@ import { LinuxUdpSocket } from "./linux/batch_socket.ts";
 import { PortableUdpSocket } from "./portable.ts";
 import { bindError, type UdpSocket } from "./udp.ts";
 
-/** What {@linkcode openUdpSocket} is told. */
+/** Options of {@linkcode openUdpSocket}. */
 export interface UdpOptions {
   /** IP literal or name; `0.0.0.0` for all IPv4 interfaces, `::` for all of both kinds, empty for these if there are. */
   readonly host: string;
@@ -60,7 +60,7 @@ function onEach(host: string, open: (host: string) => UdpSocket): UdpSocket {
 }
 
 function openPortable(host: string, port: number): UdpSocket {
-  // Sockets of IPv6 take no IPv4 on Windows unless they are told to, which the runtime has no way for.
+  // Sockets of IPv6 take no IPv4 on Windows unless an option is set, which the runtime cannot set.
   const all = host === "" && Deno.build.os === "windows" ? "0.0.0.0" : host;
   return onEach(all, (each) => PortableUdpSocket.bind(each, port));
 }

@@ -227,7 +227,7 @@ class Turns {
   }
 }
 
-/** `EMSGSIZE` where the runtime tells it, otherwise the class of the error. */
+/** `EMSGSIZE` where the runtime reports it, otherwise the class of the error. */
 function errorName(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";
   return "code" in error && typeof error.code === "string" ? error.code : error.name;

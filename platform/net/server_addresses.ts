@@ -8,7 +8,7 @@ import { lookup } from "node:dns/promises";
 import { isIP, isIPv6 } from "node:net";
 import { type Endpoint, formatIp, parseIp } from "../../protocol/ip.ts";
 
-/** Addresses of one server that are used: whoever answers for its name in the DNS decides how many there are. */
+/** Addresses of one server that are used: its DNS decides how many there are. */
 export const MAX_SERVER_ADDRESSES = 8;
 
 /** Finds the addresses of a name. */
@@ -26,7 +26,7 @@ export interface AddressOptions {
  * Resolves a server's name to all that a UDP socket can send to.
  *
  * @param endpoint Name or literal, and port.
- * @param options What the socket takes, and who is asked.
+ * @param options What the socket supports, and the resolver.
  * @returns Literal endpoints, at least one and at most {@linkcode MAX_SERVER_ADDRESSES}, in the order of
  * {@linkcode preferred}.
  * @throws {Error} When the name has no address, or none that the socket can reach.
@@ -43,7 +43,7 @@ export async function serverAddresses(
 }
 
 /**
- * Puts addresses into the order in which they are worth trying: IPv4 first, as most peers are known by it and the server
+ * Puts addresses into the order in which they are tried: IPv4 first, as most peers are known by it and the server
  * tells us what they see of us, though at least one of each kind; doubles are left out.
  *
  * @param hosts Literals.

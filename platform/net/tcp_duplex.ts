@@ -24,11 +24,11 @@ export class TcpDuplex extends Duplex {
     super();
     this.#conn = conn;
     this.#head = head;
-    // What breaks a connection is a client or its network; whoever uses the stream sees its end.
+    // What breaks a connection is a client or its network; the user of the stream sees its end.
     this.on("error", () => {});
   }
 
-  /** Reads once more. After the last write what comes is thrown away, until the other side has ended, too. */
+  /** Reads again. After the last write what comes is discarded, until the other side has ended, too. */
   override _read(): void {
     if (this.#head !== undefined) {
       const head = this.#head;
@@ -53,7 +53,7 @@ export class TcpDuplex extends Duplex {
     writeAll(this.#conn, chunk).then(() => done(), done);
   }
 
-  /** Tells the other side that no more comes; it still gets all that was written. */
+  /** Announces the end to the other side; it still gets all that was written. */
   override _final(done: (error?: Error) => void): void {
     this.#conn.closeWrite().then(() => done(), done);
   }

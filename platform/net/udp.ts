@@ -76,7 +76,7 @@ export interface UdpSocket {
   /** Counters. */
   readonly stats: UdpStats;
   /**
-   * Datagrams arrive whole or not at all, unless {@linkcode UdpSocket.send} is told otherwise. Where this is false the
+   * Datagrams arrive whole or not at all, unless {@linkcode UdpSocket.send} permits otherwise. Where this is false the
    * system decides, and that a datagram arrived does not mean that the path carries its size.
    */
   readonly forbidsFragments: boolean;
@@ -92,7 +92,7 @@ export interface UdpSocket {
    * leave in order, at the latest when the running task and its microtasks end.
    *
    * @param mayFragment The network may cut it into fragments when it is larger than the path carries. Default false;
-   * only heeded where {@linkcode UdpSocket.forbidsFragments}.
+   * only respected where {@linkcode UdpSocket.forbidsFragments}.
    */
   send(
     buffer: Uint8Array<ArrayBuffer>,

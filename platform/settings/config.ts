@@ -18,7 +18,7 @@ import { isJsonObject } from "../../protocol/json_object.ts";
 /** The known keys of `config.json` by their names in programs; every one may be missing. */
 export type Config = Partial<PlaceSettings & DaemonSettings>;
 
-/** Any JSON object: the known keys and whatever else stands in the file. */
+/** Any JSON object: the known keys and whatever else is in the file. */
 export type RawConfig = Record<string, unknown>;
 
 /** The settings of a daemon's home. */
@@ -103,7 +103,7 @@ export function unknownConfigKeys(raw: RawConfig): string[] {
  * @param key A known key, in either spelling.
  * @param text Its text; empty for a value that counts as unset.
  * @param tables The settings.
- * @returns The canonical key and the value as it stands in the file.
+ * @returns The canonical key and the value as it is in the file.
  * @throws {PilotError} `invalid_argument` for unknown keys and unfit values.
  */
 export function parseConfigValue(

@@ -18,7 +18,7 @@ import {
 } from "./setting_table.ts";
 import { absolute, resolveSettings, type Settings, userHomeOf } from "./resolve_settings.ts";
 
-/** What a daemon that has come up tells {@linkcode DaemonOptions.ready}. */
+/** What a daemon that has come up reports to {@linkcode DaemonOptions.ready}. */
 export interface DaemonReady {
   /** Its socket. */
   readonly socket: string;
@@ -96,9 +96,9 @@ export function resolveDaemonOptions(
     pathMode: pathModeOf(
       flags,
       `--${DAEMON.relayOnly.flag} and --${DAEMON.noRelay.flag}`,
-      "Give one of them",
+      "Set only one of them",
     ) ??
-      pathModeOf(config, "relay_only and no_relay", "Take one of them out of config.json"),
+      pathModeOf(config, "relay_only and no_relay", "Remove one of them from config.json"),
     logFile: values.logFile && from(values.logFile),
     registryTls: registryTlsOf(values),
   };

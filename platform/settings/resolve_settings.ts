@@ -139,7 +139,7 @@ function servers(
   };
 }
 
-/** Settings of a program that has a socket and no home: whoever asks for one hears why there is none. */
+/** Settings of a program that has a socket and no home: a request for one gets the reason why there is none. */
 function homeless(input: SettingInput, socket: string, reason: unknown): Settings {
   const missing = (): never => {
     throw reason;

@@ -1,6 +1,6 @@
 /**
  * The settings of the servers that people run, rendezvous and gateway, and the variables that hold secrets. None of
- * them stands in `config.json`, which belongs to a daemon's home.
+ * them is in `config.json`, which belongs to a daemon's home.
  *
  * @module
  */
@@ -43,13 +43,13 @@ export interface RendezvousSettings extends LogSettings {
   beaconAdvertise?: string | undefined;
   /** Bytes per second relayed for one source address. */
   relayRate?: number | undefined;
-  /** UDP port that tells netcheck its endpoint a second time; 0: none. */
+  /** UDP port that reports its endpoint to netcheck a second time; 0: none. */
   beaconProbePort?: number | undefined;
-  /** Form of the beacon's UDP socket. */
+  /** Implementation of the beacon's UDP socket. */
   udp?: UdpKind | undefined;
   /** Directory of the store. */
   store?: string | undefined;
-  /** Begin anew where the database is lost. */
+  /** Start over where the database is lost. */
   newStore: boolean;
   /** Keep everything in memory. */
   memory: boolean;
@@ -67,7 +67,7 @@ export interface RendezvousSettings extends LogSettings {
   http?: string | undefined;
   /** Names by which it may be asked there. */
   httpHost?: readonly string[] | undefined;
-  /** Believe what a proxy on this machine says of its clients. */
+  /** Trust what a proxy on this machine says of its clients. */
   httpBehindProxy: boolean;
 }
 
@@ -109,7 +109,7 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
   },
   advertise: {
     ...{ type: HOST, flag: "advertise" },
-    help: "Name or address by which others reach this machine, for the line they join by",
+    help: "Name or address by which others reach this machine, for the command to join",
   },
   beaconPeers: {
     ...{ type: listOf(ENDPOINT), flag: "beacon-peers" },
@@ -117,7 +117,7 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
   },
   beaconId: {
     ...{ type: COUNT("n"), flag: "beacon-id" },
-    help: "Number among the beacons; with it, all that a registry lists are peers",
+    help: "Number of this beacon; with it, all beacons that a registry lists are peers",
   },
   beaconRegistry: {
     ...{ type: REGISTRY_OR_URI, flag: "beacon-registry" },
@@ -143,7 +143,7 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
   },
   beaconProbePort: {
     ...{ type: PORT, flag: "beacon-probe-port" },
-    help: "UDP port that tells netcheck its endpoint a second time, 0: none",
+    help: "UDP port that reports netcheck's endpoint a second time, 0: none",
     defaultText: "beacon port + 1",
   },
   udp: { ...DAEMON.udp, help: "UDP socket of the beacon" },
@@ -153,11 +153,12 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
   },
   newStore: {
     ...{ type: SWITCH, flag: "new-store", default: false },
-    help: "Begin anew, once, where the database is lost but the registry's key is there",
+    help:
+      "Start once with an empty database, where the old one is lost but the registry's key is not",
   },
   memory: {
     ...{ type: SWITCH, flag: "memory", default: false },
-    help: "Keep everything in memory, nothing survives the end",
+    help: "Keep everything in memory; nothing is stored",
   },
   adminTokenFile: {
     ...{ type: path("file"), flag: "admin-token-file" },
@@ -166,7 +167,7 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
   },
   noStrict: {
     ...{ type: SWITCH, flag: "no-strict", default: false },
-    help: "Take unsigned role claims and scores, as existing clients send them",
+    help: "Accept unsigned role claims and scores, as existing clients send them",
   },
   tls: {
     ...{ type: TOGGLE, flag: "tls" },
@@ -178,16 +179,16 @@ export const RENDEZVOUS: TableOf<RendezvousSettings> = {
     ...{ type: path("file"), flag: "tls-cert" },
     help: "PEM certificate chain, the server's own first; implies --tls",
   },
-  tlsKey: { ...{ type: path("file"), flag: "tls-key" }, help: "PEM private key of it" },
+  tlsKey: { ...{ type: path("file"), flag: "tls-key" }, help: "Its PEM private key" },
   http: DAEMON.http,
   httpHost: {
     ...{ type: listOf(HOST_NAME), flag: "http-host" },
-    help: "Names by which it may be asked there, comma separated",
+    help: "Host names accepted in HTTP requests, comma separated",
     defaultText: "IP addresses, localhost",
   },
   httpBehindProxy: {
     ...{ type: SWITCH, flag: "http-behind-proxy", default: false },
-    help: "Believe X-Real-IP, X-Forwarded-For and Forwarded of a proxy on this machine",
+    help: "Trust X-Real-IP, X-Forwarded-For and Forwarded of a proxy on this machine",
   },
   logLevel: DAEMON.logLevel,
   logFormat: DAEMON.logFormat,
@@ -219,7 +220,7 @@ export const GATEWAY: TableOf<GatewaySettings> = {
   },
 };
 
-/** What stands in variables only, as command lines can be read by every user of a machine. */
+/** What is read from variables only, as command lines can be read by every user of a machine. */
 export interface SecretSettings {
   /** Admin token of the rendezvous that is run. */
   adminToken?: string | undefined;

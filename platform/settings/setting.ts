@@ -15,7 +15,7 @@ export interface Setting<T> {
   readonly help: string;
   /** Help of `--no-x`, for a setting that is switched on or off. */
   readonly helpOff?: string;
-  /** Its option without dashes; `no-x` for one that switches off. Absent for what stands in variables only. */
+  /** Its option without dashes; `no-x` for one that switches off. Absent for what is read from variables only. */
   readonly flag?: string;
   /** Its environment variable. */
   readonly env?: string;

@@ -90,26 +90,26 @@ export const PLACES: TableOf<PlaceSettings> = {
 
 /** How a program logs. */
 export interface LogSettings {
-  /** Least level that is logged. */
+  /** Minimum level to log. */
   logLevel: LogLevel;
   /** Shape of the log. */
   logFormat: LogFormat;
-  /** File for the log, bounded and opened anew at SIGHUP; default stderr. */
+  /** File for the log, bounded and reopened at SIGHUP; default stderr. */
   logFile?: string | undefined;
 }
 
 const LOG: TableOf<LogSettings> = {
   logLevel: {
     ...{ type: choice("level", LOG_LEVELS), flag: "log-level", inConfig: true },
-    ...{ help: "Least level that is logged", default: "info" },
+    ...{ help: "Minimum level to log", default: "info" },
   },
   logFormat: {
     ...{ type: choice("format", LOG_FORMATS), flag: "log-format", inConfig: true },
-    ...{ help: "Shape of the log", default: "text" },
+    ...{ help: "Format of the log", default: "text" },
   },
   logFile: {
     ...{ type: path("file"), flag: "log-file", inConfig: true },
-    ...{ help: "Log there, bounded, and opened anew at SIGHUP", defaultText: "stderr" },
+    ...{ help: "Log to this file, bounded in size, reopened at SIGHUP", defaultText: "stderr" },
   },
 };
 
@@ -129,11 +129,11 @@ export interface DaemonSettings extends LogSettings {
   registryFingerprint?: string | undefined;
   /** The registry's public key, base64: its answers must be signed with it. */
   registryKey?: string | undefined;
-  /** Whether a plain registry off this machine is worth a warning. */
+  /** Whether a remote registry over plain TCP causes a warning. */
   registryPlain?: PlainRegistry | undefined;
   /** Identity file. */
   identity: string;
-  /** Another place to listen at unless somebody else does, for programs that look only there. */
+  /** Another socket to listen on unless another daemon does, for programs that look only there. */
   commonSocket?: string | undefined;
   /** Name to register; undefined keeps the registry's. */
   hostname: string | undefined;
@@ -155,7 +155,7 @@ export interface DaemonSettings extends LogSettings {
   keepaliveMs: number;
   /** Address of `/healthz` and `/metrics`; undefined serves none. */
   http?: string | undefined;
-  /** Form of the UDP socket. */
+  /** Implementation of the UDP socket. */
   udp?: UdpKind | undefined;
   /** Implementation of AES-256-GCM. */
   aead?: AeadKind | undefined;
@@ -203,7 +203,7 @@ export const DAEMON: TableOf<DaemonSettings> = {
   registryPlain: {
     ...{ type: choice("what", PLAIN_REGISTRY), flag: "registry-plain", inConfig: true },
     ...{ env: "PILOT_REGISTRY_PLAIN", default: "warn" },
-    help: "A registry elsewhere that is neither TLS nor pinned",
+    help: "What to do about a remote registry that has neither TLS nor a pinned key",
   },
   identity: {
     ...{ type: path("file"), flag: "identity", inConfig: true },
@@ -211,7 +211,7 @@ export const DAEMON: TableOf<DaemonSettings> = {
   },
   commonSocket: {
     ...{ type: path(), flag: "common-socket", inConfig: true },
-    help: "Listen there too when nobody else does, or none",
+    help: "Second socket to listen on when no other daemon does, or none",
     defaultText: "$XDG_RUNTIME_DIR/pilot.sock or /tmp/pilot.sock for the default home",
   },
   hostname: {

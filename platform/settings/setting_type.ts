@@ -12,7 +12,7 @@ import { parseFingerprint } from "../fingerprint.ts";
 
 /** How values of a setting are written. */
 export interface SettingType<T> {
-  /** What stands for the value in help, `host:port`; undefined for switches, which have none. */
+  /** Placeholder of the value in help, `host:port`; undefined for switches, which have none. */
   readonly metavar?: string;
   /** What is expected, after the name of the setting: "must look like host:port". */
   readonly expects: string;
@@ -90,13 +90,13 @@ export const TEXT: SettingType<string> = textual({
 /**
  * A path.
  *
- * @param text As given; an empty one is mostly a variable that is not set, and would mean another place.
+ * @param text As given; an empty one is usually a variable that is not set, and would mean another place.
  * @throws {PilotError} `invalid_argument`.
  */
 export function parsePath(text: string): string {
   if (text !== "") return text;
   throw new PilotError("invalid_argument", "The path is empty", {
-    hint: "Leave the option out for the default.",
+    hint: "Omit the option to use the default.",
   });
 }
 
@@ -138,7 +138,7 @@ export function parseHostname(text: string): string {
   });
 }
 
-/** A hostname. In a file any text: the daemon runs without it, and tells why. */
+/** A hostname. In a file any text: the daemon runs without it, and reports why. */
 export const HOSTNAME: SettingType<string> = textual({
   metavar: "name",
   expects: "must be a hostname",

@@ -1,5 +1,5 @@
 /**
- * Our extension of the beacon protocol: an announcement that proves who sends it and that the answer reaches him,
+ * Our extension of the beacon protocol: an announcement that proves the sender and that the answer reaches it,
  * and the beacon's "look into your inbox". Types 0D to 0F, which no other implementation is known to use; a beacon
  * or node that does not know them ignores them (docs/protocol/beacon.md §5).
  *
@@ -9,8 +9,8 @@
  * | 0E | cookie | beacon to node | `0E` u8 status (bit 0: this endpoint is proven), nonce 16, cookie 16 |
  * | 0F | wake | beacon to node | `0F` token 16 (nonce of the proof), u32 sequence |
  *
- * The node asks without signature (38 bytes) and gets a cookie (34 bytes); only who receives at the address he
- * claims has it. He signs it and sends it back (102 bytes), and gets status 1.
+ * The node asks without signature (38 bytes) and gets a cookie (34 bytes); only who receives at the address that it
+ * claims has it. It signs the cookie and sends it back (102 bytes), and gets status 1.
  *
  * @module
  */

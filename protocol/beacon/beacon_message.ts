@@ -98,7 +98,7 @@ const BAD_IP = new DecodeError("malformed", "beacon message: bad IP length");
 const UNKNOWN = new DecodeError("unknown_type", "unknown beacon message");
 
 /**
- * Tells beacon messages from tunnel frames on the shared socket.
+ * Distinguishes beacon messages from tunnel frames on the shared socket.
  *
  * @param bytes A datagram.
  * @returns True when it is not empty and its first byte is below 0x10.

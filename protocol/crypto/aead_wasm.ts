@@ -80,7 +80,7 @@ class WasmAead implements Aead {
     const end = offset + textBytes;
     const blocks = partBlocks(textBytes);
     const found = keystream.find(nonce, blocks);
-    // What lies ahead is computed for authentic packets only: a forger makes us do no more than for his own.
+    // Keystream is precomputed only after an authentic packet, so forged packets cost no extra work.
     const bytes = found < 0 ? keystream.once(nonce, blocks) : keystream.bytes;
     const at = Math.max(found, 0);
     machine.put(aad, buf.subarray(offset, end));

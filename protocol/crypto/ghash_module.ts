@@ -3,7 +3,7 @@
  * binary in the source, and nothing to build.
  *
  * GHASH (NIST SP 800-38D §6.4) multiplies in GF(2^128) by a secret. Without carry-less multiplication, which WebAssembly
- * lacks, the usual ways are slow, or look tables up at secret places in memory, which other programs can see in the
+ * lacks, the usual methods are slow, or look tables up at secret places in memory, which other programs can see in the
  * caches. Here the tables have 16 bytes and lie in vector registers: `i8x16.swizzle` looks 16 nibbles up at once and takes
  * the same time whatever they are.
  *

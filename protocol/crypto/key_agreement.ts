@@ -126,7 +126,7 @@ async function agree(
       ),
     );
   } catch (error) {
-    // WebCrypto's answer to a point of low order; anything else is a defect and goes up.
+    // WebCrypto's answer to a point of low order; anything else is a bug and is rethrown.
     if (error instanceof DOMException && error.name === "OperationError") {
       return undefined;
     }

@@ -90,7 +90,7 @@ export class Keystream {
   /** Blocks of each. */
   #perPacket = 0;
   /** Most blocks that a packet wanted since the last refill. */
-  #wanted = 0;
+  #maxBlocks = 0;
 
   /**
    * Makes an empty one.
@@ -107,7 +107,7 @@ export class Keystream {
   }
 
   /**
-   * Looks for a packet's part. Changes nothing, so anybody may make us ask.
+   * Looks for a packet's part. Changes nothing, so strangers may cause it.
    *
    * @param nonce 12 bytes.
    * @param blocks Blocks of the part, one more than the text has.
@@ -127,7 +127,7 @@ export class Keystream {
    * @returns Where in {@linkcode Keystream.bytes} it begins.
    */
   take(nonce: Uint8Array, blocks: number): number {
-    this.#want(blocks);
+    this.#noteBlocks(blocks);
     const at = this.find(nonce, blocks);
     if (at >= 0) return at;
     this.#refill(nonce);
@@ -157,10 +157,10 @@ export class Keystream {
    * @param wasFound Whether its part was.
    */
   follow(nonce: Uint8Array, blocks: number, wasFound: boolean): void {
-    this.#want(blocks);
+    this.#noteBlocks(blocks);
     const index = this.#indexOf(nonce);
     if (wasFound ? index < this.#count - 1 : index < 0) return;
-    if (partsAhead(this.#wanted) < 2) {
+    if (partsAhead(this.#maxBlocks) < 2) {
       this.wipe();
       return;
     }
@@ -173,16 +173,16 @@ export class Keystream {
   wipe(): void {
     this.#bytes.fill(0);
     this.#count = 0;
-    this.#wanted = 0;
+    this.#maxBlocks = 0;
   }
 
-  #want(blocks: number): void {
-    if (blocks > this.#wanted) this.#wanted = blocks;
+  #noteBlocks(blocks: number): void {
+    if (blocks > this.#maxBlocks) this.#maxBlocks = blocks;
   }
 
   /** Computes the parts of a nonce, to be found at 0, and of those that come next, each as long as any lately. */
   #refill(nonce: Uint8Array): void {
-    const perPacket = this.#wanted;
+    const perPacket = this.#maxBlocks;
     const count = Math.min(this.#nextCount(nonce), Math.max(1, partsAhead(perPacket)));
     // Nothing is there until the cipher has given it: what is wiped here would let text through as it is.
     this.wipe();

@@ -7,7 +7,7 @@
 import { PilotError } from "../errors.ts";
 import { AEAD_NONCE_BYTES } from "./aead.ts";
 
-/** Where a {@linkcode NonceSequence} stands; kept per tunnel key, so that it never restarts. */
+/** Position of a {@linkcode NonceSequence}; kept per tunnel key, so that it never restarts. */
 export interface NonceState {
   /** Prefix, unsigned 32 bit. */
   readonly prefix: number;
@@ -24,9 +24,9 @@ export class NonceSequence {
   #counter: number;
 
   /**
-   * Goes on with a sequence; see {@linkcode NonceSequence.start} for a new key.
+   * Continues a sequence; see {@linkcode NonceSequence.start} for a new key.
    *
-   * @param state Where it stands.
+   * @param state Its position.
    */
   constructor(state: NonceState) {
     this.#prefix = state.prefix >>> 0;
@@ -75,11 +75,11 @@ export class NonceSequence {
   }
 
   /**
-   * Takes another prefix, because the peer was seen using the same one; the counter goes on.
+   * Takes another prefix, because the peer was seen using the same one; the counter continues.
    *
    * @param random Fills its argument with random bytes.
    */
-  reprefix(random: (out: Uint8Array) => void): void {
+  changePrefix(random: (out: Uint8Array) => void): void {
     const prefix = randomPrefix(random);
     // One draw in 2^32 repeats the old prefix, which is the one that must go.
     this.#prefix = prefix === this.#prefix ? (prefix + 1) >>> 0 : prefix;

@@ -11,7 +11,7 @@
 export const REPLAY_WINDOW_COUNTERS = 2048;
 const MASK = REPLAY_WINDOW_COUNTERS - 1;
 
-/** Prefixes of a peer that stay open beside the newest: frames of an earlier session may still be under way. */
+/** Prefixes of a peer that stay open beside the newest: frames of an earlier session may still be in flight. */
 export const OLDER_PREFIXES = 4;
 
 /**
@@ -32,7 +32,7 @@ export class ReplayWindow {
   }
 
   /**
-   * Tells whether a counter is too far behind to be judged.
+   * Returns whether a counter is too far behind to be judged.
    *
    * @param counter The counter.
    * @returns True when it lies {@linkcode REPLAY_WINDOW_COUNTERS} or more behind the newest, or is not an integer in 0..2^53-1.
@@ -43,7 +43,7 @@ export class ReplayWindow {
   }
 
   /**
-   * Tells whether a counter is new.
+   * Returns whether a counter is new.
    *
    * @param counter The counter of an authenticated frame.
    * @returns True when it was not committed before and is not too old.
@@ -91,7 +91,7 @@ export class ReplayWindows {
    *
    * @param prefix Nonce prefix, unsigned 32 bit.
    * @param counter Nonce counter.
-   * @returns `ok` for a new frame; `replay` for one that was seen under the present prefix (worth an event);
+   * @returns `ok` for a new frame; `replay` for one that was seen under the present prefix (reported as an event);
    * `old` for one that is too far behind, or was refused under an earlier prefix (dropped silently).
    */
   accept(prefix: number, counter: number): "ok" | "replay" | "old" {

@@ -19,7 +19,7 @@ const imported = new Map<string, CryptoKey>();
 
 /**
  * The y coordinates of the eight points of small order, also in their non-canonical encodings, sign bit cleared.
- * WebCrypto takes such a key, and then one constant signature fits every message: anybody could sign as its owner.
+ * WebCrypto takes such a key, and then one constant signature fits every message: anyone could sign as its owner.
  */
 const SMALL_ORDER: ReadonlySet<string> = new Set([
   "0000000000000000000000000000000000000000000000000000000000000000",
@@ -36,7 +36,7 @@ const SMALL_ORDER: ReadonlySet<string> = new Set([
 ));
 
 /**
- * Tells whether bytes may serve as somebody's Ed25519 public key: 32 bytes and not a point of small order.
+ * Returns whether bytes may serve as an Ed25519 public key: 32 bytes and not a point of small order.
  *
  * @param publicKey The claimed key.
  * @returns False for keys with which signatures would prove nothing.

@@ -39,7 +39,7 @@ const FILTER: FieldCodec<EventFilter> = {
     if (!isJsonObject(value)) return malformed("not a JSON object");
     const names: unknown = value["names"] ?? [];
     if (!Array.isArray(names)) return malformed("names is not a list");
-    // Whoever waits for an event that does not exist would wait for ever.
+    // A wait for an event that does not exist would never end.
     const unknown: unknown = names.find((one) => !isLifecycleEventName(one));
     if (unknown === undefined) return { names: names as LifecycleEventName[] };
     if (typeof unknown !== "string") return malformed("a name is not a text");

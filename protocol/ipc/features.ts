@@ -4,10 +4,10 @@
  * @module
  */
 
-/** A connection can be closed for writing alone; the daemon tells it of the peer's only those who say it in Hello. */
+/** A connection can be closed for writing alone; the daemon reports the peer's only to those that say it in Hello. */
 export const HALF_CLOSE: string = "half_close";
 
-/** The daemon tells a client of its lifecycle events. */
+/** The daemon reports its lifecycle events to a client. */
 export const EVENTS: string = "events";
 
 /** What HelloOk says that our daemon can do. */

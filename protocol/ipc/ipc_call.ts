@@ -15,7 +15,7 @@ export interface IpcCall<Fields, Reply> {
   readonly cmd: number;
   /** First byte of the payload, where several requests share a command. */
   readonly sub?: number;
-  /** What stands before the text of a failure for clients without tags; empty for nothing. */
+  /** Prefix of the text of a failure for clients without tags; empty for nothing. */
   readonly prefix: string;
   /** Daemons of other implementations do not have it. */
   readonly isExtension?: boolean;

@@ -137,7 +137,7 @@ export interface IpcTagged {
 }
 
 /**
- * Encodes what stands before the payload of Tagged and TaggedReply; the first part for `encodeIpcFrame`.
+ * Encodes what precedes the payload of Tagged and TaggedReply; the first part for `encodeIpcFrame`.
  *
  * @param id The request's id.
  * @param cmd The wrapped command.

@@ -7,7 +7,7 @@
 
 import type { ByteQueue } from "../bytes.ts";
 import { DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 
 /** Largest value of the length field, command byte included. */
 export const IPC_MAX_FRAME_BYTES = 1024 * 1024;
@@ -103,7 +103,7 @@ export const Cmd = {
   EventPush: 0x57,
   /** Ours, daemon to client: so many events are missing here. */
   EventsMissed: 0x58,
-  /** Ours, daemon to client, empty: is anybody there? Dropped like every unknown command. */
+  /** Ours, daemon to client, empty: are you alive? Dropped like every unknown command. */
   Probe: 0x4f,
 } as const;
 
@@ -120,7 +120,7 @@ const TOO_LONG = new DecodeError("too_long", "IPC frame longer than 1 MiB");
 /** Cuts the socket's bytes into frames; frames of length 0 are skipped. */
 export class IpcFrameReader extends FrameReader<IpcFrame> {
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     return lengthPrefixed(queue, 0, IPC_MAX_FRAME_BYTES, TOO_LONG);
   }
 

@@ -64,7 +64,7 @@ export function decodePort(payload: Uint8Array): Decoded<number> {
 
 /** Payload of Dial. */
 export interface IpcTarget {
-  /** Whom to dial. */
+  /** The node to dial. */
   readonly address: Address;
   /** Its port. */
   readonly port: number;
@@ -240,7 +240,7 @@ export function encodeRecvFrom(datagram: IpcRecvFrom): Uint8Array {
 }
 
 /**
- * Encodes what stands before the content in RecvFrom.
+ * Encodes what precedes the content in RecvFrom.
  *
  * @param datagram The received datagram.
  * @returns 10 bytes.

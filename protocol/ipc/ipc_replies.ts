@@ -161,23 +161,23 @@ export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof Commo
   home: string;
   /** Its socket. */
   socket: string;
-  /** The place for programs that know no homes, when it serves it. */
+  /** The place for programs that do not know homes, when it serves it. */
   common_socket: string | null;
   /** Where health and metrics are served, `host:port`. */
   http: string | null;
-  /** Where registration stands: `registering`, `registered`, `retrying` or `deregistered`. */
+  /** State of the registration: `registering`, `registered`, `retrying` or `deregistered`. */
   registration: string;
   /** Why the last attempt to register failed; absent when it did not. */
   registration_error?: string;
   /** `host:port` of the registry. */
   registry: string;
-  /** A connection to the registry stands. */
+  /** There is a connection to the registry. */
   registry_connected: boolean;
   /** The registry is spoken to over TLS, with a pinned certificate. */
   registry_tls: boolean;
   /** The registry's answers must be signed with a pinned key. */
   registry_signed: boolean;
-  /** What is unsafe about the way to the registry. */
+  /** What is unsafe about the connection to the registry. */
   registry_warning: string | null;
   /** Which paths to peers may be taken: `auto`, `relay-only` or `no-relay`. */
   path_mode: string;
@@ -191,7 +191,7 @@ export interface OwnInfo extends DaemonStatus, Omit<TrafficCounters, keyof Commo
   endpoint: string;
   /** The beacon has verified that the endpoint is ours. */
   endpoint_proven: boolean;
-  /** Anybody may reach this node. */
+  /** Anyone may reach this node. */
   public: boolean;
   /** Tags of this node. */
   tags: string[];
@@ -281,7 +281,7 @@ export interface IpcPendingHandshake {
 
 /** A request of ours that waits for an answer (our extension). */
 export interface IpcOutgoingHandshake {
-  /** Whom we asked. */
+  /** The node that we asked. */
   node_id: number;
   /** When, unix seconds. */
   requested_at: number;
@@ -343,7 +343,7 @@ export interface IpcResolvedHostname {
   node_id: number;
   /** Its address on network 0. */
   address: string;
-  /** Anybody may resolve it; absent from memory. */
+  /** Anyone may resolve it; absent from memory. */
   public?: boolean;
   /** The name. */
   hostname?: string;

@@ -113,7 +113,7 @@ export const PATH: IpcCall<{ readonly node: number }, PathReport> = ipcCall({
 
 /** What a ping carries. */
 export interface PingFields {
-  /** Whom it goes to. */
+  /** The node that receives it. */
   readonly address: Address;
   /** Longest wait, milliseconds. */
   readonly timeoutMs: number;

@@ -87,7 +87,7 @@ export const OPEN_HANDSHAKES: IpcCall<NoFields, IpcOpenHandshakes> = ipcCall({
   ...{ cmd, sub: 4, name: "handshake pending", fields: NOTHING },
 });
 
-/** Whom this node trusts. */
+/** The nodes that this node trusts. */
 export const TRUSTED_PEERS: IpcCall<NoFields, IpcTrustedPeers> = ipcCall({
   ...{ cmd, sub: 5, name: "handshake trusted", fields: NOTHING },
 });

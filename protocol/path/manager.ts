@@ -4,14 +4,14 @@
  *
  * A path is taken only when a round trip over it was authenticated, and left only when probes over it go unanswered
  * while another path is known to work. An address from which an authentic frame came is therefore no more than a
- * candidate: whoever captures a frame and sends it on from elsewhere moves nothing (RFC 9000 §9.3).
+ * candidate: a captured frame that is sent from elsewhere moves nothing (RFC 9000 §9.3).
  *
  * @module
  */
 
 import type { Endpoint } from "../ip.ts";
 import { type CandidateKind, isEndpointOfOne, Path, PROBE_ANSWER_MS } from "./path.ts";
-import { NO_PATH_WORK, type PathNeeds, type PathProbe, type PathWork } from "./path_work.ts";
+import { NO_PATH_WORK, type PathDemand, type PathProbe, type PathWork } from "./path_work.ts";
 import { cost, isFaster, isLikelier, retention } from "./ranking.ts";
 import type { MtuDiscovery } from "./mtu_discovery.ts";
 import { SearchSchedule } from "./search.ts";
@@ -30,7 +30,7 @@ export const PATH_QUIET_MS = 1_000;
 export const SEARCH_PROBES_MS: readonly number[] = [0, 100, 250, 500, 1_000];
 /** When the path in use is probed. */
 export const CHECK_PROBES_MS: readonly number[] = [0, 300, 700, 1_500, 3_000];
-/** An address that only a frame speaks for gets one probe a frame at most: it may be anybody's. */
+/** An address known from a frame only gets one probe a frame at most: it may be a victim's. */
 export const OBSERVED_PROBES_MS: readonly number[] = [0];
 /** Pause between two such probes, doubled while they bring nothing. */
 export const OBSERVED_PAUSE_MS = 250;
@@ -213,7 +213,7 @@ export class PathManager {
    */
   answered(id: number, route: Route, now: number): boolean | undefined {
     for (const path of this.all) {
-      // Relayed answers to direct probes say nothing about the way back, nor the other way round.
+      // Relayed answers to direct probes say nothing about the direct path back, and vice versa.
       if (path.route.via !== route.via || !path.take(id, now)) continue;
       this.#hasAnswers = true;
       const isInUse = path === this.#current;
@@ -230,19 +230,19 @@ export class PathManager {
   }
 
   /** Does what is due. */
-  poll(now: number, needs: PathNeeds): PathWork {
+  poll(now: number, demand: PathDemand): PathWork {
     const current = this.#current;
     this.#polledMs = now;
     if (current !== undefined) {
       this.#suspect(current, now);
-      this.#listen(current, now, needs);
+      this.#listen(current, now, demand);
       if (!current.isRelay && now - this.sinceMs > FORGIVE_MS && this.#unansweredMs === Infinity) {
         current.forgive();
       }
       if (!current.isRelay && !current.isFailing(now, this.#hasAnswers)) this.#searches.stop();
     }
     const changed = this.#choose(now);
-    const search = this.#searches.take(now, needs.isWanted || needs.hasConns);
+    const search = this.#searches.take(now, demand.isWanted || demand.hasConns);
     const probes: PathProbe[] = [];
     for (const path of this.all) {
       while (path.probeMs <= now) {
@@ -363,7 +363,7 @@ export class PathManager {
     this.needsReschedule = true;
   }
 
-  /** Heard again after probes that nobody answered, all of them sent long ago: what they showed is over. */
+  /** Heard again after probes that nobody answered, all of them sent long ago: what they showed no longer holds. */
   #askAgain(current: Path, now: number): void {
     if (current.probeMs !== Infinity || now < current.failsMs) return;
     current.forget();
@@ -381,7 +381,7 @@ export class PathManager {
   }
 
   /** After data, silence: either there is nothing to say, or what is said does not reach us. */
-  #listen(current: Path, now: number, { hasConns }: PathNeeds): void {
+  #listen(current: Path, now: number, { hasConns }: PathDemand): void {
     if (this.#isQuietAsked || now - this.heardMs < PATH_QUIET_MS) return;
     this.#isQuietAsked = true;
     if (hasConns && current.probeMs === Infinity) current.probe(CHECK_PROBES_MS, now);
@@ -464,7 +464,7 @@ export class PathManager {
     }
   }
 
-  /** Makes room: for what never answered and nobody but a frame speaks for first. */
+  /** Makes room: what never answered and is known from a frame only goes first. */
   #evict(): void {
     let worst: Path | undefined;
     for (const path of this.#paths) {

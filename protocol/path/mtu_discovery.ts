@@ -44,7 +44,7 @@ export class MtuDiscovery {
     return this.#search.deadline;
   }
 
-  /** Full-size data is being sent, so larger datagrams are worth looking for; cheap enough for every packet. */
+  /** Full-size data is being sent, so larger datagrams would help; cheap enough for every packet. */
   demand(now: number): void {
     this.#search.demand(now);
   }

@@ -58,7 +58,7 @@ export function isEndpointOfOne({ host, port }: Endpoint): boolean {
 export class Path {
   /** Where it comes from. */
   kind: CandidateKind;
-  /** Discovery of its MTU, once somebody wanted more than the base; paths to one host share it. */
+  /** Discovery of its MTU, once more than the base was wanted; paths to one host share it. */
   mtu: MtuDiscovery | undefined;
   /** Frames sent by it. */
   framesSent: number = 0;
@@ -140,7 +140,7 @@ export class Path {
 
   /**
    * Nothing is answered: tries the address of ours that the system chooses, or if that was tried the one at which the peer
-   * was heard. Routes change without a word, and an address with the wrong one leads nowhere.
+   * was heard. Routes change silently, and an address with the wrong one leads nowhere.
    */
   switchLocal(now: number): void {
     const heard = this.#heard;

@@ -25,7 +25,7 @@ export interface CandidateReport {
   readonly endpoint: string;
   /** Where it comes from. */
   readonly kind: CandidateKind;
-  /** How it stands. */
+  /** Its state. */
   readonly state: "untested" | "probing" | "works" | "failed" | "in_use";
   /** Round trip of its probes, milliseconds; null before the first answer. */
   readonly rtt_ms: number | null;
@@ -37,13 +37,13 @@ export interface CandidateReport {
   readonly last_sent_ms: number | null;
   /** Milliseconds since the last answer; null before the first. */
   readonly last_answer_ms: number | null;
-  /** Largest frame known to pass in one piece, bytes; older daemons do not tell. */
+  /** Largest frame known to pass in one piece, bytes; older daemons do not report it. */
   readonly max_bytes?: number;
-  /** Frames sent by it; older daemons do not tell. */
+  /** Frames sent by it; older daemons do not report it. */
   readonly frames_sent?: number;
   /** Their bytes. */
   readonly bytes_sent?: number;
-  /** Authentic frames received by it; older daemons do not tell. */
+  /** Authentic frames received by it; older daemons do not report it. */
   readonly frames_received?: number;
   /** Their bytes. */
   readonly bytes_received?: number;

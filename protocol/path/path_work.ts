@@ -1,5 +1,5 @@
 /**
- * What the path manager wants done, and what it must be told for that.
+ * What the path manager wants done, and what it must know for that.
  *
  * @module
  */
@@ -20,14 +20,14 @@ export interface PathWork {
   readonly probes: readonly PathProbe[];
   /** Look for a direct path: ask the registry for the peer's endpoint and the beacon for punches. */
   readonly search: boolean;
-  /** Tell the beacon where we are: our own mapping may be gone. */
+  /** Announce ourselves to the beacon: our own mapping may be gone. */
   readonly announce: boolean;
   /** Frames take another path now. */
   readonly changed: boolean;
 }
 
 /** What the owner knows at the time. */
-export interface PathNeeds {
+export interface PathDemand {
   /** The tunnel is to be kept up. */
   readonly isWanted: boolean;
   /** Connections run over it. */

@@ -1,6 +1,6 @@
 /**
  * Packetization-layer path MTU discovery for one path (RFC 8899), sans-I/O: sizes to probe come out, answers and
- * suspicions go in. Sizes are bytes of UDP payload. A lost probe is no sign of congestion and is told to nobody.
+ * suspicions go in. Sizes are bytes of UDP payload. A lost probe is no sign of congestion and is not reported.
  *
  * @module
  */
@@ -50,7 +50,7 @@ const LIKELY_MTU = 1500;
 export interface PathMtuOptions {
   /** IP version of the path. Default 4. */
   readonly ipVersion?: 4 | 6;
-  /** Largest datagram worth having, 1222..65507 bytes. Default 65507. */
+  /** Largest useful datagram, 1222..65507 bytes. Default 65507. */
   readonly maxBytes?: number;
 }
 
@@ -117,7 +117,7 @@ export class PathMtu {
     return this.#dueAt;
   }
 
-  /** Full-size data is being sent, so larger datagrams are worth looking for; cheap enough for every packet. */
+  /** Full-size data is being sent, so larger datagrams would help; cheap enough for every packet. */
   demand(now: number): void {
     if (this.#state === "idle") this.#startBase(now);
     else if (now >= this.#againAt) this.#startAgain(now);
@@ -154,7 +154,7 @@ export class PathMtu {
     const isLarger = bytes > this.#bytes;
     if (isLarger) this.#bytes = bytes;
     if (this.#resume > 0 && bytes >= this.#resume) this.#refute(now);
-    // An answer to an earlier probe of another size leaves the present one under way.
+    // An answer to an earlier probe of another size leaves the present one outstanding.
     if (this.#state === "base" || this.#state === "unanswered" || isLarger) this.#next(now);
     return isLarger;
   }
@@ -244,7 +244,7 @@ export class PathMtu {
   }
 }
 
-/** Gap between what passes and what does not that is not worth more probes: 3 %. */
+/** Gap between what passes and what does not at which the search ends: 3 %. */
 export function pmtuTolerance(bytes: number): number {
   return bytes >> 5;
 }

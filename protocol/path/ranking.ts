@@ -10,7 +10,7 @@ import type { Path } from "./path.ts";
 export const FASTER = { share: 0.75, ms: 1 } as const;
 
 /**
- * What is kept longest when there is no room: an answer is worth more than the registry's word, and that more than a
+ * What is kept longest when there is no room: an answer counts more than the registry's data, and that more than a
  * frame; among equals the latest sign counts.
  */
 export function retention(path: Path): number {

@@ -22,7 +22,7 @@ export function directRoute(endpoint: Endpoint): Route {
   return { via: "direct", endpoint };
 }
 
-/** The host that a route leads to; undefined for the relay's, which leads to whoever is asked for. */
+/** The host that a route leads to; undefined for the relay's, which leads to any peer. */
 export function hostOf(route: Route): string | undefined {
   return route.via === "relay" ? undefined : route.endpoint.host;
 }

@@ -32,7 +32,7 @@ export class SearchSchedule {
     this.nextMs = Infinity;
   }
 
-  /** Notes traffic. True when a search that was put off is due now: somebody needs the path again. */
+  /** Notes traffic. True when a search that was put off is due now: the path is needed again. */
   onTraffic(now: number): boolean {
     const wasIdle = now - this.#trafficMs > SEARCH_ACTIVE_MS;
     this.#trafficMs = now;

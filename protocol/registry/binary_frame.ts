@@ -7,7 +7,7 @@
 
 import type { ByteQueue } from "../bytes.ts";
 import { DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 
 export * from "./binary_payload.ts";
 
@@ -58,7 +58,7 @@ export class BinaryFrameReader extends FrameReader<BinaryFrame> {
   }
 
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     const span = lengthPrefixed(queue, 0, this.#maxBytes, TOO_LONG);
     const empty = typeof span === "object" && "bodyBytes" in span &&
       span.bodyBytes === 0;

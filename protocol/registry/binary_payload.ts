@@ -41,7 +41,7 @@ export interface BinaryHeartbeatOk {
 
 /** Payload of a resolve. */
 export interface BinaryResolve {
-  /** Whom to reach. */
+  /** The node to reach. */
   readonly node: number;
   /** Who asks. */
   readonly requester: number;
@@ -51,9 +51,9 @@ export interface BinaryResolve {
 
 /** Payload of a lookup's reply. */
 export interface BinaryLookupOk {
-  /** About whom. */
+  /** The node concerned. */
   readonly node: number;
-  /** Anybody may resolve it. */
+  /** Anyone may resolve it. */
   readonly public: boolean;
   /** It takes tasks. */
   readonly taskExec: boolean;
@@ -75,7 +75,7 @@ export interface BinaryLookupOk {
 
 /** Payload of a resolve's reply. */
 export interface BinaryResolveOk {
-  /** Whom to reach. */
+  /** The node to reach. */
   readonly node: number;
   /** `host:port`, may be empty. */
   readonly realAddr: string;
@@ -184,7 +184,7 @@ export function decodeBinaryHeartbeatOk(
 /**
  * Encodes a lookup (02).
  *
- * @param node About whom.
+ * @param node The node concerned.
  * @returns 4 bytes.
  */
 export function encodeBinaryLookup(node: number): Uint8Array {

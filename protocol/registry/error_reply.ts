@@ -7,7 +7,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { JsonObject } from "./registry_fields.ts";
 
-/** What kinds of failure a registry tells; those of the link to it are not its to tell. */
+/** The kinds of failure that a registry reports; those of the link to it are not among them. */
 export type RegistryErrorCode = Extract<
   ErrorCode,
   | "invalid_argument"
@@ -45,7 +45,7 @@ export interface RegistryErrorReply {
  * Makes an error reply.
  *
  * @param error Text that the client sees.
- * @param code Kind of failure, which must tell no more than the text.
+ * @param code Kind of failure, which must disclose no more than the text.
  * @returns The reply.
  */
 export function registryError(error: string, code: RegistryErrorCode): RegistryErrorReply {
@@ -56,7 +56,7 @@ export function registryError(error: string, code: RegistryErrorCode): RegistryE
  * The kind of failure that an error reply names.
  *
  * @param reply The reply, off the wire.
- * @returns It; undefined where none is named, or none that a registry may tell.
+ * @returns It; undefined where none is named, or none that a registry may report.
  */
 export function errorCodeOf(reply: JsonObject): RegistryErrorCode | undefined {
   const code = Object.hasOwn(reply, "code") ? reply["code"] : undefined;

@@ -17,7 +17,7 @@ export { isJsonObject, type JsonObject };
 export interface FieldKind<T> {
   /** Reads a value; undefined for one that is missing or wrong. */
   readonly read: (value: unknown) => T | undefined;
-  /** What stands for such a value. */
+  /** Placeholder for such a value. */
   readonly missing: T;
 }
 
@@ -27,7 +27,7 @@ export interface FieldKind<T> {
  * @param message The object.
  * @param name The field.
  * @param kind Its kind.
- * @returns Its value, or what stands for a missing one.
+ * @returns Its value, or the placeholder for a missing one.
  */
 export function readField<T>(message: object, name: string, kind: FieldKind<T>): T {
   const value = Object.hasOwn(message, name) ? (message as JsonObject)[name] : undefined;
@@ -87,11 +87,11 @@ export const TEXTS: FieldKind<readonly string[]> = {
   missing: [],
 };
 
-/** Anything: whoever uses it says what is wrong with it. */
+/** Anything: its user reports what is wrong with it. */
 export const ANYTHING: FieldKind<unknown> = { read: (value) => value, missing: undefined };
 
 /**
- * A kind whose missing value tells that it is missing.
+ * A kind whose missing value shows that it is missing.
  *
  * @param kind How it is read when it is there.
  * @returns The kind.

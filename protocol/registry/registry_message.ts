@@ -7,7 +7,7 @@
 
 import { type ByteQueue, decodeJson, encodeJson } from "../bytes.ts";
 import { DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 import { REGISTRY_MAX_FRAME_BYTES } from "./binary_frame.ts";
 import { isJsonObject, type JsonObject } from "./registry_fields.ts";
 
@@ -54,7 +54,7 @@ export class JsonFrameReader extends FrameReader<JsonObject> {
   }
 
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     return lengthPrefixed(queue, 0, this.#maxBytes, TOO_LONG);
   }
 

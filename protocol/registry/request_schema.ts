@@ -18,7 +18,7 @@ export type ReadFields<F> = { readonly [K in keyof F]-?: F[K] };
 /** The kinds of a request's fields. */
 export type FieldKinds<F> = { readonly [K in keyof F]-?: FieldKind<F[K]> };
 
-/** The kinds of a reply's fields; those that may be missing are of a kind that tells so. */
+/** The kinds of a reply's fields; those that may be missing are of a kind that shows it. */
 export type ReplyKinds<R> = {
   readonly [K in keyof R]-?: FieldKind<
     Record<never, never> extends Pick<R, K> ? R[K] | undefined : R[K]
@@ -40,7 +40,7 @@ export interface RegistryRequest<F extends object = object, R extends object = o
   readonly reply: ReplyKinds<R>;
   /** The field with the number of the node that asks; undefined where the wire has none. */
   readonly asker?: keyof F & string;
-  /** The text that the asker signs (docs/protocol/registry.md §2.1); undefined where the wire has none. */
+  /** The text that the requester signs (docs/protocol/registry.md §2.1); undefined where the wire has none. */
   text?(fields: ReadFields<F>): string;
   /** The text that older askers sign, where that is another one. */
   olderText?(fields: ReadFields<F>): string;
@@ -80,7 +80,7 @@ export function signedForms<F extends object>(
 }
 
 /**
- * What an asker of today signs for a request.
+ * What a current requester signs for a request.
  *
  * @param request What it is.
  * @param message The request, or its fields, as it is sent.

@@ -11,7 +11,7 @@
  * table of nonces would have to survive restarts.
  *
  * A node that does not know the challenge yet sends `"auth": {"v": 1}`. A registry that speaks the extension then
- * refuses, and its error carries `"auth": {"v": 1, "key", "challenge"}`, as every refusal for want of such a signature
+ * refuses, and its error carries `"auth": {"v": 1, "key", "challenge"}`, as every such refusal
  * does; others ignore the field and look at `signature`, which is there, too.
  *
  * @module
@@ -29,7 +29,7 @@ export const CHALLENGE_BYTES = 16;
 /** What the signature is for, so that it never counts as a signature over anything else. */
 const DOMAIN = "pilot registry request 1\n";
 
-/** What a registry tells of itself for whole signatures: field `auth` of a refusal. */
+/** What a registry reports about itself for whole signatures: field `auth` of a refusal. */
 export interface WholeOffer {
   /** The registry's public key, base64. */
   readonly key: string;
@@ -90,7 +90,7 @@ export function wholeAuthOf(request: JsonObject): WholeAuth | "hello" | undefine
 }
 
 /**
- * Reads what a registry's refusal tells for whole signatures.
+ * Reads a registry's data for whole signatures from its refusal.
  *
  * @param reply The reply, off the wire.
  * @returns Key and challenge; undefined when it is no such refusal.

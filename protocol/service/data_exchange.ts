@@ -7,7 +7,7 @@
 import { type ByteQueue, decodeText, encodeText, viewOf } from "../bytes.ts";
 import { concatBytes } from "../bytes.ts";
 import { type Decoded, DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 
 /** Largest payload of a frame; the reference's readers close at one byte more. */
 export const DATA_EXCHANGE_MAX_BYTES = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ export const DataType = {
   binary: 2,
   json: 3,
   file: 4,
-  /** Around a message whose way is timed (tagged.ts). */
+  /** Around a message whose transit is timed (tagged.ts). */
   trace: 5,
   fileStream: 7,
   /** Around a message with ids (tagged.ts). */
@@ -76,7 +76,7 @@ export class DataExchangeReader extends FrameReader<DataFrame> {
   }
 
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     return lengthPrefixed(queue, 4, this.#limit, TOO_LONG);
   }
 
@@ -90,7 +90,7 @@ export class DataExchangeReader extends FrameReader<DataFrame> {
 }
 
 /**
- * Encodes what stands before a payload, so that a large payload need not be copied.
+ * Encodes what precedes a payload, so that a large payload need not be copied.
  *
  * @param type The type.
  * @param payloadBytes Length of the payload that follows.
@@ -180,7 +180,7 @@ export interface FileContent {
 }
 
 /**
- * Encodes all of a FILE frame that stands before the content: header, name length, name.
+ * Encodes all of a FILE frame that precedes the content: header, name length, name.
  *
  * @param name A plain file name.
  * @param dataBytes Length of the content that follows.
@@ -271,7 +271,7 @@ export function parseAnswer(text: string): DataAnswer {
  * Other implementations send none.
  *
  * @param text An ERR answer, or the text of an ABORT.
- * @returns What stands there: a word of the sender of the text, which need not be an error code.
+ * @returns The code there, written by the sender of the text; it need not be an error code.
  */
 export function refusalCode(text: string): string | undefined {
   return /^(?:ERR \S+ save failed: )?([a-z_]{1,32}): /.exec(text)?.[1];

@@ -7,7 +7,7 @@
 
 import { type ByteQueue, concatBytes, decodeText, encodeText, viewOf } from "../bytes.ts";
 import { DecodeError, PilotError } from "../errors.ts";
-import { FrameReader, type FrameSpan, lengthPrefixed, type Needs } from "../frame_reader.ts";
+import { type BytesNeeded, FrameReader, type FrameSpan, lengthPrefixed } from "../frame_reader.ts";
 
 /** Longest topic, UTF-8 bytes; the reference's readers close at one byte more. */
 export const MAX_TOPIC_BYTES = 1024;
@@ -42,7 +42,7 @@ export class EventStreamReader extends FrameReader<StreamEvent> {
   }
 
   /** Finds the extent of the first frame from its length. */
-  protected override span(queue: ByteQueue): FrameSpan | Needs | DecodeError {
+  protected override span(queue: ByteQueue): FrameSpan | BytesNeeded | DecodeError {
     if (queue.length < 2) return 2;
     const topicBytes = queue.peek(0, 2);
     if (topicBytes > MAX_TOPIC_BYTES) return LONG_TOPIC;
@@ -61,7 +61,7 @@ export class EventStreamReader extends FrameReader<StreamEvent> {
 }
 
 /**
- * Encodes what stands before an event's payload, so that a payload need not be copied for each subscriber.
+ * Encodes what precedes an event's payload, so that a payload need not be copied for each subscriber.
  *
  * @param topic The topic, at most {@linkcode MAX_TOPIC_BYTES}.
  * @param payloadBytes Length of the payload that follows, at most {@linkcode MAX_EVENT_BYTES}.

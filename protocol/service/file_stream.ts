@@ -59,7 +59,7 @@ export type FileStreamMessage =
     | { readonly kind: "done" }
     | {
       readonly kind: "init_ack";
-      /** Where to go on. */
+      /** Where to resume. */
       readonly offset: number;
     }
     | { readonly kind: "complete"; readonly ok: boolean; readonly text: string }
@@ -125,7 +125,7 @@ export function encodeFileStream(message: FileStreamMessage): Uint8Array {
 }
 
 /**
- * Encodes all of a chunk's frame that stands before its data: data exchange header, kind, id, offset.
+ * Encodes all of a chunk's frame that precedes its data: data exchange header, kind, id, offset.
  *
  * @param transferId 16 bytes.
  * @param offset Where the data belongs.

@@ -1,5 +1,5 @@
 /**
- * Messages with ids, and messages whose way is timed: frames of the data exchange around another frame
+ * Messages with ids, and messages whose transit is timed: frames of the data exchange around another frame
  * (docs/protocol/services.md §4).
  *
  * @module
@@ -85,7 +85,7 @@ export function encodeTaggedMessage(
   return concatBytes(out, inner.payload);
 }
 
-/** Times on the way of a message, ns since 1970 by the clock of each side. */
+/** Times in the transit of a message, ns since 1970 by the clock of each side. */
 export interface TraceTimes {
   /** As the sender says. */
   readonly sent: bigint;

@@ -43,7 +43,7 @@ export class AckPolicy {
     this.#most = isReference ? FEW_SEGMENTS : MANY_SEGMENTS;
   }
 
-  /** When the acknowledgement falls due by itself; Infinity when none waits. */
+  /** When the acknowledgement falls due on its own; Infinity when none waits. */
   get deadline(): number {
     return this.#deadline;
   }
@@ -81,7 +81,7 @@ export class AckPolicy {
    */
   acknowledged(now: number): void {
     if (now >= this.#deadline && this.#every > FEW_SEGMENTS) {
-      // It was waited for in vain: the sender's window is smaller than what we waited for.
+      // The wait was useless: the sender's window is smaller than what we waited for.
       this.#every = FEW_SEGMENTS;
       this.#quick = QUICK_ACK_SEGMENTS;
     }

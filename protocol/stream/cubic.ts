@@ -100,7 +100,7 @@ export class Cubic implements CongestionControl {
     this.#ackedAt = now;
     if (this.#window < this.#threshold) {
       if (inFlight * 2 < this.#window) return;
-      // Slow start after a timeout has a threshold to tell its end; only the first needs the round trip.
+      // Slow start after a timeout has a threshold to mark its end; only the first needs the round trip.
       const growth = this.#threshold === Infinity ? bytes / this.#start.divisor : bytes;
       this.#window = Math.min(this.#window + growth, this.#threshold);
     } else if (inFlight + 2 * this.#mss < this.#window) {
@@ -194,7 +194,7 @@ export class Cubic implements CongestionControl {
       startedAt: this.#startedAt,
     };
     const used = Math.min(this.#window, inFlight + this.#mss);
-    // Losing before the last plateau means that somebody else needs room: give more of it (RFC 9438 §4.7).
+    // Losing before the last plateau means that another flow needs room: give more of it (RFC 9438 §4.7).
     this.#max = yielding && used < this.#max ? used * (1 + beta) / 2 : used;
     this.#prior = used;
     this.#threshold = Math.max(used * beta, 2 * this.#mss);

@@ -1,6 +1,6 @@
 /**
  * HyStart++ (RFC 9406): leaves slow start when the round trip grows, before the queue overflows. Also knows whether
- * the path queues, which later tells congestion from chance.
+ * the path queues, which later distinguishes congestion from chance.
  *
  * @module
  */

@@ -23,9 +23,9 @@ export interface SentSegment {
   lost: boolean;
   /** Cut from a longer one: nothing that was sent before it was cut began here. */
   isPiece: boolean;
-  /** Neighbour in the list it is in. */
+  /** Neighbor in the list it is in. */
   prev: SentSegment | undefined;
-  /** Neighbour in the list it is in. */
+  /** Neighbor in the list it is in. */
   next: SentSegment | undefined;
 }
 
@@ -83,7 +83,7 @@ class SegmentList {
 }
 
 /**
- * Sent segments. Every one is in exactly one condition: on the way (in the time list, counted in `bytes`), lost
+ * Sent segments. Every one is in exactly one condition: in flight (in the time list, counted in `bytes`), lost
  * (in the lost list), or reported received (in neither). All operations are O(1) or O(log n).
  */
 export class InFlight {
@@ -92,7 +92,7 @@ export class InFlight {
   #count = 0;
   #bytes = 0;
   #sacked = 0;
-  readonly #way = new SegmentList();
+  readonly #outstanding = new SegmentList();
   readonly #lost = new SegmentList();
 
   /** Segments sent and not cumulatively acknowledged. */
@@ -100,7 +100,7 @@ export class InFlight {
     return this.#count;
   }
 
-  /** Bytes believed to be on the way (RFC 6675 "pipe"). */
+  /** Bytes believed to be in flight (RFC 6675 "pipe"). */
   get bytes(): number {
     return this.#bytes;
   }
@@ -110,14 +110,14 @@ export class InFlight {
     return this.#sacked;
   }
 
-  /** The one on the way that was sent longest ago. */
+  /** The one in flight that was sent longest ago. */
   get oldest(): SentSegment | undefined {
-    return this.#way.first;
+    return this.#outstanding.first;
   }
 
-  /** The one on the way that was sent last. */
+  /** The one in flight that was sent last. */
   get newest(): SentSegment | undefined {
-    return this.#way.last;
+    return this.#outstanding.last;
   }
 
   /** The lost one to send next. */
@@ -165,7 +165,7 @@ export class InFlight {
     s.sacked = false;
     s.lost = false;
     s.isPiece = false;
-    this.#way.append(s);
+    this.#outstanding.append(s);
     this.#bytes += end - offset;
     return s;
   }
@@ -187,13 +187,13 @@ export class InFlight {
     rest.sacked = false;
     rest.lost = s.lost;
     rest.isPiece = true;
-    (s.lost ? this.#lost : this.#way).insertAfter(s, rest);
+    (s.lost ? this.#lost : this.#outstanding).insertAfter(s, rest);
     return rest;
   }
 
-  /** @param bytes Segments on the way that are longer are deemed lost. */
+  /** @param bytes Segments in flight that are longer are deemed lost. */
   markLongerLost(bytes: number): void {
-    for (let s = this.#way.first; s !== undefined;) {
+    for (let s = this.#outstanding.first; s !== undefined;) {
       const { next } = s;
       if (s.end - s.offset > bytes) this.markLost(s);
       s = next;
@@ -211,16 +211,16 @@ export class InFlight {
       this.#lost.remove(s);
       s.lost = false;
       this.#bytes += s.end - s.offset;
-    } else this.#way.remove(s);
+    } else this.#outstanding.remove(s);
     s.sentAt = now;
     s.transmissions++;
-    this.#way.append(s);
+    this.#outstanding.append(s);
   }
 
-  /** @param s A segment on the way, deemed lost. */
+  /** @param s A segment in flight, deemed lost. */
   markLost(s: SentSegment): void {
     if (s.lost || s.sacked) return;
-    this.#way.remove(s);
+    this.#outstanding.remove(s);
     this.#bytes -= s.end - s.offset;
     s.lost = true;
     this.#lost.append(s);
@@ -228,7 +228,7 @@ export class InFlight {
 
   /** Deems everything not reported received lost, the lowest offset first in line again. */
   markAllLost(): void {
-    this.#way.first = this.#way.last = undefined;
+    this.#outstanding.first = this.#outstanding.last = undefined;
     this.#lost.first = this.#lost.last = undefined;
     this.#bytes = 0;
     for (let i = 0; i < this.#count; i++) {
@@ -239,14 +239,14 @@ export class InFlight {
     }
   }
 
-  /** Takes every verdict of loss back: the lost ones were all sent before the ones on the way. */
+  /** Takes every verdict of loss back: the lost ones were all sent before the ones in flight. */
   restoreLost(): void {
     for (let s = this.#lost.last; s !== undefined;) {
       const { prev } = s;
       this.#lost.remove(s);
       s.lost = false;
       this.#bytes += s.end - s.offset;
-      this.#way.prepend(s);
+      this.#outstanding.prepend(s);
       s = prev;
     }
   }
@@ -290,7 +290,7 @@ export class InFlight {
       if (s === undefined || !s.sacked) continue;
       s.sacked = false;
       this.#bytes += s.end - s.offset;
-      this.#way.append(s);
+      this.#outstanding.append(s);
     }
     this.#sacked = 0;
   }
@@ -303,7 +303,7 @@ export class InFlight {
       this.#bytes =
       this.#sacked =
         0;
-    this.#way.first = this.#way.last = undefined;
+    this.#outstanding.first = this.#outstanding.last = undefined;
     this.#lost.first = this.#lost.last = undefined;
   }
 
@@ -318,7 +318,7 @@ export class InFlight {
       this.#lost.remove(s);
       s.lost = false;
     } else {
-      this.#way.remove(s);
+      this.#outstanding.remove(s);
       this.#bytes -= s.end - s.offset;
     }
   }

@@ -22,10 +22,10 @@ export class Pacer {
   #tokens = Infinity;
   #at = 0;
   #rate = Infinity;
-  /** When sending could go on after a refusal; Infinity when nothing was refused. */
+  /** When sending could continue after a refusal; Infinity when nothing was refused. */
   #readyAt = Infinity;
 
-  /** When sending may go on after {@linkcode take} refused, milliseconds. */
+  /** When sending may continue after {@linkcode take} refused, milliseconds. */
   get readyAt(): number {
     return this.#readyAt;
   }

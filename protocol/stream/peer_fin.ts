@@ -20,7 +20,7 @@ export class PeerFin {
     return this.#ended;
   }
 
-  /** When the wait for missing data is over, milliseconds; Infinity when none is under way. */
+  /** When the wait for missing data ends, milliseconds; Infinity when none is under way. */
   get deadline(): number {
     return this.#until;
   }

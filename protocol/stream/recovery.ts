@@ -52,7 +52,7 @@ export class Recovery {
   /** Retransmissions of this recovery. */
   #repeated = 0;
   #sackSeen = false;
-  /** The next delivery tells whether the timeout was real (RFC 5682). */
+  /** The next delivery shows whether the timeout was real (RFC 5682). */
   #judging = false;
   #duplicates = 0;
 
@@ -70,7 +70,7 @@ export class Recovery {
 
   /**
    * @param board What was sent and what arrived.
-   * @param congestion Told of losses and deliveries.
+   * @param congestion Informed of losses and deliveries.
    * @param mss Segment size, bytes.
    */
   constructor(board: Scoreboard, congestion: CongestionControl, mss: number) {
@@ -269,7 +269,7 @@ export class Recovery {
     }
     this.#judging = false;
     if (this.#phase !== "none" && board.una >= this.#recoverTo) {
-      // What was first sent after the reduction and lost all the same is a new sign of congestion.
+      // What was first sent after the reduction and still lost is a new sign of congestion.
       const again = this.#phase === "fast" && board.lostEnd > this.#recoverTo;
       this.#end();
       if (again) this.#startFast(now);

@@ -25,7 +25,7 @@ export class RttEstimator {
   #srtt = 0;
   #rttvar = 0;
   #backoff = 0;
-  /** Part of a tenth by which timeouts are stretched: streams that lost together shall not repeat together. */
+  /** Part of a tenth by which timeouts are stretched: streams that lost together must not repeat together. */
   #spread = 0;
   #seed: number;
   #min = Infinity;

@@ -182,7 +182,7 @@ export class Scoreboard {
     this.#loss.onRecovered();
   }
 
-  /** Nothing is on the way: no loss can be found. */
+  /** Nothing is in flight: no loss can be found. */
   rest(): void {
     this.#loss.stop();
   }

@@ -7,7 +7,7 @@
 /**
  * The transport part of a packet; a decoded `Packet` is assignable to it.
  *
- * `payload` may be a view of a buffer that is reused: whoever keeps it copies it.
+ * `payload` may be a view of a buffer that is reused: copy it to keep it.
  */
 export interface Segment {
   /** Any combination of `SYN`, `ACK`, `FIN`, `RST` (protocol/packet.ts). */

@@ -65,7 +65,7 @@ export class Input {
     }
     if (segment.seq !== peer.isn) return;
     if (core.state !== "SYN_RECV") {
-      // A repeated SYN or SYN-ACK: our last word of the handshake was lost.
+      // A repeated SYN or SYN-ACK: our last segment of the handshake was lost.
       peer.receiver.ackSoon();
     } else if (!acked) core.retry.hasten(now);
     else if (fits) {
@@ -217,7 +217,7 @@ export class Input {
 
   /**
    * An empty ACK without news: a keepalive, or a probe of our window (docs/protocol/streams.md §2.4, §8.1). An answer
-   * to a closed window may leave more often only while it carries news or the asker's own window is open; so two sides
+   * to a closed window may leave more often only while it carries news or the prober's own window is open; so two sides
    * cannot answer each other's answers.
    */
   #answerEmpty(segment: Segment, peer: Peer, now: number): void {

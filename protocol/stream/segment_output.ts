@@ -78,7 +78,7 @@ export class Output {
     };
   }
 
-  /** Towards peers of ours the window tells whether anything is still read (docs/protocol/streams.md §6.5). */
+  /** Towards peers of ours the window shows whether anything is still read (docs/protocol/streams.md §6.5). */
   #fin(peer: Peer, offset: number, now: number): Segment {
     const fin = this.#segment(peer, FIN | ACK, offset, NO_PAYLOAD, now);
     if (peer.reference) return fin;

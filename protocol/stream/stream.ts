@@ -113,7 +113,7 @@ export class Stream {
     const core = this.#core;
     if (core.closing || core.over) return 0;
     const taken = core.sender.write(data);
-    // Also when it just fitted: who asks for room before it writes must be told as well.
+    // Also when it just fitted: a writer that checks for room first must be notified as well.
     if (taken < data.length || core.sender.free === 0) core.wantWritable = true;
     if (taken > 0) core.activeAt = now;
     return taken;
@@ -173,10 +173,10 @@ export class Stream {
 
   /**
    * Closes for writing alone: the FIN follows as for {@linkcode close}, and what the peer still sends is read until it
-   * closes, too. {@linkcode isDelivered} then tells that the peer has everything. Existing peers know no half close.
+   * closes, too. {@linkcode isDelivered} then shows that the peer has everything. Existing peers know no half close.
    *
    * @param now Milliseconds.
-   * @returns Whether the peer can be told; false leaves the stream as it is.
+   * @returns Whether the peer can be notified; false leaves the stream as it is.
    */
   closeWrite(now: number): boolean {
     const core = this.#core;
@@ -247,7 +247,7 @@ export class Stream {
 
   /**
    * The path to the peer broke and another one is in use: what is in flight is sent again without waiting for timeouts
-   * that have grown meanwhile, and congestion control starts anew (RFC 9000 §9.4).
+   * that have grown meanwhile, and congestion control starts over (RFC 9000 §9.4).
    *
    * @param now Milliseconds.
    */
@@ -259,7 +259,7 @@ export class Stream {
 
   /**
    * Whether a SYN for this connection comes from a restarted peer, so that this stream is to be dropped and the SYN
-   * accepted anew (docs/protocol/streams.md §4.4). Otherwise give it to {@linkcode onSegment}.
+   * accepted afresh (docs/protocol/streams.md §4.4). Otherwise give it to {@linkcode onSegment}.
    *
    * @param syn The SYN.
    * @param now Milliseconds. When given, a SYN of an older peer within 2 s of the handshake counts as a late copy.

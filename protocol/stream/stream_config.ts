@@ -69,7 +69,7 @@ export const QUICK_ACK_SEGMENTS = 32;
 export const KEEPALIVE_ANSWER_MS = 10_000;
 /** Answers to a probe of our closed window: one per this time, which is 5 a second (docs/protocol/streams.md §2.4). */
 export const WINDOW_ANSWER_MS = 200;
-/** A peer silent for a keepalive interval plus this is asked in a way it must answer. */
+/** A peer silent for a keepalive interval plus this gets a probe that it must answer. */
 export const PROBE_INTERVAL_MS = 5_000;
 /** After the peer process restarted: time it has to answer for this connection (docs/protocol/streams.md §8.3). */
 export const RESTART_PROBE_MS = 3_000;

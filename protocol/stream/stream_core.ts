@@ -72,7 +72,7 @@ export class Core {
   closing = false;
   /** Nobody has closed: the program has gone, and the peer is to know. */
   abandoned = false;
-  /** Only our writing is over: what the peer still sends is read (docs/protocol/streams.md §6.5). */
+  /** Only our direction has ended: what the peer still sends is read (docs/protocol/streams.md §6.5). */
   isHalfClosed = false;
   /** The peer has closed both directions: nothing that we might still write has a reader. */
   isPeerDeaf = false;
@@ -144,7 +144,7 @@ export class Core {
     this.retry.start(now, HANDSHAKE_RETRY_MS, HANDSHAKE_RETRY_MAX_MS);
   }
 
-  /** The peer's SYN, with or without ACK, tells its sequence space. */
+  /** The peer's SYN, with or without ACK, gives its sequence space. */
   meetPeer(syn: Segment): Peer {
     const reference = syn.seq === 0;
     const space = new SeqSpace(syn.seq);
@@ -189,7 +189,7 @@ export class Core {
     this.stateUntil = isWaiting ? Infinity : now + this.config.lingerMs;
   }
 
-  /** Our writing was over, and now our reading is: the FIN goes out again, as one that closes both directions. */
+  /** Our writing had ended, and now our reading does: the FIN goes out again, as one that closes both directions. */
   endHalfClose(now: number): void {
     this.isHalfClosed = false;
     this.linger(now);
@@ -261,7 +261,7 @@ export class Core {
     this.peer?.receiver.stop();
   }
 
-  /** Tells the peer that the stream is gone. */
+  /** Notifies the peer that the stream is gone. */
   resetPeer(): void {
     const { peer } = this;
     if (peer === undefined) return;

@@ -6,9 +6,9 @@
 
 /**
  * What happened. `established`: the handshake is done. `readable`: bytes arrived since the last such event.
- * `writable`: a `write` that came short can go on, or
+ * `writable`: a `write` that came short can continue, or
  * everything was delivered after a close. `end`: the peer closed and everything it sent has been read.
- * `closed`: the stream is over (TIME_WAIT or CLOSED); its `error` says whether badly.
+ * `closed`: the stream has ended (TIME_WAIT or CLOSED); its `error` says whether badly.
  */
 export type StreamEvent =
   | "established"

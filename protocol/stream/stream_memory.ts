@@ -11,7 +11,7 @@ export const CHUNK_BYTES = 8 << 10;
  * the garbage collector, which then holds more memory than all that is in use.
  */
 const MAX_KEPT_BYTES = 40 << 20;
-/** Memory that one buffer may take of what is free, as a divisor: whoever comes later still finds some. */
+/** Memory that one buffer may take of what is free, as a divisor: later streams still find some. */
 const SHARE_DIVISOR = 2;
 
 /**

@@ -80,7 +80,7 @@ export class Receiver {
 
   /**
    * @param config Complete options.
-   * @param peer Of whom data comes.
+   * @param peer What is known of the sender.
    */
   constructor(config: StreamConfig, peer: ReceiverPeer) {
     this.#config = config;
@@ -114,7 +114,7 @@ export class Receiver {
     return Math.max(this.#next, this.#early.end);
   }
 
-  /** Window last told to the peer, in slots. */
+  /** Window last advertised to the peer, in slots. */
   get advertised(): number {
     return this.#advertised;
   }
@@ -122,7 +122,7 @@ export class Receiver {
   /** Slots free now: as many of the largest usual segments as fit the buffer (docs/protocol/streams.md §2.3). */
   get window(): number {
     const { limit } = this.#tuner;
-    // When memory runs short each stream keeps a little, so that those whose data is read go on.
+    // When memory runs short each stream keeps a little, so that those whose data is read make progress.
     const most = Math.min(limit, Math.max(this.#config.memory.share, LEAST_RECV_WINDOW_BYTES));
     const slots = Math.floor((most - this.#buffer.size) / this.#slotBytes);
     return Math.max(0, Math.min(this.#maxSlots, slots));
@@ -143,7 +143,7 @@ export class Receiver {
     return this.#early.segments > 0;
   }
 
-  /** An acknowledgement shall leave at once. */
+  /** An acknowledgement must leave at once. */
   ackSoon(): void {
     this.#ackNow = true;
   }
@@ -236,7 +236,7 @@ export class Receiver {
 
   /**
    * Drops out-of-order data and stops the timer; what is in order stays readable. It no longer counts as shared
-   * memory: nothing comes after it, and whoever still wants it decides how long it lives.
+   * memory: nothing comes after it, and its remaining readers decide how long it lives.
    */
   stop(): void {
     this.#buffer.disown();
@@ -267,7 +267,7 @@ export class Receiver {
   }
 
   /**
-   * Payload of an acknowledgement that leaves by itself.
+   * Payload of an acknowledgement that leaves on its own.
    *
    * @returns Blocks when data is held out of order, else nothing. To older peers each report is followed by plain
    * duplicates, which are what starts their fast retransmit (docs/protocol/streams.md §5.2).
@@ -333,7 +333,7 @@ export class Receiver {
       this.#config.memory.free >= length;
   }
 
-  /** Tells the shared memory what changed. */
+  /** Reports the change to the shared memory. */
   #settle(): void {
     const early = this.#early;
     const held = early.bytes + early.segments * EARLY_SEGMENT_OVERHEAD_BYTES;

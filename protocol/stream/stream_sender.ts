@@ -122,7 +122,7 @@ export class Sender {
     return this.#board.flight.count;
   }
 
-  /** Bytes believed on the way. */
+  /** Bytes believed in flight. */
   get inFlight(): number {
     return this.#board.flight.bytes;
   }
@@ -154,7 +154,7 @@ export class Sender {
 
   /** @param mss Segment size for whatever is sent from now on, repeats included (RFC 8899 §4.6.2). */
   setMss(mss: number): void {
-    // After a timeout nothing longer is worth waiting for: the path that lost it carries less than that.
+    // After a timeout a longer wait is useless: the path that lost it carries less than that.
     if (mss < this.#mss && this.#recovery.isTimedOut) this.#board.flight.markLongerLost(mss);
     this.#mss = mss;
     this.congestion.setMss(mss);
@@ -245,7 +245,7 @@ export class Sender {
     const { una } = this;
     if (una > before) {
       this.#buffer.release(this.#board.flight.first?.offset ?? una);
-      // One window on its way, and another one from the application meanwhile.
+      // One window in flight, and another one from the application meanwhile.
       this.#buffer.raise(2 * this.congestion.window);
     }
     if (news && this.#window === 0 && this.pending > 0) {

@@ -12,7 +12,7 @@ export interface StreamStats {
   cong_win: number;
   /** Slow start threshold; 0 before the first loss, when there is none. */
   ssthresh: number;
-  /** On the way to the peer. */
+  /** In flight to the peer. */
   in_flight: number;
   /** Smoothed round trip, milliseconds. */
   srtt_ms: number;

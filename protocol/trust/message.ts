@@ -49,7 +49,7 @@ export interface HandshakeMessage {
   readonly sig2?: string;
   /**
    * The sender's number of this statement: each is higher than the one before to the same receiver, so that late
-   * and doubled messages are told from new ones. Covered by `sig2`; ours, like it.
+   * and doubled messages are distinguished from new ones. Covered by `sig2`; ours, like it.
    */
   readonly order?: number;
   /** The highest `order` of the receiver that the sender has acted upon. Covered by `sig2`. */

@@ -41,7 +41,7 @@ export type RequestOutcome =
   | {
     /** It waits for approval. */
     readonly action: "pending";
-    /** Whose request had to make room for it, and is told so. */
+    /** The node whose request had to make room for it, and is notified. */
     readonly dropped?: number;
   }
   | {

@@ -33,7 +33,7 @@ export class PendingTable {
   /**
    * Adds a request, or renews the one of the same node. Above {@linkcode PENDING_PER_SOURCE_MAX} of one source or
    * {@linkcode PENDING_MAX} in all the oldest of the source with the most makes room, so that who floods the table
-   * pushes out his own.
+   * pushes out its own.
    *
    * @returns The request that had to go.
    */

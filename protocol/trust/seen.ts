@@ -1,5 +1,5 @@
 /**
- * How far each peer's statements have been acted upon, so that late and doubled ones are told from new ones.
+ * How far each peer's statements have been acted upon, so that late and doubled ones are distinguished from new ones.
  *
  * @module
  */

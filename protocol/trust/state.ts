@@ -1,8 +1,9 @@
 /**
- * Who is trusted, who asked and whom we asked: the state machine of the trust handshake (docs/protocol/trust.md §3).
+ * Who is trusted, who asked and which nodes we asked: the state machine of the trust handshake
+ * (docs/protocol/trust.md §3).
  *
  * Two nodes agree in the end whatever is lost, doubled or late, because what a node says is kept until it has been
- * taken ({@linkcode Outbox}), the last word of each counts (`order`), and an answer says what it answers (`re`).
+ * taken ({@linkcode Outbox}), the last statement of each counts (`order`), and an answer says what it answers (`re`).
  *
  * @module
  */
@@ -56,7 +57,7 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Recognises replays of messages without `order` (docs/protocol/trust.md §2). To be asked once for each message,
+   * Recognizes replays of messages without `order` (docs/protocol/trust.md §2). To be asked once for each message,
    * after it was verified.
    *
    * @param message The verified message.
@@ -96,7 +97,7 @@ export class TrustState extends TrustTables {
 
   /**
    * A peer that lost its last words (a full disk, a restored backup) waits for an answer to what it has withdrawn or
-   * asked anew since. Where things stand is no answer to any newer request, as `re` tells.
+   * asked again since. A report of the state answers no newer request, as `re` shows.
    */
   #answerLate(from: number, { order, now }: RequestContext): void {
     if (order === undefined || order >= this.seenOrder(from)) return;
@@ -140,8 +141,8 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Takes a verified revoke: what the peer had granted or asked for is over. A request of ours that it does not know
-   * of yet goes on.
+   * Takes a verified revoke: what the peer had granted or asked for ends. A request of ours that it does not know
+   * of yet stays open.
    *
    * @param from Node number of the sender.
    * @param context When, and the sender's key where known.
@@ -154,7 +155,7 @@ export class TrustState extends TrustTables {
     if (isAnswer) return this.#endByPeer(from, context.now);
     if (!this.peers.delete(from)) return "ignored";
     this.noteChange();
-    // A newer request of ours is our word now.
+    // A newer request of ours is our statement now.
     if (!this.asked.has(from)) this.#takeBack(from, context.now);
     return "ended";
   }
@@ -168,7 +169,7 @@ export class TrustState extends TrustTables {
     return wasTrusted ? "ended" : "rejected";
   }
 
-  /** Takes back our own word to a peer that has ended trust, or refused it: the registry keeps it, too. */
+  /** Withdraws our own statement to a peer that has ended trust, or refused it: the registry keeps it, too. */
   #takeBack(node: number, now: number): void {
     this.say(node, "handshake_revoke", now, "ended by you");
   }
@@ -256,7 +257,7 @@ export class TrustState extends TrustTables {
    *
    * @param node Node number of the peer.
    * @param now Unix milliseconds.
-   * @param reason Told to the peer.
+   * @param reason Sent to the peer.
    * @throws {PilotError} `not_found` without a pending request.
    */
   reject(node: number, now: number, reason: string = ""): void {
@@ -265,8 +266,8 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Ends trust in a peer, or withdraws our request to it; the word to the peer is owed. Until it is asked or approved
-   * here, the peer is neither approved automatically nor let in as a member of a network.
+   * Ends trust in a peer, or withdraws our request to it; the statement to the peer is owed. Until it is asked or
+   * approved here, the peer is neither approved automatically nor let in as a member of a network.
    *
    * @param node Node number of the peer.
    * @param now Unix milliseconds.
@@ -293,7 +294,7 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * Ends once more what was ended before a crash, when only that is on disk: trust and requests of that time. What came
+   * Ends again what was ended before a crash, when only that is on disk: trust and requests of that time. What came
    * since stays.
    *
    * @param node Node number of the peer.
@@ -316,14 +317,14 @@ export class TrustState extends TrustTables {
     else this.endTrust(node, now, "trust revoked");
   }
 
-  /** Takes back a request of ours that could not be sent; the word to the peer is owed, as it may have arrived. */
+  /** Withdraws a request of ours that could not be sent; the statement to the peer is owed, as it may have arrived. */
   withdraw(node: number, now: number): void {
     if (!this.asked.delete(node)) return;
     if (this.isTrusted(node)) this.noteChange();
     else this.say(node, "handshake_revoke", now, "request withdrawn");
   }
 
-  /** Ends trust that came from a common network, which is over; false when there was none. */
+  /** Ends trust that came from a common network, which has ended; false when there was none. */
   endNetworkTrust(node: number, now: number): boolean {
     if (this.peers.get(node)?.source !== "same_network") return false;
     this.endTrust(node, now, "network left");
@@ -331,8 +332,8 @@ export class TrustState extends TrustTables {
   }
 
   /**
-   * The registry says that a peer has ended trust, without a word of the peer's own. Trust here is for us to end, but
-   * the next {@linkcode TrustState.request} asks again.
+   * The registry says that a peer has ended trust, without a statement of the peer's own. Trust here is for us to
+   * end, but the next {@linkcode TrustState.request} asks again.
    */
   doubt(node: number): void {
     const peer = this.peers.get(node);
@@ -407,7 +408,7 @@ export class TrustState extends TrustTables {
     });
     this.noteChange();
     if (dropped === undefined) return { action: "pending" };
-    // Nobody will see that request any more; whoever sent it must not wait for an answer.
+    // Nobody will see that request any more; its sender must not wait for an answer.
     this.say(dropped.nodeId, "handshake_reject", context.now, "too many requests");
     return { action: "pending", dropped: dropped.nodeId };
   }

@@ -127,7 +127,7 @@ export abstract class TrustTables {
     return [...this.asked.values()];
   }
 
-  /** What is to be told to peers, through the registry and as directly as possible; the oldest first. */
+  /** What is owed to peers, through the registry and as directly as possible; the oldest first. */
   owed(): Statement[] {
     return this.outbox.all();
   }
@@ -197,7 +197,7 @@ export abstract class TrustTables {
     return this.outbox.say(statement, now);
   }
 
-  /** Forgets a peer and owes it the word that trust is over. */
+  /** Forgets a peer and owes it the statement that trust has ended. */
   protected endTrust(node: number, now: number, reason: string): void {
     this.forgetPeer(node);
     this.say(node, "handshake_revoke", now, reason);

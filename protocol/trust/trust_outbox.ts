@@ -1,5 +1,5 @@
 /**
- * What we have said to peers and nobody has taken yet: at most one statement a peer, as the last word counts.
+ * What we have stated to peers and nobody has taken yet: at most one statement a peer, as the last one counts.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { HandshakeType } from "./message.ts";
 import { OWED_MAX, type Statement } from "./trust_peer.ts";
 
-/** Statements that are the answer to somebody else's, hence may be many through no doing of ours. */
+/** Statements that answer those of others, which may cause any number of them. */
 const ANSWERS: readonly HandshakeType[] = ["handshake_reject", "handshake_accept"];
 
 /** Statements by receiver, the oldest first, and the numbers they get. */

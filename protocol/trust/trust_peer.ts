@@ -44,7 +44,7 @@ export interface TrustedPeer {
   readonly mutual: boolean;
   /** The shared network that was the reason. */
   readonly network?: number;
-  /** How trust came about: a {@linkcode TrustSource}, or another word found in the file. */
+  /** How trust came about: a {@linkcode TrustSource}, or another text found in the file. */
   readonly source?: string;
 }
 

@@ -88,7 +88,7 @@ export interface HandshakeContext {
   readonly pinnedKey?: Uint8Array;
   /**
    * Longest age, seconds; default {@linkcode HANDSHAKE_MAX_AGE_S}. What the registry relays may have waited there for
-   * long, and is told from replays by its `order`.
+   * long, and is distinguished from replays by its `order`.
    */
   readonly maxAge_s?: number;
   /** How far ahead of ours the sender's clock may be, seconds; default {@linkcode HANDSHAKE_MAX_AHEAD_S}. */

@@ -29,7 +29,7 @@ import type { TunnelSender } from "./tunnel_sender.ts";
 import type { Session } from "./tunnel_session.ts";
 
 /**
- * Attempt at which a peer that does not answer is resolved anew: its address may be stale (docs/protocol/paths.md §6).
+ * Attempt at which a peer that does not answer is resolved again: its address may be stale (docs/protocol/paths.md §6).
  */
 const RERESOLVE_ATTEMPT = 3;
 
@@ -38,7 +38,7 @@ type Message = keyof OwnKeyFrames;
 
 /** The exchange with one peer while it runs. */
 class Exchange implements Timed {
-  /** It goes on until this time while there is no live session, ms. */
+  /** It continues until this time while there is no live session, ms. */
   wantedUntilMs = -Infinity;
   /** PILAs sent. */
   attempts = 0;
@@ -125,7 +125,7 @@ export class Exchanges {
     return this.#running.size >= MAX_KEX_PEERS;
   }
 
-  /** An exchange with the peer goes on. */
+  /** An exchange with the peer is in progress. */
   isRunning(peer: PeerTunnel): boolean {
     return this.#running.has(peer);
   }
@@ -156,7 +156,7 @@ export class Exchanges {
     this.#parts.deadlines.delete(exchange);
   }
 
-  /** Makes the holder of a new key prove itself while the old session goes on. */
+  /** Makes the holder of a new key prove itself while the old session stays in use. */
   challenge(peer: PeerTunnel, session: Session, now: number): void {
     const challenge = this.#challengeOf(peer, session);
     challenge.nextMs = Infinity;
@@ -181,7 +181,7 @@ export class Exchanges {
 
   /**
    * Answers a new key over a path that is not validated, by one small datagram at most: in turn our key, which the holder
-   * answers, and a challenge, which proves it. Either may be lost, so it goes on for as long as the holder does.
+   * answers, and a challenge, which proves it. Either may be lost, so it continues for as long as the holder does.
    */
   answerUnvalidated(peer: PeerTunnel, session: Session, route: Route, now: number): void {
     const isWithin = this.#unvalidatedRepliesPerNode.take(peer.node, now) &&
@@ -214,7 +214,7 @@ export class Exchanges {
 
   /**
    * Asks for the key of a peer whose frame we cannot open, as {@linkcode Exchanges.reply}: in turn by our PILA, for one
-   * that does not know our key, and by PILK, for one to whom our key is nothing new (docs/protocol/tunnel.md §4.5).
+   * that does not know our key, and by PILK, for one that has our key already (docs/protocol/tunnel.md §4.5).
    */
   ask(node: number, route: Route, lane: Lane, now: number): void {
     if (!this.reply(node, this.#told.has(node) ? "key" : "request", route, lane, now)) return;

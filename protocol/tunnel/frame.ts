@@ -1,6 +1,6 @@
 /**
  * Tunnel frames, the datagrams between two daemons (docs/protocol/tunnel.md §3.1 to §5.3). Beacon messages share the
- * socket and are told apart by their first byte, see beacon_message.ts.
+ * socket and are distinguished by their first byte, see beacon_message.ts.
  *
  * @module
  */

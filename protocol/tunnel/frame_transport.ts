@@ -19,7 +19,7 @@ export interface Transport {
   readonly maxBytes: number;
   /** What is sent arrives, once and in order. */
   readonly isReliable: boolean;
-  /** Frames arrive whole or not at all, unless {@linkcode Transport.send} is told otherwise. */
+  /** Frames arrive whole or not at all, unless {@linkcode Transport.send} permits otherwise. */
   readonly forbidsFragments: boolean;
   /** Frames can be sent now. */
   readonly isUp: boolean;
@@ -38,7 +38,7 @@ export interface Transport {
    * @param bytes Bytes of headers and frame.
    * @param route Where it goes.
    * @param self Our node number.
-   * @param node Whom it is for.
+   * @param node The node that it is for.
    * @param mayFragment The network may cut it into fragments.
    */
   send(

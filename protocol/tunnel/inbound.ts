@@ -63,7 +63,7 @@ export class Inbound {
   onFrame(bytes: Uint8Array, route: Route, isBatch: boolean, now: number): void {
     const sender = pilsSender(bytes);
     if (sender !== undefined) {
-      // Too short to hold a packet: nobody seals that, and our answer of 138 B would be worth asking for by it.
+      // Too short to hold a packet: nobody seals that, and our answer of 138 B would amplify it.
       if (sender === this.#parts.sender.self || bytes.length < FRAME_OVERHEAD_BYTES) return;
       this.#onSealed(sender, bytes, route, isBatch, now);
       return;
@@ -82,7 +82,7 @@ export class Inbound {
       case "pilt": // Encryption is always on (§3.2).
         this.#parts.stats.plaintextRefused++;
         break;
-      case "pilp": // Sending it opened the NAT on the way; there is nothing to do here.
+      case "pilp": // Sending it opened the NATs on the path; there is nothing to do here.
         break;
     }
   }
@@ -198,7 +198,7 @@ export class Inbound {
       if (pila.request) this.#reply(node, "response", route, now);
       return;
     }
-    // Costs nothing, and ends what anybody can forge in the name of a trusted peer without a limit being touched.
+    // Costs nothing, and ends what anyone can forge in the name of a trusted peer without a limit being touched.
     const pinned = host.pinnedKey(node);
     if (pinned !== undefined && !equalBytes(pinned, pila.ed25519)) {
       act({ type: "key_mismatch", node });
@@ -253,7 +253,7 @@ export class Inbound {
   }
 }
 
-/** A new key beside a live session, over no known path: either the peer has moved, or somebody replays. */
+/** A new key beside a live session, over no known path: either the peer has moved, or it is a replay. */
 function isUnvalidated(peer: PeerTunnel, session: Session, route: Route): boolean {
   return peer.live !== undefined && peer.candidates.includes(session) &&
     peer.paths.find(route) === undefined;

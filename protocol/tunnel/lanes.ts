@@ -1,5 +1,5 @@
 /**
- * Where frames in the name of a node come from, as far as can be told before they are authenticated.
+ * Where frames in the name of a node come from, as far as is known before they are authenticated.
  *
  * @module
  */

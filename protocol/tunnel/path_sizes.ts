@@ -31,7 +31,7 @@ import { MAX_SEGMENT_BYTES, PATH_ANSWER_RATE } from "./tunnel_limits.ts";
 /** Largest datagram looked for where the socket cannot forbid fragments: beyond an Ethernet frame they would pass. */
 const ETHERNET_MTU = 1500;
 
-/** When the discovery of one path's MTU goes on. */
+/** When the discovery of one path's MTU continues. */
 class DiscoveryTimer implements Timed {
   readonly #mtu: MtuDiscovery;
   readonly #run: (now: number) => void;
@@ -72,7 +72,7 @@ export class PathSizes {
     maxSegmentBytes: number | undefined;
     /** What carries frames on direct paths. */
     transport: Pick<Transport, "forbidsFragments" | "isReliable" | "maxBytes">;
-    /** Told when segments to a peer have another size. */
+    /** Called when segments to a peer have another size. */
     sizesChanged: (peer: PeerTunnel) => void;
     peers: PeerTable;
     now: number;
@@ -131,7 +131,7 @@ export class PathSizes {
     return true;
   }
 
-  /** Largest datagram known to pass by the path in use; a reliable transport cuts frames as it likes. */
+  /** Largest datagram known to pass by the path in use; a reliable transport cuts frames anywhere. */
   #datagramBytes(peer: PeerTunnel | undefined): number {
     if (peer === undefined || peer.viaRelay) return PATH_BASE_BYTES;
     const { isReliable, maxBytes } = this.#transport;

@@ -1,6 +1,6 @@
 /**
  * Keeps the paths to all peers (protocol/path/manager.ts) in order: polls them when they are due, sends their probes, and
- * wishes for what finds a direct path: the registry's word on where a relayed peer is, and punches. Sans-I/O.
+ * wishes for what finds a direct path: the registry's data on where a relayed peer is, and punches. Sans-I/O.
  *
  * @module
  */
@@ -99,7 +99,7 @@ export class PathUpkeep {
     return true;
   }
 
-  /** The beacon says that somebody comes from this endpoint. */
+  /** The beacon says that a peer comes from this endpoint. */
   onPunch(endpoint: Endpoint, now: number): void {
     const peers: PeerTunnel[] = [];
     for (const [peer, askedMs] of this.#punching) {
@@ -114,7 +114,7 @@ export class PathUpkeep {
   }
 
   /**
-   * Holds the mappings on the way open, by a probe, so that a dead path is found before somebody needs it.
+   * Holds the mappings on the path open, by a probe, so that a dead path is found before it is needed.
    *
    * @returns False when nobody needs the tunnel.
    */
@@ -204,7 +204,7 @@ export class PathUpkeep {
     this.#parts.act({ type: "resolve", node: peer.node, reason: "search" });
   }
 
-  /** The registry has been asked for a search, in vain when `found` is undefined: what is known so far may do. */
+  /** The registry was asked for a search; `found` is undefined when it failed: what is known so far may do. */
   onResolved(peer: PeerTunnel, found: Resolution | undefined, now: number): void {
     if (found !== undefined) addResolution(peer, found);
     if (peer.live === undefined) return;
@@ -225,7 +225,7 @@ export function addResolution(
 }
 
 /**
- * A mapping on the way is to be held: not within this machine or a local network, and the beacon's is held anyway. A
+ * A mapping on the path is to be held: not within this machine or a local network, and the beacon's is held anyway. A
  * peer that takes silence for a dead path wants to hear something on every kind.
  */
 function needsKeepalive({ live, paths: { current } }: PeerTunnel): boolean {

@@ -15,7 +15,7 @@ import { IDLE_PEER_MS } from "./tunnel_limits.ts";
 
 /** Packets kept while there is no session; the oldest is dropped (docs/protocol/tunnel.md §4.8). */
 export const MAX_PENDING_PACKETS = 64;
-/** How long the key before the last change still opens frames that were under way. */
+/** How long the key before the last change still opens frames that were in flight. */
 export const PREVIOUS_KEY_GRACE_MS = 10_000;
 /** Keys that wait for proof; more can only come from replays. */
 const MAX_CANDIDATES = 2;
@@ -261,7 +261,7 @@ export class PeerTunnel {
   }
 }
 
-/** Whom to forget when there is no room: of those never proven the longest unused, and never a proven one for a stranger. */
+/** The peer to forget for lack of room: of those never proven the longest unused; never a proven one for a stranger. */
 export function leastWorth(peers: Iterable<PeerTunnel>): PeerTunnel | undefined {
   let oldest: PeerTunnel | undefined;
   for (const peer of peers) {

@@ -1,6 +1,6 @@
 /**
  * The tunnel layer without I/O: frames in, authentic packets out, and the same way back (docs/protocol/tunnel.md). Time
- * is an argument, frames leave by transports, and what has to wait for somebody comes out as actions. Encryption is
+ * is an argument, frames leave by transports, and what has to wait for others comes out as actions. Encryption is
  * always on; plaintext frames and unauthenticated keys are refused.
  *
  * After every call its owner takes the actions, and calls {@linkcode TunnelCore.poll} at
@@ -38,7 +38,7 @@ import { type Verification, Verifications } from "./verifications.ts";
 export interface TunnelCoreOptions {
   /** What carries frames. */
   readonly transports: Transports;
-  /** Whoever drives it. */
+  /** The owner that drives it. */
   readonly host: TunnelHost;
   /** Random bytes. */
   readonly random: (out: Uint8Array) => void;
@@ -120,7 +120,7 @@ export class TunnelCore {
     return this.#exchanges.isFull;
   }
 
-  /** A key exchange with the peer goes on. */
+  /** A key exchange with the peer is in progress. */
   isExchanging(peer: PeerTunnel): boolean {
     return this.#exchanges.isRunning(peer);
   }
@@ -164,7 +164,7 @@ export class TunnelCore {
     else if (typeof result !== "string") result.destroy();
   }
 
-  /** Takes the result of a `resolve` action; undefined when the registry does not tell. */
+  /** Takes the result of a `resolve` action; undefined when the registry does not say. */
   onResolved(
     node: number,
     reason: ResolveReason,
@@ -190,7 +190,7 @@ export class TunnelCore {
     if (peer.paths.admits(route)) this.#exchanges.send(peer.node, "request", route);
   }
 
-  /** The beacon says that somebody comes from this endpoint. */
+  /** The beacon says that a peer comes from this endpoint. */
   onPunch(endpoint: Endpoint, now: number): void {
     this.#exchanges.onPunch(endpoint);
     this.#paths.onPunch(endpoint, now);
@@ -209,7 +209,7 @@ export class TunnelCore {
     if (peer === undefined || this.#sender.self === 0) return false;
     const { session } = peer;
     if (session !== undefined) {
-      // An unproven session may come from a replay, so the exchange goes on beside it.
+      // An unproven session may come from a replay, so the exchange continues beside it.
       if (peer.live === undefined) this.#exchanges.start(peer, now);
       const { current } = peer.paths;
       const isDetour = route !== undefined && current !== undefined &&
@@ -239,7 +239,7 @@ export class TunnelCore {
   }
 
   /** A stream gets no segment larger than the default through to a peer. */
-  suspectPath(node: number, now: number): void {
+  onBlackHole(node: number, now: number): void {
     const peer = this.peers.get(node);
     if (peer !== undefined) this.sizes.suspect(peer, now);
   }

@@ -1,5 +1,5 @@
 /**
- * What the tunnel layer tells and asks whoever drives it. What may wait for the network comes out as an action, whose
+ * What the tunnel layer reports to and asks of its owner. What may wait for the network comes out as an action, whose
  * result is handed back in; the rest are questions that have an answer at once.
  *
  * @module
@@ -14,7 +14,7 @@ import type { Verification } from "./verifications.ts";
 export interface Resolution {
   /** Its registered endpoint, if it has one. */
   readonly endpoint: Endpoint | undefined;
-  /** LAN addresses worth trying. */
+  /** LAN addresses to try. */
   readonly alternatives: readonly Endpoint[];
   /** Other public addresses that it names for itself. */
   readonly others?: readonly Endpoint[];
@@ -31,7 +31,7 @@ export type TunnelAction =
   | { readonly type: "resolve"; readonly node: number; readonly reason: ResolveReason }
   /** Ask the beacon to make both sides punch. */
   | { readonly type: "punch"; readonly node: number }
-  /** Tell the beacon where we are. */
+  /** Announce ourselves to the beacon. */
   | { readonly type: "announce" }
   /** Frames take another path from now on; `isRepaired`: because the one before is dead. */
   | {
@@ -50,14 +50,14 @@ export type TunnelAction =
     readonly isRelayed: boolean;
     readonly isRekeyed: boolean;
   }
-  /** Somebody has offered a key that is not the node's. */
+  /** A key was offered that is not the node's. */
   | { readonly type: "key_mismatch"; readonly node: number };
 
-/** Whoever drives the tunnel layer: takes packets, and knows what is wanted and who may what. */
+/** The owner of the tunnel layer: takes packets, and knows what is wanted and which node may do what. */
 export interface TunnelHost {
   /**
    * An authentic packet for us; its payload is valid during the call only. `route` is the one that it came by;
-   * `isBatch`: the socket will tell when the datagrams that are there have been handed over.
+   * `isBatch`: the socket will say when the pending datagrams have been handed over.
    */
   onPacket(packet: Packet, route: Route, isBatch: boolean): void;
   /** Connections run over the tunnel. */

@@ -14,7 +14,7 @@ export const KEX_DELAYS_MS: readonly number[] = [250, 500, 1_000, 2_000, 4_000];
 export const GIVE_UP_MS = 30_000;
 /** Challenges sent to a new key while the old session lives. */
 export const MAX_PROBES = 5;
-/** Wait after the first challenge; grows by itself each time. */
+/** Wait after the first challenge; each further one is longer by the same amount. */
 export const PROBE_DELAY_MS = 250;
 /** Tunnel keepalive: below the 30 s after which NAT mappings start to vanish (docs/protocol/paths.md §5). */
 export const KEEPALIVE_MS = 25_000;

@@ -52,7 +52,7 @@ export class TunnelSender {
   /**
    * Seals a packet and sends it by `only`, or by the peer's routes. False when there is none.
    *
-   * What is larger than the path is known to carry may become fragments on the way, unless `isProbe`. These are
+   * What is larger than the path is known to carry may become fragments on the path, unless `isProbe`. These are
    * datagrams of an application, which nobody repeats in pieces, and segments that take the relay beside a wider path.
    */
   sealed(

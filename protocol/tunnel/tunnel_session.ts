@@ -76,7 +76,7 @@ export class Session {
     this.#isOriginDoubtful = true;
   }
 
-  /** Nonce prefix of the newest frame from the peer; tells whose key an incoming frame is under. */
+  /** Nonce prefix of the newest frame from the peer; shows whose key an incoming frame is under. */
   get lastPrefix(): number | undefined {
     return this.#lastPrefix;
   }
@@ -135,9 +135,9 @@ export class Session {
     for (let i = 0; i < nonce.length; i++) nonce[i] = frame[offset + PILS_NONCE_OFFSET + i]!;
   }
 
-  /** Both directions use one key and are told apart by their prefixes only; see {@linkcode NonceSequence.reprefix}. */
+  /** Both directions use one key and differ by their prefixes only; see {@linkcode NonceSequence.changePrefix}. */
   separatePrefix(random: (out: Uint8Array) => void): void {
-    if (this.#lastPrefix === this.#nonces.prefix) this.#nonces.reprefix(random);
+    if (this.#lastPrefix === this.#nonces.prefix) this.#nonces.changePrefix(random);
   }
 
   /** Wipes the key. */

@@ -1,5 +1,5 @@
 /**
- * The beacon without its socket (docs/protocol/beacon.md §2): tells nodes their endpoint, introduces them to each
+ * The beacon without its socket (docs/protocol/beacon.md §2): reports to nodes their endpoint, introduces them to each
  * other, relays between them and wakes them.
  *
  * It sends only to endpoints that sent it a Discover and to configured peers. No answer is larger than what caused
@@ -218,7 +218,7 @@ export class Beacon {
     if (node !== 0) {
       const outcome = this.#mappings.announce(node, { addr, source, ex }, now);
       if (outcome === "full") return this.#limit();
-      // Whoever it is may learn his endpoint: if it is the node, it sees that it has moved, and proves it.
+      // The sender may learn its endpoint: if it is the node, it sees that it has moved, and proves it.
       if (outcome === "kept") this.counters.discovers_refused++;
     }
     this.counters.discovers++;
@@ -246,7 +246,7 @@ export class Beacon {
     }];
   }
 
-  /** The cookie first: only who receives at his address can make us check a signature. */
+  /** The cookie first: only a sender that receives at its claimed address can make us verify a signature. */
   #checkCookie(
     message: Extract<BeaconMessage, { type: "discover_auth" }>,
     signature: Uint8Array,
@@ -403,7 +403,7 @@ export class Beacon {
   }
 
   /**
-   * Tells the peers which nodes we have; due every `SYNC_INTERVAL_MS`.
+   * Sends the peers our nodes; due every `SYNC_INTERVAL_MS`.
    *
    * @returns What to send, and how many nodes did not fit.
    */

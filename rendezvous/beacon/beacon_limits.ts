@@ -12,7 +12,10 @@ export const MAX_MAPPINGS_PER_SOURCE = 10_000;
 export const MAX_PROVEN_MAPPINGS = 1_000_000;
 /** Time without a Discover after which a node is forgotten, milliseconds. */
 export const MAPPING_TTL_MS = 600_000;
-/** Time for which a proof keeps the endpoint against announcements from elsewhere, milliseconds. Nodes prove it anew in half of it. */
+/**
+ * Time for which a proof keeps the endpoint against announcements from elsewhere, milliseconds. Nodes prove it again
+ * in half of it.
+ */
 export const PROOF_TTL_MS = 600_000;
 /** How often the table is swept, milliseconds. */
 export const MAPPING_SWEEP_MS = 60_000;
@@ -57,7 +60,7 @@ export const PROBE_REPLIES_BURST = 100;
 export const MAX_SOURCES = 65_536;
 /** Source addresses whose parsed form is kept, about 200 bytes each. */
 export const MAX_PARSED_SOURCES = 16_384;
-/** How long a sender may go on without the registry being looked at again, milliseconds: longer than a tunnel's keepalive. */
+/** How long a verdict of the registry about a sender holds, milliseconds: longer than a tunnel's keepalive. */
 export const INTRODUCTION_TTL_MS = 60_000;
 /** Pairs of nodes remembered for that, about 100 bytes each; others cost a look at the registry's tables for each frame. */
 export const MAX_INTRODUCTIONS = 65_536;
@@ -71,7 +74,7 @@ export const NOTIFY_REPEAT_FROM_MS = 2_500;
 export const MAX_PEERS = 64;
 /** Nodes in one Sync: what fits a UDP datagram. Others of a larger beacon are not reached through its peers. */
 export const MAX_SYNCED_NODES = 16_000;
-/** How often our nodes are told to other beacons, milliseconds (docs/protocol/beacon.md §3). */
+/** How often our nodes are sent to other beacons, milliseconds (docs/protocol/beacon.md §3). */
 export const SYNC_INTERVAL_MS = 10_000;
 /** Shortest time between two Syncs of a peer that are looked at, milliseconds: they are the expensive message. */
 export const SYNC_MIN_MS = 1_000;

@@ -36,7 +36,7 @@ export interface ClusterOptions {
   readonly id?: number | undefined;
   /** `host:port` of other beacons. */
   readonly peers?: readonly string[] | undefined;
-  /** Where to find more. It is not authenticated: whoever can write there becomes a peer. */
+  /** Where to find more. It is not authenticated: anyone who can write there becomes a peer. */
   readonly listing?: BeaconListing | undefined;
   /** Looks the names of peers up; default the system's resolver. */
   readonly resolve?: Resolve | undefined;
@@ -115,7 +115,7 @@ export class BeaconServer implements InboxWatch {
     this.#socket.start((datagram, from) => this.#onDatagram(datagram, from));
   }
 
-  /** Form of its socket. */
+  /** Implementation of its socket. */
   get socketKind(): string {
     return this.#socket.kind;
   }
@@ -125,7 +125,7 @@ export class BeaconServer implements InboxWatch {
     return this.beacon.health(this.#clock.monotonicMs());
   }
 
-  /** Something begins to wait for a node: it is told to poll. */
+  /** Something begins to wait for a node: it is made to poll. */
   waiting(node: number): void {
     this.#send(this.beacon.wake(node, this.#clock.monotonicMs()));
     this.#armWakes();
@@ -228,7 +228,7 @@ export class BeaconServer implements InboxWatch {
     }
   }
 
-  /** What was listed before stays in use while the registry is away: its nodes are forgotten by themselves. */
+  /** What was listed before stays in use while the registry is away: its nodes expire on their own. */
   async #list(listing: BeaconListing, id: number): Promise<void> {
     const { advertise } = this.#cluster;
     const own = advertise === undefined ? this.#socket.local : parseEndpoint(advertise);

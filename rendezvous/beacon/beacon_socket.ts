@@ -21,7 +21,7 @@ export type BeaconSocket = Pick<
  * Opens the beacon's socket.
  *
  * @param addr `host:port`, `[v6]:port`, or `:port` for all interfaces, IPv4 and IPv6; port 0 picks a free one.
- * @param kind Form of the socket; default the fastest that works here.
+ * @param kind Implementation of the socket; default the fastest that works here.
  * @returns The bound socket, not receiving yet.
  * @throws {PilotError} `invalid_argument` for a bad address, `already_exists` when the port is taken, `unavailable`
  * for a form that does not work here, `io_error`.

@@ -26,7 +26,8 @@ export interface BeaconSettings {
   readonly peers?: readonly string[] | undefined;
   /**
    * Our number among the beacons of a registry, from 1. With it the beacon announces itself there and takes every
-   * beacon listed there for a peer. Without a token anybody may be listed: only for registries whose clients are trusted.
+   * beacon listed there for a peer. Without a token anyone may be listed: only for registries whose clients are
+   * trusted.
    */
   readonly id?: number | undefined;
   /** `host:port` of that registry; default the one in this process. */
@@ -42,9 +43,9 @@ export interface BeaconSettings {
   readonly advertise?: string | undefined;
   /** Relayed bytes per second of one source address; default 60 MB/s. */
   readonly relayBytesPerSecond?: number | undefined;
-  /** Form of the UDP socket; default the fastest that works here. */
+  /** Implementation of the UDP socket; default the fastest that works here. */
   readonly udp?: UdpKind | undefined;
-  /** UDP port that only tells askers their endpoint, on the beacon's host; default the beacon's plus 1, 0 for none. */
+  /** UDP port that only reports endpoints, on the beacon's host; default the beacon's plus 1, 0 for none. */
   readonly probePort?: number | undefined;
 }
 
@@ -53,7 +54,7 @@ export interface BeaconSettings {
  *
  * @param core The registry.
  * @param options Listen address, settings and bounds other than the defaults.
- * @returns The listening beacon, told by the registry what waits.
+ * @returns The listening beacon, notified by the registry of what waits.
  * @throws {PilotError} As {@linkcode BeaconServer}, and `invalid_argument` for settings that make no sense.
  */
 export async function beaconBeside(
@@ -109,7 +110,7 @@ export async function beaconBeside(
   return server;
 }
 
-/** Whoever answers in its place names the beacons that this one relays for. */
+/** An impostor in its place names the beacons that this one relays for. */
 function warnOfPlain(
   core: RegistryCore,
   registry: string | undefined,
@@ -154,9 +155,9 @@ function keyOf(core: RegistryCore, node: number): Uint8Array | undefined {
 }
 
 /**
- * A punch tells both sides where the other one is, and anybody can send one in another's name, so each must be one whom
+ * A punch shows both sides where the other one is, and anyone can send one in another's name, so each must be one that
  * the other may see: who asks has resolved the other just before, which is its consent. A relay-only node is met by
- * nobody. Who is not registered here is no business of ours.
+ * nobody. Nodes that are not registered here are not our concern.
  */
 function mayMeet(core: RegistryCore, requester: number, target: number): boolean {
   const asking = core.nodes.known(requester);
@@ -166,7 +167,7 @@ function mayMeet(core: RegistryCore, requester: number, target: number): boolean
   return maySee(core, asking, wanted) && maySee(core, wanted, asking);
 }
 
-/** Frames reach a node only from those whom it lets in. Who is not registered here is no business of ours. */
+/** Frames reach a node only from those that it lets in. Nodes that are not registered here are not our concern. */
 function maySend(core: RegistryCore, sender: number, target: number): boolean {
   const wanted = core.nodes.known(target);
   return wanted === undefined || isLetIn(core, sender, wanted);

@@ -1,5 +1,5 @@
 /**
- * Cookies: what only the holder of an address can know, without remembering anything for him.
+ * Cookies: what only the holder of an address can know, without remembering anything for it.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Who may send frames to whom through the beacon: what a stranger sends to a private node does not even reach it, so
- * that it cannot be made to show that it is there.
+ * Who may send frames to which node through the beacon: what a stranger sends to a private node does not even reach
+ * it, so that it cannot be made to show that it is there.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class Introductions {
   }
 
   /**
-   * May a frame go on? It may when the target lets the sender see it, or has lately sent to the sender itself.
+   * May a frame be forwarded? It may when the target lets the sender see it, or has lately sent to the sender itself.
    *
    * @param now Monotonic milliseconds.
    */

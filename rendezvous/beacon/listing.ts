@@ -2,7 +2,7 @@
  * Finding other beacons through a registry: `beacon_register` and `beacon_list` (docs/protocol/registry.md §4.6,
  * docs/protocol/beacon.md §3).
  *
- * On the wire neither is authenticated: whoever can talk to that registry can become a peer, unless it asks for the
+ * On the wire neither is authenticated: anyone who can talk to that registry can become a peer, unless it asks for the
  * cluster's token. So this happens only where the operator has asked for it.
  *
  * @module
@@ -68,13 +68,13 @@ export function otherBeacons(listed: readonly ListedBeacon[], self: number): End
     if (id === self) continue;
     try {
       const endpoint = parseEndpoint(addr);
-      // Names are not looked up: anybody may have written them there. A zone means nothing here.
+      // Names are not looked up: anyone may have written them there. A zone means nothing here.
       const isUsable = isIP(endpoint.host) !== 0 && !endpoint.host.includes("%") &&
         !isUnspecified(endpoint.host) &&
         endpoint.port !== 0;
       if (isUsable) found.push(endpoint);
     } catch (error) {
-      if (!(error instanceof PilotError)) throw error; // what anybody may have written there
+      if (!(error instanceof PilotError)) throw error; // what anyone may have written there
     }
   }
   return found;

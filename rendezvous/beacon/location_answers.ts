@@ -1,5 +1,5 @@
 /**
- * The answers of a beacon that say where somebody is.
+ * The answers of a beacon that say where a node is.
  *
  * @module
  */
@@ -24,13 +24,13 @@ export interface Arrival {
   readonly now: number;
 }
 
-/** Tells a node its endpoint. */
+/** Reports a node's endpoint to it. */
 export function observed({ from, source }: Arrival): Outgoing {
   const bytes = encodeBeacon({ type: "discover_reply", ip: source.bytes, port: from.port });
   return { bytes, to: from };
 }
 
-/** Tells `to` where `about` is. */
+/** Reports to `to` where `about` is. */
 export function command(to: Mapping, about: Mapping): Outgoing {
   const { bytes: ip } = about.source;
   return {

@@ -1,7 +1,7 @@
 /**
  * Which node is behind which UDP endpoint (docs/protocol/beacon.md §2), and how well that is known.
  *
- * A plain Discover is anybody's word: the last one wins. An endpoint that was proven by the node's key is kept
+ * A plain Discover proves nothing: the last one wins. An endpoint that was proven by the node's key is kept
  * against plain words from elsewhere until the proof is old.
  *
  * @module

@@ -33,7 +33,7 @@ export class Peers {
     return this.#peers.length;
   }
 
-  /** Nodes that peers told us of and that count at the moment. */
+  /** Nodes that peers reported and that count at the moment. */
   nodeCount(now: number): number {
     return this.#peers.reduce((sum, peer) => sum + (isFresh(peer, now) ? peer.nodes.length : 0), 0);
   }

@@ -1,5 +1,5 @@
 /**
- * A second port of the beacon that tells an asker its endpoint and does nothing else. Who hears two different answers
+ * A second port of the beacon that reports an endpoint and does nothing else. A client that gets different answers
  * from the two ports sits behind a NAT whose mapping depends on the destination (RFC 4787 §4.1).
  *
  * @module
@@ -54,7 +54,7 @@ export class ProbePort {
  *
  * @param datagram What came.
  * @param from Its sender.
- * @returns The asker's endpoint (8 or 20 bytes); undefined for all but a Discover that is at least as long as that,
+ * @returns The client's endpoint (8 or 20 bytes); undefined for all but a Discover that is at least as long as that,
  * so that a forger of source addresses gains nothing. Askers pad.
  */
 export function probeReply(datagram: Uint8Array, from: Endpoint): Uint8Array | undefined {

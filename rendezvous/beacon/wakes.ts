@@ -84,7 +84,7 @@ export class Wakes {
         const { node, sequence } = pending;
         wakes.push({ node, sequence, afterMs: WAKE_REPEAT_MS[i]! });
         if (next !== undefined) next.push(pending);
-        else this.#byNode.delete(pending.node); // that was the last one; it polls by itself
+        else this.#byNode.delete(pending.node); // that was the last one; the node polls anyway
       }
       queue.splice(0, taken);
     });

@@ -41,7 +41,7 @@ import { SERVED } from "./requests/mod.ts";
  * @param core The registry.
  * @param request The request, its fields unchecked.
  * @param peer Where it came from.
- * @returns The reply; refusals and defects become error replies.
+ * @returns The reply; refusals and internal errors become error replies.
  */
 export async function answerJson(
   core: RegistryCore,
@@ -128,7 +128,7 @@ const NATIVE_NAMES: ReadonlyMap<number, string> = new Map([
   [BinaryType.lookup, "lookup"],
   [BinaryType.resolve, "resolve"],
 ]);
-/** Where a frame's type stands, behind the length. */
+/** Where a frame's type is, behind the length. */
 const FRAME_TYPE_AT = 4;
 
 /** They carry the wire's signatures only, so nodes that are held to more are refused: their replays would be taken. */
@@ -221,7 +221,7 @@ function nativeContext(core: RegistryCore, peer: Peer): RequestContext {
 }
 
 function reportDefect(core: RegistryCore, type: string, error: unknown): void {
-  core.log.error("request failed by a defect", {
+  core.log.error("internal error while handling a request", {
     type,
     error: error instanceof Error ? error.stack ?? error.message : String(error),
   });

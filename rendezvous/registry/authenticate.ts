@@ -96,7 +96,7 @@ async function learn(
 ): Promise<void> {
   const isHeldNow = wholeKey !== undefined && !node.held;
   const place = confirmedPlace(node, peer);
-  // Heartbeats go on while the store cannot be written; the next request after that tells the same.
+  // Heartbeats are served while the store cannot be written; the next request after that shows the same.
   if ((!isHeldNow && place === undefined) || !core.isWritable) return;
   await core.change({ actor, action: "node.confirm", target: nodeTarget(node.id) }, () => {
     core.nodes.edit(node).held ||= isHeldNow;
@@ -139,7 +139,7 @@ export interface Asking {
  * Finds the live node that asks and checks that it signed the request.
  *
  * @param context The request.
- * @param request What it is; it names its asker.
+ * @param request What it is; it names its requester.
  * @param fields Its fields.
  * @param options `admin`: the global admin token in the request may stand in for the signature (§2.1).
  * `silent`: the node need not be live. `whole`: why the wire's signature is not enough.

@@ -7,7 +7,7 @@
 import { RegistryFailure } from "./failure.ts";
 import { BEACON_TTL_SECONDS, MAX_BEACONS, MAX_BEACONS_PER_SOURCE } from "./registry_limits.ts";
 
-/** One beacon's word about itself. */
+/** One beacon's statement about itself. */
 export interface BeaconEntry {
   /** Non-zero number of the beacon. */
   readonly id: number;
@@ -66,7 +66,7 @@ export class BeaconDirectory {
       }
     }
     if (this.#beacons.size < MAX_BEACONS) return;
-    // What is certain takes the place of somebody's word.
+    // What is certain takes the place of a mere claim.
     const unproven = source !== undefined
       ? undefined
       : this.#beacons.values().find((beacon) => beacon.source !== undefined);

@@ -1,5 +1,5 @@
 /**
- * Who has changed what of the registry by what: what a change is told by, to those who keep a record of changes or
+ * Who has changed what in the registry, and how: what is reported to those that keep a record of changes or
  * follow them (see `RegistryCore.onCommitted`).
  *
  * @module
@@ -21,7 +21,7 @@ export type Actor =
   | { readonly kind: "admin" }
   /** The holder of the admin token of a network. */
   | { readonly kind: "network_admin"; readonly network: number }
-  /** Anybody: the wire asks for no proof and names no asker. */
+  /** Anyone: the wire asks for no proof and names no requester. */
   | { readonly kind: "anyone" }
   /** The registry itself, as time passes. */
   | { readonly kind: "registry" };
@@ -66,7 +66,7 @@ export interface CommittedBatch {
   readonly rows: StoreBatch;
 }
 
-/** Told of each batch in order, when it is durable and before its requests are answered. Must not wait. */
+/** Called with each batch in order, when it is durable and before its requests are answered. Must not wait. */
 export type CommitListener = (batch: CommittedBatch) => void;
 
 /** A node as target. */

@@ -199,7 +199,7 @@ export class Changes {
   }
 
   /**
-   * Copies the changes out and begins anew.
+   * Copies the changes out and starts over.
    *
    * @returns The batch for the store, and what was done.
    */

@@ -13,7 +13,7 @@ export interface CommitterOptions<B> {
   readonly take: () => B;
   /** Makes a batch durable. */
   readonly commit: (batch: B) => Promise<void>;
-  /** Told of each failure. */
+  /** Called with each failure. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -24,7 +24,7 @@ export interface CommitterOptions<B> {
  */
 export class Committer<B> {
   readonly #options: CommitterOptions<B>;
-  /** The commit that takes in what changes now; its transaction has not begun. */
+  /** The pending commit that will include current changes; its transaction has not begun. */
   #next: Promise<void> | undefined;
   /** The transaction that runs, or the last one. Never rejects. */
   #running: Promise<void> = Promise.resolve();
@@ -74,7 +74,7 @@ export class Committer<B> {
     for (let seen; seen !== this.#running;) await (seen = this.#running);
     this.#next = undefined;
     const work = this.#write(this.#options.take());
-    // Whoever waits for this commit sees its error; the one after it only needs to know that it is over.
+    // The requests of this commit see its error; the one after it only needs to know that it has ended.
     this.#running = work.catch(() => {});
     await work;
   }
@@ -107,7 +107,7 @@ export class Committer<B> {
   /** Waits until nothing is being written. */
   async idle(): Promise<void> {
     while (this.#next !== undefined) {
-      await this.#next.catch(() => {}); // reported to whoever asked for that commit
+      await this.#next.catch(() => {}); // reported to the requests of that commit
     }
     await this.#running;
   }

@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { CHALLENGE_BYTES } from "../../protocol/registry/whole_signature.ts";
 import { CHALLENGE_TTL_MS, MAX_NODES_PER_CONNECTION } from "./registry_limits.ts";
 
-/** State of one connection. Makes nothing random before somebody wants to sign. */
+/** State of one connection. Makes nothing random before a client wants to sign. */
 export class ConnectionAuth {
   #challenge = "";
   #madeAt = 0;
@@ -21,7 +21,7 @@ export class ConnectionAuth {
    * The challenge that counts now.
    *
    * @param now Monotonic milliseconds.
-   * @returns Base64; a new one when the last is too old, and then counting begins anew.
+   * @returns Base64; a new one when the last is too old, and then counting starts over.
    */
   challenge(now: number): string {
     if (this.#challenge === "" || now - this.#madeAt > CHALLENGE_TTL_MS) {

@@ -41,7 +41,7 @@ export interface RequestContext {
   readonly wholeKey: string | undefined;
 }
 
-/** A refusal for want of a signature over the whole request; the reply tells under which challenge to make it. */
+/** A refusal for a missing signature over the whole request; the reply tells under which challenge to make it. */
 export class WholeSignatureRequired extends RegistryFailure {
   /** @param why What is the matter. */
   constructor(why: string) {
@@ -74,7 +74,7 @@ export function requireWhole({ core, wholeKey }: RequestContext, why: string): v
  * used before, wrong.
  */
 export function contextOf(core: RegistryCore, request: JsonObject, peer: Peer): RequestContext {
-  // A registry without a key of its own could not be told from others, so it does not offer this.
+  // A registry without a key of its own cannot be distinguished from others, so it does not offer this.
   const auth = core.signer === undefined ? undefined : wholeAuthOf(request);
   const wholeKey = auth === undefined ? undefined : checkWhole(core, request, auth, peer);
   return { core, peer, request, wholeKey };

@@ -72,7 +72,7 @@ export interface CoreOptions {
   /** What beacons prove themselves with to be listed; without one everybody is. */
   readonly beaconToken?: ClusterToken | undefined;
   /**
-   * Where the wire takes a node's word for who it is, ask for its signature (§8.3). On by default; off for
+   * Where the wire accepts a node's mere claim of its number, require its signature (§8.3). On by default; off for
    * clients that do not sign such requests.
    */
   readonly strict?: boolean | undefined;
@@ -116,7 +116,7 @@ export class RegistryCore {
   /** Who may not come back into them. */
   readonly bans: Bans;
   readonly beacons: BeaconDirectory = new BeaconDirectory();
-  /** Told when something waits for a node and when it polls; set by whoever runs a beacon beside the registry. */
+  /** Called when something waits for a node and when it polls; set by a beacon in this process. */
   inboxWatch: InboxWatch = NO_WATCH;
   /** New node numbers by source address. */
   readonly newNodes: TokenBuckets = new TokenBuckets({
@@ -227,16 +227,16 @@ export class RegistryCore {
       if (this.#changes.empty) await this.#committer.caughtUp();
       else await this.#committer.committed();
     } catch {
-      // Reported by the committer. The change stays in memory and is tried again; this client is told that it failed.
+      // Reported by the committer. The change stays in memory and is tried again; this client gets the failure.
       throw new RegistryFailure("unavailable", STORE_FAILS);
     }
     return reply;
   }
 
   /**
-   * Tells of each batch that was made durable from now on.
+   * Reports each batch that is made durable from now on.
    *
-   * @param listener Told. What it throws is logged, as the batch is durable whatever becomes of it there.
+   * @param listener Called with it. What it throws is logged, as the batch is durable whatever becomes of it there.
    * @returns Ends telling it.
    */
   onCommitted(listener: CommitListener): () => void {
@@ -270,7 +270,7 @@ export class RegistryCore {
   }
 
   /**
-   * What the networks say of a node has changed: whoever has let it in as a member looks again.
+   * What the networks say of a node has changed: nodes that have let it in as a member look again.
    *
    * @param node The node.
    */

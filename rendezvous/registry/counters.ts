@@ -1,5 +1,5 @@
 /**
- * Counts of requests, as plain numbers: cheap on the hot path, turned into metrics only when somebody asks.
+ * Counts of requests, as plain numbers: cheap on the hot path, turned into metrics only on request.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface RequestCounts {
 
 /** Counts by type of request. Holds one entry per type that is served, at most. */
 export class RequestCounters {
-  /** Invitations answered: the one request means two things, which its type alone does not tell. */
+  /** Invitations answered: the one request means two things, which its type alone does not show. */
   readonly invites: { accepted: number; rejected: number } = { accepted: 0, rejected: 0 };
   readonly #byType: Map<string, RequestCounts> = new Map();
 

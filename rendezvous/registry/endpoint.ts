@@ -15,7 +15,7 @@ const LAST_PORT = /:(\d{1,5})$/;
 
 /**
  * The endpoint of a node: the source of its TCP connection with the port it names. The host it names is not
- * looked at, so nobody can register somebody else's address.
+ * looked at, so no node can register another one's address.
  *
  * @param peer Where the request came from.
  * @param listenAddr `host:port` as sent, or "" for a node without an endpoint.
@@ -39,8 +39,8 @@ export function endpointTexts(texts: readonly string[]): string[] {
 }
 
 /**
- * Notes where a node is by its registration. Whoever knows a key can register it without a signature, as existing nodes
- * do; so an unsigned registration moves a live node to another address only when the node confirms it, see
+ * Notes where a node is by its registration. Anyone who knows a key can register it without a signature, as existing
+ * nodes do; so an unsigned registration moves a live node to another address only when the node confirms it, see
  * {@linkcode confirmedPlace}.
  *
  * @param node The node, in a change of the registry.

@@ -12,7 +12,7 @@ import {
 
 /** What JSON clients see of a text that is not for them, and of unknown requests. */
 export const MASKED_TEXT = "request failed";
-/** One code for all of these, so that it tells no more than the text: what clients make of the text themselves. */
+/** One code for all of these, so that it discloses no more than the text: what clients make of the text themselves. */
 const MASKED_CODE: RegistryErrorCode = "denied";
 
 /** A text with one of these in it is shown to JSON clients; the others are masked. Case-sensitive. */
@@ -56,7 +56,7 @@ export class RegistryFailure extends Error {
   }
 }
 
-/** The reply to what a client is not told the reason of. */
+/** The reply to a request whose failure is not disclosed. */
 export function maskedError(): RegistryErrorReply {
   return registryError(MASKED_TEXT, MASKED_CODE);
 }

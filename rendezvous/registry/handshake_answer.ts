@@ -5,7 +5,7 @@
  */
 
 /**
- * What can be said to a node that asked: no, yes, that trust is over, and our own word that its request was dropped
+ * What can be said to a node that asked: no, yes, that trust has ended, and our own notice that its request was dropped
  * unseen. The positions are what the database holds, so they are only ever extended.
  */
 export const ANSWERS = ["reject", "accept", "revoke", "dropped"] as const;

@@ -1,6 +1,6 @@
 /**
  * Relay of handshakes (docs/protocol/registry.md §4.4): what nodes say to each other waits here until its receiver has
- * it. Of each node only the last word to another one waits.
+ * it. Of each node only the last statement to another one waits.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface Handed {
 export class HandshakeRelay {
   readonly #requests: Inboxes<RequestRow>;
   readonly #responses: Inboxes<ResponseRow>;
-  /** Numbers begin anew with each start, so an acknowledgement of an earlier life must not count. */
+  /** Numbers start over with each start, so an acknowledgement of an earlier life must not count. */
   readonly #epoch = crypto.randomUUID();
 
   /**
@@ -54,13 +54,13 @@ export class HandshakeRelay {
   /**
    * Leaves a request.
    *
-   * @returns The request that made room, if any; its sender has been told.
+   * @returns The request that made room, if any; its sender has been notified.
    */
   ask(request: RequestRow): RequestRow | undefined {
     const dropped = this.#requests.put(request);
     this.#responses.remove(request.target, request.sender);
     this.#dropRejection(request);
-    // What its receiver has said itself tells more than that the request was dropped.
+    // A statement of its receiver says more than that the request was dropped.
     if (dropped === undefined || this.#responses.has(dropped.sender, dropped.target)) {
       return dropped;
     }
@@ -76,15 +76,15 @@ export class HandshakeRelay {
 
   /** Leaves an answer. */
   answer(response: ResponseRow): void {
-    // Our own word is not the node's: what it has said itself goes on.
+    // Our own notice is not the node's: what the node has said itself stands.
     if (response.answer !== "dropped") this.#requests.remove(response.target, response.sender);
     this.#dropAnswered(response);
     this.#responses.put(response);
   }
 
   /**
-   * A rejection that the asker has not fetched is one of an earlier request. Without a message nothing in it says so, and
-   * the asker would take it for the answer to this one.
+   * A rejection that the requester has not fetched is one of an earlier request. Without a message nothing in it says
+   * so, and the requester would take it for the answer to this one.
    */
   #dropRejection({ target, sender }: RequestRow): void {
     const waiting = this.#responses.get(sender, target);

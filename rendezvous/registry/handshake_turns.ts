@@ -1,5 +1,5 @@
 /**
- * TLS handshakes of all connections take turns: one costs as much as several requests, whoever begins it need not even
+ * TLS handshakes of all connections take turns: one costs as much as several requests, its client need not even
  * go on, and many at once would hold everybody else up.
  *
  * @module

@@ -1,10 +1,10 @@
 /**
- * Who wants to know that something waits for a node: a beacon in this process, which tells the node to poll.
+ * Who wants to know that something waits for a node: a beacon in this process, which makes the node poll.
  *
  * @module
  */
 
-/** Told about what waits for nodes. Its methods never throw and never wait. */
+/** Notified of what waits for nodes. Its methods never throw and never wait. */
 export interface InboxWatch {
   /** Something begins to wait for a node: a handshake request, an answer or an invitation. */
   waiting(node: number): void;

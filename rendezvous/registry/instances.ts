@@ -74,7 +74,7 @@ export class Instances {
    * @returns The other process, when there is one.
    */
   note(node: number, instance: string, addr: string, now: Moment): Clash | undefined {
-    // A node whose software never names its runs takes no room: nothing could be told of it.
+    // A node whose software never names its runs takes no room: nothing could be reported of it.
     if (instance === "" && !this.#nodes.has(node)) return undefined;
     const known = this.#take(node);
     const { runs } = known;

@@ -65,7 +65,7 @@ export interface NodeRecord extends NodePlace {
   keyExpires: number;
   /** Id of an external identity, or "". */
   externalId: string;
-  /** Trust pairs this node reported itself; kept in memory, counted anew at load. */
+  /** Trust pairs this node reported itself; kept in memory, recounted at load. */
   trustReports: number;
 }
 

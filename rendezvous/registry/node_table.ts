@@ -147,7 +147,7 @@ export class NodeTable {
   }
 
   /**
-   * Who stands in the way of a hostname.
+   * The node that has a hostname already.
    *
    * @returns The node that has it, or undefined when it is free for `node`.
    */

@@ -1,5 +1,5 @@
 /**
- * Who has lately had to do with whom, as far as a registry notes it in memory: whom nodes have asked for, and who has
+ * Which nodes have lately dealt with each other, as noted in memory: which nodes others have asked for, and which have
  * looked at them.
  *
  * @module

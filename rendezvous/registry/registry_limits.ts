@@ -19,7 +19,10 @@ export const HOSTNAME_RESERVED_SECONDS = 30 * 86_400;
 export const MAX_INSTANCE_NODES = 200_000;
 /** Processes remembered of one node; of more copies of an image some return before they are forgotten. */
 export const MAX_INSTANCES_PER_NODE = 16;
-/** How long a process that is silent counts as alive, milliseconds, and how long a clash is told after its last turn. */
+/**
+ * How long a process that is silent counts as alive, milliseconds, and how long a clash is reported after its last
+ * turn.
+ */
 export const INSTANCE_TTL_MS = STALE_SECONDS * 1000;
 
 /** Characters of a hostname: one DNS label. */
@@ -55,7 +58,7 @@ export const FRESH_CONSENT_MS = 300_000;
 export const MAX_FRESH_PER_NODE = 64;
 /** The same in all, about 100 bytes each; who asked longest ago loses first. */
 export const MAX_FRESH_CONSENTS = 500_000;
-/** Members that are told at once when the memberships of one node change; others find out when they ask again. */
+/** Members that are notified at once when the memberships of one node change; others find out when they ask again. */
 export const MAX_VIEWERS_PER_NODE = 1_024;
 /** The same of all nodes, about 100 bytes each. */
 export const MAX_VIEWERS = 500_000;

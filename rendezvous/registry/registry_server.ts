@@ -39,7 +39,7 @@ export interface RegistryServerOptions {
   readonly core: RegistryCore;
   /** Listen address, see `listenOn`. */
   readonly addr: string;
-  /** Certificate and key: clients may speak TLS, which their first bytes tell. */
+  /** Certificate and key: clients may speak TLS, which their first bytes show. */
   readonly tls?: TlsMaterial | undefined;
   /** With `tls`: they must. */
   readonly tlsOnly?: boolean | undefined;

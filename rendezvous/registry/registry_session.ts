@@ -1,5 +1,5 @@
 /**
- * One registry connection: tells the mode, answers requests one after the other, and ends when it misbehaves
+ * One registry connection: detects the mode, answers requests one after the other, and ends when it misbehaves
  * (docs/protocol/registry.md §1.2, §1.6).
  *
  * @module
@@ -35,7 +35,7 @@ import type { HandshakeTurns } from "./handshake_turns.ts";
 import type { ParseTurns } from "./parse_turns.ts";
 import { isTlsHello, type SessionConn, type TlsServerConn } from "./tls_conn.ts";
 
-/** Bytes that tell the mode: the magic, and the version behind it. */
+/** Bytes that show the mode: the magic, and the version behind it. */
 const MAGIC_BYTES = 4;
 const WIRE_VERSION = BINARY_PREAMBLE[MAGIC_BYTES]!;
 
@@ -68,9 +68,9 @@ interface Mode {
   next(): (() => Promise<Uint8Array>) | undefined | DecodeError;
 }
 
-/** TLS over a connection whose first bytes tell whether it is wanted. */
+/** TLS over a connection whose first bytes show whether it is wanted. */
 export interface SessionTls {
-  /** Clients that begin otherwise are let go. */
+  /** Clients that begin otherwise are disconnected. */
   readonly isRequired: boolean;
   /** Takes the connection over; what was read of it is given. */
   readonly secure: (head: Uint8Array) => TlsServerConn;

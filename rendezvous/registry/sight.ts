@@ -10,11 +10,11 @@ import type { RegistryCore } from "./core.ts";
 import type { NodeRecord } from "./node_entry.ts";
 
 /**
- * Does a node's consent to another one stand: by its word, or by what it has asked for lately?
+ * Does a node consent to another one: by its statement, or by what it has asked for lately?
  *
  * @param core The registry.
- * @param from Whose consent.
- * @param to To whom.
+ * @param from The node that consents.
+ * @param to The node consented to.
  */
 export function consents(core: RegistryCore, from: number, to: number): boolean {
   const said = core.trust.said(from, to);
@@ -27,8 +27,8 @@ export function consents(core: RegistryCore, from: number, to: number): boolean 
  * May one node learn of another whether and where it is?
  *
  * @param core The registry.
- * @param asker Who wants to know; undefined for a stranger. It must have proven who it is.
- * @param target About whom.
+ * @param asker The requester; undefined for a stranger. It must have proven who it is.
+ * @param target The node concerned.
  */
 export function maySee(
   core: RegistryCore,
@@ -44,8 +44,8 @@ export function maySee(
  * not reach the registry.
  *
  * @param core The registry.
- * @param asker Who wants to reach it.
- * @param target Whom.
+ * @param asker The node that wants to reach it.
+ * @param target The node.
  */
 export function isLetIn(core: RegistryCore, asker: number, target: NodeRecord): boolean {
   return target.public || consents(core, target.id, asker) ||

@@ -33,7 +33,7 @@ export const TLS_CERT_FILE = "tls.crt";
 export const TLS_KEY_FILE = "tls.key";
 
 const DAY_MS = 86_400_000;
-/** How long a generated certificate is valid: clients pin it, so it is never replaced by itself. */
+/** How long a generated certificate is valid: clients pin it, so it is never replaced automatically. */
 const VALID_DAYS = 3_650;
 /** A certificate that ends within this time is reported at each start. */
 const WARN_DAYS = 30;
@@ -73,10 +73,13 @@ export async function loadTls(options: LoadTlsOptions): Promise<TlsMaterial> {
   checkKey(leaf, key, { where, keyWhere: tls === "auto" ? TLS_KEY_FILE : tls.keyFile });
   const ends = Date.parse(leaf.validTo);
   if (ends - now < WARN_DAYS * DAY_MS) {
-    log.warn("registry certificate ends soon or has ended; daemons that pin it do not mind", {
-      file: where,
-      ends: leaf.validTo,
-    });
+    log.warn(
+      "registry certificate expires soon or has expired; daemons that pin it are not affected",
+      {
+        file: where,
+        ends: leaf.validTo,
+      },
+    );
   }
   return { cert, key, fingerprint: fingerprintOf(leaf.raw) };
 }

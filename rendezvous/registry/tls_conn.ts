@@ -38,7 +38,7 @@ export class TlsServerConn implements SessionConn {
   /**
    * @param conn The TCP connection, owned from here on.
    * @param context Certificate and key.
-   * @param head What was read of the connection to tell that it is TLS; undefined when nothing was.
+   * @param head What was read of the connection to detect TLS; undefined when nothing was.
    */
   constructor(conn: Deno.TcpConn, context: SecureContext, head?: Uint8Array) {
     this.#tcp = new TcpDuplex(conn, head);

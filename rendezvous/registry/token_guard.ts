@@ -1,6 +1,6 @@
 /**
- * Counts wrong tokens by source, so that nobody can try many. What one source tries is no hindrance to others: whoever
- * knows a token can use it from elsewhere while somebody guesses.
+ * Counts wrong tokens by source, so that nobody can try many. What one source tries does not affect others: a node that
+ * knows a token can use it from elsewhere meanwhile.
  *
  * @module
  */
@@ -34,13 +34,13 @@ export class TokenGuard {
     maxSources: MAX_TRACKED_SOURCES,
   });
 
-  /** @param log Told once per burst. */
+  /** @param log Written to once per burst. */
   constructor(log: Logger) {
     this.#log = log;
   }
 
   /**
-   * Looks at a token that somebody sent. Must be called without waiting between the attempts of one source.
+   * Checks a token that was sent. Must be called without waiting between the attempts of one source.
    *
    * @param attempt `source`: who, as limits count; `kind`, and `network` for a token to join it: for what; `now`:
    * monotonic milliseconds.
@@ -65,7 +65,11 @@ export class TokenGuard {
     this.counts[kind]++;
     this.#failures.take(key, now);
     if (!this.#failures.has(key, now) && this.#warnings.take(source, now)) {
-      this.#log.warn("somebody guesses tokens, refusing the attempts", { source, kind, network });
+      this.#log.warn("too many wrong tokens from one address, refusing its attempts", {
+        source,
+        kind,
+        network,
+      });
     }
     return false;
   }

@@ -41,7 +41,7 @@ export class TrustTable {
     return from < to ? row.byLow : row.byHigh;
   }
 
-  /** Does the word of `from` stand that it trusts `to`, or asks it for trust? */
+  /** Does `from` state that it trusts `to`, or asks it for trust? */
   consents(from: number, to: number): boolean {
     return isConsent(this.said(from, to));
   }
@@ -65,7 +65,7 @@ export class TrustTable {
     this.#set(from.id, to, consent);
   }
 
-  /** The other side has refused: a request is over, a grant is not. */
+  /** The other side has refused: a request ends with it, a grant does not. */
   refuse(asker: number, by: number): void {
     if (this.said(asker, by) === "asked") this.#set(asker, by, "none");
   }

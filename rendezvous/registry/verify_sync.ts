@@ -10,7 +10,7 @@ import { Buffer } from "node:buffer";
 import { createPublicKey, verify } from "node:crypto";
 import { isUsablePublicKey, SIGNATURE_BYTES } from "../../protocol/crypto/verify_signature.ts";
 
-/** What stands before the 32 bytes of a key in the DER form of RFC 8410. */
+/** What precedes the 32 bytes of a key in the DER form of RFC 8410. */
 const DER_HEADER = Uint8Array.of(
   0x30,
   0x2a,

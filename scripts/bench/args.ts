@@ -7,7 +7,7 @@
 import { type LinkSpec, parseLink } from "./host/link_spec.ts";
 import { VARIANTS } from "./variants.ts";
 
-/** Everything a run is told. */
+/** All options of a run. */
 export interface BenchOptions {
   /** Scenarios in the order given; empty means all that run by default. */
   readonly scenarios: readonly string[];

@@ -11,7 +11,7 @@ import { type BenchReport, table } from "./bench_report.ts";
 import { SCENARIOS } from "./scenarios/mod.ts";
 import { Bench } from "./scenarios/scenario.ts";
 
-/** A scenario that takes this long, building its peers included, will not end by itself, milliseconds. */
+/** A scenario that takes this long, building its peers included, is stuck, milliseconds. */
 const SCENARIO_LIMIT_MS = 720_000;
 /** The same for scenarios that are long, or as long as the user says. */
 const LONG_LIMIT_MS = 1_800_000;

@@ -1,5 +1,5 @@
 /**
- * Ways to run our daemon.
+ * Configurations of our daemon.
  *
  * @module
  */

@@ -10,7 +10,7 @@ import { Demo } from "./demo.ts";
 import { reason } from "./processes.ts";
 import { Printer, type Report } from "./demo_report.ts";
 
-/** A run takes about 10 s; one that takes this long will not end by itself. */
+/** A run takes about 10 s; one that takes this long is stuck. */
 const LIMIT_MS = 90_000;
 const EXIT_INTERRUPTED = 130;
 

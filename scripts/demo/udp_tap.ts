@@ -25,7 +25,7 @@ interface Side {
   daemon: Port | undefined;
 }
 
-/** Where a daemon behind the relay is told to be and to go. */
+/** Addresses given to a daemon behind the relay. */
 export interface RelayedPlaces {
   /** For `--endpoint`. */
   readonly endpoint: string;
@@ -106,7 +106,7 @@ export class RecordingRelay implements AsyncDisposable {
     await Promise.all(this.#loops);
   }
 
-  /** Receives on one socket; `route` says from which socket to which port a datagram goes on. */
+  /** Receives on one socket; `route` says from which socket to which port a datagram is forwarded. */
   async #pump(
     socket: Deno.DatagramConn,
     route: (from: Port) => [Deno.DatagramConn, Port] | undefined,

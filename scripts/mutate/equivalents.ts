@@ -1,5 +1,5 @@
 /**
- * Faults that change nothing anybody could notice. Each is named here once, so that it does not count.
+ * Faults that change nothing noticeable. Each is named here once, so that it does not count.
  *
  * @module
  */
@@ -90,7 +90,7 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     path: "daemon/ipc/outgoing.ts",
     line: "this.#sources = [];",
     change: "this.#sources = []; ->",
-    why: "a dead client's sources are not asked again; this lets them go",
+    why: "a dead client's sources are not asked again; this releases them",
   },
   {
     path: "daemon/ipc/outgoing.ts",

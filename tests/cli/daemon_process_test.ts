@@ -111,7 +111,7 @@ Deno.test("daemon start comes back when the socket answers, daemon stop when it 
 
 Deno.test("daemon start, daemon status and info show what the daemon warns of, and what to do", async () => {
   await withDir(async (home) => {
-    const registry_warning = "The registry r:9000 is asked in plain TCP";
+    const registry_warning = "The registry r:9000 is used over plain TCP";
     const options = world(home, { registry_warning, public_key: "k", ports: 0 });
     const started = await run(
       ["daemon", "start", "--hostname", "good", "--registry-plain", "warn"],
@@ -135,7 +135,7 @@ Deno.test("daemon start, daemon status and info show what the daemon warns of, a
   });
 });
 
-Deno.test("daemon start is no success when another daemon answers, one that tells no process id too", async () => {
+Deno.test("daemon start fails when another daemon answers, also one that reports no process id", async () => {
   await withDir(async (home) => {
     for (const [hostname, code] of [["refuse", "already_exists"], ["mute", "timeout"]] as const) {
       const own = join(home, hostname);
@@ -267,7 +267,7 @@ Deno.test("daemon start fails when its hostname is refused, and says that the da
         /runs and is registered, but without a hostname: hostname "bob" already/,
       );
       assert.match(stderr, /set-hostname NAME/);
-      assert.match(stderr, /^warning: .*config\.json: ignored, as unknown here: webhook$/m);
+      assert.match(stderr, /^warning: .*config\.json: unknown keys ignored: webhook$/m);
     } finally {
       await stop(home);
     }

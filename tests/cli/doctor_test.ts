@@ -10,6 +10,8 @@ import { RegistryServer } from "../daemon/harness/registry_server.ts";
 import { start, TestClock } from "../rendezvous/support/server.ts";
 import { run, runJson, type RunOptions, withDir } from "./support.ts";
 
+// cspell:ignore regsitry
+
 interface Found {
   id: string;
   status: string;
@@ -108,7 +110,7 @@ Deno.test("doctor names every fault of a broken home", POSIX, () =>
     await Deno.writeTextFile(join(home, "pilot.log"), log.join("\n"));
     const { status, detail } = await doctor(home, server, {});
     assert.equal(status.home, "fail");
-    assert.match(detail.home!, /may be written by others.*777/);
+    assert.match(detail.home!, /is writable by other users.*777/);
     assert.equal(status.identity, "fail");
     assert.match(detail.identity!, /mode 644/);
     assert.equal(status.config, "warn");
@@ -135,7 +137,7 @@ Deno.test("doctor looks at the rest when the config file cannot be used", () =>
     assert.equal(detail.clock, detail.registry); // it was not asked, so it did not fail to tell
   }));
 
-Deno.test("doctor says where a daemon tries in vain to register when the settings say otherwise", () =>
+Deno.test("doctor says where a daemon tries to register when the settings say otherwise", () =>
   withHome(async (home) => {
     await using server = await start();
     const options = daemon(server, { registration: "retrying", registry: "192.0.2.1:9000" });
@@ -147,7 +149,7 @@ Deno.test("doctor says where a daemon tries in vain to register when the setting
     assert.match(found.fix!, /tries 192\.0\.2\.1:9000, the settings say 127/);
   }));
 
-Deno.test("doctor tells what is wrong with a running daemon", () =>
+Deno.test("doctor reports what is wrong with a running daemon", () =>
   withHome(async (home) => {
     await using server = await start();
     const other = await Identity.generate();

@@ -115,7 +115,7 @@ Deno.test("send-file takes standard input, under a name that must be given", asy
   assert.deepEqual(sent, ["x.tar", "piped"]);
 });
 
-Deno.test("send-file tells after Ctrl-C that it can be gone on with", async () => {
+Deno.test("send-file says after Ctrl-C that it can be resumed", async () => {
   let interrupt = () => {};
   const sendFile: CliDriver["sendFile"] = (_target, _path, options) =>
     new Promise((_, reject) => {
@@ -128,7 +128,7 @@ Deno.test("send-file tells after Ctrl-C that it can be gone on with", async () =
   });
   assert.equal(code, EXIT_CODES.aborted);
   assert.equal(error?.message, "Sending /x/f.bin was interrupted");
-  assert.match(String(error?.hint), /goes on where it stopped/);
+  assert.match(String(error?.hint), /resumes where it stopped/);
 });
 
 Deno.test("handshake with a peer that is trusted already asks for nothing on its side", async () => {

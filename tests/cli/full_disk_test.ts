@@ -8,6 +8,8 @@ import { exists } from "../../platform/private_files.ts";
 import { eventually } from "../e2e/processes.ts";
 import { run, withDir } from "./support.ts";
 
+// cspell:ignore pign
+
 const PROGRAM = fileURLToPath(new URL("./fake_program.ts", import.meta.url));
 const RUN = ["run", "--quiet", "--allow-all", PROGRAM];
 const LINUX = { ignore: Deno.build.os !== "linux" };
@@ -30,13 +32,13 @@ Deno.test("a result that cannot be written is an io_error, without a stack", LIN
   assert.equal(JSON.parse(json.stderr).code, "io_error");
 });
 
-Deno.test("an error that cannot be told keeps its exit code", LINUX, async () => {
+Deno.test("an error that cannot be printed keeps its exit code", LINUX, async () => {
   const { code } = await shell("2> /dev/full", "pign");
   assert.equal(code, EXIT_CODES.invalid_argument);
 });
 
 Deno.test(
-  "daemon start tells by the exit code why a daemon failed that could not write its log",
+  "daemon start explains by the exit code why a daemon failed that could not write its log",
   LINUX,
   async () => {
     await withDir(async (home) => {
@@ -53,7 +55,7 @@ Deno.test(
       assert.equal(code, EXIT_CODES.already_exists, stderr);
       assert.match(
         stderr,
-        /did not start: It is there already \(exit code 4\).*its log\nhint: .*disk/,
+        /did not start: It already exists \(exit code 4\).*its log\nhint: .*disk/,
       );
     });
   },
@@ -66,7 +68,7 @@ Deno.test("an argument of any length is quoted shortened", async () => {
   assert.match(stderr, /characters\)/);
 });
 
-Deno.test("servers go on when their ready line cannot be written", LINUX, async () => {
+Deno.test("servers continue when their ready line cannot be written", LINUX, async () => {
   await withDir(async (home) => {
     const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
     const start = (...args: string[]) =>

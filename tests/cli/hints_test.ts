@@ -6,6 +6,8 @@ import { EXIT_CODES } from "../../cli/exit_codes.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { at, run, runJson, withDir } from "./support.ts";
 
+// cspell:ignore dregister hostnam leav lisen registre
+
 Deno.test("withPlaces adds what was said about the agent to every command, quoted for a shell", () => {
   const hint = "Start it with: pilotctl daemon start, then pilotctl info";
   const none = () => undefined;
@@ -38,7 +40,7 @@ Deno.test("unknown commands lead to no destructive one, and those of existing pr
     assert.equal(code, EXIT_CODES.invalid_argument);
     assert.doesNotMatch(stderr, /deregister|untrust\?|leave/, name);
   }
-  assert.match((await run(["register"])).stderr, /registers by itself/);
+  assert.match((await run(["register"])).stderr, /registers automatically/);
   assert.match((await run(["traceroute", "x"])).stderr, /pilotctl path/);
   assert.match((await run(["status"])).stderr, /pilotctl daemon status/);
   assert.match((await run(["gateway", "start"])).stderr, /pilotctl gateway run/);

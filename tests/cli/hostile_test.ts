@@ -1,6 +1,6 @@
 /**
  * Whatever peers, registry, broker and files say, a terminal gets one harmless line of it, a pipe no forged one, and
- * JSON the same value without a character that a terminal obeys. Every command is run.
+ * JSON the same value without a character that a terminal interprets. Every command is run.
  */
 
 import assert from "node:assert/strict";

@@ -197,7 +197,7 @@ Deno.test("join --print asks nobody and writes nothing", () =>
     assert.equal(await home.config(), undefined);
   }));
 
-Deno.test("join tells what comes before the config file, and that a running daemon must be restarted", () =>
+Deno.test("join reports what overrides the config file, and that a running daemon must be restarted", () =>
   withHome(async (home) => {
     await using server = await start();
     const env = {
@@ -241,7 +241,7 @@ Deno.test("join refuses URIs that are broken or incomplete, and addresses beside
     };
     await refuses([uri], /neither fingerprint nor key/);
     await refuses([`${uri}&key=%20`], /key of the URI/);
-    await refuses([`${uri}&fingerprint=${OTHER_HEX}&token=1`], /not known: "token"/);
+    await refuses([`${uri}&fingerprint=${OTHER_HEX}&token=1`], /unknown part: "token"/);
     await refuses([uri.replaceAll("192.0.2.1", "<HOST>")], /still says <HOST>/);
     await refuses([`${uri}&fingerprint=${OTHER_HEX}`, "--registry", "r:1"], /leave --registry out/);
     await refuses(["5"], /pilotctl --home \S+ network join 5/);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { PathReport } from "../../protocol/path/mod.ts";
 import { run, runJson } from "./support.ts";
 
-Deno.test("path shows the way in use, why it is not direct, and what was tried", async () => {
+Deno.test("path shows the path in use, why it is not direct, and what was tried", async () => {
   const report: PathReport = {
     node_id: 8,
     route: "relay",

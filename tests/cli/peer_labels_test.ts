@@ -51,7 +51,7 @@ Deno.test("name query asks for each type of record", async () => {
   assert.deepEqual(calls.at(-1), ["ns", "S", 7, 80]);
 });
 
-Deno.test("name register registers each type of record, our own address unless told another", async () => {
+Deno.test("name register registers each type of record, our own address unless another is given", async () => {
   const { driver, calls } = nameserver();
   const register = (...args: string[]) => runJson(["name", "register", "ns", ...args], { driver });
   assert.deepEqual((await register("A", "me")).data, { type: "A", name: "me" });

@@ -149,7 +149,7 @@ Deno.test("servers say where they answer, and what to do before others can reach
   assert.deepEqual(gateway.stdout.trimEnd().split("\n"), [
     "gateway ready: 127.77.0.0/16",
     "  127.77.0.2 -> 0:0000.0000.0007  ports 8080, 1000",
-    "  without ports 80, which need rights: see --ports",
+    "  without ports 80, which need more privileges: see --ports",
   ]);
   const json = await run(["rendezvous", "--memory", "--json"], { host, env });
   assert.deepEqual(JSON.parse(json.stdout), { status: "ok", data: ready });
@@ -193,7 +193,7 @@ Deno.test("rendezvous run passes on how the beacon asks another registry", async
     assert.equal((await withToken()).code, 0);
     assert.equal(seen.at(-1)?.beacon?.token, "the token of the cluster");
     await Deno.chmod(file, 0o644);
-    assert.match((await withToken()).stderr, /may be read by others/);
+    assert.match((await withToken()).stderr, /is readable by other users/);
   });
 });
 
@@ -256,7 +256,7 @@ Deno.test("rendezvous takes its admin token from a private file or the environme
     await Deno.chmod(file, 0o644);
     const open = await run(["rendezvous", "--memory", "--admin-token-file", file], { host, env });
     assert.notEqual(open.code, 0);
-    assert.match(open.stderr, /may be read by others/);
+    assert.match(open.stderr, /is readable by other users/);
     const missing = await run(["rendezvous", "--memory", "--admin-token-file", `${file}2`], {
       host,
       env,

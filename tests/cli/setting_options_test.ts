@@ -27,14 +27,14 @@ import { settingsDocument } from "../../scripts/settings_doc/settings_document.t
 
 /** One setting more than there is. */
 interface Extended extends DaemonSettings {
-  colour: number;
+  color: number;
 }
 
 const TABLE: TableOf<Extended> = {
   ...DAEMON,
-  colour: {
-    ...{ type: integer("n", 1, 9), flag: "colour", env: "PILOT_COLOUR", inConfig: true },
-    ...{ help: "Colour of the tunnel", default: 5 },
+  color: {
+    ...{ type: integer("n", 1, 9), flag: "color", env: "PILOT_COLOR", inConfig: true },
+    ...{ help: "Color of the tunnel", default: 5 },
   },
 };
 
@@ -59,30 +59,30 @@ async function options(...args: string[]): Promise<Options> {
 const nothing = () => undefined;
 
 Deno.test("a new entry of the table is found everywhere", async () => {
-  const spec = settingOptions(TABLE).find(({ flags }) => flags === "--colour <n>");
-  assert.equal(spec?.description, "Colour of the tunnel (PILOT_COLOUR, 5)");
-  const given = givenSettings(TABLE, await options("--colour", "7"));
-  assert.deepEqual(given, { colour: 7 });
-  assert.deepEqual(settingArguments(TABLE, given), ["--colour=7"]);
-  assert.ok(configKeys([PLACES, TABLE]).includes("colour"));
-  assert.deepEqual(parseConfig({ colour: 3 }, "x", [TABLE]), { colour: 3 });
-  assert.deepEqual(parseConfigValue("colour", "4", [TABLE]), { key: "colour", value: "4" });
-  assert.throws(() => parseConfig({ colour: 30 }, "x", [TABLE]), {
-    message: 'x: "colour" must be a whole number from 1 to 9',
+  const spec = settingOptions(TABLE).find(({ flags }) => flags === "--color <n>");
+  assert.equal(spec?.description, "Color of the tunnel (PILOT_COLOR, 5)");
+  const given = givenSettings(TABLE, await options("--color", "7"));
+  assert.deepEqual(given, { color: 7 });
+  assert.deepEqual(settingArguments(TABLE, given), ["--color=7"]);
+  assert.ok(configKeys([PLACES, TABLE]).includes("color"));
+  assert.deepEqual(parseConfig({ color: 3 }, "x", [TABLE]), { color: 3 });
+  assert.deepEqual(parseConfigValue("color", "4", [TABLE]), { key: "color", value: "4" });
+  assert.throws(() => parseConfig({ color: 30 }, "x", [TABLE]), {
+    message: 'x: "color" must be a whole number from 1 to 9',
   });
-  assert.equal(environmentOf(TABLE).PILOT_COLOUR, "Colour of the tunnel");
+  assert.equal(environmentOf(TABLE).PILOT_COLOR, "Color of the tunnel");
   const sources: Sources<Extended> = { flags: {}, env: nothing, config: {} };
-  const colour = (more: Partial<Sources<Extended>>) =>
-    valuesOf(TABLE, { ...sources, ...more }).colour;
-  const env = (name: string) => name === "PILOT_COLOUR" ? "6" : undefined;
+  const color = (more: Partial<Sources<Extended>>) =>
+    valuesOf(TABLE, { ...sources, ...more }).color;
+  const env = (name: string) => name === "PILOT_COLOR" ? "6" : undefined;
   assert.deepEqual(
-    [colour({}), colour({ config: { colour: 3 } }), colour({ config: { colour: 3 }, env })],
+    [color({}), color({ config: { color: 3 } }), color({ config: { color: 3 }, env })],
     [5, 3, 6],
   );
-  assert.equal(colour({ config: { colour: 3 }, env, flags: { colour: 8 } }), 8);
+  assert.equal(color({ config: { color: 3 }, env, flags: { color: 8 } }), 8);
   assert.match(
     settingsDocument([["Test", "", TABLE]]),
-    /\| `--colour <n>` \| `PILOT_COLOUR` \| `colour` \| 5 \| Colour of the tunnel \|/,
+    /\| `--color <n>` \| `PILOT_COLOR` \| `color` \| 5 \| Color of the tunnel \|/,
   );
 });
 
@@ -94,7 +94,7 @@ Deno.test("what daemon start was given reaches daemon run, whatever it is", asyn
     ...["--hostname", "alice", "--email", "a@b", "--trust-auto-approve", "--no-echo"],
     ...["--no-dataexchange", "--no-eventstream", "--nameserver", "--keepalive", "90s"],
     ...["--log-level", "debug", "--log-format", "json", "--log-file", "/l", "--udp", "portable"],
-    ...["--aead", "noble", "--mss", "1152", "--no-relay", "--http", ":9100", "--colour", "1"],
+    ...["--aead", "noble", "--mss", "1152", "--no-relay", "--http", ":9100", "--color", "1"],
   ];
   const given = givenSettings(TABLE, await options(...every));
   assert.deepEqual(Object.keys(given).sort(), Object.keys(TABLE).sort(), "every setting is tried");

@@ -7,6 +7,8 @@ import type { CliDriver } from "../../cli/main.ts";
 import type { Conn } from "../../mod.ts";
 import { at, FakeConn, type FakeDriver, run, runJson } from "./support.ts";
 
+// cspell:ignore halfwhole
+
 const ADDRESS = "0:0000.0000.0007";
 /** Longer than the silence that once counted as the end of an answer, milliseconds. */
 const PAUSE_MS = 200;
@@ -76,7 +78,7 @@ Deno.test("send and connect take a slow answer until the peer closes", async () 
   }
 });
 
-Deno.test("an answer that stops without an end is shown and is no success", async () => {
+Deno.test("an answer that stops without an end is shown and is a failure", async () => {
   const half = () => new FakeConn((_, conn) => conn.push("half of"));
   const args = ["send", "bob", "1000", "--data", "go", "--timeout", "20ms"];
   const text = await run(args, dialling(half()));

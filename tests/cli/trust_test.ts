@@ -58,7 +58,10 @@ Deno.test("pending shows our own requests and what became of them; untrust takes
       refused: [{ node_id: 9, reason: "no time", refused_at: 1 }],
     });
   const { stdout } = await run(["pending"], { driver: { trust: { open } } });
-  assert.match(stdout, /^No requests\n\nAsked by us[^]*\n8 [^]*Refused to us[^]*\n9 +no time/);
+  assert.match(
+    stdout,
+    /^No requests\n\nOur requests without an answer[^]*\n8 [^]*Our requests that were refused[^]*\n9 +no time/,
+  );
   const revoke = (node: number) =>
     Promise.resolve({ status: "revoked", node_id: node, withdrawn: true });
   const resolveTarget = () => Promise.resolve({ network: 0, node: 8 });

@@ -6,6 +6,8 @@ import { buildProgram } from "../../cli/main.ts";
 import type { CliHost, RendezvousRoleOptions } from "../../cli/main.ts";
 import { at, run, runJson } from "./support.ts";
 
+// cspell:ignore cuont sned statsu strat
+
 const { root } = buildProgram({ stdout: { isTerminal: false, write() {} } } as unknown as CliHost);
 const COMMANDS = Object.keys(catalog(root).commands);
 
@@ -169,7 +171,7 @@ Deno.test("options about the HTTP endpoint need one, and its names are names", a
   for (const flag of [["--http-host", "a.example"], ["--http-behind-proxy"]]) {
     const { code, stderr } = await run(["rendezvous", "--memory", ...flag]);
     assert.equal(code, 2);
-    assert.match(stderr, /belong to --http/);
+    assert.match(stderr, /require --http/);
   }
   const named = ["rendezvous", "--memory", "--http", "127.0.0.1:0", "--http-host"];
   for (const name of ["a.example:80", "http://a.example", "", "a b"]) {

@@ -49,7 +49,7 @@ Deno.test("the address by which the registry answers is one more for a beacon of
   it.registryAt("2001:db8::9");
   await settle();
   assert.deepEqual(found.at(-1), ["192.0.2.1:9001", "[2001:db8::9]:9001"]);
-  // It is enough by itself when the name service fails afterwards.
+  // It is enough when the name service fails afterwards.
   const alone = finder();
   alone.name.addresses = new Error("SERVFAIL");
   alone.it.registryAt("::ffff:192.0.2.7");
@@ -76,7 +76,7 @@ Deno.test("a new connection to the registry is a reason to look the name up: it 
   assert.deepEqual(found, [["192.0.2.1:9001"], ["192.0.2.9:9001"]]);
 });
 
-Deno.test("one look-up is under way at a time, and a literal needs none", async () => {
+Deno.test("one look-up runs at a time, and a literal needs none", async () => {
   const { it, lookups } = finder();
   for (let i = 0; i < 10; i++) it.look();
   assert.equal(lookups(), 1);
@@ -89,7 +89,7 @@ Deno.test("one look-up is under way at a time, and a literal needs none", async 
   assert.equal(literal.lookups(), 0);
 });
 
-Deno.test("a silent beacon, its return and its move are told once each", async () => {
+Deno.test("a silent beacon, its return and its move are reported once each", async () => {
   const { it, name, lines } = finder();
   name.addresses = ["192.0.2.1"];
   const [here, there] = ["192.0.2.1", "192.0.2.9"].map((host) => ({ host, port: 9001 }));

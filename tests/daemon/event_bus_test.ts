@@ -15,7 +15,7 @@ function bus() {
   };
 }
 
-Deno.test("EventBus numbers events and tells every subscriber, until it has ended its subscription", () => {
+Deno.test("EventBus numbers events and notifies every subscriber, until it has ended its subscription", () => {
   const { bus: it } = bus();
   const one: LifecycleEvent[] = [];
   const two: LifecycleEvent[] = [];
@@ -36,7 +36,7 @@ Deno.test("EventBus numbers events and tells every subscriber, until it has ende
   assert.equal(it.lastId, 2);
 });
 
-Deno.test("EventBus goes on when a subscriber throws, and tells so", () => {
+Deno.test("EventBus continues when a subscriber throws, and reports it", () => {
   const { bus: it, failures } = bus();
   const heard: string[] = [];
   it.subscribe(() => {

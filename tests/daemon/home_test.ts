@@ -32,7 +32,7 @@ Deno.test(
       const options = resolveDaemonOptions(settings, { listen: "127.0.0.1:0" });
       const refused = {
         code: "denied",
-        message: `Home directory ${home} may be written by others (mode 777)`,
+        message: `Home directory ${home} is writable by other users (mode 777)`,
         hint: `Run: chmod go-w ${home}`,
       };
       await assert.rejects(startDaemon({ ...options, udp: "portable" }), refused);
@@ -55,7 +55,7 @@ Deno.test(
         await Deno.chmod(path, 0o770);
         await assert.rejects(openHome({ home, identity }), {
           code: "denied",
-          message: new RegExp(`${path} may be written by others`),
+          message: new RegExp(`${path} is writable by other users`),
         });
         await Deno.chmod(path, 0o700);
       }
@@ -73,7 +73,7 @@ Deno.test(
 );
 
 Deno.test(
-  "openHome refuses an inbox that is somebody else's link, also for root, which may use another's home",
+  "openHome refuses an inbox that is another user's link, also for root, which may use another's home",
   ROOT,
   () =>
     withHome(async (home) => {

@@ -33,7 +33,7 @@ async function warnings(
 
 Deno.test("a daemon warns once of a plain registry elsewhere, in its log and its info", async () => {
   const { told, logged } = await warnings("registry.invalid:9000", {});
-  assert.match(String(told), /registry\.invalid:9000 is asked in plain TCP/);
+  assert.match(String(told), /registry\.invalid:9000 is used over plain TCP/);
   assert.equal(logged.length, 1);
   assert.match(logged[0]!, /hint=.*pin_registry/);
 });

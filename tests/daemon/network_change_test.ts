@@ -50,7 +50,7 @@ Deno.test("containers that come and go only cause questions, and no registration
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("a machine that has lost the address of its connection begins anew at once", () => {
+Deno.test("a machine that has lost the address of its connection starts over at once", () => {
   const { state, did, it } = machine();
   state.ours = new Set(["198.51.100.7"]);
   it.changed("addresses");
@@ -58,7 +58,7 @@ Deno.test("a machine that has lost the address of its connection begins anew at 
   it.close();
 });
 
-Deno.test("without a connection, after sleep and when there are addresses again it begins anew at once", () => {
+Deno.test("without a connection, after sleep and when there are addresses again it starts over at once", () => {
   const { state, did, it } = machine();
   it.changed("sleep");
   it.changed("back");
@@ -68,7 +68,7 @@ Deno.test("without a connection, after sleep and when there are addresses again 
   it.close();
 });
 
-Deno.test("a registry that does not answer any more, or answers with a broken connection, is asked anew", async () => {
+Deno.test("a registry that does not answer any more, or answers with a broken connection, is asked again", async () => {
   const { clock, state, did, it } = machine();
   state.answer = never;
   it.changed("addresses");
@@ -83,7 +83,7 @@ Deno.test("a registry that does not answer any more, or answers with a broken co
   it.close();
 });
 
-Deno.test("another way out, as the beacon sees it just after a change, is a move; at other times it is not", async () => {
+Deno.test("another uplink, as the beacon sees it just after a change, is a move; at other times it is not", async () => {
   const { clock, did, it } = machine();
   it.seenElsewhere();
   it.changed("addresses");

@@ -20,7 +20,7 @@ function watch(): {
   return { clock, state, changes, close: () => it.close() };
 }
 
-Deno.test("NetworkWatch tells of another address once", async () => {
+Deno.test("NetworkWatch reports another address once", async () => {
   const { clock, state, changes, close } = watch();
   await clock.run(10 * WATCH_MS);
   assert.deepEqual(changes, []);
@@ -31,7 +31,7 @@ Deno.test("NetworkWatch tells of another address once", async () => {
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("NetworkWatch waits while there is no address, and tells when one comes", async () => {
+Deno.test("NetworkWatch waits while there is no address, and reports when one comes", async () => {
   const { clock, state, changes, close } = watch();
   state.addresses = [];
   await clock.run(3 * WATCH_MS);
@@ -42,7 +42,7 @@ Deno.test("NetworkWatch waits while there is no address, and tells when one come
   close();
 });
 
-Deno.test("NetworkWatch tells when the machine has slept, though its own clock has not gone on", async () => {
+Deno.test("NetworkWatch reports that the machine has slept, though its own clock has stood still", async () => {
   const { clock, state, changes, close } = watch();
   state.sleptMs = SLEEP_MS - 1;
   await clock.run(2 * WATCH_MS);

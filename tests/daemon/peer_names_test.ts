@@ -65,7 +65,7 @@ Deno.test("PeerNames resolves the name of a trusted peer while the registry is a
   await assert.rejects(world.resolve(names, "eve"), { code: "unavailable" });
 });
 
-Deno.test("PeerNames gives nobody away who is not trusted, or is somebody else by now", async () => {
+Deno.test("PeerNames resolves no node that is not trusted, or is another one by now", async () => {
   const world = new World();
   const names = world.open();
   await world.resolve(names, "bob");
@@ -83,7 +83,11 @@ Deno.test("PeerNames gives nobody away who is not trusted, or is somebody else b
   await names.close();
   assert.equal((await world.resolve(world.open(), "carol")).node_id, 9, "learned before the trust");
   await names.learn(9, "carol", encodeBase64(OTHER_KEY));
-  await assert.rejects(world.resolve(names, "carol"), { code: "unavailable" }, "number given anew");
+  await assert.rejects(
+    world.resolve(names, "carol"),
+    { code: "unavailable" },
+    "number given to another node",
+  );
 });
 
 Deno.test("PeerNames follows every answer of the registry", async () => {

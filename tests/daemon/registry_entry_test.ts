@@ -146,7 +146,7 @@ Deno.test("Directory names no IPv6 address where its socket has only IPv4", () =
   assert.deepEqual(named("192.168.1.2"), []);
 });
 
-Deno.test("Directory.onRegistered goes on without a hostname that is refused, and fails while the registry is away", async () => {
+Deno.test("Directory.onRegistered continues without a hostname that is refused, and fails while the registry is away", async () => {
   await withHome(async (home) => {
     const warnings: string[] = [];
     let error = new PilotError("already_exists", 'hostname "bob" already in use');
@@ -331,7 +331,7 @@ function joining(home: string, options: { joined?: number[]; networks: number[] 
   return { it, warnings, refuse: (error: PilotError) => refusal = error };
 }
 
-Deno.test("Directory counts only networks that were joined here, and tells of others once", async () => {
+Deno.test("Directory counts only networks that were joined here, and reports others once", async () => {
   await withHome(async (home) => {
     const { it, warnings } = joining(home, { joined: [], networks: [3, 4] });
     await it.onRegistered();
@@ -354,7 +354,7 @@ Deno.test("Directory counts only networks that were joined here, and tells of ot
   });
 });
 
-Deno.test("Directory takes joining a network that it was put into for its own word", async () => {
+Deno.test("Directory counts joining a network that it was put into as its own decision", async () => {
   await withHome(async (home) => {
     const { it, refuse } = joining(home, { joined: [], networks: [3] });
     refuse(new PilotError("denied", "no"));

@@ -6,6 +6,8 @@ import { exists } from "../../platform/private_files.ts";
 import { readPidFile } from "../../platform/pidfile.ts";
 import { cliArgs, eventually } from "./processes.ts";
 
+// cspell:ignore qefc
+
 const linux = { ignore: Deno.build.os !== "linux" };
 /** Nobody answers there; nothing of this needs a registry. */
 const ALONE = ["--registry", "127.0.0.1:1", "--beacon", "127.0.0.1:1"];
@@ -60,7 +62,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a background daemon goes on in a new log when the old one was renamed and SIGHUP sent",
+  "a background daemon continues in a new log when the old one was renamed and SIGHUP sent",
   linux,
   () =>
     withDir(async (home) => {
@@ -72,7 +74,7 @@ Deno.test(
         await Deno.rename(log, `${log}.old`);
         Deno.kill(pid!, "SIGHUP");
         const text = () => Deno.readTextFile(log).catch(() => "");
-        await eventually("the new log", async () => /log opened anew/.test(await text()));
+        await eventually("the new log", async () => /log reopened/.test(await text()));
         assert.equal((await pilotctl("info", "--home", home)).code, 0);
       } finally {
         assert.equal((await pilotctl("daemon", "stop", "--home", home)).code, 0);
@@ -83,7 +85,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a rendezvous without terminal goes on in a new log at SIGHUP",
+  "a rendezvous without a terminal continues in a new log at SIGHUP",
   linux,
   () =>
     withDir(async (dir) => {

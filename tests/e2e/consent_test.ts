@@ -149,7 +149,7 @@ Deno.test("a stranger that is refused learns no more than before", () =>
     );
   }));
 
-Deno.test("a registry that vouches for everybody, in every way, opens no private node", () =>
+Deno.test("a registry that vouches for everybody, by every means, opens no private node", () =>
   withDir(async (dir) => {
     await using liar = new RegistryServer();
     const keys = new Map<string, number>();
@@ -232,7 +232,7 @@ Deno.test("a peer that was off while its trust was revoked is refused when it is
     await theirs.sendMessage(alice.node, "and again");
   }));
 
-Deno.test("a revocation made while the registry takes the node for absent is told when it is back", () =>
+Deno.test("a revocation made while the registry takes the node for absent is delivered when it is back", () =>
   withDir(async (dir) => {
     await using rendezvous = await startRendezvous();
     await using alice = await startDaemon(dir, "alice", rendezvous, { keepaliveMs: 500 });

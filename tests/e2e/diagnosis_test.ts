@@ -13,7 +13,7 @@ interface Check {
 }
 
 Deno.test({
-  name: "netcheck and doctor tell a healthy installation from a broken one",
+  name: "netcheck and doctor distinguish a healthy installation from a broken one",
   ignore: Deno.build.os === "windows",
   timeout: 120_000,
   async fn() {

@@ -1,5 +1,5 @@
 /**
- * The examples of the public surface, run by `deno test --doc` beside a real daemon, whose neighbour `alice` does what
+ * The examples of the public surface, run by `deno test --doc` beside a real daemon, whose neighbor `alice` does what
  * they expect of it: trust, echo, events, names.
  */
 
@@ -18,7 +18,7 @@ interface DocJson {
   }>;
 }
 
-/** How often the neighbour publishes. */
+/** How often the neighbor publishes. */
 const EVENT_MS = 50;
 
 Deno.test("the examples in the documentation run, each class of the SDK has one", async () => {
@@ -36,7 +36,7 @@ Deno.test("the examples in the documentation run, each class of the SDK has one"
   await using us = await world.daemon("us", "--hostname", "us");
   await befriend(us, alice);
   await using driver = alice.driver;
-  await using neighbour = await Neighbour.start(driver);
+  await using neighbor = await Neighbor.start(driver);
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["test", "-P=test", "--doc", "--quiet"],
@@ -48,20 +48,20 @@ Deno.test("the examples in the documentation run, each class of the SDK has one"
   }).output();
   const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   assert.equal(code, 0, said);
-  assert.equal(neighbour.failure, undefined);
+  assert.equal(neighbor.failure, undefined);
   assert.deepEqual(await classesWithoutExample(), []);
 });
 
 /** What the examples talk to: an echo on port 4000, datagrams answered, events about the weather. */
-class Neighbour implements AsyncDisposable {
+class Neighbor implements AsyncDisposable {
   failure: unknown;
   readonly #ended = new AbortController();
   readonly #work: Promise<void>[];
 
-  static async start(driver: Driver): Promise<Neighbour> {
+  static async start(driver: Driver): Promise<Neighbor> {
     const listener = await driver.listen(4000);
     const events = await driver.subscribe(await driver.address(), "none");
-    return new Neighbour(driver, [
+    return new Neighbor(driver, [
       async (signal) => {
         signal.addEventListener("abort", () => void listener.close());
         for await (const conn of listener) {

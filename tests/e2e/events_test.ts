@@ -32,7 +32,7 @@ const PORT = 4000;
 /** Handshakes are connections, too. */
 const ofPort = ({ dst_port }: ConnEvent) => dst_port === PORT;
 
-Deno.test("a program is told of trust, connections, messages and the end of trust by two daemons", async () => {
+Deno.test("a program learns of trust, connections, messages and the end of trust from two daemons", async () => {
   const dir = await Deno.makeTempDir({ prefix: "pilot-events-" });
   try {
     await using rendezvous = await Rendezvous.start({

@@ -11,8 +11,7 @@ function freePort(): number {
 }
 
 Deno.test({
-  name:
-    "gateway carries TCP to an agent, and says so when its daemon ends with connections under way",
+  name: "gateway carries TCP to an agent, and says so when its daemon ends with open connections",
   ignore: Deno.build.os !== "linux", // elsewhere 127.77.0.1 has to be set up first
   timeout: 120_000,
   async fn() {
@@ -61,7 +60,7 @@ Deno.test({
     await lines.cancel();
     const error = JSON.parse(await errors);
     assert.equal(error.code, "connection_closed");
-    assert.match(error.message, /daemon has ended/);
+    assert.match(error.message, /daemon has stopped/);
     assert.equal(code, 8);
   },
 });

@@ -23,7 +23,7 @@ function events(daemon: Daemon): (name: string) => Promise<Record<string, unknow
   return (name) => of(name).promise;
 }
 
-Deno.test("agents join, invite, accept, list and leave, and an invitation is told at once", async () => {
+Deno.test("agents join, invite, accept, list and leave, and an invitation is reported at once", async () => {
   const dir = await Deno.makeTempDir({ prefix: "pilot-networks-" });
   try {
     await using rendezvous = await Rendezvous.start({

@@ -168,7 +168,7 @@ async function untilArrived(broker: Node, text: string, got: readonly string[]):
   });
 }
 
-Deno.test("a subscription tells when its broker or its own daemon ended, or goes on when asked to", async () => {
+Deno.test("a subscription reports that its broker or its own daemon ended, or continues when asked to", async () => {
   await using world = await World.create();
   await using alice = await world.daemon("alice", "--hostname", "alice");
   await using bob = await world.daemon("bob", "--hostname", "bob");

@@ -5,7 +5,7 @@ import { befriend, eventually, World } from "./processes.ts";
 
 const CHUNK = new Uint8Array(64 * 1024).fill(7);
 
-Deno.test("kill -9 in mid-transfer: the other side is told, and everything works again after a restart", async () => {
+Deno.test("kill -9 in mid-transfer: the other side learns it, and everything works again after a restart", async () => {
   await using world = await World.create();
   await using a = await world.daemon("alice");
   await using b = await world.daemon("bob");

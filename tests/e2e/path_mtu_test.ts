@@ -183,7 +183,7 @@ async function stream(a: Driver, b: Driver, node: number) {
     })();
     for (let bytes = 0; bytes < blocks << 20;) {
       const { value, done } = await chunks.next();
-      assert.ok(!done, "the stream goes on");
+      assert.ok(!done, "the stream continues");
       got.update(value);
       bytes += value.length;
     }
@@ -227,7 +227,7 @@ function test(name: string, fn: () => Promise<void>): void {
 }
 
 for (const udp of ["linux", "portable"]) {
-  test(`${udp} socket finds MTU 1500, and goes on when the path becomes narrower`, async () => {
+  test(`${udp} socket finds MTU 1500, and continues when the path becomes narrower`, async () => {
     await using net = await Net.create(1500);
     await using pair = new Pair();
     const { a, b, node } = await pair.start(net, udp);
@@ -243,7 +243,7 @@ for (const udp of ["linux", "portable"]) {
 }
 
 for (const udp of ["linux", "portable"]) {
-  test(`${udp} socket goes on when the path swallows larger packets and fragments`, async () => {
+  test(`${udp} socket continues when the path swallows larger packets and fragments`, async () => {
     await using net = await Net.create(1500);
     await using pair = new Pair();
     const { a, b, node } = await pair.start(net, udp);

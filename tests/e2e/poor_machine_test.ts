@@ -30,7 +30,7 @@ async function withDaemon(
     try {
       child.kill("SIGKILL");
     } catch {
-      // It has ended by itself, as it should.
+      // It has ended on its own, as it should.
     }
     await child.status;
   }
@@ -64,7 +64,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "a daemon with 64 descriptors lives through 80 idle clients and tells others why there is no room",
+    "a daemon with 64 descriptors survives 80 idle clients and tells others why there is no room",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using world = await World.create();

@@ -144,7 +144,7 @@ export class World implements AsyncDisposable {
       try {
         child.kill("SIGKILL");
       } catch {
-        // It has ended by itself.
+        // It has ended on its own.
       }
       await child.status;
     }

@@ -171,7 +171,7 @@ gatewayTest(
       using refused = await Deno.connect(alice);
       assert.equal(await readText(refused), "");
       assert.equal(errors[0]?.code, "limit_exceeded");
-      assert.match(errors[0]!.message, /2 connections to 0:0000\.0000\.0005/);
+      assert.match(errors[0]!.message, /limit of 0:0000\.0000\.0005 reached \(2\)/);
       await connect(map(BOB));
     }),
 );
@@ -217,7 +217,7 @@ gatewayTest(
     }),
 );
 
-Deno.test("default ports that need rights are left out, and others go on", async () => {
+Deno.test("default ports that need privileges are left out, and others are served", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const listen = ({ hostname, port }: { hostname: string; port: number }) => {

@@ -88,7 +88,7 @@ test("NAT gives other ports", async ({ net, hosts, a, b, judge, fault }) => {
   await net.remap(hosts[0]);
   const direct = directWithin(a, b, { timeoutMs: DIRECT_MS, ports: REMAPPED_PORTS });
   await transfer.more(3 * MB, STUCK_MS);
-  judge("data goes on", transfer.longestGapMs(changedMs), 5_000);
+  judge("data flows again", transfer.longestGapMs(changedMs), 5_000);
   judge("direct again", await direct, DIRECT_MS);
   fault(await transfer.failure());
 });
@@ -101,7 +101,7 @@ test("host carried to another network", async ({ net, hosts, a, b, judge, fault 
   const { publicAddress } = await net.carry(hosts[0]);
   const direct = directWithin(a, b, { timeoutMs: DIRECT_MS, from: publicAddress });
   await transfer.more(3 * MB, STUCK_MS);
-  judge("data goes on", transfer.longestGapMs(carriedMs), 5_000);
+  judge("data flows again", transfer.longestGapMs(carriedMs), 5_000);
   judge("direct again", await direct, DIRECT_MS);
   fault(await transfer.failure());
   await eventually("the registry knows the new endpoint", async () => {

@@ -10,7 +10,7 @@ import { cliArgs, eventually } from "../e2e/processes.ts";
 import type { Host, Internet } from "./net/internet.ts";
 import { PREFIX } from "./net/leftovers.ts";
 
-/** How often a daemon is asked for its paths: it tells nobody by itself. */
+/** How often a daemon is asked for its paths: it does not report them unasked. */
 const POLL_MS = 100;
 
 /** The processes of one test; disposing it ends them all and removes their homes. */
@@ -104,7 +104,7 @@ export class Processes implements AsyncDisposable {
     try {
       child.kill("SIGKILL");
     } catch {
-      // It has ended by itself.
+      // It has ended on its own.
     }
     await child.status;
     this.#children.delete(child);

@@ -57,12 +57,12 @@ Deno.test("parseJoinUri refuses what is unknown, missing, double or broken, and 
   assert.deepEqual(parseJoinUri(WHOLE).registryKey, KEY);
   refuses(WHOLE.replace("pilot:", "https:"), /Not a pilot:\/\/ URI/);
   refuses("", /Not a pilot/);
-  refuses(WHOLE.replace("&key=", "&key\n="), /not known/);
+  refuses(WHOLE.replace("&key=", "&key\n="), /unknown part/);
   refuses("pilot://", /Not a pilot/);
   refuses(WHOLE.replace("?", "/path?"), /Not a pilot/);
   refuses(`${WHOLE}#x`, /Not a pilot/);
-  refuses(`${WHOLE}&admin=1`, /not known: "admin"/);
-  refuses(`${WHOLE}&Key=1`, /not known: "Key"/);
+  refuses(`${WHOLE}&admin=1`, /unknown part: "admin"/);
+  refuses(`${WHOLE}&Key=1`, /unknown part: "Key"/);
   refuses(`${WHOLE}&beacon=x:1`, /beacon twice/);
   refuses(WHOLE.replace(/beacon=[^&]*&/, ""), /names no beacon/);
   refuses(WHOLE.replace(/&fingerprint.*/, ""), /neither fingerprint nor key/);
@@ -74,7 +74,7 @@ Deno.test("parseJoinUri refuses what is unknown, missing, double or broken, and 
   refuses(WHOLE.replace("h.example:9001", ":9001"), /beacon of the URI is not host:port/);
   refuses(WHOLE.replace("9001", "0"), /beacon of the URI is not host:port/);
   refuses(WHOLE.replace("9000", "99999"), /port|host:port/);
-  refuses(WHOLE.replace("h.example:9000", "0.0.0.0:9000"), /host that none can have/);
+  refuses(WHOLE.replace("h.example:9000", "0.0.0.0:9000"), /invalid host/);
   refuses(
     WHOLE.replace("h.example:9000", "me@h.example:9000"),
     /registry of the URI is not host:port/,

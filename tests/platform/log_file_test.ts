@@ -16,7 +16,7 @@ const read = (path: string) => Deno.readTextFileSync(path);
 const names = (path: string) =>
   [...Deno.readDirSync(join(path, ".."))].map(({ name }) => name).sort();
 
-Deno.test("a log file goes on behind what is there, private to its user", async () => {
+Deno.test("a log file is appended to, private to its user", async () => {
   await withDir((path) => {
     for (const line of ["one", "two"]) {
       const log = new LogFile({ path });
@@ -50,7 +50,7 @@ Deno.test("a line longer than the bound has a file of its own", async () => {
   });
 });
 
-Deno.test("a log that was renamed is opened anew, one that was cut goes on from its start", async () => {
+Deno.test("a log that was renamed is reopened, one that was truncated continues from its start", async () => {
   await withDir((path) => {
     const log = new LogFile({ path, maxBytes: 10 });
     log.write("old");
@@ -68,7 +68,7 @@ Deno.test("a log that was renamed is opened anew, one that was cut goes on from 
   });
 });
 
-Deno.test("a log that cannot be rotated or opened anew goes on where it is, and says so", async () => {
+Deno.test("a log that cannot be rotated or reopened continues where it is, and says so", async () => {
   await withDir((path) => {
     Deno.mkdirSync(`${path}.1`); // in the way of the rename
     const log = new LogFile({ path, maxBytes: 6, maxOldFiles: 1 });
@@ -84,7 +84,7 @@ Deno.test("a log that cannot be rotated or opened anew goes on where it is, and 
     log.reopen();
     log.write("four");
     log.close();
-    assert.match(read(`${path}.old`), /the log goes on here, as .*\nfour\n$/);
+    assert.match(read(`${path}.old`), /the log continues here, as .*\nfour\n$/);
   });
 });
 

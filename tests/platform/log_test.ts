@@ -64,7 +64,7 @@ for (const format of ["text", "json"] as const) {
   });
 }
 
-Deno.test("advice in an entry is put into words by whoever sets the log up", () => {
+Deno.test("advice in an entry is put into words by the program that sets the log up", () => {
   const written = (advise?: (advice: Advice) => string) => {
     const lines: string[] = [];
     configureLog({ format: "json", advise, write: (line) => lines.push(line) });

@@ -28,7 +28,7 @@ Deno.test(
         await Deno.chmod(path, mode);
         await assert.rejects(checkPrivateDir({ what, path }), {
           code: "denied",
-          message: `Inbox ${path} may be written by others (mode ${mode.toString(8)})`,
+          message: `Inbox ${path} is writable by other users (mode ${mode.toString(8)})`,
           hint: `Run: chmod go-w ${path}`,
         });
       }

@@ -101,7 +101,7 @@ Deno.test("readPrivateFile refuses files that others may read, with a hint", asy
   });
 });
 
-Deno.test("exists tells whether something is there", async () => {
+Deno.test("exists says whether something is there", async () => {
   await withDir(async (dir) => {
     assert.equal(await exists(dir), true);
     assert.equal(await exists(join(dir, "x")), false);

@@ -74,7 +74,7 @@ Deno.test("RegistryClient turns the registry's error texts into codes", async (t
   }
 });
 
-Deno.test("RegistryClient takes the registry's code before its text, if a registry may tell that one", () =>
+Deno.test("RegistryClient takes the registry's code before its text, if a registry may send that one", () =>
   withClient(async ({ server, client }) => {
     const cases: [unknown, string][] = [
       ...["invalid_argument", "not_found", "already_exists", "denied", "limit_exceeded"].map(
@@ -122,7 +122,7 @@ Deno.test("RegistryClient names what the registry does not have, and what to do 
       ["network 3: network not found", "Network 3 not found in the registry", {
         advice: { id: "list_networks" },
       }],
-      ["request failed", "Registry refused resolve: request failed", { hint: /does not tell why/ }],
+      ["request failed", "Registry refused resolve: request failed", { hint: /gives no reason/ }],
     ];
     for (const [error, message, remedy] of cases) {
       server.auto = () => ({ error });
@@ -140,7 +140,7 @@ Deno.test("RegistryClient mentions TLS when the registry ends a connection befor
     await outcome;
   }));
 
-Deno.test("RegistryClient connects again and sends once more what was lost with the connection", () =>
+Deno.test("RegistryClient connects again and repeats what was lost with the connection", () =>
   withClient(async ({ server, client }) => {
     server.auto = ({ type }) => type === "hello" ? { ok: true } : undefined;
     await client.request({ type: "hello" });
@@ -201,18 +201,18 @@ Deno.test("RegistryClient takes no late reply for the answer to the next request
     assert.deepEqual(await next, { n: 2 });
   }));
 
-const rubbish: Record<string, Uint8Array> = {
+const invalid: Record<string, Uint8Array> = {
   "not JSON": Uint8Array.of(0, 0, 0, 3, 0x7b, 0x7b, 0x7b),
   "not an object": Uint8Array.of(0, 0, 0, 2, 0x5b, 0x5d),
   "a length above the limit": Uint8Array.of(0xff, 0xff, 0xff, 0xff),
   "HTTP": new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"),
 };
-for (const [what, bytes] of Object.entries(rubbish)) {
+for (const [what, bytes] of Object.entries(invalid)) {
   Deno.test(`RegistryClient fails with unavailable when it is answered with ${what}`, () =>
     withClient(async ({ server, client }) => {
       const request = client.request({ type: "lookup" });
       await (await server.next()).connection.send(bytes);
-      await assert.rejects(request, { code: "unavailable", message: /rubbish/ });
+      await assert.rejects(request, { code: "unavailable", message: /invalid frame/ });
       assert.ok(!client.isConnected);
     }));
 }
@@ -270,7 +270,7 @@ Deno.test("RegistryClient fails with unavailable when nobody listens, and finds 
   await client.close();
 });
 
-Deno.test("RegistryClient.close fails what is under way and refuses what comes later", () =>
+Deno.test("RegistryClient.close fails what is pending and refuses what comes later", () =>
   withClient(async ({ server, client }) => {
     const request = client.request({ type: "lookup" });
     const outcome = assert.rejects(request, { code: "unavailable" });

@@ -139,8 +139,8 @@ Deno.test("RegistryClient gives a TLS server up that does not answer, and one th
 const DECRYPT_ERROR = 51;
 
 /**
- * A TLS 1.2 server (RFC 5246) as far as its key would be needed: shows a certificate and signs the key exchange with
- * rubbish.
+ * A TLS 1.2 server (RFC 5246) as far as its key would be needed: shows a certificate and sends the key exchange with
+ * an invalid signature.
  */
 async function impersonate(
   listener: Deno.TcpListener,

@@ -3,7 +3,7 @@ import { checkRuntime, LEAST_DENO } from "../../platform/runtime.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { run } from "../cli/support.ts";
 
-Deno.test("an older Deno is told which one is needed, and newer ones work", () => {
+Deno.test("an older Deno is refused with the version that is needed, and newer ones work", () => {
   for (const version of ["1.46.3", "2.6.0", "2.7.99"]) {
     assert.throws(
       () => checkRuntime(version),

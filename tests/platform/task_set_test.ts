@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TaskSet } from "../../platform/task_set.ts";
 
-Deno.test("TaskSet waits for what is under way, forgets what has ended, and tells of failures", async () => {
+Deno.test("TaskSet waits for what is running, forgets what has ended, and reports failures", async () => {
   const failures: string[] = [];
   const tasks = new TaskSet((error) => void failures.push(String(error)));
   const gate = Promise.withResolvers<void>();

@@ -3,7 +3,7 @@ import { systemClock, TimerSet } from "../../platform/clock.ts";
 import { configureLog, resetLog } from "../../platform/log.ts";
 import { setGuardedInterval, setGuardedTimeout } from "../../platform/timers.ts";
 
-Deno.test("a timer whose task throws ends nothing, and the error is told with its place", async () => {
+Deno.test("a timer whose task throws ends nothing, and the error is logged with its place", async () => {
   const lines: string[] = [];
   configureLog({ level: "error", write: (line) => lines.push(line) });
   try {

@@ -12,6 +12,8 @@ import {
 } from "../../protocol/ip.ts";
 import { hex, throwsPilot, toHex, u16 } from "./support.ts";
 
+// cspell:ignore bücher
+
 const V6_TEXTS: [string, string][] = [
   ["00000000000000000000000000000000", "::"],
   ["00000000000000000000000000000001", "::1"],

@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { cleanText } from "../../protocol/trust/trust_peer.ts";
 import { escapeUnsafe, replaceUnsafe } from "../../protocol/untrusted_text.ts";
 
+// cspell:ignore grüße مرحبا שלום
+
 /** By number, so that this file does not repeat the expression it tests. */
 const RANGES: readonly (readonly [from: number, to: number])[] = [
   [0x00, 0x1f],

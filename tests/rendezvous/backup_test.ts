@@ -98,7 +98,7 @@ Deno.test("a backup is private, one file, and works without a server", () =>
     assert.ok(server.registryAddr !== "");
   }));
 
-Deno.test("a backup replaces a file only when told to, and never the store", () =>
+Deno.test("a backup replaces a file only when asked to, and never the store", () =>
   withDirectory(async (directory) => {
     const store = await stopped(directory);
     const file = `${directory}/backup.db`;

@@ -14,7 +14,7 @@ import { withDirectory } from "./support/server.ts";
 const HOSTILE = fileURLToPath(new URL("./flood/hostile.ts", import.meta.url));
 const SECONDS = Number(Deno.env.get("PILOT_FLOOD_SECONDS") || "8");
 /**
- * Within which 99 of 100 lookups of honest clients must be answered, whatever goes on. Among other tests, which need
+ * Within which 99 of 100 lookups of honest clients must be answered, whatever happens. Among other tests, which need
  * the processor too, only that nobody is kept out.
  */
 const P99_MS = Deno.env.get("PILOT_FLOOD_SECONDS") ? 250 : 2_000;
@@ -23,7 +23,7 @@ const P99_MS = Deno.env.get("PILOT_FLOOD_SECONDS") ? 250 : 2_000;
  * and as much again that V8 has not collected yet.
  */
 const MAX_GROWTH_MB = 300;
-/** And in the last quarter of the time beyond the three before: it fills up, it does not go on. */
+/** And in the last quarter of the time beyond the three before: it fills up, then stops growing. */
 const MAX_LATE_GROWTH = 1.2;
 const ADMIN = "the admin token of this test";
 const CLIENTS = 4;
@@ -76,7 +76,7 @@ async function attack(directory: string): Promise<void> {
     assert.equal(done["granted"], undefined, "nothing is granted to a liar");
   }
   for (const each of connected) each.close();
-  await eventually("the server lets go of the attackers' connections", () => {
+  await eventually("the server closes the attackers' connections", () => {
     return Promise.resolve(descriptors(ready.pid) < 200);
   });
   const quarter = Math.ceil(samplesMb.length / 4);

@@ -47,7 +47,7 @@ Deno.test("joinFacts leaves a host that it does not know to a person", () => {
   assert.match(zoned.uri, /^pilot:\/\/<HOST>:9000\?beacon=127/);
 });
 
-Deno.test("a server tells how it is joined, and refuses a host that is none", async () => {
+Deno.test("a server shows how it is joined, and refuses an invalid host", async () => {
   await using server = await start({ advertise: "r.example" });
   const { uri, hint } = server.facts.join;
   assert.equal(hint, undefined);

@@ -80,7 +80,7 @@ Deno.test("rendezvous run says where it listens and ends in order on SIGTERM", (
     assert.equal(status.signal, null);
   }));
 
-Deno.test("rendezvous run prints the command by which others join, and tells programs the URI", () =>
+Deno.test("rendezvous run prints the command by which others join, and gives programs the URI", () =>
   withDirectory(async (directory) => {
     const store = `${directory}/store`;
     let printed: string | undefined;

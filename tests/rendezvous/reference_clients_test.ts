@@ -1,6 +1,6 @@
 /**
  * Daemons of versions 1.9 and 1.18 at our rendezvous: what they say is written out in `support/reference_client.ts`.
- * They poll once a minute, so whoever must be able to act before that is asked before any clock goes on.
+ * They poll once a minute, so whoever must be able to act before that is asked before any clock advances.
  */
 
 import assert from "node:assert/strict";
@@ -88,7 +88,7 @@ async function hear(asker: ReferenceClient, granter: ReferenceClient): Promise<v
 for (const releases of PAIRS) {
   const who = `${releases[0]} and ${releases[1]}`;
 
-  Deno.test(`${who}: a handshake by the registry, and whoever speaks first is answered`, () =>
+  Deno.test(`${who}: a handshake by the registry, and either side that speaks first is answered`, () =>
     withTwo(releases, async (a, b) => {
       await assertApart(a, b);
       await handshake(a, b);
@@ -202,7 +202,7 @@ for (const releases of PAIRS) {
       }
     }));
 
-  Deno.test(`${who}: trusted names and members are found without a word of who asks`, () =>
+  Deno.test(`${who}: trusted names and members are found without naming the requester`, () =>
     withTwo(releases, async (a, b) => {
       await handshake(a, b);
       await hear(a, b);

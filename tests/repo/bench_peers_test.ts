@@ -11,6 +11,8 @@ import {
   versionIn,
 } from "../../scripts/bench/host/program_versions.ts";
 
+// cspell:ignore quinny
+
 const MODULE: GoModule = {
   path: "example.org/peer",
   version: "v1.2.3",
@@ -84,15 +86,15 @@ Deno.test("quicVersion names the library and the Deno that has it", async () => 
   assert.ok(detail.includes(`Deno ${Deno.version.deno}`), detail);
 });
 
-Deno.test("an installed wireguard-go is told from the current release, and an old one is called that", () => {
+Deno.test("an installed wireguard-go is distinguished from the current release, and an old one is called that", () => {
   assert.equal(
     installedDetail("0.0.20220316", "0.0.20220316-1", "Go is not installed"),
-    "Debian package 0.0.20220316-1, for want of the current release: Go is not installed; older than " +
+    "Debian package 0.0.20220316-1, not the current release: Go is not installed; older than " +
       "UDP offload (0.0.20231211), so several times slower than the current release",
   );
   assert.equal(
     installedDetail("0.0.20250522", undefined, "Go is not installed"),
-    "as installed, for want of the current release: Go is not installed",
+    "as installed, not the current release: Go is not installed",
   );
 });
 

@@ -17,7 +17,7 @@ import { challenges } from "../rendezvous/support/challenges.ts";
 const MAIN = new URL("../../scripts/bench/main.ts", import.meta.url).pathname;
 const NAMES = Object.keys(SCENARIOS);
 
-Deno.test("registry runs only when named, with 250,000 nodes unless told otherwise", () => {
+Deno.test("registry runs only when named, with 250,000 nodes by default", () => {
   assert.equal(SCENARIOS.registry!.byDefault, false);
   assert.equal(parseArgs(["registry"], NAMES)!.nodes, 250_000);
   assert.equal(parseArgs(["registry", "--nodes", "500"], NAMES)!.nodes, 500);

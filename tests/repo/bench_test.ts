@@ -17,6 +17,8 @@ import {
 import { SCENARIOS } from "../../scripts/bench/scenarios/mod.ts";
 import { median, percentile } from "../../scripts/bench/percentiles.ts";
 
+// cspell:ignore frobnicate
+
 const NAMES = Object.keys(SCENARIOS);
 const MAIN = new URL("../../scripts/bench/main.ts", import.meta.url).pathname;
 

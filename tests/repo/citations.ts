@@ -24,7 +24,7 @@ const TOKEN = new RegExp(
 );
 /** Between a file, or a section of it, and a section that is the same file's: in a document nothing else goes on with it. */
 const JOINT = /^(?:#[\w-]*)?\)?(?:,| to| and|, and)? $/;
-/** Where a comment goes on in the next line. */
+/** Where a comment continues in the next line. */
 const LEADER = /\n[ \t]*(?:\*|\/\/)[ \t]?/g;
 
 /**

@@ -106,7 +106,7 @@ export class Shell implements AsyncDisposable {
   /**
    * Runs a command.
    *
-   * @param command The command line. One that ends in `&` goes on in the background.
+   * @param command The command line. One that ends in `&` continues in the background.
    * @param expected Lines to wait for from a command in the background.
    * @returns What it printed, errors included, and its exit code.
    */

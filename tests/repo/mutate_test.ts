@@ -108,7 +108,7 @@ Deno.test("every equivalent names a fault of the code as it stands, once", () =>
   assert.equal(new Set(keys).size, keys.length);
 });
 
-Deno.test("closestTests takes the mirror image and whoever imports the file, nothing distant", () => {
+Deno.test("closestTests takes the mirror image and importers of the file, nothing distant", () => {
   const test = (path: string, text = ""): SourceFile => ({ path, room: "tests", text });
   const imports = 'import { x } from "../../a/b.ts";';
   const tests = [
@@ -158,7 +158,7 @@ Deno.test("small", () => {
   }
 }
 
-Deno.test("tryMutants tells what is noticed from what is not, and leaves the tree as it was", () =>
+Deno.test("tryMutants distinguishes what is noticed from what is not, and leaves the tree as it was", () =>
   withTree(async (root, source) => {
     const before = [...Deno.readDirSync(root)].map(({ name }) => name).sort();
     const pick = (change: string): Mutant =>

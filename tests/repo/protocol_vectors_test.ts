@@ -1,4 +1,4 @@
-/** The test vectors printed in docs/protocol: each is made anew with the codecs. */
+/** The test vectors printed in docs/protocol: each is regenerated with the codecs. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

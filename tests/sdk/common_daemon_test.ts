@@ -49,7 +49,7 @@ for (const mode of ["tagged", "untagged"] as const) {
     });
   });
 
-  Deno.test(`a daemon of another key is not used, and the reason is told (${mode})`, async () => {
+  Deno.test(`a daemon of another key is not used, and the reason is given (${mode})`, async () => {
     await using daemon = new FakeDaemon(mode);
     await withHome(daemon.path, async ({ options }) => {
       const asked = introduce(daemon, { public_key: "b3RoZXI=" });
@@ -60,7 +60,7 @@ for (const mode of ["tagged", "untagged"] as const) {
   });
 }
 
-Deno.test("a home without a key uses no daemon of another home, but one that tells no home", async () => {
+Deno.test("a home without a key uses no daemon of another home, but one that reports no home", async () => {
   await using daemon = new FakeDaemon();
   await withHome(daemon.path, async ({ options, dir }) => {
     await Deno.remove(join(dir, "identity.json"));
@@ -93,14 +93,14 @@ async function refused(options: Place["options"], connector = connectUnix) {
   return { error, connections };
 }
 
-Deno.test("nothing is opened where somebody else may have put the socket", async () => {
+Deno.test("nothing is opened where another user may have put the socket", async () => {
   await using daemon = new FakeDaemon();
   const dir = await Deno.makeTempDir();
   const link = join(dir, "pilot.sock");
   await Deno.symlink(daemon.path, link);
   await withHome(link, async ({ options }) => {
     const { error, connections } = await refused(options);
-    assert.match(error.message, /pilot\.sock is no socket/);
+    assert.match(error.message, /pilot\.sock is not a socket/);
     assert.equal(connections, 0);
   });
   await Deno.remove(link);
@@ -108,7 +108,7 @@ Deno.test("nothing is opened where somebody else may have put the socket", async
   await Deno.chmod(dir, 0o777);
   await withHome(link, async ({ options }) => {
     const { error, connections } = await refused(options);
-    assert.match(error.message, /may be written by others \(mode 777\)/);
+    assert.match(error.message, /is writable by other users \(mode 777\)/);
     assert.equal(connections, 0);
   });
   await Deno.remove(dir, { recursive: true });

@@ -306,7 +306,7 @@ Deno.test("Sender refuses a write whose signal has fired, and says so before any
   assert.equal(session.frames.length, 0);
 });
 
-Deno.test("Sender tells of a failure once where every write was early, and to each write that waits", async () => {
+Deno.test("Sender reports a failure once where every write was early, and to each write that waits", async () => {
   const { session, sender } = setup();
   await sender.write(bytes("early"), { early: true });
   session.refuse(REFUSED);
@@ -388,7 +388,7 @@ Deno.test("Sender.finish ends with the connection", async () => {
   assert.deepEqual(await ends, ["connection_closed: The peer has ended", "ok"]);
 });
 
-Deno.test("at the peer's end writes that have not left are refused, those under way are answered for", async () => {
+Deno.test("at the peer's end writes that have not left are refused, those in flight are answered for", async () => {
   const { session, sender } = setup({ window: 16 * KIB });
   const sent = sender.write(pattern(16 * KIB));
   const half = sender.write(pattern(10));
@@ -419,7 +419,7 @@ Deno.test("at the peer's end a half-sent write is refused, and the first reason 
   await rejectsWith(sender.write(bytes("y")), "connection_closed");
 });
 
-Deno.test("at the peer's end one frame under way is waited for, and its reason outlives the daemon", async () => {
+Deno.test("at the peer's end one frame in flight is waited for, and its reason outlives the daemon", async () => {
   const { session, sender } = setup();
   const write = sender.write(bytes("x"));
   sender.remoteEnded(ENDED);
@@ -430,7 +430,7 @@ Deno.test("at the peer's end one frame under way is waited for, and its reason o
   await rejectsWith(sender.write(bytes("y")), "connection_closed");
 });
 
-Deno.test("at the peer's end nothing is waited for when nothing is under way", async () => {
+Deno.test("at the peer's end nothing is waited for when nothing is in flight", async () => {
   const { session, sender } = setup();
   sender.remoteEnded(ENDED);
   await rejectsWith(sender.write(bytes("x")), "connection_closed");

@@ -77,7 +77,7 @@ for (const mode of MODES) {
     const { conn, stream } = await dialPair(daemon);
     stream.write(bytes("last"));
     stream.end();
-    await stream.awaitClose(); // the SDK lets the daemon finish by itself
+    await stream.awaitClose(); // the SDK lets the daemon finish alone
     assert.equal(text(await conn.read()), "last");
     assert.equal(await conn.read(), undefined);
     assert.equal(await conn.read(), undefined);
@@ -319,7 +319,7 @@ Deno.test("Conn.close waits for the daemon and can be given up", async () => {
   await rejectsWith(closing, "aborted");
 });
 
-Deno.test("Conn.close tells that written data was not delivered", async () => {
+Deno.test("Conn.close reports that written data was not delivered", async () => {
   await using daemon = new FakeDaemon();
   const { client, conn, stream } = await dialPair(daemon);
   stream.autoClose = false;

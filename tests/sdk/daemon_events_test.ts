@@ -94,7 +94,7 @@ Deno.test("a wait can be given up without losing an event", async () => {
   assert.equal((await events.next())?.id, 1);
 });
 
-Deno.test("a name that is none is refused by the daemon, in its words", async () => {
+Deno.test("an unknown name is refused by the daemon, in its words", async () => {
   await using world = await World.start();
   const names = ["trust.given" as LifecycleEventName];
   await rejectsWith(world.driver.events({ names }), "invalid_argument", /no such event: "trust/);
@@ -124,7 +124,7 @@ for (const mode of ["tagged", "untagged"] as const) {
   Deno.test(`a ${mode} daemon without events is not asked for them`, async () => {
     await using daemon = new FakeDaemon(mode);
     const { driver, client } = await daemon.connect();
-    const error = await rejectsWith(driver.events(), "unavailable", /tells programs of none/);
+    const error = await rejectsWith(driver.events(), "unavailable", /does not report events/);
     assert.deepEqual(error.advice, { id: "use_this_daemon" });
     assert.deepEqual(client.log.filter(({ cmd }) => cmd !== Cmd.Hello), []);
   });
@@ -159,7 +159,7 @@ async function settled(driver: Driver, client: FakeClient): Promise<void> {
   await asking;
 }
 
-Deno.test("a gap that the daemon tells of is told where it is", async () => {
+Deno.test("a gap that the daemon reports is reported where it is", async () => {
   await using daemon = new FakeDaemon("tagged", ["tags", EVENTS]);
   const told: string[] = [];
   const onMissed = (count: number) => void told.push(`missed ${count}`);
@@ -211,7 +211,7 @@ Deno.test("a program that takes none has the first ones, the length of the gap, 
   assert.equal(events.missed, total + 20 - id);
 });
 
-Deno.test("an event that is none ends the conversation as one that cannot be understood", async () => {
+Deno.test("an invalid event ends the session as one that cannot be understood", async () => {
   await using daemon = new FakeDaemon("tagged", ["tags", EVENTS]);
   const { client, events } = await watch(daemon);
   client.push(Cmd.EventPush, new Uint8Array(4), encodeJson({ id: 1, name: "trust.revoked" }));

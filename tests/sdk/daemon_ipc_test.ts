@@ -78,7 +78,7 @@ Deno.test("SDK and IPC server carry 20 MB there and back and close cleanly", asy
   assert.equal(world.server.stats.connections, 0);
 });
 
-Deno.test("SDK and IPC server hold back a writer nobody reads, and others go on", async () => {
+Deno.test("SDK and IPC server hold back a writer that nobody reads, and others continue", async () => {
   await using world = await World.start();
   const driver = await world.connect();
   const listener = await driver.listen(4000);
@@ -103,7 +103,7 @@ Deno.test("SDK and IPC server hold back a writer nobody reads, and others go on"
   assert.equal(world.backend.ports.has(4000), false);
 });
 
-Deno.test("SDK and IPC server deliver everything before a close and tell a reset from it", async () => {
+Deno.test("SDK and IPC server deliver everything before a close and distinguish a reset from it", async () => {
   await using world = await World.start();
   const driver = await world.connect();
   const listener = await driver.listen(4000);

@@ -304,7 +304,7 @@ for (const mode of MODES) {
     }
   });
 
-  Deno.test(`Driver.close ends everything and closed tells it was us (${mode})`, async () => {
+  Deno.test(`Driver.close ends everything and closed says it was us (${mode})`, async () => {
     await using daemon = new FakeDaemon(mode);
     const { driver, conn } = await dialPair(daemon);
     const reading = conn.read();

@@ -14,7 +14,7 @@ function withClock(run: (clock: FakeTimers.Clock) => void): void {
   }
 }
 
-Deno.test("Deadlines tells everyone in time whose limit was not stopped, and nobody else", () => {
+Deno.test("Deadlines notifies in time each caller whose limit was not stopped, and no other", () => {
   const call = fc.record({
     at: fc.nat(500),
     limit: fc.constantFrom(10, 100, 1000),
@@ -55,7 +55,7 @@ Deno.test("Deadlines keeps one timer for calls of one limit, and none when nobod
   });
 });
 
-Deno.test("Deadlines lets who is told start again", () => {
+Deno.test("Deadlines lets a notified caller start again", () => {
   withClock((clock) => {
     const deadlines = new Deadlines();
     let rounds = 0;

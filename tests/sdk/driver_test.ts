@@ -225,7 +225,7 @@ Deno.test("DatagramReceiver keeps 2048 datagrams and counts what it drops", asyn
   assert.equal(await waiting, undefined);
 });
 
-Deno.test("Driver tells the daemon's version and features", async () => {
+Deno.test("Driver shows the daemon's version and features", async () => {
   await using daemon = new FakeDaemon();
   const { driver } = await daemon.connect({ name: "test" });
   assert.equal(driver.daemonVersion, "9.9.9");

@@ -142,7 +142,7 @@ Deno.test("Subscription ends with an error when the broker ends it, and without 
   assert.equal(await waiting, undefined);
 });
 
-Deno.test("Subscription with resubscribe goes on where the broker is back, and tells of the gap", async () => {
+Deno.test("Subscription with resubscribe continues when the broker is back, and reports the gap", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const told: string[] = [];
@@ -183,7 +183,7 @@ Deno.test("Subscription with resubscribe ends when it is closed while it tries a
   assert.equal(await waiting, undefined);
 });
 
-Deno.test("Subscription with resubscribe goes on when our own daemon was restarted", async () => {
+Deno.test("Subscription with resubscribe continues when our own daemon was restarted", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const opening = driver.subscribe(TARGET, "news", { resubscribe: true });

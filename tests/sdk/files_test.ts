@@ -144,7 +144,7 @@ Deno.test("Driver.sendFile sends any content from every kind of source", async (
   );
 });
 
-Deno.test("Driver.sendFile goes on where an earlier attempt ended", async () => {
+Deno.test("Driver.sendFile resumes where an earlier attempt ended", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const content = pattern(500_000);
@@ -363,7 +363,7 @@ Deno.test("streamSource stores a large stream privately and removes it again", a
   await Deno.remove(dir);
 });
 
-Deno.test("streamSource takes a stream whose length only its end tells", async () => {
+Deno.test("streamSource takes a stream whose length only its end shows", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const { signal } = new AbortController();

@@ -100,7 +100,7 @@ Deno.test("a full close after a half close ends the peer's writing", async () =>
   await closing;
 });
 
-Deno.test("where the peer knows no half close nothing has changed: the conversation goes on", async () => {
+Deno.test("where the peer knows no half close nothing has changed: the conversation continues", async () => {
   await using world = await World.start();
   const { dialled, accepted } = await world.pair();
   for (const conn of world.backend.conns) conn.halfCloses = false;

@@ -40,7 +40,7 @@ for (const mode of MODES) {
   });
 }
 
-Deno.test("Driver.sendMessage tells refusal, silence and nonsense apart", async () => {
+Deno.test("Driver.sendMessage distinguishes refusal, silence and nonsense", async () => {
   await using daemon = new FakeDaemon();
   const { driver, client } = await daemon.connect();
   const send = async (answer: (stream: FakeStream) => void) => {

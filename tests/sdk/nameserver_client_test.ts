@@ -78,7 +78,7 @@ for (const mode of MODES) {
   });
 }
 
-Deno.test("Names registers our own address unless told another", async () => {
+Deno.test("Names registers our own address unless another is given", async () => {
   await using daemon = new FakeDaemon();
   const ends = await daemon.connect();
   const answering = ends.client.expect(Cmd.Info).then((info) =>
@@ -93,7 +93,7 @@ Deno.test("Names registers our own address unless told another", async () => {
   await answering;
 });
 
-Deno.test("Names tells what is missing, refused and nonsense apart", async () => {
+Deno.test("Names distinguishes what is missing, refused and nonsense", async () => {
   await using daemon = new FakeDaemon();
   const ends = await daemon.connect();
   const query = (answer: Parameters<typeof exchange>[3]) =>

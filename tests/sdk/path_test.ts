@@ -102,7 +102,7 @@ function assertShape(report: PathReport, node: number): void {
   }
 }
 
-Deno.test("Driver.path tells the way to a direct peer", async () => {
+Deno.test("Driver.path shows the path to a direct peer", async () => {
   await using world = await World.start();
   const [alice, a] = await world.daemon("alice");
   const [bob, b] = await world.daemon("bob");
@@ -122,7 +122,7 @@ Deno.test("Driver.path tells the way to a direct peer", async () => {
   assertShape(await bob.path(a), a);
 });
 
-Deno.test("Driver.path tells that and why a peer is relayed, at both ends", async () => {
+Deno.test("Driver.path shows that and why a peer is relayed, at both ends", async () => {
   await using world = await World.start();
   const [alice, a] = await world.daemon("alice");
   const [shy, s] = await world.daemon("shy", { pathMode: "relay-only" });

@@ -30,7 +30,7 @@ Deno.test("SendBudget gives few connections the whole window, and many equal one
   }
 });
 
-Deno.test("SendBudget keeps the sum within the budget whoever sends, and never stops a connection for good", () => {
+Deno.test("SendBudget keeps the sum within the budget whichever connections send, and never stops a connection for good", () => {
   fc.assert(fc.property(
     fc.array(fc.record({ conn: fc.nat(299), answers: fc.boolean() }), { maxLength: 2000 }),
     (turns) => {

@@ -262,7 +262,7 @@ export class LinuxUdpSocket implements UdpSocket {
       setOption(this.#libc, this.#fd, { level, name, value: to });
     const isSet = set(IPPROTO_IP, IP_MTU_DISCOVER, value);
     if (!this.#isV6) return isSet;
-    // Nobody on the way cuts IPv6, so its fragments are made as small as every path carries.
+    // No router fragments IPv6, so its fragments are made as small as every path carries.
     set(IPPROTO_IPV6, IPV6_MTU, isForbidden ? 0 : IPV6_MIN_MTU);
     return set(IPPROTO_IPV6, IPV6_MTU_DISCOVER, value) && isSet;
   }

@@ -33,7 +33,7 @@ export const IP_PKTINFO = 8;
 export const IPV6_RECVPKTINFO = 49;
 /** Control message of IPv6 sockets, for mapped IPv4 as well: which address of ours it came to, or leaves from. */
 export const IPV6_PKTINFO = 50;
-/** Fragments where needed, and on the way too (IPv4). */
+/** Fragments where needed, also on the path (IPv4). */
 export const PMTUDISC_DONT = 0;
 /** Never fragments, and what the kernel believes of the path does not matter: for probing (RFC 8899 §4.1). */
 export const PMTUDISC_PROBE = 3;
@@ -78,7 +78,7 @@ export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 /** The address is in use. */
 export const EADDRINUSE = 98;
-/** No way there; also: from a source address that is not ours (any more). */
+/** No route there; also: from a source address that is not ours (any more). */
 export const ENETUNREACH = 101;
 /** Out of buffers. */
 export const ENOBUFS = 105;
@@ -114,7 +114,7 @@ export function errnoName(errno: number): string {
   return ERRNO_NAMES[errno] ?? `errno ${errno}`;
 }
 
-/** The calls, as in the manual pages; -1 means that {@linkcode Libc.errno} tells why. Pointers are `bigint`. */
+/** The calls, as in the manual pages; -1 means that {@linkcode Libc.errno} has the reason. Pointers are `bigint`. */
 export interface Libc {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array<ArrayBuffer>, length: number): number;
@@ -161,7 +161,7 @@ export function loadLibc(): Libc {
       getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
       setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
       // 64-bit integers instead of pointers: given as bigint these stay V8 fast calls (8 ns), pointer objects
-      // would have to be made anew for every offset (400 ns).
+      // would have to be created again for every offset (400 ns).
       sendmmsg: { parameters: ["i32", "usize", "u32", "i32"], result: "i32" },
       recvmmsg: { parameters: ["i32", "usize", "u32", "i32", "usize"], result: "i32" },
       poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },

@@ -1,5 +1,5 @@
 /**
- * Buffers that `recvmmsg` fills, and the way from there to single datagrams.
+ * Buffers that `recvmmsg` fills, and how single datagrams are taken from them.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export class ReceiveRing {
   #used = RECEIVE_MESSAGES;
   /** Of the message looked at last: size of the segments that GRO has put together, 0 for a single datagram. */
   #segment = 0;
-  /** And the word where the address of ours begins to which it came; 0 when the kernel does not tell. */
+  /** And the word where the address of ours begins to which it came; 0 when the kernel does not say. */
   #localAt = 0;
 
   constructor(options: { libc: Libc; fd: number; stats: UdpStats; book: AddressBook }) {

@@ -57,7 +57,7 @@ export class SendBatch {
   readonly #messages = new Messages(BATCH_DATAGRAMS + 1);
   readonly #buffers: Uint8Array<ArrayBuffer>[] = [];
   readonly #to: SocketAddress[] = [];
-  /** Address last written as the name of each entry; consecutive batches mostly go to the same place. */
+  /** Address last written as the name of each entry; consecutive batches usually go to the same place. */
   readonly #named: (SocketAddress | undefined)[] = [];
   readonly #first = new Int32Array(BATCH_DATAGRAMS);
   readonly #segments = new Int32Array(BATCH_DATAGRAMS);

@@ -110,7 +110,7 @@ export function decodeSockaddr(bytes: Uint8Array): Endpoint {
   return { host: formatIp(ip), port: view.getUint16(2) };
 }
 
-/** Sources remembered; a power of two. Beyond it, or when two fall on one place, an endpoint is made anew. */
+/** Sources remembered; a power of two. Beyond it, or when two fall on one place, an endpoint is parsed again. */
 export const SOURCE_CACHE_SIZE = 1024;
 const SOCKADDR_WORDS = SOCKADDR_BYTES / 4;
 /** Words of an address of ours, the longer kind. */
@@ -179,7 +179,7 @@ export class AddressBook {
     return this.#endpoints[place] = this.#learn(words, at, localIp(local, localAt, localWords));
   }
 
-  /** The address of ours that an endpoint is remembered with is refused: whoever is heard from now on tells it anew. */
+  /** The address of ours that an endpoint is remembered with is refused: datagrams from now on give it again. */
   forgetSources(): void {
     this.#endpoints.fill(undefined);
   }

@@ -49,7 +49,7 @@ export interface BeaconListReply {
   time?: number;
 }
 
-/** Asks for the beacons; anybody may. */
+/** Asks for the beacons; anyone may. */
 export const beaconList: RegistryRequest<NoFields, BeaconListReply> = {
   type: "beacon_list",
   fields: {},

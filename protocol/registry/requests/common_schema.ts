@@ -20,7 +20,7 @@ export const NODE_FIELDS: FieldKinds<NodeFields> & ReplyKinds<NodeFields> = { no
 export interface PairFields {
   /** Who says it. */
   node_id: number;
-  /** Of whom. */
+  /** The node concerned. */
   peer_id: number;
 }
 

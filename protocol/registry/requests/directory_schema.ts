@@ -25,11 +25,11 @@ export interface LookupFields extends NodeFields {
   requester_id?: number;
 }
 
-/** What a registry tells of a node to those who may see it. */
+/** What a registry discloses of a node to those that may see it. */
 export interface NodeFacts extends NodeFields {
   /** Address on network 0. */
   address: string;
-  /** Anybody may resolve it. */
+  /** Anyone may resolve it. */
   public: boolean;
   /** Reputation from tasks, -1,000,000 to 1,000,000; 0 where a registry keeps none. */
   polo_score: number;
@@ -69,7 +69,7 @@ export interface LookupReply extends NodeFacts {
   public_key: string;
 }
 
-/** Asks for what is known of a node. Needs no signature; with ours it tells more. */
+/** Asks for what is known of a node. Needs no signature; with ours it discloses more. */
 export const lookup: RegistryRequest<LookupFields, LookupReply> = {
   type: "lookup",
   fields: { ...NODE_FIELDS, requester_id: NODE },
@@ -125,7 +125,7 @@ export interface ResolveHostnameFields {
 export interface ResolveHostnameReply extends NodeFields {
   /** Its address on network 0. */
   address: string;
-  /** Anybody may resolve it. */
+  /** Anyone may resolve it. */
   public: boolean;
   /** The hostname. */
   hostname: string;

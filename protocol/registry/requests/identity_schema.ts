@@ -84,7 +84,7 @@ const CLASH: FieldKind<IdentityClash | undefined> = {
   missing: undefined,
 };
 
-/** Asks for a node number, or renews a registration. Signed by the key that registers, which is the asker. */
+/** Asks for a node number, or renews a registration. Signed by the key that registers, which is the requester's. */
 export const register: RegistryRequest<RegisterFields, RegisterReply> = {
   type: "register",
   fields: {
@@ -215,7 +215,7 @@ export interface KeyInfoReply extends NodeFields {
   expires_at?: string;
 }
 
-/** Asks for the dates of a key; anybody may. */
+/** Asks for the dates of a key; anyone may. */
 export const getKeyInfo: RegistryRequest<NodeFields, KeyInfoReply> = {
   type: "get_key_info",
   fields: NODE_FIELDS,

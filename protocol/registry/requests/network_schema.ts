@@ -121,7 +121,7 @@ export interface SetEnterpriseFields extends NetworkReply {
   enterprise: boolean;
 }
 
-/** Makes an enterprise network of another one, or the other way round. */
+/** Makes an enterprise network of another one, or vice versa. */
 export const setNetworkEnterprise: RegistryRequest<SetEnterpriseFields, SetEnterpriseFields> = {
   type: "set_network_enterprise",
   fields: { ...NETWORK_REPLY, enterprise: FLAG },
@@ -160,7 +160,7 @@ export interface ListNetworksReply {
   networks: readonly ListedNetwork[];
 }
 
-/** Lists networks; anybody may. */
+/** Lists networks; anyone may. */
 export const listNetworks: RegistryRequest<NoFields, ListNetworksReply> = {
   type: "list_networks",
   fields: {},
@@ -222,7 +222,7 @@ export const listNodes: RegistryRequest<NetworkFields, ListNodesReply> = {
 export interface InviteFields extends NetworkReply {
   /** Who invites. */
   inviter_id: number;
-  /** Whom. */
+  /** The node concerned. */
   target_node_id: number;
 }
 

@@ -48,7 +48,7 @@ export const setPoloScore: RegistryRequest<SetPoloFields, PoloReply> = {
   text: ({ node_id, polo_score }) => `set_polo_score:${node_id}:${scoreOf(polo_score)}`,
 };
 
-/** Reads a score; anybody may. */
+/** Reads a score; anyone may. */
 export const getPoloScore: RegistryRequest<NodeFields, PoloReply> = {
   type: "get_polo_score",
   fields: NODE_FIELDS,

@@ -1,6 +1,6 @@
 /**
- * What somebody may do with a network by a token or a role in it (docs/protocol/registry.md §2.3), and the reading of
- * the same. The wire lets anybody claim to be `node_id`; our registry asks for a signature over the whole request
+ * What a token, or a role in a network, permits (docs/protocol/registry.md §2.3), and the reading of
+ * the same. The wire lets anyone claim to be `node_id`; our registry asks for a signature over the whole request
  * (whole_signature.ts). Older ones of ours asked for one over `<type>:<node>:<network>`, and with the node that it is
  * about where there is one, so that is sent, too.
  *
@@ -214,7 +214,7 @@ export interface ExprPolicyReply extends NetworkReply {
   expr_policy?: unknown;
 }
 
-/** Reads the policy document; anybody may. */
+/** Reads the policy document; anyone may. */
 export const getExprPolicy: RegistryRequest<NetworkReply, ExprPolicyReply> = {
   type: "get_expr_policy",
   fields: NETWORK_REPLY,
@@ -263,7 +263,7 @@ export const demoteMember: RoleRequest<MemberFields, RoleReply> = {
   reply: ROLE_REPLY,
 };
 
-/** Reads a member's role; anybody may. */
+/** Reads a member's role; anyone may. */
 export const getMemberRole: RegistryRequest<MemberFields, RoleReply> = {
   type: "get_member_role",
   fields: MEMBER_FIELDS,

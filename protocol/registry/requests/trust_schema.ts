@@ -69,7 +69,7 @@ export const checkTrust: RegistryRequest<CheckTrustFields, CheckTrustReply> = {
 export interface RequestHandshakeFields {
   /** Who asks. */
   from_node_id: number;
-  /** Whom. */
+  /** The node concerned. */
   to_node_id: number;
   /** Why, at most 1024 bytes. */
   justification: string;
@@ -98,7 +98,7 @@ export interface PollHandshakesFields extends NodeFields {
   ack: string | undefined;
 }
 
-/** What somebody has left for a node. */
+/** What others have left for a node. */
 export interface RelayedEntry {
   /** Who. */
   from_node_id: number;

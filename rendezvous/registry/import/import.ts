@@ -106,7 +106,7 @@ function isDatabase(bytes: Uint8Array): boolean {
 function refusal(file: string, what: string): PilotError {
   return new PilotError("invalid_argument", `Cannot import ${file}: ${what}`, {
     hint:
-      "Nothing was imported. A record can be mended by hand; the checksum then differs, which is only a warning.",
+      "Nothing was imported. A record can be corrected by hand; the checksum then differs, which is only a warning.",
   });
 }
 

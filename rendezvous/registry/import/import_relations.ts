@@ -40,8 +40,8 @@ const RESPONSE = v.object({
 });
 
 /**
- * Checks `trust_pairs` and leaves them: existing servers make a pair of one side's word and do not keep whose it was.
- * Both sides report their trust again when they register.
+ * Checks `trust_pairs` and leaves them: existing servers make a pair of one side's statement and do not keep whose it
+ * was. Both sides report their trust again when they register.
  *
  * @throws {BadRecord}
  */

@@ -86,7 +86,7 @@ export function checkedAs<T>(where: string, check: () => T): T {
 }
 
 /**
- * Reads a number that stands as the name of a member.
+ * Reads a number that is the name of a member.
  *
  * @param text Decimal digits.
  * @param max Largest valid number.

@@ -15,7 +15,7 @@ import { leaveTrustPairs, requestRows, responseRows } from "./import_relations.t
 
 /** Newest version of the format; the first one did not say which it was. */
 const SNAPSHOT_VERSION = 1;
-/** `,"checksum":"<64 hex digits>"}`, and perhaps a line end that somebody's editor added. */
+/** `,"checksum":"<64 hex digits>"}`, and perhaps a line end that an editor added. */
 const CHECKSUM_TAIL = /,"checksum":"([0-9a-f]{64})"\}\s*$/;
 /** Bytes at the end that are looked at for it. */
 const TAIL_BYTES = 128;
@@ -33,7 +33,7 @@ const SNAPSHOT = v.object({
   invite_inbox: TABLE,
 });
 
-/** Settings and records that this registry has no place for; statistics are left out without a word. */
+/** Settings and records that this registry has no place for; statistics are left out silently. */
 const NOT_TAKEN_OVER = ["rbac_pre_assign", "idp_config", "audit_export_config", "audit_log"];
 
 /** A snapshot in the form of our store. */

@@ -30,7 +30,7 @@ export interface NetworkRecord extends Mutable<NetworkRow> {
   readonly id: number;
   /** By node number, in the order of joining. Changed by the `NetworkTable` only. */
   readonly members: Map<number, Membership>;
-  /** `position` of whoever joins next. */
+  /** `position` of the next member. */
   nextPosition: number;
 }
 

@@ -53,7 +53,7 @@ export class NetworkTable {
 
   /**
    * @param changes Where changes are noted for the store.
-   * @param parted Told when a node has lost a membership.
+   * @param parted Called when a node has lost a membership.
    */
   constructor(changes: Changes, parted: (node: number) => void = () => {}) {
     this.#changes = changes;
@@ -164,7 +164,7 @@ export class NetworkTable {
     this.#exprPolicyBytes += network.exprPolicy.length;
   }
 
-  /** Notes that the fields of a network change, and hands it out for that. Name and policy have their own ways. */
+  /** Notes that the fields of a network change, and hands it out for that. Name and policy have their own methods. */
   edit(network: NetworkRecord): NetworkRecord {
     this.#changes.network(network);
     return network;
@@ -244,7 +244,7 @@ export class NetworkTable {
   }
 
   /**
-   * Makes a node a member. There must be room, and it must not be one. Whoever comes into an empty network owns it:
+   * Makes a node a member. There must be room, and it must not be one. The first to join an empty network owns it:
    * nobody else is there who could.
    */
   join(network: NetworkRecord, node: number, wanted: Role): void {

@@ -55,7 +55,7 @@ export interface RoleRights {
   readonly backbone?: string;
 }
 
-/** What somebody changes by virtue of a token or a role. */
+/** A change by virtue of a token or a role. */
 export interface RoleAction extends RoleRights {
   readonly action: ChangeAction;
   /** The member that it is about, as sent; undefined for the network. */
@@ -70,7 +70,7 @@ interface Granted {
 }
 
 /**
- * Changes a network for somebody who may.
+ * Changes a network for a permitted requester.
  *
  * @param context The request.
  * @param request What it is.
@@ -94,7 +94,7 @@ export async function changeByRole<F extends NetworkFields, R extends object>(
 }
 
 /**
- * Reads of a network for somebody who may, as {@linkcode changeByRole} changes it.
+ * Reads of a network for a permitted requester, as {@linkcode changeByRole} changes it.
  *
  * @param context The request.
  * @param request What it is.
@@ -165,9 +165,9 @@ function checkRole(network: NetworkRecord, node: number, { roles }: RoleRights):
 }
 
 /**
- * Makes sure that somebody may read who is in a network, and how: everybody, but of a network by invitation only its
- * members and the holders of a token, in a strict registry. Existing clients do not sign these requests; a member is
- * known by what it has signed on the same connection, its heartbeats for example.
+ * Makes sure that the requester may read who is in a network, and how: everybody, but of a network by invitation only
+ * its members and the holders of a token, in a strict registry. Existing clients do not sign these requests; a member
+ * is known by what it has signed on the same connection, its heartbeats for example.
  *
  * @param context The request.
  * @param network The network.
@@ -186,7 +186,7 @@ export function checkReader(context: RequestContext, network: NetworkRecord): vo
 
 /**
  * The node must have signed that it wants this, just this and now: these signatures are our extension (see
- * role_schema.ts), so no existing client stands in the way of asking for the whole request.
+ * role_schema.ts), so no existing client prevents asking for the whole request.
  */
 async function checkClaim<F extends NetworkFields>(
   context: RequestContext,

@@ -42,7 +42,7 @@ const beaconList = serve(requests.beaconList, ({ core }) => ({
 }));
 
 /**
- * `punch`: the endpoints of two nodes, one of whom asks. Unlike in existing servers the asker must be one who may
+ * `punch`: the endpoints of two nodes, one of which asks. Unlike in existing servers the requester must be one that may
  * see the other (§8.3).
  */
 const punch = serve(requests.punch, async (context, fields) => {

@@ -18,13 +18,13 @@ import { backboneAddress, keyAgeDays, type NodeRecord } from "../node_entry.ts";
 import { maySee } from "../sight.ts";
 
 /**
- * What an asker may see of a node, in the form both modes are made from. A stranger sees of a private node what first
- * contact needs, whether the node is there or not.
+ * What a requester may see of a node, in the form both modes are made from. A stranger sees of a private node what
+ * first contact needs, whether the node is there or not.
  *
  * @param core The registry.
  * @param id The node.
  * @param askers Who may be asking; any of them that may see it is enough.
- * @throws {RegistryFailure} When there is no such node, or the asker may know that it is not there.
+ * @throws {RegistryFailure} When there is no such node, or the requester may know that it is not there.
  */
 export function describeTo(
   core: RegistryCore,
@@ -47,7 +47,7 @@ export function describeTo(
   return describe(core, node);
 }
 
-/** All that is told of a node to those who may see it. */
+/** All that is disclosed of a node to those that may see it. */
 export function describe(core: RegistryCore, node: NodeRecord): requests.LookupReply {
   const { id } = node;
   const reply: requests.LookupReply = {
@@ -81,7 +81,7 @@ function isSeenBy(core: RegistryCore, node: NodeRecord, askers: Iterable<number>
 }
 
 /**
- * `lookup`. The wire has no asker here: it is who has signed on this connection, or who signs this request
+ * `lookup`. The wire has no requester here: it is who has signed on this connection, or who signs this request
  * (`requester_id`, our extension).
  */
 const lookup = serve(requests.lookup, async (context, fields) => {
@@ -95,7 +95,7 @@ const lookup = serve(requests.lookup, async (context, fields) => {
  * The answer to a resolve, for both modes.
  *
  * @param context The request.
- * @param fields Whom to reach, and who asks; 0 for nobody.
+ * @param fields The node to reach, and the requester; 0 for none.
  * @param signature By the requester; called when it is needed.
  * @throws {RegistryFailure} Unknown, not signed, or not allowed to know.
  */
@@ -143,7 +143,7 @@ const resolve = serve(
  * `resolve_hostname`. A private node is found only by those who may see it; to all others it looks as if there were no
  * such name. The wire has no signature here, so `requester_id` counts if that node has signed on this connection, and
  * without one whoever has. A request signed for the purpose of a handshake (our extension) also finds private nodes,
- * because a handshake is how one gets to know them, and it costs the asker its name.
+ * because a handshake is how nodes meet them, and the requester shows its name by it.
  */
 const resolveHostname = serve(requests.resolveHostname, async (context, fields) => {
   const { core, peer } = context;

@@ -39,7 +39,7 @@ const PROTOCOL_VERSION = 1;
  * before the node has signed something there (`notePlace`).
  *
  * What remains (§8.4), for nodes that sign as the wire has it: `register:<listen_addr>:<key>` holds neither nonce nor
- * time. Whoever reads a registration on its way can send it again from elsewhere and so move the node's endpoint
+ * time. An eavesdropper of a registration can send it again from elsewhere and so move the node's endpoint
  * there until the node registers again, and change what is not signed (hostname, LAN addresses, version, relay_only).
  * Nothing is learned by it, and nobody can pass for the node: the tunnel and every other request need the key itself.
  * Only a registry behind TLS keeps registrations from being read.
@@ -153,7 +153,7 @@ function takeHostname(
  * @param context The request.
  * @param node Whose it is.
  * @param instance Which run of the node's process it says it comes from, or "".
- * @returns What the node is told.
+ * @returns What the node learns.
  * @throws {RegistryFailure} When its key has expired: the node goes silent like one that stopped.
  */
 export function beat(

@@ -1,6 +1,6 @@
 /**
  * Polo scores (docs/protocol/registry.md §4.7): a number per node that task services add to. The wire has no
- * authentication here, so anybody can write anybody's score. A strict registry demands the node's signature or the
+ * authentication here, so anyone can write any score. A strict registry demands the node's signature or the
  * admin token; clients that know neither are served with `strict` off (`--no-strict`).
  *
  * @module

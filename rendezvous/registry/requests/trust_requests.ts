@@ -28,8 +28,8 @@ function peerOf(core: RegistryCore, id: number): NodeRecord {
 }
 
 /**
- * `report_trust`: the word of one side, idempotent. The peer may be away: a pair outlives registrations. Ours in the
- * reply is what the other side has said last, where it is not that it trusts, too.
+ * `report_trust`: the statement of one side, idempotent. The peer may be away: a pair outlives registrations. Ours in
+ * the reply is what the other side has said last, where it is not that it trusts, too.
  */
 const reportTrust = serve(requests.reportTrust, async (context, fields) => {
   const { core } = context;
@@ -44,7 +44,7 @@ const reportTrust = serve(requests.reportTrust, async (context, fields) => {
 });
 
 /**
- * `revoke_trust`: the word of one side is withdrawn, and only the same side can give it again. The other side is told
+ * `revoke_trust`: one side's statement is withdrawn, and only the same side can give it again. The other learns it
  * when it polls.
  */
 const revokeTrust = serve(requests.revokeTrust, async (context, fields) => {
@@ -71,8 +71,9 @@ const revokeTrust = serve(requests.revokeTrust, async (context, fields) => {
 });
 
 /**
- * `check_trust`: do the two have a reason to talk? Only one of the two is told. The wire has no asker here: it is who
- * has signed on this connection, or who signs this request (`requester_id`, our extension). Everybody else hears no.
+ * `check_trust`: do the two have a reason to talk? Only one of the two gets an answer. The wire has no requester
+ * here: it is who has signed on this connection, or who signs this request (`requester_id`, our extension). All
+ * others get a no.
  */
 const checkTrust = serve(requests.checkTrust, async (context, fields) => {
   const { core, peer: { auth } } = context;
@@ -115,7 +116,7 @@ const requestHandshake = serve(requests.requestHandshake, async (context, fields
 
 /**
  * `poll_handshakes`. What is handed over is forgotten, or with `ack` (our extension: empty, or what the last answer
- * said) when the node says that it has it. Revocations are told only to nodes that acknowledge: others do not know them.
+ * said) when the node says that it has it. Revocations go only to nodes that acknowledge: others do not know them.
  */
 const pollHandshakes = serve(requests.pollHandshakes, async (context, fields) => {
   const { core } = context;
@@ -159,7 +160,10 @@ const pollHandshakes = serve(requests.pollHandshakes, async (context, fields) =>
   });
 });
 
-/** `respond_handshake`; accepting is the word of one side, refusing ends the request and leaves a pair that exists. */
+/**
+ * `respond_handshake`; accepting is the statement of one side, refusing ends the request and leaves a pair that
+ * exists.
+ */
 const respondHandshake = serve(requests.respondHandshake, async (context, fields) => {
   const { core } = context;
   const { node_id: id, peer_id: peer, accept } = fields;
@@ -182,7 +186,7 @@ const respondHandshake = serve(requests.respondHandshake, async (context, fields
 });
 
 /**
- * The signed handshake message that goes with a request (our extension): the receiver need not take our word for it.
+ * The signed handshake message that goes with a request (our extension): the receiver need not rely on us.
  *
  * @throws {RegistryFailure} When it is too long.
  */

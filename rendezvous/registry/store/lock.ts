@@ -1,5 +1,5 @@
 /**
- * One server per store: an advisory lock on a file beside the database. The kernel lets go of it when the
+ * One server per store: an advisory lock on a file beside the database. The kernel releases it when the
  * process dies, however it dies, so there is no stale lock.
  *
  * @module
@@ -16,7 +16,7 @@ const MAX_PID_BYTES = 16;
 
 /** A held lock. */
 export interface DirectoryLock {
-  /** Lets go of it. Must be called once. */
+  /** Releases the lock. Must be called once. */
   release(): void;
 }
 

@@ -29,7 +29,7 @@ export type Beginning = "unless-lost" | "if-empty" | "anew";
  *
  * @param path The file.
  * @param mayBegin Whether they may be created.
- * @returns The database, in WAL mode with full synchronisation.
+ * @returns The database, in WAL mode with full synchronization.
  * @throws {PilotError} `invalid_state` when it is not ours, too new, or lost; `io_error` when it is damaged or cannot be
  * written. The file is left as it is.
  */
@@ -71,7 +71,7 @@ function tableCount(db: DatabaseSync): number {
 export function lost(path: string): PilotError {
   return new PilotError(
     "invalid_state",
-    `The registry's database ${path} is empty or missing, though its key is there: it has lost its content`,
+    `The registry's database ${path} is empty or missing although the registry's key exists: its content is lost`,
     {
       advice: { id: "restore_store" },
     },

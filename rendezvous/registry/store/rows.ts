@@ -51,7 +51,7 @@ function texts(value: unknown): string[] {
   return list.map(text);
 }
 
-/** The name that a number in the database stands for. */
+/** The name behind a number in the database. */
 function named<T extends string>(names: readonly T[], value: unknown): T {
   const name = names[whole(value)];
   if (name === undefined) throw new Error(`an unknown kind (${String(value)})`);

@@ -153,7 +153,7 @@ export class SqliteStore implements RegistryStore {
     try {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
     } catch {
-      // SQLite has rolled back by itself (disk full); the error of the commit is the one to report.
+      // SQLite has already rolled back (disk full); the error of the commit is the one to report.
     }
   }
 
@@ -202,7 +202,7 @@ export class SqliteStore implements RegistryStore {
     );
   }
 
-  /** Moves the WAL into the database file and lets go of both. */
+  /** Moves the WAL into the database file and closes both. */
   close(): Promise<void> {
     try {
       this.#db.close();

@@ -57,7 +57,7 @@ export interface RequestRow {
   readonly created: number;
 }
 
-/** What somebody has answered `target` with, and waits for it. */
+/** An answer to `target` that waits for it. */
 export interface ResponseRow {
   readonly target: number;
   readonly sender: number;

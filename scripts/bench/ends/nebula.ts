@@ -74,7 +74,7 @@ export async function nebulaEnds(setting: Setting): Promise<PeerEnds> {
   return { ...ends, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** What a node has to be told; all that has a default is left out. */
+/** What a node must be configured with; all that has a default is left out. */
 function config(
   { pki, place, port, peers }: {
     pki: Readonly<Record<string, string>>;

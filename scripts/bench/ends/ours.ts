@@ -100,7 +100,7 @@ export class DaemonEnd implements AsyncDisposable {
     return this.#program!.pid;
   }
 
-  /** How it ended, when it has without being told to. */
+  /** How it ended, when it has without a request. */
   get obituary(): string | undefined {
     return this.#program?.obituary;
   }
@@ -199,17 +199,17 @@ async function makeDaemon(
 }
 
 /**
- * Checks which way the packets of a pair go.
+ * Checks which path the packets of a pair take.
  *
  * @param pair The pair.
- * @param way The way that is wanted.
- * @throws {Error} When they go another way.
+ * @param path The path that is wanted.
+ * @throws {Error} When they take another path.
  */
-export async function checkPath({ a }: Pair, way: "direct" | "relayed"): Promise<void> {
+export async function checkPath({ a }: Pair, path: "direct" | "relayed"): Promise<void> {
   await using driver = await a.connect();
   const { peer_list: peers } = await driver.info();
   const actual = peers.some(({ relay }) => relay) ? "relayed" : "direct";
-  if (actual !== way) throw new Error(`The path between the daemons is ${actual}, not ${way}`);
+  if (actual !== path) throw new Error(`The path between the daemons is ${actual}, not ${path}`);
 }
 
 async function befriend(a: DaemonEnd, b: DaemonEnd, signal: AbortSignal): Promise<void> {

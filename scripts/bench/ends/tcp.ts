@@ -9,7 +9,7 @@ import { type PeerEnds, type Setting, startAgent } from "./ends.ts";
 /** TCP is the system's. */
 const SYSTEM = `${Deno.build.os === "linux" ? "Linux" : Deno.build.os} ${Deno.osRelease()}`;
 
-/** Starts both ends; `hosts` other than the topology's make it TCP over somebody's tunnel. */
+/** Starts both ends; `hosts` other than the topology's make it TCP over another tunnel. */
 export async function tcpEnds(
   { topology, signal }: Setting,
   { name = "tcp", host = topology.b.host } = {},

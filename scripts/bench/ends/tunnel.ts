@@ -15,7 +15,7 @@ import { type Ends, type IperfOptions, metered, type PeerEnds, type Setting } fr
 import { tcpEnds } from "./tcp.ts";
 
 const IPERF_PORT = 5201;
-/** What iperf3 may take beyond the time it was told, milliseconds. */
+/** What iperf3 may take beyond the time it was given, milliseconds. */
 const IPERF_EXTRA_MS = 10_000;
 /** Time for a device or a server to appear, milliseconds. */
 const APPEAR_MS = 5_000;

@@ -105,7 +105,7 @@ export function installedDetail(version: string, debian: string | undefined, why
   const old = version < FIRST_OFFLOAD
     ? `; older than UDP offload (${FIRST_OFFLOAD}), so several times slower than the current release`
     : "";
-  return `${origin}, for want of the current release: ${why}${old}`;
+  return `${origin}, not the current release: ${why}${old}`;
 }
 
 interface Device extends AsyncDisposable {

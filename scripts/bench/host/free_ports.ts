@@ -1,5 +1,5 @@
 /**
- * Ports for programs that have to be told theirs.
+ * Ports for programs that must be given theirs.
  *
  * @module
  */

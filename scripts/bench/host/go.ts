@@ -134,7 +134,7 @@ async function keep(built: string, directory: string): Promise<void> {
 }
 
 /**
- * What is worth reading of a failed `go install`.
+ * The useful part of the output of a failed `go install`.
  *
  * @param text What it printed.
  * @returns One line.

@@ -14,7 +14,9 @@ export interface Place {
   readonly host: string;
 }
 
-/** `direct`: a and b are neighbours. `split`: a hub between them that forwards nothing. `link`: a router between them. */
+/**
+ * `direct`: a and b are neighbors. `split`: a hub between them that forwards nothing. `link`: a router between them.
+ */
 export type TopologyKind = "direct" | "split" | "link";
 
 /** Two ends and what is between them. */
@@ -125,7 +127,7 @@ async function build(net: Namespaces, options: TopologyOptions): Promise<Places>
   };
   if (options.kind === "split") {
     const what = "three network namespaces, veth pairs";
-    return { ...places, description: `${what}, MTU ${MTU}, no way round the middle one` };
+    return { ...places, description: `${what}, MTU ${MTU}, no route around the middle one` };
   }
   await net.detour(hub, [toA!, toB!]);
   for (const end of [a, b]) {

@@ -9,7 +9,7 @@ import { type ByteStream, CHUNK_BYTES } from "./measured_transport.ts";
 /** The most bytes the system gives at once. */
 const RANDOM_MAX = 65_536;
 
-/** Random, so that nothing on the way can compress it; made once. */
+/** Random, so that nothing on the path can compress it; made once. */
 export const PAYLOAD: Uint8Array<ArrayBuffer> = randomBytes(CHUNK_BYTES);
 
 function randomBytes(length: number): Uint8Array<ArrayBuffer> {
@@ -21,7 +21,7 @@ function randomBytes(length: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Writes until told to stop.
+ * Writes until stopped.
  *
  * @param stream Where.
  * @param signal Stops it after the write under way.

@@ -20,7 +20,7 @@ export interface IdlePeersConfig {
   /** Registry and beacon. */
   readonly registry: string;
   readonly beacon: string;
-  /** Whom to connect to; it approves everybody. */
+  /** The node to connect to; it approves everybody. */
   readonly target: string;
 }
 

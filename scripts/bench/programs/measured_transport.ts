@@ -57,7 +57,7 @@ export type TransportConfig =
     readonly transport: "pilot";
     /** Socket of the daemon. */
     readonly socket: string;
-    /** Whom to dial: the other's address. */
+    /** The address to dial: the other's. */
     readonly target: string;
     /** Port. */
     readonly port: number;

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What operations are told; each uses its own. */
+/** Parameters of operations; each uses its own. */
 export interface Arguments {
   readonly streams: number;
   readonly mode: number;

@@ -115,7 +115,7 @@ class QuicStream implements ByteStream {
   }
 
   abort(): void {
-    // What is pending fails, and whoever waits for it learns that; the stream is gone either way.
+    // What is pending fails, and its waiters learn that; the stream is gone either way.
     this.#writer.abort().catch(() => {});
     this.#reader.cancel().catch(() => {});
   }

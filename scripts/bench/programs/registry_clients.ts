@@ -38,7 +38,7 @@ export interface RegistryClientsConfig {
   readonly late: number;
   /** Nodes that heartbeat and resolve. */
   readonly signers: number;
-  /** Of those, nodes that anybody may resolve. */
+  /** Of those, nodes that anyone may resolve. */
   readonly targets: number;
 }
 

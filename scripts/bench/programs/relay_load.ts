@@ -57,7 +57,7 @@ class Node {
     socket.start((data) => this.#onDatagram(data));
   }
 
-  /** Tells the beacon where we are. */
+  /** Announces itself to the beacon. */
   async announce(): Promise<void> {
     this.#send(encodeBeacon({ type: "discover", node: this.id, ex: false }));
     await this.#known.promise;

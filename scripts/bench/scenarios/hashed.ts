@@ -92,7 +92,7 @@ class MemoryWatch {
       try {
         this.#samples.push(await residentMb(this.#pids));
       } catch {
-        // One of them has ended, which whoever waits for the transfer learns.
+        // One of them has ended, which the waiters for the transfer learn.
         return;
       }
       let timer: ReturnType<typeof setTimeout> | undefined;

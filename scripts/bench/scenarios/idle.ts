@@ -19,7 +19,7 @@ import { chosenPeers, ofPeer } from "./compare.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 
 const PEERS_PROGRAM = fileURLToPath(new URL("../programs/idle_peers.ts", import.meta.url));
-/** How long nothing is done, seconds: as long as the longest interval of keep-alives takes to show. */
+/** How long nothing is done, seconds: as long as the longest interval of keepalives takes to show. */
 const IDLE_SECONDS = 30;
 /** What the coming up left to do, seconds. */
 const SETTLE_SECONDS = 3;

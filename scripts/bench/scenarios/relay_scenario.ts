@@ -32,7 +32,7 @@ export const relayScenario: Scenario = {
     const length = { warmUpSeconds: WARM_UP_SECONDS, seconds: options.seconds ?? ROUND_SECONDS };
     const hide = async ({ beacon }: Rendezvous): Promise<Partial<PairOptions>> => {
       if (topology.isolated) return {};
-      // Each daemon's datagrams to the beacon come from a socket that takes nothing from anybody else.
+      // Each daemon's datagrams to the beacon come from a socket that takes nothing from others.
       const to = { host: topology.hub.forA, port: beacon };
       const { program, routes } = await startUdpRelay(setting, [to, to]);
       stack.use(program);

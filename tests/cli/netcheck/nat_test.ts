@@ -7,7 +7,7 @@ const view = (server: string, seen: string): View => ({
   seen: parseEndpoint(seen),
 });
 
-Deno.test("natMapping tells what differs, and no more than the servers that answered show", () => {
+Deno.test("natMapping names what differs, and no more than the servers that answered show", () => {
   const first = view("192.0.2.1:9001", "203.0.113.5:700");
   const cases: [string, readonly View[]][] = [
     ["unknown", []],

@@ -96,7 +96,7 @@ Deno.test("netcheck asks all addresses of the beacon's name and uses the one tha
   );
 });
 
-Deno.test("netcheck tells of answers that come from another address, and does not believe them", async () => {
+Deno.test("netcheck reports answers that come from another address, and ignores them", async () => {
   const { report } = await check(() => ({ host: OUTER, port: 4000 }), {
     answers: ({ port }) => ({ host: "192.0.2.77", port }),
   });

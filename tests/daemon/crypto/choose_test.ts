@@ -120,7 +120,7 @@ const cases: [string, Parameters<typeof choose>[1], string][] = [
   ],
 ];
 for (const [what, changes, name] of cases) {
-  Deno.test(`chooseAead goes on to ${name} when ${what}, and leaves nothing open`, async () => {
+  Deno.test(`chooseAead moves on to ${name} when ${what}, and leaves nothing open`, async () => {
     assert.deepEqual(await choose("auto", changes), { name, resources: STANDARD });
   });
 }

@@ -83,7 +83,7 @@ export class TestNode {
   readonly trusted = new Set<number>();
   /** Nodes whose answer is awaited. */
   readonly expected = new Set<number>();
-  /** Whom to ask about trust; by default the three above. */
+  /** The nodes to ask about trust; by default the three above. */
   consent: Consent = {
     isTrusted: (node) => this.trusted.has(node),
     isRevoked: () => false,

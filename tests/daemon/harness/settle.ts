@@ -6,7 +6,7 @@
  */
 
 const inFlight = new Set<Promise<unknown>>();
-/** Turns of the event loop in a row without work after which nothing more is going to happen by itself. */
+/** Turns of the event loop in a row without work after which nothing more is going to happen. */
 const QUIET_TURNS = 3;
 
 type Operation = (...args: unknown[]) => Promise<unknown>;

@@ -149,7 +149,7 @@ Deno.test("a client has a bounded number of subscriptions, and gets the place of
   assert.equal(await subscribe(client), MAX_EVENT_SUBSCRIPTIONS + 1);
 });
 
-Deno.test("whoever has not said Hello, or asks without a number, never sees an event", async () => {
+Deno.test("a client that has not said Hello, or asks without a number, never sees an event", async () => {
   await using rig = await startRig();
   const refused = /clients that say Hello and use tags/;
   const payload = SUBSCRIBE_EVENTS.encode({ names: [] });

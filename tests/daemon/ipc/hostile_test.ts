@@ -151,7 +151,7 @@ Deno.test("a client that is refused learns it through the SDK, with a hint", asy
   });
 });
 
-Deno.test("more clients than are told why are disconnected, and all of them end", async () => {
+Deno.test("more clients than get a reason are disconnected, and all of them end", async () => {
   await using rig = await startRig({ maxClients: 1 });
   using one = await rig.connect();
   await one.send(Cmd.Health);
@@ -359,7 +359,7 @@ Deno.test("a slow client does not slow another one down", async () => {
   flooding = false;
 });
 
-Deno.test("a peer that goes on sending to a client that has closed is reset", async () => {
+Deno.test("a peer that keeps sending to a client that has closed is reset", async () => {
   await using rig = await startRig();
   using client = await rig.connect();
   const { id, theirs } = await accepted(rig, client, 4096);

@@ -7,7 +7,7 @@ import {
   MIN_CLIENTS,
 } from "../../../daemon/ipc/ipc_limits.ts";
 
-/** What a daemon has open by itself, with the caches of the runtime. */
+/** What a daemon has open without clients, with the caches of the runtime. */
 const OWN_DESCRIPTORS = 30;
 
 Deno.test("clients, refused ones included, leave descriptors for the daemon's work", () => {

@@ -144,7 +144,7 @@ Deno.test("an old driver listens, accepts, reads, answers and sees the end", asy
   assert.equal(toHex(await client.expect(0x09)), id);
 });
 
-Deno.test("dials tell which program asks, so that its share of the ports is its own", async () => {
+Deno.test("dials name their program, so that its share of the ports is its own", async () => {
   await using rig = await startRig();
   attachEcho(rig.backend);
   const programs: unknown[] = [];

@@ -115,7 +115,7 @@ Deno.test("above its mark of waiting replies a client is congested until half of
     assert.deepEqual([out.congested, client.rooms], [true, 0], `${out.replyBytes} bytes wait`);
     await client.take();
   }
-  // Told when the write is over that brought it there.
+  // Reported when the write has ended that brought it there.
   await client.take();
   assert.deepEqual([out.congested, client.rooms], [false, 1]);
   while (client.isWriting) await client.take();
@@ -130,7 +130,7 @@ Deno.test("exactly half of the mark is room enough", async () => {
   out.push(frame(REPLY_HIGH_BYTES / 2 + 1));
   out.push(frame(REPLY_HIGH_BYTES / 2));
   assert.ok(out.congested);
-  await client.take(); // larger than the buffer: by itself
+  await client.take(); // larger than the buffer: on its own
   assert.deepEqual([out.congested, out.replyBytes, client.rooms], [false, 0, 1]);
   await client.take();
   out.stop();
@@ -149,7 +149,7 @@ Deno.test("a client may leave replies up to the bound unread, and is cut above i
   assert.deepEqual([client.dead.length, client.replies, client.rooms], [1, 0, 1]);
 });
 
-Deno.test("a connection that breaks is told once, with what it was told by", async () => {
+Deno.test("a connection that breaks is reported once, with the original error", async () => {
   const client = new Client();
   client.out.push(frame(1));
   await settled();
@@ -280,7 +280,7 @@ Deno.test("a source that ends the client while it is asked is not queued again",
   assert.equal(client.isWriting, false);
 });
 
-Deno.test("a source is queued once, while it has frames, and let go when the client is stopped", async () => {
+Deno.test("a source is queued once, while it has frames, and released when the client is stopped", async () => {
   const client = new Client();
   const source = endless(1, WRITE_BUFFER_BYTES);
   source.more = false;
@@ -393,7 +393,7 @@ Deno.test("replies nobody waits for leave together, when there are enough or aft
     out.pushLazily(Uint8Array.of(9));
     assert.equal(clock.countTimers(), 0);
     assert.deepEqual([[...await client.take()], [...await client.take()]], [[8], [9]]);
-    // Counting begins anew with each write.
+    // Counting starts over with each write.
     for (let n = 1; n < LAZY_REPLIES; n++) out.pushLazily(Uint8Array.of(n));
     await settled();
     assert.equal(client.isWriting, false);

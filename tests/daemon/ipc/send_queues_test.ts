@@ -39,7 +39,7 @@ Deno.test("SendQueues bounds what all clients hold together, and allows each one
   ));
 });
 
-Deno.test("SendQueues tells who waits when another client's queue has shrunk", () => {
+Deno.test("SendQueues notifies waiting clients when another client's queue has shrunk", () => {
   const queues = new SendQueues();
   let woken = 0;
   const wake = () => void woken++;

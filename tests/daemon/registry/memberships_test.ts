@@ -78,7 +78,7 @@ Deno.test("Memberships know the ports that a network allows", async () => {
   it.close();
 });
 
-Deno.test("Memberships are believed for seconds, and fetched anew before that while they are used", async () => {
+Deno.test("Memberships are cached for seconds, and fetched again before that while they are used", async () => {
   const { it, clock, networks, asked } = memberships([3]);
   networks.set(7, [3]);
   await it.ask(7);
@@ -107,7 +107,7 @@ Deno.test("Memberships shut when the registry is away, and open again with it", 
   it.close();
 });
 
-Deno.test("Memberships tell what was lost: at a refresh at once, otherwise at the next look", async () => {
+Deno.test("Memberships report what was lost: at a refresh at once, otherwise at the next look", async () => {
   const { it, clock, networks, judged, state } = memberships([3, 4]);
   networks.set(7, [3, 4]).set(8, [3]);
   state.active = [7, 8];

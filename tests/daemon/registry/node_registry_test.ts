@@ -110,7 +110,7 @@ Deno.test("NodeRegistry asks for nothing in its name before it has one", () =>
     assert.deepEqual(seen, []);
   }));
 
-Deno.test("NodeRegistry.lookupKey gives the key, and undefined for an unknown node or a key that is none", () =>
+Deno.test("NodeRegistry.lookupKey gives the key, and undefined for an unknown node or an invalid key", () =>
   withRegistry(async ({ registry, server }) => {
     const key = registry.identity.publicKey;
     server.auto = () => ({ public_key: encodeBase64(key) });
@@ -153,7 +153,7 @@ Deno.test("NodeRegistry takes what is so already for done", () =>
     assert.equal(await registry.checkTrust(7), false);
   }));
 
-Deno.test("NodeRegistry names its run, and tells once of another process with its key", () =>
+Deno.test("NodeRegistry names its run, and reports once another process with its key", () =>
   withRegistry(async ({ registry, server, seen }) => {
     const lines: string[] = [];
     configureLog({ write: (line) => lines.push(line) });

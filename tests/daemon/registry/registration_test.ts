@@ -93,7 +93,7 @@ Deno.test("RegistrationLoop stays out of the registry after leave, whatever woul
   await bench.loop.stop();
 });
 
-Deno.test("RegistrationLoop lets a registration that is under way end before it leaves", async () => {
+Deno.test("RegistrationLoop lets a registration in progress end before it leaves", async () => {
   const bench = new Bench();
   bench.delayMs = 100;
   bench.start();
@@ -105,7 +105,7 @@ Deno.test("RegistrationLoop lets a registration that is under way end before it 
   await bench.loop.stop();
 });
 
-Deno.test("RegistrationLoop goes on when leaving fails", async () => {
+Deno.test("RegistrationLoop continues when leaving fails", async () => {
   const bench = new Bench();
   bench.start();
   await bench.clock.run(1);

@@ -122,7 +122,7 @@ Deno.test("a registry that names another key on the same connection gets no sign
     },
   ));
 
-Deno.test("NodeRegistry signs for each change of a network by role, and whom it is about", () =>
+Deno.test("NodeRegistry signs for each change of a network by role, and for the node concerned", () =>
   withRegistry(() => ({ type: "ok" }), async (registry, seen) => {
     await registry.network("kick_member", { network_id: 3, target_node_id: 8, ban: true });
     await registry.network("transfer_ownership", { network_id: 3, new_owner_id: 8 });

@@ -4,6 +4,8 @@ import { MESSAGE_DISK_RESERVE_BYTES } from "../../../platform/mailbox_limits.ts"
 import { DataType, encodeDataHeader } from "../../../protocol/service/data_exchange.ts";
 import { pattern, startExchange } from "./exchange_peer.ts";
 
+// cspell:ignore héllo
+
 function file(name: string, data: Uint8Array): Uint8Array {
   const bytes = new TextEncoder().encode(name);
   return Uint8Array.of(bytes.length >> 8, bytes.length, ...bytes, ...data);
@@ -105,7 +107,7 @@ Deno.test("a file name with a directory is refused and ends the connection", asy
   }
 });
 
-Deno.test("an unknown frame type is answered with ERR and the connection goes on", async () => {
+Deno.test("an unknown frame type is answered with ERR and the connection continues", async () => {
   await using rig = await startExchange();
   const peer = rig.connect();
   for (const type of [0, 6, 8, 77]) {
@@ -192,7 +194,7 @@ Deno.test("a message that cannot be stored is answered with ERR, without paths o
   assert.equal(await peer.answer(), "ACK TEXT 2 bytes");
 });
 
-Deno.test("a full disk is told as such, and messages leave room for the daemon's own files", async () => {
+Deno.test("a full disk is reported as such, and messages leave room for the daemon's own files", async () => {
   let free = 0;
   await using rig = await startExchange({ inbox: { freeBytes: () => Promise.resolve(free) } });
   const peer = rig.connect();

@@ -50,7 +50,7 @@ Deno.test("an empty file arrives", async () => {
   assert.equal((await rig.received()).length, 1);
 });
 
-Deno.test("a broken transfer goes on where it stopped, also after a restart", async () => {
+Deno.test("a broken transfer resumes where it stopped, also after a restart", async () => {
   await using rig = await startExchange();
   const data = pattern(3 * MB);
   const half = FILE_STREAM_CHUNK_BYTES * 30;
@@ -96,7 +96,7 @@ Deno.test("a transfer is taken over from a connection that hangs", async () => {
   assert.equal("ok" in done && done.ok, true);
 });
 
-Deno.test("another peer does not go on with somebody's unfinished file", async () => {
+Deno.test("a peer does not resume another one's unfinished file", async () => {
   await using rig = await startExchange();
   const data = pattern(MB);
   const first = rig.connect();
@@ -242,7 +242,7 @@ Deno.test("a disk error aborts the transfer in words of ours", async () => {
   assert.partialDeepStrictEqual(await peer.init(pattern(10), "a"), { kind: "abort", ...words });
 });
 
-Deno.test("a disk that is full at the end of a transfer is told without its path", async () => {
+Deno.test("a disk that is full at the end of a transfer is reported without its path", async () => {
   await using rig = await startExchange();
   const peer = rig.connect();
   const data = pattern(10);

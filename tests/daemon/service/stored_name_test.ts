@@ -7,6 +7,8 @@ import {
   stampFileName,
 } from "../../../daemon/service/stored_name.ts";
 
+// cspell:ignore büro
+
 Deno.test("sanitizeFileName keeps ordinary names and defuses the others", () => {
   const cases: [string, string][] = [
     ["report.pdf", "report.pdf"],

@@ -56,7 +56,7 @@ Deno.test("StreamIo.close waits for the end when asked, dropping what still come
   assert.equal(await a.readChunk(), undefined);
 });
 
-Deno.test("StreamIo.close resets a peer that goes on sending", async () => {
+Deno.test("StreamIo.close resets a peer that keeps sending", async () => {
   const [a, b] = pair(64 * 1024);
   await a.close();
   await assert.rejects(async () => {

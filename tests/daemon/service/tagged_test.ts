@@ -52,7 +52,7 @@ Deno.test("a message that is sent again is stored once and acknowledged as a dup
   assert.equal((await rig.inbox()).length, 3);
 });
 
-Deno.test("files, tagged messages and unknown types cannot be tagged, and the connection goes on", async () => {
+Deno.test("files, tagged messages and unknown types cannot be tagged, and the connection continues", async () => {
   await using rig = await startExchange();
   const peer = rig.connect();
   for (const type of [DataType.file, DataType.tagged, 99]) {

@@ -99,7 +99,7 @@ Deno.test("Control limits its answers", () => {
   assert.equal(sent.length, PONG_RATE.burst);
 });
 
-Deno.test("Control.ping measures the round trip and says by which way", async () => {
+Deno.test("Control.ping measures the round trip and says by which path", async () => {
   const { control: it, sent, clock, questions } = control();
   const ping = it.ping(PEER, { timeoutMs: 1_000 });
   assert.deepEqual(questions, [7]);

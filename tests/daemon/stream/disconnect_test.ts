@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { listen, Sink } from "../harness/streams.ts";
 import { World } from "../harness/world.ts";
 
-Deno.test("disconnect resets a connection: its program is told why, the peer sees a reset, others go on", async () => {
+Deno.test("disconnect resets a connection: its program is told why, the peer sees a reset, others continue", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);

@@ -115,7 +115,7 @@ Deno.test("Gate admits the answer to an open handshake on port 444 alone", () =>
   assert.equal(it.mayKnow(5), true);
 });
 
-Deno.test("Gate lets whom we asked answer on ports 444 and 1001 for five minutes", async () => {
+Deno.test("Gate lets nodes that we asked answer on ports 444 and 1001 for five minutes", async () => {
   const known = new Map([[5, NONE]]);
   const { gate: it, clock } = gate({ known });
   assert.equal(it.admits(to(1001, 5)), false);
@@ -132,7 +132,7 @@ Deno.test("Gate lets whom we asked answer on ports 444 and 1001 for five minutes
   assert.equal(it.admits(to(1001, 5)), false);
 });
 
-Deno.test("Gate takes no answer of a member that was asked as one when it is none any more", async () => {
+Deno.test("Gate takes no answer of a former member that was asked while it was one", async () => {
   let members = [network(3, 80)];
   const { gate: it, known, clock } = gate({ members: () => Promise.resolve(members) });
   it.noteQuestion(5);

@@ -4,7 +4,7 @@ import { World } from "../harness/world.ts";
 
 const TO_7 = { network: 0, node: 7 };
 
-Deno.test("StreamHost.dial to one port ends when its local ports are used up, and others go on", async () => {
+Deno.test("StreamHost.dial to one port ends when its local ports are used up, and others continue", async () => {
   await using world = new World();
   const a = await world.node(5);
   await world.node(7);

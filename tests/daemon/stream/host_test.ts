@@ -181,7 +181,7 @@ Deno.test("StreamHost drops SYNs of untrusted peers in silence, and a private no
   const resets = segments(a, RST).length;
   for (const port of [80, 81]) await assert.rejects(dial(port), { code: "timeout" });
   assert.equal(segments(a, RST).length, resets);
-  // It knows that we are here; an existing daemon goes on to ask by the registry when it hears no at once.
+  // It knows that we are here; an existing daemon then asks through the registry when it hears no at once.
   await assert.rejects(dial(444), { code: "connection_refused" });
   assert.equal(b.streams.size, 0);
   assert.ok(b.eventNames.slice(before).filter((name) => name === "syn.rejected").length > 5);
@@ -429,7 +429,7 @@ Deno.test("StreamHost.shutdown does not wait longer than its grace for a dead pe
   assert.equal(a.streams.residue, 0);
 });
 
-Deno.test("HostConn tells a late listener what it missed", async () => {
+Deno.test("HostConn notifies a late listener of what it missed", async () => {
   await using world = new World();
   const [a, b] = await pair(world);
   let accepted: Conn | undefined;

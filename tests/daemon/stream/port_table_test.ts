@@ -106,7 +106,7 @@ Deno.test("PortTable remembers a bounded number of warm ports, the latest", () =
   assert.deepEqual(ports.remembered, { destinations: 100, warm: MAX_WARM_PORTS });
 });
 
-Deno.test("PortTable does not give out a port that somebody listens on", () => {
+Deno.test("PortTable does not give out a port with a listener", () => {
   const ports = new PortTable(0);
   ports.bind(EPHEMERAL_FIRST, () => {});
   assert.equal(ports.allocate(BOB, 80, 0).port, EPHEMERAL_FIRST + 1);

@@ -8,7 +8,7 @@ import { withPair } from "../harness/trust_pair.ts";
 import { World } from "../harness/world.ts";
 
 for (const reason of ["x".repeat(1_000), '"'.repeat(500), "\u0001".repeat(500)]) {
-  Deno.test(`TrustService.reject is told though its reason does not fit: ${JSON.stringify(reason[0])}`, async () => {
+  Deno.test(`TrustService.reject is delivered though its reason does not fit: ${JSON.stringify(reason[0])}`, async () => {
     await using world = new World();
     const hub = new TrustHub(world);
     const a = await TrustNode.start(hub, 5);
@@ -47,7 +47,7 @@ Deno.test("a rejection that was on its way when trust was asked for again does n
     assert.deepEqual(a.state.outgoing(), [], "the answer to the new one");
   }));
 
-Deno.test("LateRejections knows a rejection of before from an answer while several looks are under way", () => {
+Deno.test("LateRejections distinguishes an earlier rejection from an answer while several polls are running", () => {
   const late = new LateRejections();
   const reject = { type: "handshake_reject", from: 7, message: undefined } as unknown as Relayed;
   const early = late.begin();

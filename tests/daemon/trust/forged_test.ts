@@ -98,7 +98,7 @@ Deno.test("TrustService keeps the pinned key of a trusted peer whatever the regi
     assert.ok(b.state.isTrusted(5));
   }));
 
-Deno.test("TrustService does not end trust on the registry's word that the peer has refused", () =>
+Deno.test("TrustService does not end trust when only the registry says that the peer has refused", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     await befriend(world, a, b);
     a.state.doubt(7);

@@ -47,7 +47,7 @@ Deno.test("InboxPoller.wake polls at once, and a flood of wakes once a second", 
   await poller.stop();
 });
 
-Deno.test("InboxPoller.wake is not held up by a poll that somebody else asked for", async () => {
+Deno.test("InboxPoller.wake is not held up by a poll that was requested otherwise", async () => {
   const { clock, poller, polls } = setUp();
   poller.soon();
   await clock.run(0);
@@ -73,7 +73,7 @@ Deno.test("InboxPoller polls again when it is woken during a poll", async () => 
   await poller.stop();
 });
 
-Deno.test("InboxPoller tries once more soon when the poll that a wake caused fails", async () => {
+Deno.test("InboxPoller tries again soon when the poll that a wake caused fails", async () => {
   const { clock, poller, polls, answers } = setUp();
   answers.isRead = false;
   poller.wake();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { MAX_REFUSALS, Refusals } from "../../../daemon/trust/refusals.ts";
 import { withPair } from "../harness/trust_pair.ts";
 
-Deno.test("TrustService tells who waits that the request was refused, and why", () =>
+Deno.test("TrustService notifies waiters that the request was refused, and why", () =>
   withPair({}, async ({ world, a, b }) => {
     await world.clock.finish(a.service.request(7, "hi"));
     assert.equal(a.service.outgoing()[0]?.node_id, 7);

@@ -155,7 +155,7 @@ Deno.test("TrustService.request that waits for the registry does not undo a reje
     assert.deepEqual([a.state.outgoing(), b.state.outgoing()], [[], []]);
   }));
 
-Deno.test("TrustService.revoke needs neither the peer nor the registry; the registry is told later", () =>
+Deno.test("TrustService.revoke needs neither the peer nor the registry; the registry learns it later", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     await befriend(world, a, b);
     await b.net.kill();
@@ -221,7 +221,7 @@ Deno.test("TrustService withdraws a request that could not be left at the regist
     assert.deepEqual(a.state.outgoing(), []);
   }));
 
-Deno.test("TrustService approves everybody when told to, and members of a network it is in", async () => {
+Deno.test("TrustService approves everybody when configured so, and members of a network it is in", async () => {
   await withPair({ b: { autoApprove: true } }, async ({ world, a, b }) => {
     await world.clock.finish(a.service.request(7, "hi"));
     await world.clock.until(() => a.state.isTrusted(7) && b.state.isTrusted(5));
@@ -262,7 +262,7 @@ Deno.test("TrustService hears a trusted peer's revoke while the registry is away
     await world.clock.until(() => !b.state.isTrusted(5));
   }));
 
-Deno.test("TrustService.waitFor tells when a node becomes trusted", () =>
+Deno.test("TrustService.waitFor resolves when a node becomes trusted", () =>
   withPair({}, async ({ world, a, b }) => {
     assert.equal(await a.service.waitFor(a.node, 60_000), true, "nobody needs trust in himself");
     const waiting = a.service.waitFor(7, 60_000);
@@ -362,7 +362,7 @@ Deno.test("TrustService reads the inbox often while a handshake is open and rare
     assert.ok(polls() <= 2_000 / POLL_MIN_MS + 1, `${polls()}`);
   }));
 
-Deno.test("TrustService goes on polling after the registry was away", () =>
+Deno.test("TrustService keeps polling after the registry was away", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     hub.isDown = true;
     await world.run(60_000);
@@ -370,7 +370,7 @@ Deno.test("TrustService goes on polling after the registry was away", () =>
     await befriend(world, a, b);
   }));
 
-Deno.test("TrustService.waitFor tells when a peer that seemed to trust us no more says that it does", () =>
+Deno.test("TrustService.waitFor resolves when a peer that seemed to trust us no more says that it does", () =>
   withPair({}, async ({ world, hub, a, b }) => {
     await befriend(world, a, b);
     hub.pairs.delete("5:7");

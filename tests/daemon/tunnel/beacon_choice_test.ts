@@ -168,7 +168,7 @@ Deno.test("addresses that change with every look-up do not make the questions mo
   assert.ok(turn <= 60 * 60 / 25 + 8, `${turn}`);
 });
 
-Deno.test("an answer from an address that was not asked is not believed, but told", async () => {
+Deno.test("an answer from an address that was not asked is ignored, but reported", async () => {
   await using world = new World({ hasBeacon: false });
   const other = world.net.bind("203.0.113.50", 9001);
   const server = answerer(world, OLD, { from: other, isAuthentic: true });

@@ -89,7 +89,7 @@ Deno.test("a relayed frame for another node is ignored", async () => {
   assert.equal(a.received.length, received);
 });
 
-Deno.test("a punch command is obeyed at 0, 50 and 150 ms", async () => {
+Deno.test("a punch command causes frames at 0, 50 and 150 ms", async () => {
   await using world = new World();
   const a = await world.node(5);
   await world.run(20);
@@ -101,7 +101,7 @@ Deno.test("a punch command is obeyed at 0, 50 and 150 ms", async () => {
   assert.deepEqual(times, [0, 50, 150]);
 });
 
-Deno.test("punch commands are obeyed at a limited rate", async () => {
+Deno.test("punch commands are acted upon at a limited rate", async () => {
   await using world = new World();
   const a = await world.node(5);
   await world.run(20);

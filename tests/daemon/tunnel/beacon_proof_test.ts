@@ -117,7 +117,7 @@ Deno.test("a daemon notices within a minute that the beacon has forgotten it", (
     assert.equal(a.woken, 1);
   }));
 
-Deno.test("a wake is heeded once, also when it is repeated, and the next one again", () =>
+Deno.test("a wake is acted upon once, also when it is repeated, and the next one again", () =>
   withBeacon(async (world, { beacon }) => {
     const a = await world.node(5);
     join(a);
@@ -137,7 +137,7 @@ Deno.test("a wake is heeded once, also when it is repeated, and the next one aga
     assert.equal(a.woken, 2);
   }));
 
-Deno.test("wakes of a beacon that sends any number, and those that are played back, are heeded once a second", () =>
+Deno.test("wakes of a beacon that sends any number, and those that are replayed, are acted upon once a second", () =>
   withBeacon(async (world, real) => {
     const a = await world.node(5);
     join(a);

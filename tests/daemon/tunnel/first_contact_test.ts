@@ -198,7 +198,7 @@ Deno.test("the exchange gives up after 30 s and leaves no timer and no packet", 
   assert.deepEqual(texts(late), ["somebody"]);
 });
 
-Deno.test("the address is resolved anew while a peer does not answer", async () => {
+Deno.test("the address is resolved again while a peer does not answer", async () => {
   await using world = new World({ hasBeacon: false });
   const a = await world.node(5);
   const b = await world.node(7);

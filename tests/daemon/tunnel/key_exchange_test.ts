@@ -1,4 +1,4 @@
-/** The key exchange by itself: what it copies, how long it remembers, whom it lets wait, and what it wipes. */
+/** The key exchange alone: what it copies, how long it remembers, what it lets wait, and what it wipes. */
 
 import assert from "node:assert/strict";
 import { wasmAead } from "../../../protocol/crypto/aead_wasm.ts";
@@ -205,10 +205,10 @@ Deno.test("frames that come before their key is verified are copied, kept in ord
   destroy(...results);
 });
 
-Deno.test("the nonces of a peer's key go on, and those of the key used longest ago are forgotten first", async () => {
+Deno.test("the nonces of a peer's key continue, and those of the key used longest ago are forgotten first", async () => {
   const rig = await Rig.create({ maxNonces: 3 });
   const [a, b, c, d] = await Promise.all([1, 2, 3, 4].map(() => Peer.create()));
-  /** Verifies a key; true when its nonces begin anew. */
+  /** Verifies a key; true when its nonces start over. */
   const isNew = async (peer: Peer) => {
     const before = rig.sequences;
     destroy(verified(await rig.verify((await peer.pila()).fields)));
@@ -428,7 +428,7 @@ Deno.test("strangers are limited by source, who is expected by node and lane, an
   assert.equal(passed("192.0.2.2", 1, "known", false), burst);
   assert.equal(passed("192.0.2.1", 1, "known", true), burst, "not by where it comes from");
   assert.equal(passed("192.0.2.3", 1, "known", true), 0);
-  assert.equal(passed("192.0.2.3", 1, "relay", true), burst, "each lane by itself");
+  assert.equal(passed("192.0.2.3", 1, "relay", true), burst, "each lane alone");
   assert.equal(passed("192.0.2.3", 2, "known", true), burst);
   assert.equal(passed("192.0.2.1", 1, "other", true), 0, "from a source that has used up its own");
   assert.equal(passed("192.0.2.4", 1, "other", true), burst);

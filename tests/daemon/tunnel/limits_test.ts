@@ -116,7 +116,7 @@ Deno.test("a flood of strangers does not keep out the peer that we want to reach
   for (let i = 0; i < 400; i++) world.directory.release(1000 + i);
 });
 
-Deno.test("verifications under way are bounded", async () => {
+Deno.test("pending verifications are bounded", async () => {
   await using world = new World({ hasBeacon: false });
   const a = await world.node(5);
   const count = MAX_VERIFYING + 20;

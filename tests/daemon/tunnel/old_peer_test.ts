@@ -87,7 +87,7 @@ Deno.test("a relayed old peer comes to the direct path when it opens, and back t
 });
 
 for (const [first, says] of [["we speak", true], ["it speaks", false]] as const) {
-  Deno.test(`a session that only the old peer still has is made anew when ${first} first`, async () => {
+  Deno.test(`a session that only the old peer still has is replaced when ${first} first`, async () => {
     await using world = new World();
     const [a, old] = await behindNats(world, true);
     using _old = old;

@@ -132,7 +132,7 @@ Deno.test("nothing is probed for small messages and idle tunnels", async () => {
   await world.run(100);
 });
 
-Deno.test("a path that becomes narrower without a word costs a moment, and nothing is lost", async () => {
+Deno.test("a path that becomes narrower silently costs a moment, and nothing is lost", async () => {
   await using world = new World();
   const [a, b] = [await world.node(5), await world.node(7)];
   const { conn, transfer } = await stream(world, a, b);
@@ -151,7 +151,7 @@ Deno.test("a path that becomes narrower without a word costs a moment, and nothi
   world.net.clearLog();
   await transfer(300_000);
   assert.ok(path(a, b).mss <= narrow - FRAME_OVERHEAD_BYTES, `${path(a, b).mss}`);
-  assert.ok(path(a, b).mss > DEFAULT_MSS_BYTES, "and is searched anew");
+  assert.ok(path(a, b).mss > DEFAULT_MSS_BYTES, "and is searched again");
   assert.ok(world.net.log.every(({ mayFragment }) => !mayFragment), "everything fits again");
   conn.abort();
   await world.run(100);

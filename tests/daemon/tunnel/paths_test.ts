@@ -73,7 +73,7 @@ Deno.test("a relayed pair goes back to the direct path when it works again", asy
 });
 
 for (const blocked of ["there", "back"] as const) {
-  Deno.test(`a path whose way ${blocked} is blocked is not taken again and again`, async () => {
+  Deno.test(`a path that is blocked ${blocked} is not taken again and again`, async () => {
     await using world = new World();
     const a = await world.node(5);
     const b = await world.node(7);

@@ -83,7 +83,7 @@ Deno.test("frames sealed under the key before arrive for ten seconds and not lat
   assert.deepEqual(texts(b), ["new key in use"]);
 });
 
-Deno.test("a new key that is never proven is given up, and the old session goes on", async () => {
+Deno.test("a new key that is never proven is given up, and the old session stays in use", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);

@@ -138,7 +138,7 @@ Deno.test("a flood of replayed PILAs does not keep a peer out", async () => {
   await world.run(100);
 });
 
-Deno.test("a PILA that somebody else signed for a node is refused", async () => {
+Deno.test("a PILA that another node signed for a node is refused", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);

@@ -155,7 +155,7 @@ Deno.test("an inner source that is not the authenticated sender is dropped", asy
   assert.equal(a.received.length, received);
 });
 
-Deno.test("a packet for somebody else is dropped", async () => {
+Deno.test("a packet for another node is dropped", async () => {
   await using world = new World();
   const a = await world.node(5);
   const b = await world.node(7);

@@ -87,7 +87,7 @@ Deno.test("a peer that works costs nothing more: one proof, by the path its key 
   assert.equal(sealed.length, 0, "no sealed frame takes the relay");
 });
 
-Deno.test("whoever replays a key draws no more to his address than before, and nothing to others", async () => {
+Deno.test("a replayed key draws no more to its sender's address than before, and nothing to others", async () => {
   await using world = new World();
   const attacker = { host: "198.51.100.66", port: 666 };
   let a = await world.node(5);

@@ -64,7 +64,7 @@ export class Ipv6 {
     return address;
   }
 
-  /** Waits until the addresses are in use that the systems have given themselves; neighbours are asked from them. */
+  /** Waits until the addresses are in use that the systems have given themselves; neighbors are asked from them. */
   async settled(hosts: readonly Host[]): Promise<void> {
     const { namespaces, router, rendezvous } = this.#net;
     const all = hosts.flatMap(({ namespace, edge }) => [namespace, edge]);

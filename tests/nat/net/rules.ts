@@ -23,7 +23,7 @@ table ip filter {
 `;
 
 /**
- * What stands before homes with IPv6: addresses pass as they are, and in comes only what was asked for. Neighbours are
+ * What stands before homes with IPv6: addresses pass as they are, and in comes only what was asked for. Neighbors are
  * found by ICMPv6, so that is let in.
  */
 export const IPV6_FIREWALL = `
@@ -90,7 +90,7 @@ table ip beacon_only {
 `;
 }
 
-/** UDP ports of {@linkcode REMAPPED}: those that a system gives a socket by itself begin at 32768. */
+/** UDP ports of {@linkcode REMAPPED}: those that a system chooses begin at 32768. */
 export const REMAPPED_PORTS = { from: 20_000, to: 29_999 } as const;
 
 /** In the place of {@linkcode PORT_RESTRICTED}'s mapping: UDP leaves from other ports than it did. */

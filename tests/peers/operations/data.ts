@@ -9,6 +9,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { finished, nodeOf, type Operation, retried, type Side, until } from "./operation.ts";
 
+// cspell:ignore héllo
+
 /** Ports of programs in these tests, one for each use, as a listener may end a moment later. */
 let nextPort = 6_000;
 

@@ -34,7 +34,7 @@ export const LIFECYCLE: readonly Operation[] = [
     },
   },
   {
-    name: "the rendezvous is down: messages go on; restarted: names and numbers kept",
+    name: "the rendezvous is down: messages still pass; restarted: names and numbers kept",
     run: async (from, to, world) => {
       await from.run("ping", nodeOf(to), "--count", "1");
       const before = [from.agent.node, to.agent.node];

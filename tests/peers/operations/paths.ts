@@ -11,7 +11,7 @@ import { befriend, nodeOf, type Operation, retried, type Side } from "./operatio
 const MINUTE_MS = 60_000;
 /** Idle for so long. */
 const IDLE_MS = 3 * MINUTE_MS;
-/** A path by the relay that lasts no longer than this is an artefact of the first frame of a new key, ms. */
+/** A path by the relay that lasts no longer than this is an artifact of the first frame of a new key, ms. */
 const MOMENT_MS = 2_000;
 /** How often trust is ended and renewed. */
 const RENEWALS = 20;
@@ -110,7 +110,7 @@ export const RENEWED_OFTEN: readonly Operation[] = [
       const before = (await leftDirect(from, to)).filter((line) =>
         line.includes(LEFT_DIRECT["v1.18"])
       );
-      // Whoever has ended trust is not told where the other is: the way there may then be the relay.
+      // A node that has ended trust does not learn where the other is: the path there may then be the relay.
       const trusted: Span[] = [];
       let trustedSinceMs = Date.now();
       for (let round = 1; round <= RENEWALS; round++) {

@@ -128,7 +128,7 @@ export class Agent {
     return (await Deno.readTextFile(this.log)).split("\n").filter((line) => line.includes(text));
   }
 
-  /** Lets go of what is held for it. */
+  /** Releases what is held for it. */
   async close(): Promise<void> {
     await this.#child?.status;
   }

@@ -157,7 +157,7 @@ export class PeersWorld implements AsyncDisposable {
       try {
         child.kill("SIGKILL");
       } catch {
-        // It has ended by itself.
+        // It has ended on its own.
       }
     }
     await Promise.all(children.map((child) => child.status));

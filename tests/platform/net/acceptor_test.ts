@@ -87,7 +87,7 @@ async function withAcceptor(
   }
 }
 
-Deno.test("Acceptor goes on at once and says nothing when connections are broken before their turn", () =>
+Deno.test("Acceptor continues at once and logs nothing when connections are broken before their turn", () =>
   withAcceptor(async ({ listener, lines, shortages, admitted }) => {
     const errors = Array.from({ length: 3_000 }, (_, i) =>
       [
@@ -121,7 +121,7 @@ Deno.test("Acceptor lets the event loop turn while good connections come without
   }));
 
 for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
-  Deno.test(`Acceptor waits between attempts on ${code}, says so once, and goes on when it is over`, () =>
+  Deno.test(`Acceptor waits between attempts on ${code}, logs it once, and continues afterwards`, () =>
     withAcceptor(async ({ listener, lines, shortages, admitted }) => {
       listener.push(...Array.from({ length: 8 }, () => failure(code)));
       await sleep(0);
@@ -135,7 +135,7 @@ for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
     }));
 }
 
-Deno.test("Acceptor closes a connection that cannot be taken over, and goes on", () => {
+Deno.test("Acceptor closes a connection that cannot be taken over, and continues", () => {
   const broken = new FakeConn();
   return withAcceptor(
     async ({ listener, admitted, lines }) => {
@@ -165,7 +165,7 @@ Deno.test("Acceptor.close ends a pause and a wait, and may be called twice", asy
   }
 });
 
-Deno.test("Acceptor does not spin when its listener was closed by somebody else", async () => {
+Deno.test("Acceptor does not spin when its listener was closed elsewhere", async () => {
   const listener = new FakeListener();
   const acceptor = new Acceptor<FakeConn>({
     ...{ role: "test", listener, log: getLogger([LOG_CATEGORY, "test"]) },

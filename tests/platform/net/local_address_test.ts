@@ -129,7 +129,7 @@ addressTest(
 );
 
 Deno.test({
-  name: "LinuxUdpSocket on one address is not told which one",
+  name: "LinuxUdpSocket on one address reports no local address",
   ignore: linuxSocketProblem() !== "",
   async fn() {
     const server = LinuxUdpSocket.bind(loadLibc(), ASKED[0]!, 0);

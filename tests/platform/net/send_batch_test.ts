@@ -72,7 +72,7 @@ batchTest("sends a run of equal sizes as one message", async ({ a, b, calls, tak
   assert.equal(a.stats.sendCalls, 1);
 });
 
-batchTest("begins a message where GSO cannot go on", async ({ a, b, calls, take }) => {
+batchTest("begins a message where GSO cannot continue", async ({ a, b, calls, take }) => {
   send(a, [1, 2], b.local, 100);
   send(a, [3], b.local, 50);
   send(a, [4], b.local, 100);
@@ -84,7 +84,7 @@ batchTest("begins a message where GSO cannot go on", async ({ a, b, calls, take 
   assert.deepEqual(calls, [7]);
 });
 
-batchTest("goes on after a partial batch", async ({ a, b, script, calls, take }) => {
+batchTest("continues after a partial batch", async ({ a, b, script, calls, take }) => {
   script.push({ most: 1 }, { most: 2 });
   for (const [i, size] of [10, 20, 30, 40, 50].entries()) send(a, [i], b.local, size);
   assert.deepEqual(await take(5), [0, 1, 2, 3, 4]);
@@ -165,30 +165,33 @@ batchTest("sends again after an error that is not of this datagram", async (bed)
   assert.equal(a.stats.dropped, 0);
 });
 
-batchTest("tells a source that is refused from a size that is, and from no room", async (bed) => {
-  const { a, b, script, calls, take } = bed;
-  const from = (): Endpoint => ({ ...b.local, local: a.local.host });
-  // Refused with the source, taken without it: never again with it.
-  const gone = from();
-  script.push({ errno: EINVAL });
-  send(a, [1, 2], gone);
-  await take(2);
-  assert.deepEqual(calls.splice(0), [1, 1]);
-  assert.deepEqual(a.stats.errors, {});
-  script.push({ errno: EINVAL }, { errno: EINVAL });
-  send(a, [3], gone);
-  await new Promise((resolve) => setTimeout(resolve));
-  assert.deepEqual(calls.splice(0), [1], "one try: there is no source to leave out");
-  // Refused either way: one by one, with the source.
-  script.length = 0;
-  script.push({ errno: EINVAL }, { errno: EINVAL });
-  send(a, [4, 5], from(), 2000);
-  assert.deepEqual(await take(4), [1, 2, 4, 5]);
-  assert.deepEqual(calls.splice(0), [1, 1, 1, 1]);
-  // No room for the second try: the message waits as it was.
-  const { dropped } = a.stats;
-  script.push({ errno: EINVAL }, { errno: EAGAIN });
-  send(a, [6, 7], from());
-  assert.deepEqual((await take(6)).slice(4), [6, 7]);
-  assert.equal(a.stats.dropped, dropped);
-});
+batchTest(
+  "distinguishes a refused source from a refused size, and from a full buffer",
+  async (bed) => {
+    const { a, b, script, calls, take } = bed;
+    const from = (): Endpoint => ({ ...b.local, local: a.local.host });
+    // Refused with the source, taken without it: never again with it.
+    const gone = from();
+    script.push({ errno: EINVAL });
+    send(a, [1, 2], gone);
+    await take(2);
+    assert.deepEqual(calls.splice(0), [1, 1]);
+    assert.deepEqual(a.stats.errors, {});
+    script.push({ errno: EINVAL }, { errno: EINVAL });
+    send(a, [3], gone);
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.deepEqual(calls.splice(0), [1], "one try: there is no source to leave out");
+    // Refused either way: one by one, with the source.
+    script.length = 0;
+    script.push({ errno: EINVAL }, { errno: EINVAL });
+    send(a, [4, 5], from(), 2000);
+    assert.deepEqual(await take(4), [1, 2, 4, 5]);
+    assert.deepEqual(calls.splice(0), [1, 1, 1, 1]);
+    // No room for the second try: the message waits as it was.
+    const { dropped } = a.stats;
+    script.push({ errno: EINVAL }, { errno: EAGAIN });
+    send(a, [6, 7], from());
+    assert.deepEqual((await take(6)).slice(4), [6, 7]);
+    assert.equal(a.stats.dropped, dropped);
+  },
+);

@@ -108,7 +108,7 @@ export function testUdpSocket(kind: UdpKind): void {
     });
   }
 
-  pair("tells its kind and where it is bound, and whom a datagram is from", async (a, b) => {
+  pair("reports its kind and where it is bound, and the sender of a datagram", async (a, b) => {
     assert.equal(a.socket.kind, kind);
     assert.equal(a.socket.local.host, "127.0.0.1");
     assert.ok(a.socket.local.port > 0);
@@ -128,7 +128,7 @@ export function testUdpSocket(kind: UdpKind): void {
     }
   });
 
-  pair("drops what is larger than a datagram can be, and goes on", async (a, b) => {
+  pair("drops what is larger than a datagram can be, and continues", async (a, b) => {
     a.socket.send(a.socket.acquire(), 65_508, b.socket.local);
     send(a.socket, pattern(5, 5), b.socket.local);
     assert.deepEqual((await b.take(1))[0]!.data, pattern(5, 5));
@@ -315,7 +315,7 @@ export function testUdpSocket(kind: UdpKind): void {
     await until(() => a.socket.stats.dropped === nowhere.length, "the drops are counted");
   });
 
-  pair("drops datagrams for what is not an address, and goes on", async (a, b) => {
+  pair("drops datagrams for what is not an address, and continues", async (a, b) => {
     send(a.socket, pattern(9, 1), { host: "", port: 9 });
     send(a.socket, pattern(9, 1), { host: "fe80::1%no-such-interface", port: 9 });
     send(a.socket, pattern(9, 2), b.socket.local);

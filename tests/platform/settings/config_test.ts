@@ -12,6 +12,8 @@ import {
 } from "../../../platform/settings/mod.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 
+// cspell:ignore hostnam
+
 const isInvalid = (error: unknown) =>
   error instanceof PilotError && error.code === "invalid_argument";
 

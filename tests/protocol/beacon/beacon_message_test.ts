@@ -121,7 +121,7 @@ Deno.test("a sync holds no node to as many as its count can say", () => {
   }
 });
 
-Deno.test("isBeaconMessage tells beacon messages from tunnel frames", () => {
+Deno.test("isBeaconMessage distinguishes beacon messages from tunnel frames", () => {
   assert.equal(isBeaconMessage(new Uint8Array(0)), false);
   assert.equal(isBeaconMessage(hex("0f")), true);
   assert.equal(isBeaconMessage(hex("10")), false);

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decodeBase64, encodeBase64, equalBytes } from "../../../protocol/crypto/base64.ts";
 
+// cspell:ignore xxhelloxx
+
 Deno.test("decodeBase64 restores what encodeBase64 made of any bytes", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (value) => {
     const text = encodeBase64(value);

@@ -101,7 +101,7 @@ Deno.test("Identity.fromFile refuses damaged files without quoting them", async 
   }
 });
 
-Deno.test("Identity does not show its secret when it is inspected or serialised", async () => {
+Deno.test("Identity does not show its secret when it is inspected or serialized", async () => {
   const seed = range(0, 32);
   const identity = await Identity.fromSeed(seed);
   const shown = Deno.inspect(identity) + JSON.stringify(identity);

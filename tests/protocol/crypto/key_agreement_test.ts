@@ -8,6 +8,8 @@ import { KeyPair } from "../../../protocol/crypto/key_agreement.ts";
 import { PilotError } from "../../../protocol/errors.ts";
 import { bytes, hex, range } from "../hex.ts";
 
+// cspell:ignore grün
+
 const key32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
 /** All points of small order on Curve25519 and its twist, with their non-canonical encodings. */

@@ -63,7 +63,7 @@ Deno.test("Keystream computes a sequence in a call for eight packets", () => {
   });
 });
 
-Deno.test("Keystream goes on in eights behind gaps, and late packets move nothing", () => {
+Deno.test("Keystream continues in eights behind gaps, and late packets move nothing", () => {
   withCipher((cipher, keystream) => {
     for (let counter = 1; counter <= 100; counter++) receive(keystream, counter, true);
     cipher.calls = 0;
@@ -104,7 +104,7 @@ Deno.test("Keystream takes a packet now and then for itself", () => {
 /** Blocks of the largest datagram. */
 const LARGEST = 1 + 65_536 / 16;
 
-Deno.test("Keystream computes no more for the packets of a peer because of what somebody forged", () => {
+Deno.test("Keystream computes no more for the packets of a peer because of forged ones", () => {
   const costs = [false, true].map((isAttacked) => {
     let spent = 0;
     withCipher((cipher, keystream) => {

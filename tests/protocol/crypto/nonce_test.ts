@@ -29,24 +29,24 @@ Deno.test("NonceSequence carries over into the upper half of the counter", () =>
   assert.equal(next(sequence), "000000010000000100000001");
 });
 
-Deno.test("NonceSequence goes on where a saved state stood", () => {
+Deno.test("NonceSequence continues from a saved state", () => {
   const first = NonceSequence.start(constant("00000009"));
   next(first);
   const second = new NonceSequence(first);
   assert.equal(next(second), "000000090000000000000002");
 });
 
-Deno.test("reprefix changes the prefix and continues the counter", () => {
+Deno.test("changePrefix changes the prefix and continues the counter", () => {
   const sequence = NonceSequence.start(constant("00000001"));
   next(sequence);
-  sequence.reprefix(constant("00000002"));
+  sequence.changePrefix(constant("00000002"));
   assert.equal(next(sequence), "000000020000000000000002");
 });
 
-Deno.test("reprefix leaves the old prefix even when chance repeats it", () => {
+Deno.test("changePrefix leaves the old prefix even when chance repeats it", () => {
   const sequence = NonceSequence.start(constant("ffffffff"));
   next(sequence);
-  sequence.reprefix(constant("ffffffff"));
+  sequence.changePrefix(constant("ffffffff"));
   assert.equal(next(sequence), "000000000000000000000002");
 });
 

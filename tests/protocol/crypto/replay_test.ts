@@ -141,7 +141,7 @@ Deno.test("ReplayWindow agrees with a naive model for any order of counters", ()
   }));
 });
 
-Deno.test("ReplayWindows tells a replay from an old counter", () => {
+Deno.test("ReplayWindows distinguishes a replay from an old counter", () => {
   const windows = new ReplayWindows();
   assert.equal(windows.accept(1, 10_000), "ok");
   assert.equal(windows.accept(1, 10_000), "replay");
@@ -214,7 +214,7 @@ Deno.test("ReplayWindows remembers closed prefixes up to its limit", () => {
   assert.equal(windows.accept(2, 7), "old");
 });
 
-Deno.test("ReplayWindows does not open a prefix for a counter that is none", () => {
+Deno.test("ReplayWindows does not open a prefix for an invalid counter", () => {
   const windows = new ReplayWindows();
   assert.equal(windows.accept(1, 1), "ok");
   assert.equal(windows.accept(2, 2 ** 60), "old");

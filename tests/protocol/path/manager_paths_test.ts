@@ -92,7 +92,7 @@ Deno.test("a path first heard by after frames went other ways, too, is doubtful 
   assert.ok(!nobody.paths.isDoubtful(1_001));
 });
 
-Deno.test("a way is left for a clearly faster one, and not again for half a minute", () => {
+Deno.test("a path is left for a clearly faster one, and not again for half a minute", () => {
   const rig = settled();
   rig.add(B);
   rig.probe(A, 900, 100);
@@ -111,21 +111,21 @@ Deno.test("a way is left for a clearly faster one, and not again for half a minu
   assert.equal(rig.current, "A");
 });
 
-Deno.test("when the first direct way is found every direct way is measured, once", () => {
+Deno.test("when the first direct path is found every direct path is measured, once", () => {
   const rig = new Rig();
   rig.add(A);
   rig.add(B);
   rig.paths.heard(A, 0, false);
   assert.deepEqual(rig.poll(0), ["A", "B"]);
   assert.equal(rig.paths.restarted(B, 10), true);
-  assert.equal(rig.candidate(A).probeMs, SEARCH_PROBES_MS[1], "those bursts go on");
+  assert.equal(rig.candidate(A).probeMs, SEARCH_PROBES_MS[1], "those bursts continue");
   const alone = new Rig();
   alone.add(A);
   alone.paths.heard(A, 0, false);
   assert.deepEqual(alone.poll(0), []);
 });
 
-Deno.test("the direct endpoint is the one in use, or the likeliest: by its last answer, then by the registry's word", () => {
+Deno.test("the direct endpoint is the one in use, or the likeliest: by its last answer, then by the registry's data", () => {
   const rig = new Rig();
   assert.equal(rig.paths.direct, undefined);
   rig.add(B, "lan");
@@ -166,7 +166,7 @@ Deno.test("an answer takes the doubt away, ends the burst and may lead elsewhere
 Deno.test("data makes a search urgent that was put off", () => {
   const rig = new Rig();
   rig.paths.heard(RELAY_ROUTE, 0, false);
-  rig.needs = { isWanted: false, hasConns: false };
+  rig.demand = { isWanted: false, hasConns: false };
   rig.poll(0);
   assert.ok(rig.paths.nextSearchMs > 100_000);
   assert.ok(!rig.stirs(() => rig.paths.sent(50_000, false, false)), "no data");
@@ -177,7 +177,7 @@ Deno.test("data makes a search urgent that was put off", () => {
 Deno.test("data that comes in makes a search urgent as well", () => {
   const rig = new Rig();
   rig.paths.heard(RELAY_ROUTE, 0, false);
-  rig.needs = { isWanted: false, hasConns: false };
+  rig.demand = { isWanted: false, hasConns: false };
   rig.poll(0);
   rig.paths.heard(RELAY_ROUTE, 50_000, false);
   assert.ok(rig.paths.nextSearchMs > 100_000);
@@ -185,11 +185,11 @@ Deno.test("data that comes in makes a search urgent as well", () => {
   assert.equal(rig.paths.nextSearchMs, 50_001);
 });
 
-Deno.test("a search is made for whoever wants the tunnel and for connections, each by itself", () => {
+Deno.test("a search is made for a wanted tunnel and for connections, each alone", () => {
   for (const [isWanted, hasConns] of [[true, false], [false, true], [true, true]] as const) {
     const rig = new Rig();
     rig.paths.heard(RELAY_ROUTE, 0, false);
-    rig.needs = { isWanted, hasConns };
+    rig.demand = { isWanted, hasConns };
     assert.deepEqual(rig.poll(0), ["search"]);
   }
 });
@@ -210,7 +210,7 @@ Deno.test("a peer that used to answer and is heard, but answers no more, is not 
   }
 });
 
-Deno.test("a path that recovers has no search begun for it, and is suspected anew when it falls silent again", () => {
+Deno.test("a path that recovers has no search begun for it, and is suspected again when it falls silent again", () => {
   const rig = settled();
   const { paths } = rig;
   paths.sent(600, true, false);
@@ -225,7 +225,7 @@ Deno.test("a path that recovers has no search begun for it, and is suspected ane
   assert.deepEqual(rig.poll(20_000 + PATH_SUSPECT_MS).slice(-2), ["A", "relay"]);
 });
 
-Deno.test("the relay is asked again for as long as it might be the way out", () => {
+Deno.test("the relay is asked again for as long as it might be the remedy", () => {
   const rig = settled();
   rig.paths.sent(600, true, false);
   rig.poll(1_000);
@@ -238,7 +238,7 @@ Deno.test("the relay is asked again for as long as it might be the way out", () 
   ]);
 });
 
-Deno.test("a new way begins with nothing against it", () => {
+Deno.test("a new path begins with nothing against it", () => {
   const rig = settled();
   rig.paths.heard(RELAY_ROUTE, 2_000, false);
   assert.ok(rig.paths.isDoubtful(2_000));
@@ -277,12 +277,12 @@ Deno.test("the address of ours at which the peer was heard is the one that we an
   assert.equal(localOf(restarted), local.host);
 });
 
-Deno.test("a change of network stirs even who knows no way yet, and brings an idle search forward", () => {
+Deno.test("a change of network reschedules even a manager without paths, and brings an idle search forward", () => {
   const rig = new Rig();
   assert.ok(rig.stirs(() => rig.paths.networkChanged(5)));
   const idle = new Rig();
   idle.paths.heard(RELAY_ROUTE, 0, false);
-  idle.needs = { isWanted: false, hasConns: false };
+  idle.demand = { isWanted: false, hasConns: false };
   idle.poll(0);
   idle.paths.networkChanged(2_000);
   assert.equal(idle.paths.nextSearchMs, 2_000);
@@ -297,14 +297,14 @@ Deno.test("an answer before the first frame chooses nothing", () => {
   assert.equal(rig.current, undefined);
 });
 
-Deno.test("a way that was opened without data is not asked about for a silence", () => {
+Deno.test("a path that was opened without data is not probed for a silence", () => {
   const rig = new Rig("relay-only");
   rig.paths.heard(RELAY_ROUTE, 0, false);
   rig.poll(0);
   assert.equal(rig.paths.deadline, Infinity);
 });
 
-Deno.test("the way in use is not given up for room, however little speaks for it", () => {
+Deno.test("the path in use is not given up for room, however little speaks for it", () => {
   const rig = new Rig();
   rig.paths.heard(A, 1, false); // observed, and never answered
   for (let n = 0; n < 2 * MAX_PATHS; n++) {

@@ -27,7 +27,7 @@ function name(route: Route): string {
 /** A manager, asked and answered by hand. */
 export class Rig {
   readonly paths: PathManager;
-  needs = { isWanted: true, hasConns: true };
+  demand = { isWanted: true, hasConns: true };
   readonly #ids = new Map<string, number>();
   #next = 1;
 
@@ -38,7 +38,7 @@ export class Rig {
 
   /** What there is to do: names of the ways that are probed, and what else. */
   poll(now: number): string[] {
-    const { probes, search, announce, changed } = this.paths.poll(now, this.needs);
+    const { probes, search, announce, changed } = this.paths.poll(now, this.demand);
     for (const { route, payload } of probes) this.#ids.set(name(route), pathProbeId(payload));
     return [
       ...probes.map(({ route }) => name(route)),

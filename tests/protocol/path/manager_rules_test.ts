@@ -45,7 +45,7 @@ Deno.test("after 400 ms without an answer the path in use and the relay are prob
   assert.deepEqual(rig.poll(599 + PATH_SUSPECT_MS), []);
   assert.deepEqual(rig.poll(600 + PATH_SUSPECT_MS), ["A", "relay"]);
   assert.deepEqual(rig.poll(601 + PATH_SUSPECT_MS), []);
-  // A burst that is under way goes on as it was.
+  // A burst in progress continues unchanged.
   const busy = settled();
   busy.paths.check(900);
   busy.poll(900);
@@ -82,7 +82,7 @@ Deno.test("a peer that comes by the relay puts the path in use in doubt, until t
   assert.deepEqual(other.poll(2_000), ["A", "B"]);
 });
 
-Deno.test("a path that has just answered is not asked for a second because the peer comes another way", () => {
+Deno.test("a path that has just answered is not probed for a second because the peer uses another path", () => {
   const rig = settled(); // answered at 20
   rig.paths.heard(RELAY_ROUTE, RTT + CURRENT_PAUSE_MS - 1, false);
   assert.deepEqual(rig.poll(RTT + CURRENT_PAUSE_MS - 1), []);
@@ -91,14 +91,14 @@ Deno.test("a path that has just answered is not asked for a second because the p
   assert.deepEqual(rig.poll(RTT + CURRENT_PAUSE_MS), ["A"]);
 });
 
-Deno.test("a way that is known to work is not asked because a frame came by it, unless it is in use", () => {
+Deno.test("a path that is known to work is not probed because a frame came by it, unless it is in use", () => {
   const rig = settled();
   rig.add(B);
   rig.probe(B, 100);
   rig.paths.heard(B, 3_000, false);
   assert.deepEqual(rig.poll(3_000), ["A"]);
   rig.answer(A, 3_020);
-  // What it has shown is over after a while.
+  // What it has shown expires after a while.
   rig.paths.heard(B, 100 + RTT + PROBE_ANSWER_MS + 1, false);
   assert.deepEqual(rig.poll(100 + RTT + PROBE_ANSWER_MS + 1), ["A", "B"]);
 });
@@ -146,7 +146,7 @@ Deno.test("a path that breaks is kept when nothing else is known to work; then e
   assert.deepEqual(rig.poll(1_000 + WAIT), ["search", "announce"]);
   assert.equal(rig.current, "A");
   assert.equal(rig.paths.isRepaired, false);
-  // The relay is asked again when its burst is over; a search that is planned is not begun anew.
+  // The relay is asked again when its burst is over; a planned search is not restarted.
   const planned = rig.paths.nextSearchMs;
   assert.deepEqual(rig.poll(1_260), ["announce"]);
   assert.equal(rig.paths.nextSearchMs, planned);
@@ -202,13 +202,13 @@ Deno.test("a silence after data is asked about once, while there are connections
   rig.answer(A, 7_030);
   assert.deepEqual(rig.poll(9_000), []);
   paths.heard(A, 10_000, true);
-  rig.needs = { isWanted: true, hasConns: false };
+  rig.demand = { isWanted: true, hasConns: false };
   assert.deepEqual(rig.poll(11_000), []);
-  rig.needs = { isWanted: true, hasConns: true };
+  rig.demand = { isWanted: true, hasConns: true };
   assert.deepEqual(rig.poll(12_000), [], "that silence has been asked about");
 });
 
-Deno.test("how long the peer takes to answer anything counts until a probe tells", () => {
+Deno.test("how long the peer takes to answer anything counts until a probe shows it", () => {
   const rig = new Rig();
   rig.add(A);
   rig.paths.heard(A, 0, false);
@@ -233,7 +233,7 @@ Deno.test("a path that is heard again after all its probes were lost is asked ag
   assert.equal(rig.candidate(A).unansweredMs, 3_500, "the old ones are forgotten");
 });
 
-Deno.test("a burst that was slept through leaves at once; a check that is under way is not begun anew", () => {
+Deno.test("a burst that was slept through leaves at once; a check in progress is not restarted", () => {
   const rig = settled();
   rig.poll(1_000);
   rig.answer(A, 1_020);

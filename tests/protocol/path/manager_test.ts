@@ -250,7 +250,7 @@ Deno.test("PathManager searches every 15 s while active, seldom while idle, at o
   model.talk();
   model.run(0);
   assert.equal(model.searches.at(-1), model.now);
-  model.needs = { isWanted: false, hasConns: false };
+  model.demand = { isWanted: false, hasConns: false };
   const count = model.searches.length;
   model.converse(120_000, 1_000);
   assert.equal(model.searches.length, count, "nobody wants it");
@@ -259,7 +259,7 @@ Deno.test("PathManager searches every 15 s while active, seldom while idle, at o
 Deno.test("PathManager asks once per silence, with connections only", () => {
   for (const hasConns of [true, false]) {
     const { model } = settled();
-    model.needs = { isWanted: true, hasConns };
+    model.demand = { isWanted: true, hasConns };
     model.run(100);
     const before = model.probes.length;
     model.run(600_000);

@@ -45,7 +45,7 @@ export class Model {
   readonly searches: number[] = [];
   /** When announcements were wished for. */
   readonly announcements: number[] = [];
-  needs = { isWanted: true, hasConns: true };
+  demand = { isWanted: true, hasConns: true };
   now = 0;
   polls = 0;
   readonly #arriving: { readonly at: number; readonly run: () => void }[] = [];
@@ -105,7 +105,7 @@ export class Model {
 
   poll(): void {
     const before = this.paths.deadline;
-    const work = this.paths.poll(this.now, this.needs);
+    const work = this.paths.poll(this.now, this.demand);
     this.paths.needsReschedule = false;
     this.polls++;
     assert.ok(this.paths.deadline > this.now, `due again at once: ${before}, ${this.now}`);

@@ -75,7 +75,7 @@ Deno.test("reportPath says that there is no session, and then which path is used
   });
 });
 
-Deno.test("reportPath tells why a relayed peer is not reached directly", () => {
+Deno.test("reportPath says why a relayed peer is not reached directly", () => {
   const paths = manager();
   paths.heard({ via: "relay" }, 0, true);
   assert.equal(reportPath(paths, FACTS, 0).reason_code, "no_endpoint");

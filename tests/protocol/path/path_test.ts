@@ -55,7 +55,7 @@ function answered(...probes: readonly (readonly [sentMs: number, rttMs: number])
   return candidate;
 }
 
-Deno.test("isEndpointOfOne tells one host's address from groups, broadcasts and nowhere", () => {
+Deno.test("isEndpointOfOne distinguishes one host's address from groups, broadcasts and nowhere", () => {
   for (const endpoint of NOBODY) assert.ok(!isEndpointOfOne(endpoint), JSON.stringify(endpoint));
   for (const host of SOMEBODY) assert.ok(isEndpointOfOne({ host, port: 1 }), host);
 });
@@ -67,7 +67,7 @@ Deno.test("isEndpointOfOne never throws, whatever the host is", () => {
   }));
 });
 
-Deno.test("PathManager makes no candidate of an address where not one host is, whoever names it", () => {
+Deno.test("PathManager makes no candidate of an address that is no single host's, whatever names it", () => {
   for (const endpoint of NOBODY) {
     const paths = manager();
     for (const kind of ["lan", "public", "observed"] as const) {
@@ -95,7 +95,7 @@ Deno.test("a hostile address neither moves a path in use nor draws a probe", () 
   assert.deepEqual(model.probes.filter(({ route }) => route.via === "direct"), []);
 });
 
-Deno.test("PathManager has a path once, by the word that is worth most", () => {
+Deno.test("PathManager has a path once, by the best evidence", () => {
   const paths = manager();
   const endpoint = { host: "192.0.2.7", port: 4000 };
   const seen = paths.add("observed", endpoint);
@@ -183,7 +183,7 @@ Deno.test("Path takes an answer once, not too late, and only to one of its last 
   assert.deepEqual([candidate.sent, candidate.answered, candidate.rttMs], [9, 1, 10]);
 });
 
-Deno.test("Path probes at the times it was told, and not after it was told to rest", () => {
+Deno.test("Path probes at the scheduled times, and not after its probes are cancelled", () => {
   const candidate = new Path("public", direct("192.0.2.7"));
   assert.equal(candidate.probeMs, Infinity);
   candidate.probe([0, 100, 250], 1_000);

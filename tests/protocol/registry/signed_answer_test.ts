@@ -125,7 +125,7 @@ Deno.test("answerProblem refuses any change of what was asked or answered", asyn
   assert.equal(await answerProblem(publicKey, { ...REQUEST, sign: other }, reply), verify);
 });
 
-Deno.test("answerProblem refuses answers without a signature, with another key's, and rubbish", async () => {
+Deno.test("answerProblem refuses answers without a signature, with another key's, and invalid ones", async () => {
   const [identity, stranger] = [await Identity.generate(), await Identity.generate()];
   const problem = (reply: JsonObject) => answerProblem(identity.publicKey, REQUEST, reply);
   assert.equal(await problem(REPLY), "it is not signed");

@@ -19,6 +19,8 @@ import {
   u32,
 } from "../support.ts";
 
+// cspell:ignore aabbcc
+
 const transferId = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const size = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const text = fc.string({ unit: "binary" }).filter((value) => value.isWellFormed());

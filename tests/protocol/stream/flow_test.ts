@@ -242,7 +242,7 @@ Deno.test("two full streams do not answer each other's answers", () => {
   }
 });
 
-Deno.test("a writer that filled the buffer hears when it can go on", () => {
+Deno.test("a writer that filled the buffer is told when it can continue", () => {
   const script = Script.established({ sendBufferBytes: 65_536 }, PEER_ISN, 512);
   assert.equal(script.stream.write(new Uint8Array(100_000), script.now), 65_536);
   assert.equal(script.stream.write(new Uint8Array(1), script.now), 0);

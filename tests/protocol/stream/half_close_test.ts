@@ -1,4 +1,4 @@
-/** One side closed for writing while the other goes on (docs/protocol/streams.md §6.5). */
+/** One side closed for writing while the other continues (docs/protocol/streams.md §6.5). */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -66,7 +66,7 @@ Deno.test("a dead peer is noticed behind a half close, from either side", () => 
   }
 });
 
-Deno.test("a full close after a half close stops the peer, also where that word is lost twice", () => {
+Deno.test("a full close after a half close stops the peer, also where that segment is lost twice", () => {
   for (const losses of [0, 2]) {
     const pair = halfClosed();
     const { client, server } = pair;
@@ -89,7 +89,7 @@ Deno.test("a full close after a half close stops the peer, also where that word 
   }
 });
 
-Deno.test("the window of a FIN tells a peer of ours which close it is; an existing peer sees what it always saw", () => {
+Deno.test("the window of a FIN shows a peer of ours which close it is; an existing peer sees what it always saw", () => {
   const half = Script.established();
   assert.equal(half.stream.closeWrite(half.now), true);
   const [fin] = half.out();

@@ -191,7 +191,7 @@ for (const direction of [0, 1, 2]) {
   }
 }
 
-Deno.test("isRestart tells a restarted peer from a repeated SYN", () => {
+Deno.test("isRestart distinguishes a restarted peer from a repeated SYN", () => {
   const syn = (seq: number) => segment({ flags: SYN, seq });
   const own = Script.established();
   assert.equal(own.stream.isRestart(syn(PEER_ISN)), false);

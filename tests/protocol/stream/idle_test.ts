@@ -134,7 +134,7 @@ Deno.test("after a restart of an older peer, which stays silent, the stream fail
   assert.equal(script.stream.error?.code, "connection_closed");
 });
 
-Deno.test("a peer that only renewed its key answers, and the stream goes on", () => {
+Deno.test("a peer that only renewed its key answers, and the stream continues", () => {
   const pair = new Pair().established();
   for (const end of [pair.client, pair.server]) {
     end.stream?.onPeerRestarted(pair.now);
@@ -157,7 +157,7 @@ Deno.test("a renewed key in mid-transfer does not hurt", () => {
   assert.deepEqual(pair.server.data, bytes(250_000));
 });
 
-Deno.test("a dial goes on at once when the peer's key is known", () => {
+Deno.test("a dial continues at once when the peer's key is known", () => {
   const script = Script.established();
   assert.equal(script.stream.state, "ESTABLISHED");
   const pair = new Pair();

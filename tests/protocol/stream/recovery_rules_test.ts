@@ -34,7 +34,7 @@ Deno.test("RFC 5681 §2: only what could be a duplicate counts as one", () => {
   for (let i = 0; i < 3; i++) rig.ack(105, 1); // answers to probes of a closed window
   recovery.resume(106);
   assert.deepEqual([recovery.counters.duplicateAcks, recovery.active], [0, false]);
-  // Progress begins the count anew.
+  // Progress restarts the count.
   for (const below of [1, 1, 2, 2, 2]) rig.ack(107, below);
   assert.deepEqual([recovery.counters.duplicateAcks, recovery.active], [4, false]);
   rig.ack(108, 2);
@@ -251,7 +251,7 @@ Deno.test("what is repeated is counted, and nothing is left after the end", () =
   assert.deepEqual([recovery.active, recovery.deadline], [false, Infinity]);
 });
 
-Deno.test("a round trip is told before the growth that it explains, and only when there is a sample", () => {
+Deno.test("a round trip is reported before the growth that it explains, and only when there is a sample", () => {
   const rig = new Rig();
   const rtts: unknown[] = [];
   const board = rig.board;

@@ -108,7 +108,7 @@ Deno.test("RFC 8985 §7.2: no probe without a round trip measured, during a reco
   assert.ok(rig.recovery.deadline < 270 + rig.board.rtt.rto, "then the next may come");
 });
 
-Deno.test("RFC 8985 §7.2: progress sets the time of the probe anew", () => {
+Deno.test("RFC 8985 §7.2: progress restarts the timer of the probe", () => {
   const rig = new Rig();
   rig.send(0, 4);
   rig.ack(100, 1);
@@ -172,7 +172,7 @@ Deno.test("RFC 5681 §3.1: a repeated timeout of the same loss is no new sign of
   ]);
 });
 
-Deno.test("a peer has failed that is silent through eight repetitions; any progress begins the count anew", () => {
+Deno.test("a peer has failed that is silent through eight repetitions; any progress restarts the count", () => {
   const rig = new Rig();
   const { recovery } = rig;
   rig.send(0, 2);
@@ -259,7 +259,7 @@ Deno.test("a window that opens again gives what is in flight its whole time", ()
   assert.equal(unused.deadline, Infinity, "closed until the peer has told otherwise");
 });
 
-Deno.test("while the peer's window is closed nothing is due and nothing is lost; then everything is timed anew", () => {
+Deno.test("while the peer's window is closed nothing is due and nothing is lost; then every timer restarts", () => {
   const rig = new Rig();
   const { recovery } = rig;
   rig.send(0, 3);

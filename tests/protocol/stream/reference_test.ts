@@ -115,7 +115,7 @@ Deno.test("close towards an older peer delivers everything first, then FIN, FIN|
   }
 });
 
-Deno.test("an older peer's close in the middle of its data: everything that arrives is read, and loss is told", () => {
+Deno.test("an older peer's close in the middle of its data: everything that arrives is read, and loss is reported", () => {
   let clean = 0;
   let told = 0;
   for (let seed = 1; seed <= 40; seed++) {

@@ -49,7 +49,7 @@ Deno.test("a reader that does not read gets no larger window", () => {
   assert.ok(after === 0 && recv_buf <= 256 << 10, `${after} slots, ${recv_buf} bytes`);
 });
 
-Deno.test("StreamMemory bounds what many streams hold together, and those whose data is read go on", () => {
+Deno.test("StreamMemory bounds what many streams hold together, and those whose data is read make progress", () => {
   const memory = new StreamMemory(1 << 20);
   const scripts = Array.from({ length: 50 }, () => Script.established({ memory }));
   const at = scripts.map(() => 0);

@@ -12,7 +12,7 @@ import {
 import { TrustState } from "../../../protocol/trust/state.ts";
 import { changes, context, hasCode, NOW, PEER } from "./support.ts";
 
-Deno.test("pending requests are bounded: the oldest makes room and is told, a repetition refreshes", () => {
+Deno.test("pending requests are bounded: the oldest makes room and is notified, a repetition refreshes", () => {
   const state = new TrustState();
   for (let node = 1; node <= PENDING_MAX; node++) {
     assert.deepEqual(state.onRequest(node, context), { action: "pending" });
@@ -28,7 +28,7 @@ Deno.test("pending requests are bounded: the oldest makes room and is told, a re
   assert.equal(state.pending()[0]?.receivedAt, NOW + 5);
 });
 
-Deno.test("pending requests are shared by source: who floods pushes out his own", () => {
+Deno.test("pending requests are shared by source: a flooding source pushes out its own", () => {
   const state = new TrustState();
   state.onRequest(1, { ...context, source: "honest" });
   for (let node = 100; node < 100 + 2 * PENDING_MAX; node++) {
@@ -52,7 +52,7 @@ Deno.test("outgoing requests are bounded, and withdrawing one makes room", () =>
   assert.equal(state.request(9999, NOW), "sent");
 });
 
-Deno.test("trusted peers are bounded on every way in", () => {
+Deno.test("trusted peers are bounded however they come", () => {
   const state = new TrustState();
   state.onRequest(PEER, context);
   state.request(6, NOW);

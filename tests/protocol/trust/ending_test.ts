@@ -44,7 +44,7 @@ function revokedUntil(state: TrustState, nodes: readonly number[], until: number
   return TrustState.fromFile(JSON.stringify(file));
 }
 
-Deno.test("an accept or a reject that is older than the peer's last word changes nothing", () => {
+Deno.test("an accept or a reject that is older than the peer's last statement changes nothing", () => {
   const state = new TrustState();
   state.onRevoke(PEER, { ...context, order: 10 });
   state.request(PEER, NOW);
@@ -81,7 +81,7 @@ Deno.test("a revoke of a peer that we have asked again ends trust and leaves our
   assert.equal(owed(state).length, length, "the request is our last word");
 });
 
-Deno.test("a decision for a peer of a common network is told to it", () => {
+Deno.test("a decision for a peer of a common network is sent to it", () => {
   const state = new TrustState();
   state.onRequest(PEER, { ...context, sharedNetwork: 3 });
   for (const statement of state.owed()) state.delivered(statement);
@@ -182,7 +182,7 @@ Deno.test("what was ended before a crash is ended again, and what came since sta
   assert.deepEqual([owed(unknown), unknown.seenOrder(PEER)], [["handshake_revoke"], 7]);
 });
 
-Deno.test("a request that could not be sent is withdrawn, which the peer is told unless it is trusted", () => {
+Deno.test("a request that could not be sent is withdrawn, which the peer learns unless it is trusted", () => {
   const state = new TrustState();
   assert.equal(changes(state, () => state.withdraw(PEER, NOW)), false, "there was none");
   state.request(PEER, NOW);

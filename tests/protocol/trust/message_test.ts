@@ -107,7 +107,7 @@ Deno.test("decodeHandshake takes missing and null texts as empty and ignores unk
   });
 });
 
-Deno.test("decodeHandshake answers rubbish with a DecodeError", () => {
+Deno.test("decodeHandshake answers invalid bytes with a DecodeError", () => {
   const change = (field: string, value: unknown) =>
     JSON.stringify({ ...JSON.parse(JSON_TEXT), [field]: value });
   const cases: [string, string | Uint8Array, string][] = [

@@ -41,7 +41,7 @@ Deno.test("onAccept takes the answer to an earlier request of ours for none", ()
   });
 });
 
-Deno.test("what a peer said before its last word counts for nothing, also after a restart", () => {
+Deno.test("what a peer said before its last statement counts for nothing, also after a restart", () => {
   let state = trusting();
   assert.equal(state.onRevoke(PEER, { ...context, order: 20 }), "ended");
   state = TrustState.fromFile(state.toFile());
@@ -67,7 +67,7 @@ Deno.test("a peer whose clock was far ahead once is not deaf to us until then", 
   assert.equal(state.onRequest(PEER, { ...context, order: NOW }).action, "pending");
 });
 
-Deno.test("what is owed to a peer is its last word, numbered upwards, until it was taken", () => {
+Deno.test("what is owed to a peer is the last statement, numbered upwards, until it was taken", () => {
   let state = new TrustState();
   state.request(PEER, NOW, { justification: "hi" });
   const [request] = state.owed();
@@ -104,7 +104,7 @@ Deno.test("what strangers cause to be owed goes before what was decided here", (
   assert.equal(owed.filter(({ type }) => type === "handshake_revoke").length, 10);
 });
 
-Deno.test("a peer that asks with what it has forgotten it withdrew is told, once, and nobody else loses by it", () => {
+Deno.test("a peer that asks with what it has forgotten it withdrew is notified, once, and nobody else is affected", () => {
   const state = new TrustState();
   const late = { ...context, order: 10 };
   const said = () => state.owed().map(({ type, re }) => [type, re]);
@@ -131,7 +131,7 @@ Deno.test("a peer that asks with what it has forgotten it withdrew is told, once
   assert.deepEqual(trusting.owed().map(({ type, re }) => [type, re]), [["handshake_accept", 20]]);
 });
 
-Deno.test("who is refused takes back its own word, by reject or revoke, but not a request that is newer", () => {
+Deno.test("a refused node withdraws its own statement, by reject or revoke, but not a request that is newer", () => {
   for (const refuse of ["onReject", "onRevoke"] as const) {
     const state = new TrustState();
     state.request(PEER, NOW);

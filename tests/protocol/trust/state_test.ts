@@ -37,7 +37,7 @@ Deno.test("onRequest keeps a stranger's request pending, approve trusts it with 
   assert.deepEqual(state.pending(), []);
 });
 
-Deno.test("onRequest of a trusted peer is accepted again, and it is told so", () => {
+Deno.test("onRequest of a trusted peer is accepted again, and it gets that answer", () => {
   const state = trusting();
   for (const statement of state.owed()) state.delivered(statement);
   const before = state.trusted();
@@ -95,7 +95,7 @@ Deno.test("mutual requests trust both sides when theirs comes first", () => {
   assert.deepEqual([state.pending(), state.outgoing()], [[], []]);
 });
 
-Deno.test("mutual requests that cross on the way end trusted on both sides", () => {
+Deno.test("mutual requests that cross end trusted on both sides", () => {
   const [a, b] = [new TrustState(), new TrustState()];
   a.request(2, NOW);
   b.request(1, NOW);
@@ -154,7 +154,7 @@ Deno.test("onReject of a request that was sent although the peer is trusted here
   assert.equal(state.isTrusted(PEER), false);
 });
 
-Deno.test("onReject that only the registry tells of ends the request, not trust, and the next one asks again", () => {
+Deno.test("onReject that only the registry reports ends the request, not trust, and the next one asks again", () => {
   const state = trusting();
   state.request(PEER, NOW, { again: true });
   assert.equal(state.onReject(PEER, { ...context, isHearsay: true }), "rejected");
@@ -166,7 +166,7 @@ Deno.test("onReject that only the registry tells of ends the request, not trust,
   assert.deepEqual(state.outgoing().map(({ nodeId }) => nodeId), [PEER]);
 });
 
-Deno.test("onRevoke ends trust and the peer's own request, and our word with it", () => {
+Deno.test("onRevoke ends trust and the peer's own request, and our statement with it", () => {
   const state = trusting();
   assert.equal(state.onRevoke(PEER, context), "ended");
   assert.equal(state.isTrusted(PEER), false);
@@ -358,11 +358,12 @@ Deno.test("onRequest makes the justification fit to be shown", () => {
   const justification = "a\x1b[31mred\r\n\u202eevil\x9b\ud800" + "x".repeat(5000);
   state.onRequest(PEER, { now: NOW, justification });
   const shown = state.pending()[0]!.justification;
+  // cspell:ignore mred
   assert.equal(shown.startsWith("a [31mred   evil \ufffdxxx"), true);
   assert.equal(shown.length, JUSTIFICATION_MAX_CHARS);
 });
 
-Deno.test("firstSight recognises a replay, also without its sig2, until it is too old anyway", () => {
+Deno.test("firstSight recognizes a replay, also without its sig2, until it is too old anyway", () => {
   const state = new TrustState();
   const message: HandshakeMessage = {
     type: "handshake_request",

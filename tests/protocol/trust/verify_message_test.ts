@@ -41,7 +41,7 @@ async function reasonOf(
   return verdict.ok ? "ok" : verdict.reason;
 }
 
-Deno.test("signHandshake signs what docs/protocol/trust.md §9 says, anew each time, and sig2 over the whole content", async () => {
+Deno.test("signHandshake signs what docs/protocol/trust.md §9 says, afresh each time, and sig2 over the whole content", async () => {
   const message = await request();
   const vector =
     "eRk5wUJL+3LSfsSq9OD/k053mnn+uZJXHqDRUcabxYSLjzaV9zuHN3MvkVtDkh4Eu0tFRl9zg2UDX98EEw51Bg==";

@@ -27,6 +27,8 @@ import {
   u32,
 } from "../support.ts";
 
+// cspell:ignore aabb
+
 const X25519 = "07a37cbc142093c8b755dc1b10e86cb426374ad16aa853ed0bdfc0b2b86d1c7c";
 const ED25519 = "4fd099ccd47d7893dfe9ec24414ecb0d9b5420232aad30d91c465be33cbe65c4";
 const SIGNATURE = "25880075df7e72531481d6d5fa8d8cb4de260728634f307b9f61860107697b01" +

@@ -149,7 +149,7 @@ Deno.test("PathSizes leaves every other packet to the others", () => {
   assert.equal(sizes.onPacket(peer, { ...packet, payload }, ROUTE, NOW), false);
 });
 
-Deno.test("PathSizes starts anew when the peer is at another host", () => {
+Deno.test("PathSizes starts over when the peer is at another host", () => {
   const { sizes, peer, peers, sent, answer, deadlines } = setUp();
   sizes.demand(peer);
   for (let i = 0; i < 2; i++) {

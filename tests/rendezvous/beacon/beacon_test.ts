@@ -51,7 +51,7 @@ Deno.test("discover of node 0 is answered and forgotten", () => {
   assert.deepEqual(sent(beacon, "050000002a00000000ff", B), []);
 });
 
-Deno.test("punch tells both registered nodes about each other", () => {
+Deno.test("punch shows both registered nodes to each other", () => {
   const beacon = new Beacon();
   sent(beacon, "010000002a", A);
   sent(beacon, "010000002b", B);

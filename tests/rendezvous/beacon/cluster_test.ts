@@ -99,7 +99,7 @@ Deno.test("our own nodes go before those of peers, and of two peers the one hear
   assert.equal(one.receive(relay(42, 43), A, 1)[0]?.to, B);
 });
 
-Deno.test("a Sync is capped at what fits a datagram, and so is what is learnt from one", () => {
+Deno.test("a Sync is capped at what fits a datagram, and so is what is learned from one", () => {
   const one = new Beacon();
   one.peers.set([TWO]);
   for (let node = 1; node <= MAX_SYNCED_NODES + 5; node++) {

@@ -16,7 +16,7 @@ function introductions(...pairs: string[]) {
   return { it, allowed, asked };
 }
 
-Deno.test("Introductions let pass whom the target lets in, and ask once in a while", () => {
+Deno.test("Introductions pass nodes that the target lets in, and ask once in a while", () => {
   const { it, allowed, asked } = introductions("5>7");
   assert.equal(it.admits(9, 7, 0), false);
   assert.equal(it.admits(5, 7, 0), true);
@@ -26,7 +26,7 @@ Deno.test("Introductions let pass whom the target lets in, and ask once in a whi
   assert.equal(it.admits(5, 7, INTRODUCTION_TTL_MS), false, "trust has ended");
 });
 
-Deno.test("Introductions let the answer through to whoever has sent, for as long as it may", () => {
+Deno.test("Introductions pass the answer to a recent sender, for as long as it may", () => {
   const { it } = introductions("5>7");
   assert.equal(it.admits(7, 5, 0), false, "the private one was not asked yet");
   it.admits(5, 7, 0);

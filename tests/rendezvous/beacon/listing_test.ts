@@ -226,7 +226,7 @@ Deno.test("beacons find each other through a registry that speaks TLS", () =>
     );
   }));
 
-Deno.test("RemoteBeaconListing tells a registry nothing that shows another certificate", () =>
+Deno.test("RemoteBeaconListing tells nothing to a registry that presents another certificate", () =>
   withDirectory(async (directory) => {
     const [shown, pinned] = [testCertificate(), testCertificate()];
     await using server = await start({ tls: await writePair(directory, shown), tlsOnly: true });

@@ -76,7 +76,7 @@ Deno.test("nodes that may resolve each other are made to meet, strangers are not
     assert.deepEqual(await meet(server.beaconAddr, c, b), [[], []]);
   }));
 
-Deno.test("nobody is told where a relay-only node is, not even whom it trusts", () =>
+Deno.test("nobody learns where a relay-only node is, not even nodes that it trusts", () =>
   withServer(async ({ server, client }) => {
     const [a, b] = [await registered(client), await registered(client, { relay_only: true })];
     await trust(client, a, b);

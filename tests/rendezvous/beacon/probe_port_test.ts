@@ -46,7 +46,7 @@ async function ask(socket: Deno.DatagramConn, to: Deno.NetAddr): Promise<Uint8Ar
   return (await socket.receive())[0];
 }
 
-Deno.test("the probe port tells an endpoint, at a limited rate", async () => {
+Deno.test("the probe port reports an endpoint, at a limited rate", async () => {
   const probePort = freePort();
   await using server = await start({ clock: new TestClock(), beacon: { probePort } });
   using stack = new DisposableStack();

@@ -37,7 +37,7 @@ function reached(beacon: Beacon, node: number, now = 0): unknown {
   return beacon.receive(relay(7, node), C, now)[0]?.to;
 }
 
-Deno.test("a node gets a cookie, signs it and is told that its endpoint is proven", async () => {
+Deno.test("a node gets a cookie, signs it and learns that its endpoint is proven", async () => {
   const beacon = beaconWithKeys();
   const nonce = nonceOf(3);
   assert.equal(cookieFor(beacon, 42, A, { nonce }).isProven, false);
@@ -57,7 +57,7 @@ Deno.test("a beacon that knows no key for a node gives no cookie", () => {
   assert.deepEqual(beaconWithKeys().receive(question(0, nonceOf(1)), A, 0), []);
 });
 
-Deno.test("a proven endpoint is not taken away by a plain discover, whose sender still learns his own", async () => {
+Deno.test("a proven endpoint is not taken away by a plain discover, whose sender still learns its own", async () => {
   const beacon = beaconWithKeys();
   await prove(beacon, 42, A);
   const [answer] = messages(beacon.receive(discover(42), C, 10));
@@ -191,7 +191,7 @@ Deno.test("a full table of said endpoints keeps no proven one out", async () => 
   assert.equal(small.receive(discover(1), A, 0).length, 1);
 });
 
-Deno.test("a proven sender is relayed from his endpoint only; elsewhere he is told where he is", async () => {
+Deno.test("a proven sender is relayed from its endpoint only; elsewhere it learns where it is", async () => {
   const beacon = beaconWithKeys();
   await prove(beacon, 42, A);
   beacon.receive(discover(7), B, 0);

@@ -52,7 +52,7 @@ const NOT_FOR_BEACONS: readonly string[] = [
   `ff${"00".repeat(100)}`,
 ];
 
-/** docs/protocol/beacon.md §2: Server behaviour. */
+/** docs/protocol/beacon.md §2: Server behavior. */
 export const BEACON_ROWS: readonly BeaconRow[] = [
   {
     about: "Discover is answered with the observed endpoint",

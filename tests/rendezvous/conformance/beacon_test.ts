@@ -182,7 +182,7 @@ Deno.test("65,535 bytes, more than UDP carries, get the same answers", () => {
   }
 });
 
-Deno.test("beacons tell each other their nodes, and forward a relay once and unchanged", async () => {
+Deno.test("beacons send each other their nodes, and forward a relay once and unchanged", async () => {
   const peer = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
   using _ = { [Symbol.dispose]: () => peer.close() };
   const { port } = peer.addr as Deno.NetAddr;

@@ -105,7 +105,7 @@ for (const strict of [true, false]) {
       );
     }));
 
-  Deno.test(`other frames are refused, and the connection goes on (${mode})`, () =>
+  Deno.test(`other frames are refused, and the connection continues (${mode})`, () =>
     inWorld(strict, async (world) => {
       assert.match(await exchange(world, "7f00"), /^ff/);
       assert.match(await exchange(world, `00${Buffer.from("[]").toString("hex")}`), /^(?:00|ff)/);

@@ -14,8 +14,8 @@ import { ADMIN, inWorld, MODES, NETWORK_ADMIN, type World } from "./world.ts";
 
 const UNSIGNED = "signature required for authenticated node";
 const WHOLE = "signature over the whole request required: ";
-const UNWHOLE = `${WHOLE}it changes a network by role`;
-const UNWHOLE_SCORE = `${WHOLE}it changes a score`;
+const WHOLE_FOR_ROLE = `${WHOLE}it changes a network by role`;
+const WHOLE_FOR_SCORE = `${WHOLE}it changes a score`;
 const NO_ROLE = "rbac: node_id required for role-based authorization";
 
 interface Attempt {
@@ -136,10 +136,10 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
   const noise = encodeBase64(crypto.getRandomValues(new Uint8Array(64)));
   if (auth.kind === "node" && strict && auth.isOpenWhenLax === true) {
     const signature = await auth.by(world).sign(auth.challenge(world));
-    add("unsigned", {}, UNWHOLE_SCORE);
-    add("the wire's signature only", { signature }, UNWHOLE_SCORE);
+    add("unsigned", {}, WHOLE_FOR_SCORE);
+    add("the wire's signature only", { signature }, WHOLE_FOR_SCORE);
     add("stranger's signature", { [WHOLE_BY]: world.open }, MASKED);
-    add("wrong admin token", { signature, admin_token: "wrong" }, UNWHOLE_SCORE);
+    add("wrong admin token", { signature, admin_token: "wrong" }, WHOLE_FOR_SCORE);
   } else if (auth.kind === "node" && !auth.isOpenWhenLax) {
     const by = auth.by(world);
     const challenge = auth.challenge(world);
@@ -165,10 +165,10 @@ async function attempts(subject: Subject, world: World, strict: boolean): Promis
     add("a mere member", await sign(member, member), MASKED);
     add("no member", await sign(stranger, stranger), MASKED);
     if (strict) {
-      add("claimed by the owner", { node_id: owner.id }, UNWHOLE);
-      add("the wire's signature only", await sign(owner, owner), UNWHOLE);
+      add("claimed by the owner", { node_id: owner.id }, WHOLE_FOR_ROLE);
+      add("the wire's signature only", await sign(owner, owner), WHOLE_FOR_ROLE);
       add("signed by a member for the owner", { node_id: owner.id, [WHOLE_BY]: member }, MASKED);
-      add("signature of noise", { node_id: owner.id, signature: noise }, UNWHOLE);
+      add("signature of noise", { node_id: owner.id, signature: noise }, WHOLE_FOR_ROLE);
     }
   } else if (auth.kind === "member") {
     const { stranger, enterprise } = world;

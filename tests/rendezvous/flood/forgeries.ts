@@ -9,6 +9,8 @@ import { encodeBase64 } from "../../../protocol/crypto/base64.ts";
 import type { Identity } from "../../../protocol/crypto/identity.ts";
 import { challenges } from "../support/challenges.ts";
 
+// cspell:ignore letmein
+
 type Body = { readonly type: string; readonly [name: string]: unknown };
 
 /** In whose name. */

@@ -18,7 +18,7 @@ import {
 import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/registry_limits.ts";
 import { forgeries } from "./forgeries.ts";
 
-/** Whom to attack. */
+/** The server and node to attack. */
 export interface HostileConfig {
   /** Port of the registry on 127.0.0.1. */
   readonly registry: number;

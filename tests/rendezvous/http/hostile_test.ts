@@ -158,7 +158,7 @@ Deno.test("an HTTP connection has one answer, whatever is sent on it", async () 
   assert.match(await scrape(http, "/healthz"), /"status":"ok"/);
 });
 
-Deno.test("random bytes harm nobody but their HTTP connection", async () => {
+Deno.test("random bytes affect nothing but their HTTP connection", async () => {
   const clock = new TestClock();
   await using server = await start({ http: "127.0.0.1:0", clock });
   const http = server.facts.http!;

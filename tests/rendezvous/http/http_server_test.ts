@@ -41,7 +41,7 @@ function withHttp(body: (server: Rendezvous, clock: TestClock) => Promise<void>)
   })();
 }
 
-Deno.test("GET /healthz tells everybody four things, and this machine more", () =>
+Deno.test("GET /healthz shows everybody four things, and this machine more", () =>
   withHttp(async (server, clock) => {
     using client = await RawClient.open(server.registryAddr);
     await registered(client);

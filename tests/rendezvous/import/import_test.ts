@@ -13,6 +13,8 @@ import { RawClient, registered, TestNode } from "../support/client.ts";
 import { start, withDirectory } from "../support/server.ts";
 import { keyOf, pick, put, sample, type Snapshot, withChecksum } from "./support.ts";
 
+// cspell:ignore geheim
+
 const KILLED = fileURLToPath(new URL("./killed.ts", import.meta.url));
 const CLI = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
 const ADMIN = "correct horse";
@@ -277,7 +279,7 @@ Deno.test("a file that is no snapshot is refused without showing what is in it",
   });
 });
 
-Deno.test("a backup that is given to import is recognized, and where it belongs is told", async () => {
+Deno.test("a backup that is given to import is recognized, and the error says where it belongs", async () => {
   await assert.rejects(
     withDirectory(async (directory) => {
       await imported(directory, "SQLite format 3\0 and pages");
@@ -286,7 +288,7 @@ Deno.test("a backup that is given to import is recognized, and where it belongs 
   );
 });
 
-Deno.test("what has no place here is left out and told", () => {
+Deno.test("what has no place here is left out and reported", () => {
   const snapshot = sample();
   put(snapshot, ["nodes", "1", "hostname"], "Ann Smith");
   put(snapshot, ["nodes", "1", "real_addr"], "[fe80::1%eth0]:4000");
@@ -464,7 +466,7 @@ Deno.test("the commands import a snapshot and back the store up while its server
     const { data } = JSON.parse(made.out);
     assert.equal(data.nodes, 5);
     assert.equal((await cli("rendezvous", "backup", backup, "--store", store)).code, 4);
-    await registered(client); // the server goes on
+    await registered(client); // the server keeps running
     const restored = `${directory}/restored`;
     await Deno.mkdir(restored);
     await Deno.rename(backup, `${restored}/registry.db`);

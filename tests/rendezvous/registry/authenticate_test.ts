@@ -164,7 +164,7 @@ Deno.test("a request is refused when the node leaves in the turn in which it is 
   await core.close();
 });
 
-Deno.test("a node that goes silent or leaves meanwhile is not found, the admin's word or not", async () => {
+Deno.test("a node that goes silent or leaves meanwhile is not found, with an admin token or not", async () => {
   const { core, node, request } = await setup();
   const silent = () => void (core.nodes.edit(node).state = "silent");
   const asks = (options: { admin?: boolean; silent?: boolean } = {}) =>

@@ -164,7 +164,7 @@ Deno.test("an unsupported wire version is named, then the connection ends", () =
     assert.equal(await raw.read(1), undefined);
   }));
 
-Deno.test("the mode is told when the bytes come one by one", () =>
+Deno.test("the mode is detected when the bytes come one by one", () =>
   withServer(async ({ server, client }) => {
     const node = await registered(client);
     using raw = await RawClient.open(server.registryAddr);

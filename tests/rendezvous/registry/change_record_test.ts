@@ -155,7 +155,7 @@ Deno.test("changes of networks name the token or the role they were made by", as
   await core.close();
 });
 
-Deno.test("a batch is told with its rows when it is durable, before its changes are answered", async () => {
+Deno.test("a batch is reported with its rows when it is durable, before its changes are answered", async () => {
   const events: string[] = [];
   class SlowStore extends MemoryStore {
     override async commit(): Promise<void> {
@@ -180,7 +180,7 @@ Deno.test("a batch is told with its rows when it is durable, before its changes 
   await core.close();
 });
 
-Deno.test("a batch that could not be stored is told once, in its order, when it is", async () => {
+Deno.test("a batch that could not be stored is reported once, in its order, when it is", async () => {
   class FullStore extends MemoryStore {
     isFull = true;
     override commit(): Promise<void> {
@@ -213,7 +213,7 @@ Deno.test("a follower that fails stops neither the change nor the other follower
   await core.close();
 });
 
-Deno.test("a change that fails after all is told if it has changed something, and no later one in its place", async () => {
+Deno.test("a change that fails after all is reported if it has changed something, and no later one in its place", async () => {
   const core = newCore();
   const batches = follow(core);
   await assert.rejects(
@@ -228,7 +228,7 @@ Deno.test("a change that fails after all is told if it has changed something, an
   await core.close();
 });
 
-Deno.test("sequence numbers go on after a restart, and in a database of the version before from 1", () =>
+Deno.test("sequence numbers continue after a restart, and in a database of the version before from 1", () =>
   withDirectory(async (directory) => {
     const db = new DatabaseSync(`${directory}/registry.db`);
     for (const step of MIGRATIONS.slice(0, 4)) db.exec(step);

@@ -86,7 +86,7 @@ Deno.test("RegistryCore says at close that changes are lost, and closes the stor
   assert.ok(store.closed);
 });
 
-Deno.test("RegistryCore tells a request that changes nothing the truth about changes on their way", async () => {
+Deno.test("RegistryCore answers a request that changes nothing truthfully about pending changes", async () => {
   const store = new FlakyStore();
   const core = newCore(store);
   store.full = true;
@@ -269,7 +269,7 @@ Deno.test("a request without a change is refused when what it saw could not be s
   ]);
 });
 
-Deno.test("a retry tells of its failure, does not reject, and waits for the transaction that runs", async () => {
+Deno.test("a retry reports its failure, does not reject, and waits for the running transaction", async () => {
   const gated = new Gated();
   const { committer } = gated;
   const first = gated.noted("first", committer.committed());

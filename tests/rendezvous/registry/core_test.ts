@@ -107,7 +107,7 @@ Deno.test("reaping looks at every node in turns, however small the turns are", a
   await core.close();
 });
 
-Deno.test("a store that cannot be written is told as such, not as a refusal, and without its reason", async () => {
+Deno.test("a store that cannot be written is reported as such, not as a refusal, and without its reason", async () => {
   class FullStore extends MemoryStore {
     isFull = true;
     override commit(...args: Parameters<MemoryStore["commit"]>): ReturnType<MemoryStore["commit"]> {

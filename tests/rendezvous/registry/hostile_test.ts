@@ -123,7 +123,7 @@ Deno.test("requests with any fields of any type are answered", () =>
     );
   }));
 
-Deno.test("random bytes harm nobody but their connection", () =>
+Deno.test("random bytes affect nothing but their connection", () =>
   withServer(async ({ server, client }) => {
     const node = await registered(client);
     await fc.assert(

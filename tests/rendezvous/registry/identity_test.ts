@@ -108,7 +108,7 @@ Deno.test("register without signature still serves old clients but renames no no
     assert.equal(again["hostname"], "first");
   }));
 
-Deno.test("register never gives a node to somebody who names its owner", () =>
+Deno.test("register never gives a node to a client that names its owner", () =>
   withServer(async ({ client }) => {
     const node = await registered(client, { owner: "ann@example.org" });
     const thief = await registered(client, { owner: "ann@example.org" });
@@ -117,7 +117,7 @@ Deno.test("register never gives a node to somebody who names its owner", () =>
     assert.equal(lookup["public_key"], node.identity.publicKeyBase64);
   }));
 
-Deno.test("register goes on without a hostname that is bad or taken", () =>
+Deno.test("register succeeds without a hostname that is bad or taken", () =>
   withServer(async ({ client }) => {
     await registered(client, { hostname: "taken" });
     const node = await TestNode.create();
@@ -131,7 +131,7 @@ Deno.test("register goes on without a hostname that is bad or taken", () =>
     assert.equal((await node.register(client, { hostname: "free" }))["hostname"], "free");
   }));
 
-Deno.test("two processes with one key are told of each other; connections and restarts of one are not", () =>
+Deno.test("two processes with one key learn of each other; connections and restarts of one are not", () =>
   withServer(async ({ server, client, clock }) => {
     const node = await registered(client);
     const signature = await node.sign(challenges.heartbeat(node.id));
@@ -156,7 +156,7 @@ Deno.test("two processes with one key are told of each other; connections and re
     assert.equal(await beat("d"), undefined);
   }));
 
-Deno.test("heartbeat tells the server's time", () =>
+Deno.test("heartbeat returns the server's time", () =>
   withServer(async ({ client, clock }) => {
     const node = await registered(client);
     const signature = await node.sign(challenges.heartbeat(node.id));

@@ -7,6 +7,8 @@ import {
   MAX_INSTANCE_NODES,
 } from "../../../rendezvous/registry/registry_limits.ts";
 
+// cspell:ignore AAAABAAAABAAAAB AABABBBBBB AABBCCDDEEFF ABABA ABABAB ABCABCA
+
 const log = getLogger(["test"]);
 
 /** Notes beats of node 1, `"A"` each a minute behind the other; gives what each was told. */
@@ -17,7 +19,7 @@ function beats(instances: Instances, runs: string, stepMs = 60_000): (Clash | un
   });
 }
 
-Deno.test("two processes that take turns are told of each other, and the log once", () => {
+Deno.test("two processes that take turns learn of each other, and the log says so once", () => {
   const instances = new Instances(log);
   const told = beats(instances, "ABABAB");
   const of = (addr: string) => ({ addr, since: 1_120 });

@@ -106,7 +106,7 @@ Deno.test("set_key_expiry takes times between now and ten years", () =>
     assert.equal((await info(client, node))["expires_at"], formatRfc3339(tenYears));
   }, TOKEN));
 
-Deno.test("set_key_expiry needs an enterprise network and the node's word or the admin's", () =>
+Deno.test("set_key_expiry needs an enterprise network and the node's signature or the admin's token", () =>
   withServer(async ({ client }) => {
     const outside = await registered(client);
     const gate = "enterprise feature: key expiry requires enterprise network membership";

@@ -36,7 +36,7 @@ Deno.test("list_nodes gives the backbone only to the holder of the admin token",
       "network 7: network not found",
     );
     clock.advance(2000);
-    assert.deepEqual((await client.ok({ ...list, admin_token: "s3cret of the tests" }))["nodes"], [{
+    assert.deepEqual((await client.ok({ ...list, admin_token: "sesame of the tests" }))["nodes"], [{
       node_id: node.id,
       address: "0:0000.0000.0001",
       public: false,
@@ -44,7 +44,7 @@ Deno.test("list_nodes gives the backbone only to the holder of the admin token",
       hostname: "a",
       last_seen: formatRfc3339(clock.unixMs() / 1000 - 2),
     }]);
-  }, { adminToken: "s3cret of the tests" }));
+  }, { adminToken: "sesame of the tests" }));
 
 Deno.test("list_nodes refuses everybody when there is no admin token", () =>
   withServer(async ({ client }) => {
@@ -71,7 +71,7 @@ Deno.test("beacon_list shows announced beacons for a minute", () =>
     assert.deepEqual(await list(), []);
   }));
 
-Deno.test("beacon_list tells the registry's time", () =>
+Deno.test("beacon_list returns the registry's time", () =>
   withServer(async ({ client, clock }) => {
     assert.equal((await client.ok({ type: "beacon_list" }))["time"], clock.unixMs());
     clock.advance(1234);

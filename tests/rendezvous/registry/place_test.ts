@@ -67,7 +67,7 @@ Deno.test("a stranger who knows the key of a live node does not move it", () =>
     assert.equal(reply["node_id"], node.id);
     assert.deepEqual(placeOf(core, node), AT_HOME);
     await ok(core, HOME, await heartbeat(node));
-    assert.deepEqual(placeOf(core, node), AT_HOME, "and the node goes on from where it was");
+    assert.deepEqual(placeOf(core, node), AT_HOME, "and the node continues where it was");
   }));
 
 Deno.test("a node that comes back elsewhere is there with its first signed request, in both modes", () =>

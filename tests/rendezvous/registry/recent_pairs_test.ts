@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { RecentPairs } from "../../../rendezvous/registry/recent_pairs.ts";
 
-Deno.test("RecentPairs count for their time, each way by itself, until they are forgotten", () => {
+Deno.test("RecentPairs count for their time, each direction alone, until they are forgotten", () => {
   const it = new RecentPairs({ perNode: 10, total: 100, ttlMs: 1_000 });
   it.note(1, 2, 0);
   assert.deepEqual([it.has(1, 2, 999), it.has(1, 2, 1_000), it.has(2, 1, 0)], [true, false, false]);

@@ -66,7 +66,7 @@ async function throughBinary(client: RawClient, request: object): Promise<Reply>
 
 for (const mode of ["JSON", "binary pass-through"] as const) {
   for (const { type, challenge, fields } of CASES) {
-    Deno.test(`${type} in ${mode} mode obeys only the node's own signature`, () =>
+    Deno.test(`${type} in ${mode} mode accepts only the node's own signature`, () =>
       withServer(async ({ server, client: setup }) => {
         const node = await registered(setup);
         const peer = await registered(setup);
@@ -118,7 +118,7 @@ for (const mode of ["JSON", "binary pass-through"] as const) {
   }
 }
 
-Deno.test("deregister obeys only the node's own signature and is silent about unknown nodes", () =>
+Deno.test("deregister accepts only the node's own signature and is silent about unknown nodes", () =>
   withServer(async ({ client }) => {
     const node = await registered(client);
     const stranger = await registered(client);
@@ -140,7 +140,7 @@ Deno.test("deregister obeys only the node's own signature and is silent about un
 Deno.test("the admin token stands in for a signature only where §2.1 says so", () =>
   withServer(async ({ client }) => {
     const node = await registered(client);
-    const admin = { node_id: node.id, admin_token: "s3cret of the tests" };
+    const admin = { node_id: node.id, admin_token: "sesame of the tests" };
     await client.ok({ type: "set_hostname", hostname: "ops", ...admin });
     await client.ok({ type: "set_tags", tags: ["x"], ...admin });
     await client.ok({ type: "set_visibility", public: true, ...admin });
@@ -158,4 +158,4 @@ Deno.test("the admin token stands in for a signature only where §2.1 says so", 
       "signature required for authenticated node",
     );
     await client.ok({ type: "deregister", ...admin });
-  }, { adminToken: "s3cret of the tests" }));
+  }, { adminToken: "sesame of the tests" }));

@@ -105,7 +105,7 @@ function dribble(to: string): { addr: string; done: Promise<void> } {
       let at = 0;
       for (; left > 0 && at < chunk.length; left--, at++) {
         await writer.write(chunk.slice(at, at + 1));
-        await new Promise((resolve) => setTimeout(resolve, 1)); // so that it arrives by itself
+        await new Promise((resolve) => setTimeout(resolve, 1)); // so that it arrives separately
       }
       if (at < chunk.length) await writer.write(chunk.slice(at));
     }
@@ -126,7 +126,7 @@ async function asksBothModes(open: () => Promise<RawClient>): Promise<void> {
   assert.equal(reply?.[0], 0x82);
 }
 
-Deno.test("a server with a store serves JSON and binary, plain and over TLS, on one port without being told to", () =>
+Deno.test("a server with a store serves JSON and binary, plain and over TLS, on one port by default", () =>
   withDirectory(async (store) => {
     await using server = await start({ store });
     const cert = await Deno.readTextFile(join(store, "tls.crt"));
@@ -153,7 +153,7 @@ Deno.test("a server in memory has a certificate that it forgets", async () => {
   assert.equal(new Set(fingerprints).size, 2);
 });
 
-Deno.test("a server without TLS has no certificate and lets go who begins with TLS", () =>
+Deno.test("a server without TLS has no certificate and disconnects clients that begin with TLS", () =>
   withDirectory(async (store) => {
     await using server = await start({ store, tls: "none" });
     assert.equal(server.facts.tlsFingerprint, undefined);
@@ -191,14 +191,14 @@ Deno.test("where both are served, a TLS handshake must end as soon as a request,
   await registered(silent);
 });
 
-Deno.test("whoever begins with a frame of the length that TLS looks like is let go", async () => {
+Deno.test("a client that begins with a frame of the length that TLS looks like is disconnected", async () => {
   await using server = await start();
   using client = await RawClient.open(server.registryAddr);
   await client.write(new Uint8Array([0x16, 0x02, 0xff, 0xff, ...new Uint8Array(100)]));
   assert.equal(await client.read(1), undefined, "no TLS, and too long a frame");
 });
 
-Deno.test("with TLS only, clients that speak none, or do not finish, are let go and harm nobody", () =>
+Deno.test("with TLS only, clients that speak none, or do not finish, are disconnected and harm nobody", () =>
   withDirectory(async (directory) => {
     const pair = testCertificate();
     const clock = new TestClock();

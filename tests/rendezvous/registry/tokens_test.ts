@@ -97,7 +97,7 @@ Deno.test("join tokens are counted for each network and source", async () => {
   await core.close();
 });
 
-Deno.test("whoever guesses is named once in a while, not with each guess, and never his guess", () => {
+Deno.test("a source that guesses is named once in a while, not with each guess, and its guess never", () => {
   const lines: string[] = [];
   const log = { warn: (...parts: unknown[]) => lines.push(JSON.stringify(parts)) };
   const guard = new TokenGuard(log as unknown as Logger);

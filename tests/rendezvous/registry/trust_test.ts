@@ -21,7 +21,7 @@ function entries(reply: Reply, name: string): Reply[] {
   return list;
 }
 
-Deno.test("a pair exists when both have said so, and ends for both with either's word", () =>
+Deno.test("a pair exists when both have said so, and ends for both when either says so", () =>
   withServer(async ({ client }) => {
     const act = new Actions(client);
     const a = await registered(client);
@@ -141,7 +141,7 @@ Deno.test("a stranger cannot tell whether a private node is there", () =>
     }
   }));
 
-Deno.test("check_trust tells the two and nobody else; others may sign for it", () =>
+Deno.test("check_trust answers the two and nobody else; others may sign for it", () =>
   withServer(async ({ client, server }) => {
     const act = new Actions(client);
     const a = await registered(client);
@@ -299,7 +299,7 @@ Deno.test("what waits stays for a node that acknowledges, until it has", () =>
     assert.deepEqual(entries(third, "requests").map(({ message }) => message), ["third"]);
   }));
 
-Deno.test("of each node only its last word to another one waits", () =>
+Deno.test("of each node only its last statement to another one waits", () =>
   withServer(async ({ client }) => {
     const act = new Actions(client);
     const a = await registered(client);
@@ -362,7 +362,7 @@ Deno.test("request_handshake bounds its text and refuses unknown targets", () =>
     assert.equal((await act.request(asker, target.id, longest))["type"], "request_handshake_ok");
   }));
 
-Deno.test("an inbox has a share for each source: its oldest request goes, and who sent it is told", () =>
+Deno.test("an inbox has a share for each source: its oldest request goes, and its sender is notified", () =>
   withServer(async ({ client }) => {
     const act = new Actions(client);
     const target = await registered(client);

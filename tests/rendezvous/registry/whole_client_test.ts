@@ -51,7 +51,7 @@ Deno.test("a daemon's requests are signed as a whole from the first on: replays 
     }
   }));
 
-Deno.test("a daemon goes on when its challenge has expired, and after a lost connection", () =>
+Deno.test("a daemon continues when its challenge has expired, and after a lost connection", () =>
   withServer(async ({ server, clock }) => {
     await withNode(server.registryAddr, undefined, async (registry, client) => {
       await registry.register(REGISTRATION);

@@ -33,7 +33,7 @@ export class ReferenceClient implements AsyncDisposable {
   /** What it holds in trust.json. */
   readonly trusted = new Set<number>();
   readonly pending = new Set<number>();
-  /** Whom it has asked; in memory only. */
+  /** The nodes it has asked; in memory only. */
   readonly outgoing = new Set<number>();
   readonly #server: Rendezvous;
   readonly #node: TestNode;
@@ -162,7 +162,7 @@ export class ReferenceClient implements AsyncDisposable {
     return await this.ask(type, { ...fields, signature: await this.sign(text) });
   }
 
-  // ---- What it does by itself
+  // ---- What it does unasked
 
   /** A turn of its clock, every minute: heartbeat, announcement, inbox (docs/protocol/registry.md §5.2). */
   async minute(): Promise<void> {

@@ -75,7 +75,7 @@ const TUNNEL = "docs/protocol/tunnel.md";
 const NOTE = ["daemon", "md"].join(".");
 const S = "\u00a7";
 
-Deno.test("citationsInSource finds files, sections, lists, and numbers that go on with a file", () => {
+Deno.test("citationsInSource finds files, sections, lists, and numbers that follow a file", () => {
   const text = [
     "/**",
     ` * Frames (${TUNNEL} ${S}1.1, ${S}2). As RFC 8032 ${S}5.1.6, ${S}9 has it, and SP 800-38D ${S}6.4; see ${TUNNEL}`,

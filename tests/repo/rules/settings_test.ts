@@ -11,7 +11,7 @@ Deno.test("docs/SETTINGS.md is what the tables say (else: deno task settings)", 
   assert.equal(readFileSync(join(ROOT, "docs/SETTINGS.md"), "utf8"), settingsDocument());
 });
 
-Deno.test("every variable that the product names is in a table or told by context", () => {
+Deno.test("every variable that the product names is in a table or shown by context", () => {
   const named = productSources().flatMap(({ text }) => text.match(/\bPILOT_[A-Z_]+\b/g) ?? []);
   assert.deepEqual([...new Set(named)].filter((name) => !(name in ENVIRONMENT)), []);
 });

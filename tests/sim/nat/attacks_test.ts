@@ -92,7 +92,7 @@ class Scene implements AsyncDisposable {
     this.topology.beacon.relayed.length = 0;
   }
 
-  /** The conversation goes on as if nothing had happened; the stranger got so many small datagrams at most. */
+  /** The conversation continues as if nothing had happened; the stranger got so many small datagrams at most. */
   async check(maxAnswers: number): Promise<void> {
     await this.both.speak(5_000);
     await this.topology.run(10_000);
@@ -119,7 +119,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-Deno.test("a punch command from a stranger is not obeyed", async () => {
+Deno.test("a punch command from a stranger is ignored", async () => {
   await using scene = await Scene.open();
   const { host, port } = scene.stranger;
   const command = encodeBeacon({ type: "punch_command", ip: parseIp(host), port });

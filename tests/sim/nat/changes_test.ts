@@ -49,7 +49,7 @@ for (const side of ["a", "b"] as const) {
   const who = side === "a" ? "caller" : "called";
   for (const kind of [KINDS.port, KINDS.address, KINDS.cgnat]) {
     Deno.test(
-      `mappings of the ${who}'s ${kind.name} box are flushed: 5 s later all goes on`,
+      `mappings of the ${who}'s ${kind.name} box are flushed: 5 s later traffic flows again`,
       async () => {
         await using topology = new Topology();
         const both = await couple(topology, { from: kind });
@@ -63,7 +63,7 @@ for (const side of ["a", "b"] as const) {
   }
 
   Deno.test(
-    `the ${who}'s symmetric box is flushed while relaying: 5 s later all goes on`,
+    `the ${who}'s symmetric box is flushed while relaying: 5 s later traffic flows again`,
     async () => {
       await using topology = new Topology();
       const both = await couple(topology, { from: KINDS.symmetric, way: "relay" });
@@ -74,7 +74,7 @@ for (const side of ["a", "b"] as const) {
     },
   );
 
-  Deno.test(`the ${who}'s box gets another public address: 5 s later all goes on`, async () => {
+  Deno.test(`the ${who}'s box gets another public address: 5 s later traffic flows again`, async () => {
     await using topology = new Topology();
     const both = await couple(topology);
     both[side].site.boxes[0]!.move(topology.address());
@@ -84,7 +84,7 @@ for (const side of ["a", "b"] as const) {
     await both.settle();
   });
 
-  Deno.test(`the ${who} moves into another network: 5 s later all goes on`, async () => {
+  Deno.test(`the ${who} moves into another network: 5 s later traffic flows again`, async () => {
     await using topology = new Topology();
     const both = await couple(topology);
     const { lan } = topology.site(KINDS.port);
@@ -95,7 +95,7 @@ for (const side of ["a", "b"] as const) {
     await both.settle();
   });
 
-  Deno.test(`the ${who}, public, gets another address: 5 s later all goes on`, async () => {
+  Deno.test(`the ${who}, public, gets another address: 5 s later traffic flows again`, async () => {
     await using topology = new Topology();
     const both = await couple(topology, { from: KINDS.public });
     both[side].host.move({ segment: topology.internet.core, address: topology.address() });
@@ -140,7 +140,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a bulk transfer survives a cut, the relay and the way back without a wrong byte",
+  "a bulk transfer survives a cut, the relay and the return without a wrong byte",
   async () => {
     await using topology = new Topology();
     const both = await couple(topology);
@@ -161,7 +161,7 @@ Deno.test(
 );
 
 for (const kind of [KINDS.port, KINDS.cgnat]) {
-  Deno.test(`both ${kind.name} boxes are flushed at once: 5 s later all goes on`, async () => {
+  Deno.test(`both ${kind.name} boxes are flushed at once: 5 s later traffic flows again`, async () => {
     await using topology = new Topology();
     const both = await couple(topology, { from: kind });
     for (const { site } of [both.a, both.b]) site.boxes[0]!.flush();
@@ -172,7 +172,7 @@ for (const kind of [KINDS.port, KINDS.cgnat]) {
   });
 }
 
-Deno.test("an agent that was off the network for 10 s goes on 5 s later", async () => {
+Deno.test("an agent that was off the network for 10 s recovers 5 s later", async () => {
   await using topology = new Topology();
   const both = await couple(topology);
   const { segment } = both.b.host;
@@ -188,7 +188,7 @@ Deno.test("an agent that was off the network for 10 s goes on 5 s later", async 
 });
 
 Deno.test(
-  "an agent leaves the LAN of its peer and comes back: 5 s later all goes on",
+  "an agent leaves the LAN of its peer and comes back: 5 s later traffic flows again",
   async () => {
     await using topology = new Topology();
     const site = topology.site(KINDS.port);

@@ -51,7 +51,7 @@ export class Couple {
     );
   }
 
-  /** Begins to measure silence anew. */
+  /** Restarts the measurement of silence. */
   forgetGaps(): void {
     for (const talker of [this.talk.dialer, this.talk.acceptor]) talker.longestGapMs = 0;
   }

@@ -5,7 +5,7 @@
  */
 
 import type { FirewallRules } from "./firewall.ts";
-import type { NatBehaviour } from "./nat_box.ts";
+import type { NatBehavior } from "./nat_box.ts";
 import { BEACON_V4, BEACON_V6 } from "./beacon_host.ts";
 
 /** What matters of a kind for a direct path. */
@@ -23,7 +23,7 @@ export interface Kind {
   readonly name: string;
   readonly family: 4 | 6;
   /** Boxes on the way in, from the Internet on. */
-  readonly boxes: readonly NatBehaviour[];
+  readonly boxes: readonly NatBehavior[];
   readonly firewall?: FirewallRules;
   /** The innermost box sends what comes to the agent's port to it; only with one box. */
   readonly isForwarded?: boolean;
@@ -32,8 +32,8 @@ export interface Kind {
 
 const EXEMPT = [BEACON_V4.host, BEACON_V6.host];
 const OPEN: Traits = { isStable: true, admits: "anybody", maySendFirst: true };
-const PORT: NatBehaviour = { mapping: "independent", filtering: "port" };
-const SYMMETRIC: NatBehaviour = { mapping: "port", filtering: "port", ports: "random" };
+const PORT: NatBehavior = { mapping: "independent", filtering: "port" };
+const SYMMETRIC: NatBehavior = { mapping: "port", filtering: "port", ports: "random" };
 
 function kind(name: string, traits: Partial<Traits>, setup: Partial<Kind> = {}): Kind {
   return { name, family: 4, boxes: [], ...setup, traits: { ...OPEN, ...traits } };
@@ -46,10 +46,10 @@ export const KINDS = {
     boxes: [{ mapping: "independent", filtering: "independent" }],
   }),
   forwarded: kind("forwarded", {}, { boxes: [SYMMETRIC], isForwarded: true }),
-  address: kind("addr-restr", { admits: "address" }, {
+  address: kind("address-restricted", { admits: "address" }, {
     boxes: [{ mapping: "independent", filtering: "address", ports: "random" }],
   }),
-  port: kind("port-restr", { admits: "endpoint" }, { boxes: [PORT] }),
+  port: kind("port-restricted", { admits: "endpoint" }, { boxes: [PORT] }),
   symmetric: kind("symmetric", { isStable: false, admits: "endpoint" }, { boxes: [SYMMETRIC] }),
   cgnat: kind("cgnat eim", { admits: "endpoint" }, {
     boxes: [{ ...PORT, filtering: "independent", ports: "random" }, PORT],
@@ -67,7 +67,7 @@ export const KINDS = {
     firewall: { outbound: "answers", inbound: "any", exempt: EXEMPT },
   }),
   ipv6: kind("ipv6", {}, { family: 6 }),
-  ipv6Firewall: kind("ipv6 outb.", { admits: "endpoint" }, {
+  ipv6Firewall: kind("ipv6 outbound", { admits: "endpoint" }, {
     family: 6,
     firewall: { outbound: "any", inbound: "answers" },
   }),

@@ -191,10 +191,10 @@ export async function runPairings(pairings: readonly Pairing[]): Promise<Outcome
 export function table(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map((outcome) => {
     const { name, best, way, firstByteMs, directMs, faults } = outcome;
-    const cells = [name.padEnd(34), best.padEnd(6), way.padEnd(6)];
+    const cells = [name.padEnd(40), best.padEnd(6), way.padEnd(6)];
     for (const ms of [firstByteMs, directMs]) cells.push(`${ms ?? "-"}`.padStart(6));
     return [...cells, faults.join("; ")].join("  ").trimEnd();
   });
-  const head = "pair".padEnd(34) + "  best    way      first  direct  faults (ms)";
+  const head = "pair".padEnd(40) + "  best    way      first  direct  faults (ms)";
   return [head, ...rows].join("\n");
 }

@@ -12,8 +12,8 @@ import { type Datagram, type Internet, type LinkOptions, name, type Segment } fr
 /** What of the other side's address matters: nothing, its address, or address and port (RFC 4787 §4.1, §5). */
 export type Dependence = "independent" | "address" | "port";
 
-/** Behaviour of a box. */
-export interface NatBehaviour {
+/** Behavior of a box. */
+export interface NatBehavior {
   /** Whether destinations share a mapping. */
   readonly mapping: Dependence;
   /** Who may use a mapping from outside. */
@@ -47,7 +47,7 @@ interface Mapping {
 
 /** Between an inner and an outer segment. */
 export class NatBox {
-  readonly behaviour: Required<NatBehaviour>;
+  readonly behavior: Required<NatBehavior>;
   /** Mappings refused because the table was full. */
   refused = 0;
   /** Datagrams from outside that found no mapping or did not pass the filter. */
@@ -65,20 +65,20 @@ export class NatBox {
   #detach: () => void;
 
   constructor(net: Internet, options: {
-    behaviour: NatBehaviour;
+    behavior: NatBehavior;
     inside: Segment;
     outside: Segment;
     /** Its address outside. */
     host: string;
     link?: LinkOptions;
   }) {
-    this.behaviour = {
+    this.behavior = {
       ports: "preserve",
       hairpin: false,
       timeoutMs: 120_000,
       inboundRefresh: false,
       maxMappings: 1_024,
-      ...options.behaviour,
+      ...options.behavior,
     };
     this.#clock = net.clock;
     this.#random = net.random;
@@ -136,7 +136,7 @@ export class NatBox {
     }
     const now = this.#clock.now();
     if (!mapping.isStatic) mapping.usedMs = now;
-    const remote = part(this.behaviour.filtering, datagram.to);
+    const remote = part(this.behavior.filtering, datagram.to);
     mapping.remotes.delete(remote);
     mapping.remotes.set(remote, now);
     if (mapping.remotes.size > MAX_REMOTES) {
@@ -144,7 +144,7 @@ export class NatBox {
     }
     const translated = { ...datagram, from: { host: this.#host, port: mapping.port } };
     if (datagram.to.host !== this.#host) this.#outside.send(translated);
-    else if (this.behaviour.hairpin) this.#fromOutside(translated);
+    else if (this.behavior.hairpin) this.#fromOutside(translated);
   }
 
   #fromOutside(datagram: Datagram): void {
@@ -155,15 +155,15 @@ export class NatBox {
       this.filtered++;
       return;
     }
-    if (this.behaviour.inboundRefresh && !mapping.isStatic) {
+    if (this.behavior.inboundRefresh && !mapping.isStatic) {
       mapping.usedMs = now;
-      mapping.remotes.set(part(this.behaviour.filtering, datagram.from), now);
+      mapping.remotes.set(part(this.behavior.filtering, datagram.from), now);
     }
     this.#inside.send({ ...datagram, to: mapping.inside });
   }
 
   #admits(mapping: Mapping, from: Endpoint, now: number): boolean {
-    const { filtering, timeoutMs } = this.behaviour;
+    const { filtering, timeoutMs } = this.behavior;
     if (mapping.isStatic || filtering === "independent") return true;
     const sentMs = mapping.remotes.get(part(filtering, from));
     return sentMs !== undefined && now - sentMs < timeoutMs;
@@ -173,10 +173,10 @@ export class NatBox {
     this.#expire();
     const forwarded = this.#byKey.get(`forward ${name(inside)}`);
     if (forwarded !== undefined) return forwarded;
-    const key = `${name(inside)} ${part(this.behaviour.mapping, to)}`;
+    const key = `${name(inside)} ${part(this.behavior.mapping, to)}`;
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    if (this.#byPort.size >= this.behaviour.maxMappings) return undefined;
+    if (this.#byPort.size >= this.behavior.maxMappings) return undefined;
     const port = this.#freePort(inside.port);
     const usedMs = this.#clock.now();
     const mapping = { key, inside, port, isStatic: false, usedMs, remotes: new Map() };
@@ -195,7 +195,7 @@ export class NatBox {
   }
 
   #freePort(wanted: number): number {
-    const isRandom = this.behaviour.ports === "random";
+    const isRandom = this.behavior.ports === "random";
     let port = isRandom ? FIRST_PORT + this.#random.int(0, PORTS) : wanted;
     while (this.#byPort.has(port) || this.#burnt.has(port)) {
       port = FIRST_PORT + (port + 1 - FIRST_PORT) % PORTS;
@@ -206,7 +206,7 @@ export class NatBox {
   #expire(): void {
     const now = this.#clock.now();
     for (const mapping of [...this.#byPort.values()]) {
-      if (now - mapping.usedMs >= this.behaviour.timeoutMs) this.#delete(mapping);
+      if (now - mapping.usedMs >= this.behavior.timeoutMs) this.#delete(mapping);
     }
   }
 }

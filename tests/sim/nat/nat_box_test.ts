@@ -5,7 +5,7 @@ import type { Endpoint } from "../../../protocol/ip.ts";
 import { ManualClock } from "../../daemon/harness/clock.ts";
 import { Firewall } from "./firewall.ts";
 import { Internet, name, Segment } from "./internet.ts";
-import { type Dependence, type NatBehaviour, NatBox } from "./nat_box.ts";
+import { type Dependence, type NatBehavior, NatBox } from "./nat_box.ts";
 
 const BOX = "198.18.0.1";
 const INSIDE: Endpoint = { host: "192.168.1.10", port: 4_000 };
@@ -15,7 +15,7 @@ const [X, Y, X2]: readonly [Endpoint, Endpoint, Endpoint] = [
   { host: "198.18.1.2", port: 1 },
   { host: "198.18.1.1", port: 2 },
 ];
-const EIM: NatBehaviour = { mapping: "independent", filtering: "port" };
+const EIM: NatBehavior = { mapping: "independent", filtering: "port" };
 
 interface Arrival {
   readonly at: string;
@@ -31,9 +31,9 @@ class Lab {
   readonly box: NatBox;
   readonly arrivals: Arrival[] = [];
 
-  constructor(behaviour: NatBehaviour) {
+  constructor(behavior: NatBehavior) {
     const { lan: inside, internet } = this;
-    this.box = new NatBox(internet, { behaviour, inside, outside: internet.core, host: BOX });
+    this.box = new NatBox(internet, { behavior, inside, outside: internet.core, host: BOX });
     for (const host of [X.host, Y.host]) this.#listen(internet.core, host);
     for (const host of [INSIDE.host, "192.168.1.11"]) this.#listen(this.lan, host);
   }
@@ -92,7 +92,7 @@ for (const [filtering, letsAddress, letsPort] of FILTERS) {
   });
 }
 
-Deno.test("NatBox keeps the port if it is free, and gives random ones when told so", async () => {
+Deno.test("NatBox keeps the port if it is free, and gives random ones when configured so", async () => {
   const other = { host: "192.168.1.11", port: INSIDE.port };
   const lab = new Lab(EIM);
   assert.deepEqual(await lab.out(X), { host: BOX, port: INSIDE.port });
@@ -132,10 +132,10 @@ Deno.test("Segment delivers between hosts of a LAN by private addresses, past th
   assert.equal(lab.box.size, 0);
 });
 
-Deno.test("NatBox stacked behind another translates twice, and answers find the way back", async () => {
+Deno.test("NatBox stacked behind another translates twice, and answers find their path back", async () => {
   const lab = new Lab({ ...EIM, ports: "random" });
   const inner = new Segment(lab.internet, { name: "inner", delayMs: 1 });
-  const home = { behaviour: EIM, inside: inner, outside: lab.lan, host: "192.168.1.12" };
+  const home = { behavior: EIM, inside: inner, outside: lab.lan, host: "192.168.1.12" };
   const box = new NatBox(lab.internet, home);
   let answers = 0;
   inner.attach(INSIDE.host, () => void answers++);

@@ -104,7 +104,7 @@ export class Topology implements AsyncDisposable {
   site(kind: Kind, options: { within?: Site } = {}): Site {
     let segment = options.within?.lan ?? this.internet.core;
     const boxes: NatBox[] = [];
-    for (const [index, behaviour] of kind.boxes.entries()) {
+    for (const [index, behavior] of kind.boxes.entries()) {
       const isLast = index === kind.boxes.length - 1;
       const inside = new Segment(this.internet, {
         name: `${kind.name} ${isLast ? "lan" : "carrier"}`,
@@ -114,7 +114,7 @@ export class Topology implements AsyncDisposable {
       const host = isOutmost ? this.address() : this.#innerAddress(segment, options.within);
       const outside = segment;
       const link = isOutmost ? ACCESS : {};
-      boxes.push(new NatBox(this.internet, { behaviour, inside, outside, host, link }));
+      boxes.push(new NatBox(this.internet, { behavior, inside, outside, host, link }));
       segment = inside;
     }
     return { kind, boxes, lan: segment, hosts: 0 };

@@ -166,7 +166,7 @@ export class Party implements Reachable {
       unbind: () => this.onAccept = undefined,
       emit: (event, data) => {
         const { peer_node_id } = data as { peer_node_id?: number };
-        // The other side has taken its word back, and ours with it, unless we have asked anew meanwhile.
+        // The other side has taken its word back, and ours with it, unless we have asked again meanwhile.
         const isOurs = state.isAsked(Number(peer_node_id));
         if (event === "trust.revoked_by_peer" && !isOver() && !isOurs) this.standing = "no";
       },

@@ -45,7 +45,7 @@ export class SimRegistry {
     return this.#core;
   }
 
-  /** Ends the process and starts it anew from what was stored. */
+  /** Restarts the process from what was stored. */
   restart(): void {
     this.#core = this.#open();
   }

@@ -67,7 +67,7 @@ Deno.test("trust: a revocation holds through a day without a registry and a kill
   for (const party of run.parties) party.kill();
 });
 
-Deno.test("trust: who was away for a month while it was revoked learns so and cannot come back by itself", async () => {
+Deno.test("trust: a peer that was away for a month while it was revoked learns so and cannot come back alone", async () => {
   const run = await newRun(2);
   const [a, b] = run.parties;
   await run.startOver();

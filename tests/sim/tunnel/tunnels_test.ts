@@ -154,7 +154,7 @@ Deno.test("an idle tunnel is kept up by a probe every 20 to 25 s while it is nee
   a.isNeeded = false;
   world.run(IDLE_PEER_MS + KEEPALIVE_MS);
   for (const { core } of [a, b]) assert.equal([...core.peers.values()].length, 0);
-  // Only the sweep goes on.
+  // Only the sweep continues.
   assert.ok(a.core.deadline - world.now <= SWEEP_MS);
   world.stop();
   assert.equal(a.core.deadline, Infinity, "nothing is due after the end");

@@ -14,7 +14,7 @@ import { addressOn, BACKBONE, type NetworkRecord } from "../../networks/network.
 
 /**
  * `join_network`. On the wire the admin token stands in for the node's signature; a strict registry wants the node's own
- * word, as being in a network opens a node to its other members.
+ * statement, as being in a network opens a node to its other members.
  */
 const joinNetwork = serve(requests.joinNetwork, async (context, fields) => {
   const { core } = context;

@@ -32,7 +32,7 @@ const deleteNetwork = serve(
 );
 
 /**
- * `set_join_token`, our extension: another token for a network that is joined by one. Whoever is in stays in; the old
+ * `set_join_token`, our extension: another token for a network that is joined by one. Members stay in; the old
  * token lets nobody in any more.
  */
 const setJoinToken = serve(
@@ -113,7 +113,7 @@ function dropRoles(core: RegistryCore, network: NetworkRecord): void {
   }
 }
 
-/** Whoever has no role becomes a member, and whoever joined first the owner if there is none. */
+/** Nodes without a role become members, and the first to join the owner if there is none. */
 function giveRoles(core: RegistryCore, network: NetworkRecord): void {
   let hasOwner = ownerOf(network) !== undefined;
   for (const [node, { role }] of network.members) {

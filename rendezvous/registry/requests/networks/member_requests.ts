@@ -18,7 +18,7 @@ import { notAMember } from "../../networks/network_table.ts";
 import { changeByRole, checkReader, readByRole } from "../../networks/role_rights.ts";
 
 /**
- * `kick_member`: anybody but the owner, by an owner or admin, which may thus also kick itself. With `ban`, our
+ * `kick_member`: any member but the owner, by an owner or admin, which may thus also kick itself. With `ban`, our
  * extension, the node cannot join again either until `unban_member`; one that has just left can be banned as well.
  */
 const kickMember = serve(requests.kickMember, (context, fields) => {
@@ -122,7 +122,7 @@ function setRole(
   });
 }
 
-/** `transfer_ownership` to a member; whoever was owner becomes admin. */
+/** `transfer_ownership` to a member; the old owner becomes an admin. */
 const transferOwnership = serve(requests.transferOwnership, (context, fields) => {
   const { core } = context;
   const { new_owner_id: target } = fields;

@@ -52,7 +52,7 @@ Deno.test("a kick without ban lets the node come back, as on the wire", () =>
     await join(client, member, network);
   }, WITH_ADMIN));
 
-Deno.test("a ban reaches whoever has just left, ends invitations and refuses new ones, but never the owner", () =>
+Deno.test("a ban reaches a node that has just left, ends invitations and refuses new ones, but never the owner", () =>
   withServer(async ({ client }) => {
     const { owner, member, network } = await cast(client, { join_rule: "invite" });
     await client.ok(await inviteRequest(owner, network, member.id));

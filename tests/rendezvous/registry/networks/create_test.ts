@@ -67,7 +67,7 @@ Deno.test("create_network is for the holder of the admin token", () =>
     await client.ok({ ...create, admin_token: ADMIN });
   }, WITH_ADMIN));
 
-Deno.test("create_network is disabled without an admin token, which nobody is told", () =>
+Deno.test("create_network is disabled without an admin token, which is not disclosed", () =>
   withServer(async ({ client }) => {
     const node = await registered(client);
     for (const admin_token of [undefined, "", "x"]) {

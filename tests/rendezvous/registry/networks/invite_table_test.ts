@@ -207,7 +207,7 @@ Deno.test("an invite inbox takes a hundred", () =>
     await client.ok(await inviteRequest(owner, last, guest.id));
   }));
 
-Deno.test("whoever leaves, is kicked or deregisters takes along what was sent and received", () =>
+Deno.test("a node that leaves, is kicked or deregisters loses the invitations it sent and received", () =>
   withInvites(async ({ client, network, owner, guest }) => {
     const second = await createNetwork(client, owner, { join_rule: "invite", enterprise: true });
     const admin = await registered(client);

@@ -92,7 +92,7 @@ Deno.test("rename_network moves the name", () =>
     await createNetwork(client, owner, { name: "old" });
   }, WITH_ADMIN));
 
-Deno.test("set_network_enterprise drops and gives roles, but leaves the owner his", () =>
+Deno.test("set_network_enterprise drops and gives roles, but leaves the owner its own", () =>
   withServer(async ({ client }) => {
     const owner = await registered(client);
     const second = await registered(client);

@@ -63,7 +63,7 @@ Deno.test("a network whose owner deregisters goes to the oldest admin, or else t
     );
   }, WITH_ADMIN));
 
-Deno.test("an owner who is alone in his network deregisters and comes back as its owner", () =>
+Deno.test("an owner that is alone in its network deregisters and comes back as its owner", () =>
   withServer(async ({ client }) => {
     const [owner, late] = await nodes(client, 2) as [TestNode, TestNode];
     const network = await createNetwork(client, owner);

@@ -91,7 +91,7 @@ Deno.test("set_network_policy says what is wrong and changes nothing", () =>
     assert.equal(max_members, 0);
   }));
 
-Deno.test("max_members keeps others out, who are not told why", () =>
+Deno.test("max_members keeps others out, without a reason", () =>
   withNetwork(async ({ client, network, owner }) => {
     await client.ok(await asRole(owner, "set_network_policy", network, { max_members: 2 }));
     const late = await registered(client);

@@ -142,7 +142,10 @@ function check(core: RegistryCore): void {
     assert.deepEqual(positions, [...positions].sort((a, b) => a - b));
     for (const [node, { role }] of network.members) {
       const isLeft = core.nodes.known(node)?.state === "left";
-      assert.ok(!isLeft || role === "owner", "only who was alone in his network stays in it");
+      assert.ok(
+        !isLeft || role === "owner",
+        "only a node that was alone in its network stays in it",
+      );
       index.set(node, [...index.get(node) ?? [], network.id]);
     }
   }

@@ -17,7 +17,7 @@ import {
   WITH_ADMIN,
 } from "./support.ts";
 
-const UNWHOLE = /^signature over the whole request required: /;
+const WHOLE_NEEDED = /^signature over the whole request required: /;
 
 interface Cast {
   client: RawClient;
@@ -64,7 +64,7 @@ function without(request: Request, ...names: string[]): Request {
   return { type: request.type, ...Object.fromEntries(rest) };
 }
 
-Deno.test("the challenge of an action names it, who acts, the network and whom it is about", () => {
+Deno.test("the challenge of an action names it, the actor, the network and the node concerned", () => {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   assert.equal(text(challenges.networkAction("delete_network", 5, 3)), "delete_network:5:3");
   assert.equal(text(challenges.networkAction("kick_member", 5, 3, 7)), "kick_member:5:3:7");
@@ -75,17 +75,17 @@ Deno.test("a strict registry wants a whole signature for every action by role", 
     const { client, network, member } = cast;
     for (const request of await everyAction(cast)) {
       // Unsigned, and with the wire's signature, which whoever has read it may send again.
-      assert.match(await client.fails(without(request, "signature")), UNWHOLE, request.type);
-      assert.match(await client.fails(without(request)), UNWHOLE, request.type);
+      assert.match(await client.fails(without(request, "signature")), WHOLE_NEEDED, request.type);
+      assert.match(await client.fails(without(request)), WHOLE_NEEDED, request.type);
       // By the member, who thereby claims to be the owner.
       const byMember = { ...without(request), [WHOLE_BY]: member };
       assert.equal(await client.fails(byMember), "request failed");
       // By the owner, but for another network.
       const signed = await whole(client, cast.owner, without(request));
-      assert.match(await client.fails({ ...signed, network_id: network + 1 }), UNWHOLE);
+      assert.match(await client.fails({ ...signed, network_id: network + 1 }), WHOLE_NEEDED);
       for (const name of ["target_node_id", "name", "tags", "description", "expr_policy"]) {
         if (name in request) {
-          assert.match(await client.fails({ ...signed, [name]: "another" }), UNWHOLE);
+          assert.match(await client.fails({ ...signed, [name]: "another" }), WHOLE_NEEDED);
         }
       }
       assert.equal(
@@ -94,7 +94,7 @@ Deno.test("a strict registry wants a whole signature for every action by role", 
       );
       const sent = await whole(client, cast.owner, without(request));
       await client.ok(sent);
-      assert.match(await client.fails(sent), UNWHOLE, `${request.type} once more`);
+      assert.match(await client.fails(sent), WHOLE_NEEDED, `${request.type} once more`);
     }
     assert.deepEqual(await networksOf(client, cast.owner), [0]);
   }));
@@ -144,7 +144,7 @@ Deno.test("the admin token of one network opens no other one, and no network is 
     );
   }));
 
-Deno.test("the gate tells a missing network from a missing right", () =>
+Deno.test("the gate distinguishes a missing network from a missing right", () =>
   withNetwork(async ({ client, network, owner, member }) => {
     assert.equal(
       await client.fails(await asRole(owner, "rename_network", 77, { name: "x" })),

@@ -6,7 +6,7 @@ import { SIGNED_BY, WHOLE_BY } from "../../support/whole.ts";
 import type { RawClient, Reply, TestNode } from "../../support/client.ts";
 
 /** The global admin token of the servers of these tests. */
-export const ADMIN = "s3cret of the tests";
+export const ADMIN = "sesame of the tests";
 /** Options of a server that has it. */
 export const WITH_ADMIN = { adminToken: ADMIN } as const;
 

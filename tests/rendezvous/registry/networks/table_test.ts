@@ -1,4 +1,4 @@
-/** The network table by itself: bounds, and what a node in no network costs. */
+/** The network table alone: bounds, and what a node in no network costs. */
 
 import assert from "node:assert/strict";
 import {

@@ -166,7 +166,7 @@ Deno.test("an empty database file, left by a crash at the very first start, is u
     assert.equal((await registered(client)).id, 1);
   }));
 
-Deno.test("a second server on the same store is refused, the first goes on", () =>
+Deno.test("a second server on the same store is refused, the first continues", () =>
   withDirectory(async (directory) => {
     await using server = await start({ store: directory });
     await assert.rejects(start({ store: directory }), (error) => {
@@ -216,7 +216,7 @@ Deno.test("a commit that fails leaves the store as it was and can be tried again
     await store.close();
   }));
 
-Deno.test("a registry that has lost its database is refused, a backup brings it back, and it begins anew when told", () =>
+Deno.test("a registry that has lost its database is refused, a backup brings it back, and it starts over when allowed", () =>
   withDirectory(async (directory) => {
     {
       await using server = await start({ store: directory });
@@ -225,7 +225,10 @@ Deno.test("a registry that has lost its database is refused, a backup brings it 
     }
     const path = `${directory}/registry.db`;
     const backup = await Deno.readFile(path);
-    const lost = { code: "invalid_state", message: /empty or missing, though its key is there/ };
+    const lost = {
+      code: "invalid_state",
+      message: /empty or missing although the registry's key exists/,
+    };
     await Deno.truncate(path, 0);
     const error = await refuses(directory, lost);
     assert.equal(error.advice?.id, "restore_store");
