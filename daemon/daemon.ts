@@ -87,7 +87,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const log = logOf("daemon");
     const trust = await openTrust(
       files,
-      Date.now(),
+      clock.unixNow(),
       (message, fields) => log("warn", message, fields),
     );
     const client = new RegistryClient({

@@ -15,8 +15,6 @@ export const SLEEP_MS = 10_000;
 /** What the watch needs. */
 export interface NetworkWatchDeps {
   readonly clock: Clock;
-  /** Milliseconds of the calendar. */
-  readonly unixNow: () => number;
   /** The addresses of this machine. */
   readonly addresses: () => readonly string[];
   /** There are other addresses, there are some again, or the machine has slept. */
@@ -34,7 +32,7 @@ export class NetworkWatch {
     this.#deps = deps;
     this.#timers = new TimerSet(deps.clock);
     this.#seen = deps.addresses().join(" ");
-    this.#lookedMs = deps.unixNow();
+    this.#lookedMs = deps.clock.unixNow();
     this.#timers.after(WATCH_MS, () => this.#look());
   }
 
@@ -45,9 +43,9 @@ export class NetworkWatch {
 
   #look(): void {
     this.#timers.after(WATCH_MS, () => this.#look()); // first: whatever goes wrong, there is a next time
-    const { unixNow, addresses, changed } = this.#deps;
+    const { clock, addresses, changed } = this.#deps;
     const seen = addresses().join(" ");
-    const now = unixNow();
+    const now = clock.unixNow();
     const hasSlept = now - this.#lookedMs > WATCH_MS + SLEEP_MS;
     const isElsewhere = seen !== this.#seen;
     const reason = hasSlept ? "sleep" : this.#seen === "" ? "back" : "addresses";

@@ -1,15 +1,17 @@
 /**
- * Time as the daemon's parts see it: injected, so that tests can turn it by hand.
+ * Time as the parts of a daemon and of a rendezvous see it: injected, so that tests can turn it by hand.
  *
  * @module
  */
 
 import { setGuardedTimeout } from "./timers.ts";
 
-/** Monotonic time and one-shot timers. */
+/** Monotonic time, the calendar, and one-shot timers. */
 export interface Clock {
-  /** Milliseconds since an arbitrary start; never goes back. */
+  /** Milliseconds since an arbitrary start; never goes back. For ages, rates and deadlines. */
   now(): number;
+  /** Unix time, milliseconds; for timestamps that people and other machines see. */
+  unixNow(): number;
   /** Calls `fn` once after `ms`; the returned function cancels it. */
   after(ms: number, fn: () => void): () => void;
 }
@@ -34,11 +36,22 @@ export const systemClock: Clock = {
     }
     return turnMs;
   },
+  unixNow: () => Date.now(),
   after(ms, fn) {
     const timer = setGuardedTimeout(fn, ms);
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * Unix time in whole seconds.
+ *
+ * @param clock Where time comes from.
+ * @returns Seconds since 1970.
+ */
+export function unixSeconds(clock: Clock): number {
+  return Math.floor(clock.unixNow() / 1000);
+}
 
 /** Timers that end together, so that closing something leaves none behind. */
 export class TimerSet {
@@ -55,7 +68,7 @@ export class TimerSet {
     if (this.#closed) return () => {};
     const stop = this.#clock.after(ms, () => {
       this.#cancels.delete(cancel);
-      fn();
+      return fn(); // a promise, too, for who guards the timer
     });
     const cancel = () => {
       this.#cancels.delete(cancel);

@@ -26,6 +26,7 @@ import {
 } from "../protocol/registry/signed_answer.ts";
 import { type WholeOffer, wholeOfferOf } from "../protocol/registry/whole_signature.ts";
 import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
+import type { Clock } from "./clock.ts";
 import { TaskSet } from "./task_set.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
@@ -192,17 +193,11 @@ class Connection {
   }
 }
 
-/** One-shot timers, injected so that tests can turn the time by hand. */
-export interface RegistryTimers {
-  /** Calls `fn` once after `ms`; the returned function cancels it. */
-  after(ms: number, fn: () => void): () => void;
-}
-
 /** Which registry a {@linkcode RegistryClient} asks, and how it knows it. */
 export interface RegistryClientOptions {
   /** `host:port`. */
   readonly address: string;
-  readonly clock: RegistryTimers;
+  readonly clock: Clock;
   /** Speak TLS, with the certificate that has this fingerprint: SHA-256, 64 lowercase hex digits. */
   readonly fingerprint?: string | undefined;
   /** The registry's key, base64: answers to {@linkcode SIGNED_REQUESTS} must then be signed with it. */
@@ -217,7 +212,7 @@ export interface RegistryClientOptions {
 export class RegistryClient {
   /** `host:port` of the registry. */
   readonly address: string;
-  readonly #clock: RegistryTimers;
+  readonly #clock: Clock;
   readonly #fingerprint: string | undefined;
   readonly #pinnedKey: Uint8Array | undefined;
   readonly #connectTimeoutMs: number;

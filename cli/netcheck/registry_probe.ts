@@ -9,6 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../protocol/ip.ts";
 import type { JsonObject, RegistryRequest } from "../../protocol/registry/registry_message.ts";
 import * as requests from "../../protocol/registry/requests/mod.ts";
+import { systemClock } from "../../platform/clock.ts";
 import { RegistryClient } from "../../platform/registry_client.ts";
 import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import { round } from "../output.ts";
@@ -147,12 +148,7 @@ async function askOnce<F extends object, R extends object>(
 function openClient(place: RegistryPlace): RegistryClient {
   return new RegistryClient({
     address: place.registry,
-    clock: {
-      after(ms, fn) {
-        const timer = setTimeout(fn, ms);
-        return () => clearTimeout(timer);
-      },
-    },
+    clock: systemClock,
     fingerprint: place.registryTls === true ? place.registryFingerprint : undefined,
     pinnedKey: place.registryKey,
     connectTimeoutMs: REGISTRY_TIMEOUT_MS,

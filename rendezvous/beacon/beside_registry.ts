@@ -177,7 +177,7 @@ function localListing(core: RegistryCore): BeaconListing {
   return {
     // deno-lint-ignore require-await -- rejects instead of throwing
     async exchange(id, addr) {
-      const now = core.clock.monotonicMs();
+      const now = core.clock.now();
       if (!isUnspecified(addr.host)) {
         core.beacons.register({ id, addr: formatEndpoint(addr), source: undefined }, now);
       } else {

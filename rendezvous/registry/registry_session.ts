@@ -106,7 +106,7 @@ export class Session {
     this.#conn = conn;
     this.#tls = tls;
     this.#peer = peer;
-    this.#openedAt = this.#idleSince = host.core.clock.monotonicMs();
+    this.#openedAt = this.#idleSince = host.core.clock.now();
   }
 
   /** Serves until the connection ends. Never rejects. */
@@ -320,7 +320,7 @@ export class Session {
   }
 
   #now(): number {
-    return this.#host.core.clock.monotonicMs();
+    return this.#host.core.clock.now();
   }
 }
 

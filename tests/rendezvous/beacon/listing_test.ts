@@ -14,7 +14,8 @@ import { ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { RawClient, registered, split, type TestNode } from "../support/client.ts";
 import { configureLog, resetLog } from "../../../platform/log.ts";
 import type { BeaconSettings, Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
-import { start, TestClock, withDirectory, withServer } from "../support/server.ts";
+import { start, withDirectory, withServer } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
 
 /** A socket on loopback that is closed with the stack. */
@@ -110,7 +111,7 @@ Deno.test("a wake is repeated to a node that does not poll", async () => {
 /** Two beacons with clocks of their own; lets both do what is due every ten seconds. */
 interface Two {
   readonly servers: readonly [Rendezvous, Rendezvous];
-  readonly clocks: readonly [TestClock, TestClock];
+  readonly clocks: readonly [ManualClock, ManualClock];
 }
 
 /** What reaches node 2 at the second beacon when node 1 relays to it through the first. */
@@ -142,7 +143,7 @@ Deno.test("beacons that are configured as peers relay for each other's nodes", a
   const ports = [open(stack), open(stack)].map(({ addr }) => (addr as Deno.NetAddr).port);
   stack.dispose();
   const [one, two] = ports.map((port) => `127.0.0.1:${port}`) as [string, string];
-  const clocks = [new TestClock(), new TestClock()] as const;
+  const clocks = [new ManualClock(), new ManualClock()] as const;
   await using first = await start({
     clock: clocks[0],
     beaconAddr: one,
@@ -163,7 +164,7 @@ async function findEachOther(
   open: (registry: string) => Promise<RawClient>,
   token?: string,
 ): Promise<void> {
-  const clocks = [new TestClock(), new TestClock()] as const;
+  const clocks = [new ManualClock(), new ManualClock()] as const;
   await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1, token } });
   const { registryAddr: registry, facts: { tlsFingerprint } } = first;
   const registryFingerprint = options.tlsOnly === true ? tlsFingerprint : undefined;
