@@ -178,7 +178,7 @@ export class Daemon implements Backend, AsyncDisposable {
       this.parts;
     // First the socket: when another daemon serves it, nothing of ours may be seen by anybody.
     const { socket: path, commonSocket: common } = options;
-    this.#ipc = await IpcServer.listen({ path, common, backend: this });
+    this.#ipc = await IpcServer.listen({ path, common, backend: this, clock });
     if (options.http !== undefined) {
       this.#http = new DaemonHttp({
         ...{ addr: options.http, clock, events: this.parts.events },

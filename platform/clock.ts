@@ -53,6 +53,23 @@ export function unixSeconds(clock: Clock): number {
   return Math.floor(clock.unixNow() / 1000);
 }
 
+/**
+ * Calls `fn` again and again.
+ *
+ * @param clock Whose time.
+ * @param ms Time between two calls, and before the first one.
+ * @param fn What is called; what it throws ends nothing.
+ * @returns Ends it.
+ */
+export function every(clock: Clock, ms: number, fn: () => unknown): () => void {
+  const turn = () => {
+    cancel = clock.after(ms, turn); // first: whatever goes wrong, there is a next time
+    return fn();
+  };
+  let cancel = clock.after(ms, turn);
+  return () => cancel();
+}
+
 /** Timers that end together, so that closing something leaves none behind. */
 export class TimerSet {
   readonly #clock: Clock;
@@ -68,7 +85,7 @@ export class TimerSet {
     if (this.#closed) return () => {};
     const stop = this.#clock.after(ms, () => {
       this.#cancels.delete(cancel);
-      return fn(); // a promise, too, for who guards the timer
+      fn();
     });
     const cancel = () => {
       this.#cancels.delete(cancel);

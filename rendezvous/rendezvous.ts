@@ -10,7 +10,7 @@ import { ClusterToken } from "./cluster_token.ts";
 import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
 import type { BeaconServer } from "./beacon/beacon_server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
-import { type Clock, systemClock, TimerSet, unixSeconds } from "../platform/clock.ts";
+import { type Clock, every, systemClock, unixSeconds } from "../platform/clock.ts";
 import { joinFacts } from "./join_line.ts";
 import { type HttpAccess, HttpServer } from "../platform/http/http_server.ts";
 import { routes } from "./http/routes.ts";
@@ -82,7 +82,7 @@ export class Rendezvous implements AsyncDisposable {
   /** Addresses, keys, fingerprint: what does not change while it runs. */
   readonly facts: RendezvousFacts;
   readonly #parts: RendezvousParts;
-  readonly #timers: TimerSet;
+  readonly #endTicks: () => void;
   #reapDue: number;
   /** The last round of periodic work. */
   #ticks: Promise<void> = Promise.resolve();
@@ -97,8 +97,10 @@ export class Rendezvous implements AsyncDisposable {
     this.facts = parts.facts;
     const now = parts.clock.now();
     this.#reapDue = now + REAP_INTERVAL_MS;
-    this.#timers = new TimerSet(parts.clock);
-    this.#tickLater();
+    this.#endTicks = every(parts.clock, TICK_MS, () => {
+      // Else the store is slow: no queue of rounds.
+      return this.#waitingTicks === 0 ? this.tick() : undefined;
+    });
   }
 
   /**
@@ -207,14 +209,6 @@ export class Rendezvous implements AsyncDisposable {
     return round;
   }
 
-  #tickLater(): void {
-    this.#timers.after(TICK_MS, () => {
-      this.#tickLater();
-      // Else the store is slow: no queue of rounds.
-      return this.#waitingTicks === 0 ? this.tick() : undefined;
-    });
-  }
-
   async #tick(): Promise<void> {
     const { core, registry, beacon, http, clock, log } = this.#parts;
     const now = clock.now();
@@ -241,7 +235,7 @@ export class Rendezvous implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#timers.close();
+    this.#endTicks();
     const { registry, beacon, http, core, facts } = this.#parts;
     await Promise.all([registry.close(), beacon.close(), http?.close(), this.#ticks]);
     await removeStatusFile(facts);
