@@ -4,8 +4,6 @@
  * @module
  */
 
-import { setGuardedTimeout } from "./timers.ts";
-
 /** Monotonic time, the calendar, and one-shot timers. */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. For ages, rates and deadlines. */
@@ -16,29 +14,15 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
-let turnMs = 0;
-let isTurn = false;
-
-function endTurn(): void {
-  isTurn = false;
-}
-
 /**
- * The process's own clock. It is read once a turn of the event loop: a batch of packets asks for the time several
- * times each, and asking costs as much as decoding a header.
+ * The machine's clock, for programs without a log: what a timer's task throws is nobody's but the program's. Others
+ * have `systemClock`.
  */
-export const systemClock: Clock = {
-  now() {
-    if (!isTurn) {
-      turnMs = performance.now();
-      isTurn = true;
-      queueMicrotask(endTurn);
-    }
-    return turnMs;
-  },
+export const plainClock: Clock = {
+  now: () => performance.now(),
   unixNow: () => Date.now(),
   after(ms, fn) {
-    const timer = setGuardedTimeout(fn, ms);
+    const timer = setTimeout(fn, ms);
     return () => clearTimeout(timer);
   },
 };

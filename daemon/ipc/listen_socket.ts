@@ -7,7 +7,7 @@
 
 import { dirname, join } from "node:path";
 import type { Clock } from "../../platform/clock.ts";
-import { within } from "../../platform/waiting.ts";
+import { inTime } from "../../platform/waiting.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
 /** Mode of the socket: its owner only. */
@@ -139,7 +139,7 @@ function inodeOf(
 async function answers(path: string, clock: Clock): Promise<boolean> {
   const connecting = Deno.connect({ transport: "unix", path });
   try {
-    const conn = await within(connecting, PROBE_TIMEOUT_MS, clock);
+    const conn = await inTime(clock, connecting, PROBE_TIMEOUT_MS);
     if (conn !== undefined) conn.close();
     // Its queue is full, so somebody holds it open.
     else connecting.then((conn) => conn.close(), () => {});

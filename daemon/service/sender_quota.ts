@@ -193,7 +193,7 @@ export class SenderQuota {
   async #listAfterPause(): Promise<void> {
     const { clock } = this.#options;
     const pauseMs = this.#nextListingMs - clock.now();
-    if (pauseMs > 0) await pause(pauseMs, { clock });
+    if (pauseMs > 0) await pause(clock, pauseMs);
     const startMs = clock.now();
     try {
       await this.#listNow();

@@ -86,9 +86,10 @@ export async function beaconBeside(
   const fingerprint = registryFingerprint === undefined
     ? undefined
     : parseFingerprint(registryFingerprint);
-  const listing = registry === undefined
-    ? localListing(core)
-    : new RemoteBeaconListing({ registry, fingerprint, token: core.beaconToken });
+  const listing = registry === undefined ? localListing(core) : new RemoteBeaconListing({
+    ...{ registry, fingerprint, clock: core.clock },
+    token: core.beaconToken,
+  });
   warnOfPlain(core, registry, fingerprint);
   for (const peer of peers ?? []) parseEndpoint(peer);
   const socket = await openBeaconSocket(addr, udp ?? "auto");

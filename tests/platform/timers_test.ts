@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { every, systemClock, TimerSet } from "../../platform/clock.ts";
+import { every, TimerSet } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 import { configureLog, resetLog } from "../../platform/log.ts";
 import { setGuardedTimeout } from "../../platform/timers.ts";
 

@@ -20,7 +20,7 @@ import {
 import { FakeBackend } from "../daemon/fake_backend.ts";
 import { type FakeClient, FakeDaemon } from "./fake_daemon.ts";
 import { isPending, rejectsWith } from "./support.ts";
-import { systemClock } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 
 class World implements AsyncDisposable {
   readonly backend = new FakeBackend();

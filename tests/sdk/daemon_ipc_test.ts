@@ -14,7 +14,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { connect, type Driver } from "../../sdk/mod.ts";
 import { FakeBackend, PEER, SELF } from "../daemon/fake_backend.ts";
 import { bytes, pattern, readAll, rejectsWith, text } from "./support.ts";
-import { systemClock } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 
 class World implements AsyncDisposable {
   readonly backend = new FakeBackend();

@@ -18,7 +18,7 @@ import { type Conn, connect, type Driver, type Listener } from "../../sdk/mod.ts
 import { RawClient } from "../daemon/ipc/raw_client.ts";
 import { FakeBackend, SELF } from "../daemon/fake_backend.ts";
 import { pattern, rejectsWith, text } from "./support.ts";
-import { systemClock } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 
 const PORT = 4000;
 

@@ -7,7 +7,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { errorCode } from "../../../platform/private_files.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { systemClock, unixSeconds } from "../../../platform/clock.ts";
+import { unixSeconds } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 import { SqliteStore } from "../store/sqlite.ts";
 import type { StoreBatch } from "../store/store.ts";
 import { BadRecord } from "./record.ts";

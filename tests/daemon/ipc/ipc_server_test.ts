@@ -5,7 +5,7 @@ import { IpcServer } from "../../../daemon/ipc/ipc_server.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
 import { hex, RawClient, type Rig, startRig, text, toHex, until, utf8 } from "./raw_client.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 Deno.test("IpcServer makes a socket of mode 0600 and removes it when closed", async () => {
   await using rig = await startRig();

@@ -16,7 +16,7 @@ import {
 } from "../../../protocol/ipc/mod.ts";
 import { IpcServer, type IpcServerOptions } from "../../../daemon/ipc/ipc_server.ts";
 import { FakeBackend } from "../fake_backend.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 /** Turns `00 01 ab` into bytes. */
 export function hex(text: string): Uint8Array {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend } from "../fake_backend.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 Deno.test("echo returns every byte in order, in any chunking", async () => {
   for (const synchronous of [false, true]) await echoProperty(synchronous);

@@ -9,7 +9,7 @@ import { attachEventStream, SUBSCRIBER_STALL_MS } from "../../../daemon/service/
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
 import { ManualClock } from "../../support/manual_clock.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 

@@ -28,7 +28,7 @@ import {
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
 import { ManualClock } from "../../support/manual_clock.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 /** A message without its transfer id. */
 type Unaddressed<T> = T extends unknown ? Omit<T, "transferId"> : never;

@@ -12,7 +12,7 @@ import { formatAddress } from "../../../protocol/address.ts";
 import { MAX_NAME_REQUEST_BYTES } from "../../../protocol/service/nameserver_text.ts";
 import { FakeBackend, SELF } from "../fake_backend.ts";
 import { ManualClock } from "../../support/manual_clock.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 const ALICE = { network: 0, node: 2 };
 const BOB = { network: 0, node: 3 };

@@ -7,7 +7,7 @@ import {
   stampFileName,
 } from "../../../daemon/service/stored_name.ts";
 import { ManualClock } from "../../support/manual_clock.ts";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 Deno.test("sanitizeFileName keeps ordinary names and defuses the others", () => {
   const cases: [string, string][] = [

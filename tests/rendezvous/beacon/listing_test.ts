@@ -17,6 +17,7 @@ import type { BeaconSettings, Rendezvous, RendezvousOptions } from "../../../ren
 import { start, withDirectory, withServer } from "../support/server.ts";
 import { ManualClock } from "../../support/manual_clock.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 /** A socket on loopback that is closed with the stack. */
 function open(stack: DisposableStack): Deno.DatagramConn {
@@ -196,7 +197,7 @@ Deno.test("RemoteBeaconListing is refused without the token of the cluster, and 
   await using server = await start({ beacon: { token } });
   const { registryAddr: registry } = server;
   const exchange = (token?: ClusterToken) =>
-    new RemoteBeaconListing({ registry, token })
+    new RemoteBeaconListing({ clock: systemClock, registry, token })
       .exchange(7, { host: "192.0.2.1", port: 9001 }, new AbortController().signal);
   const refused = {
     code: "denied",
@@ -209,6 +210,7 @@ Deno.test("RemoteBeaconListing is refused without the token of the cluster, and 
   // A registry that does not ask takes it as well.
   await using open = await start();
   const listing = new RemoteBeaconListing({
+    clock: systemClock,
     registry: open.registryAddr,
     token: new ClusterToken(token),
   });
@@ -233,7 +235,7 @@ Deno.test("RemoteBeaconListing tells a registry nothing that shows another certi
     await using server = await start({ tls: await writePair(directory, shown), tlsOnly: true });
     const { registryAddr: registry } = server;
     const exchange = (fingerprint: string | undefined, registry: string) => {
-      const listing = new RemoteBeaconListing({ registry, fingerprint });
+      const listing = new RemoteBeaconListing({ clock: systemClock, registry, fingerprint });
       return listing.exchange(7, { host: "0.0.0.0", port: 9001 }, new AbortController().signal);
     };
     await assert.rejects(exchange(pinned.fingerprint, registry), {
@@ -261,7 +263,7 @@ Deno.test("RemoteBeaconListing can be ended while the registry does not finish i
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const registry = `127.0.0.1:${listener.addr.port}`;
   const { fingerprint } = testCertificate();
-  const listing = new RemoteBeaconListing({ registry, fingerprint });
+  const listing = new RemoteBeaconListing({ clock: systemClock, registry, fingerprint });
   const ending = new AbortController();
   const stuck = listing.exchange(1, { host: "0.0.0.0", port: 9001 }, ending.signal);
   using conn = await listener.accept();
@@ -273,7 +275,7 @@ Deno.test("RemoteBeaconListing can be ended while the registry does not finish i
 Deno.test("RemoteBeaconListing names what is wrong and leaves nothing behind", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const listing = new RemoteBeaconListing({ registry: `127.0.0.1:${port}` });
+  const listing = new RemoteBeaconListing({ clock: systemClock, registry: `127.0.0.1:${port}` });
   const own = { host: "0.0.0.0", port: 9001 };
   const never = new AbortController();
   const answerWith = async (bytes: Uint8Array) => {

@@ -1,7 +1,7 @@
 /** The daemon's client against the registry, with signatures over whole requests. */
 
 import assert from "node:assert/strict";
-import { systemClock } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import { Identity } from "../../../protocol/crypto/mod.ts";
