@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Clock, TimerSet } from "../platform/clock.ts";
+import { type Clock, every } from "../platform/clock.ts";
 
 /** How often the addresses are looked at: asking the system costs about 50 us. */
 export const WATCH_MS = 5_000;
@@ -24,25 +24,23 @@ export interface NetworkWatchDeps {
 /** Watches until it is closed. */
 export class NetworkWatch {
   readonly #deps: NetworkWatchDeps;
-  readonly #timers: TimerSet;
+  readonly #end: () => void;
   #seen: string;
   #lookedMs: number;
 
   constructor(deps: NetworkWatchDeps) {
     this.#deps = deps;
-    this.#timers = new TimerSet(deps.clock);
     this.#seen = deps.addresses().join(" ");
     this.#lookedMs = deps.clock.unixNow();
-    this.#timers.after(WATCH_MS, () => this.#look());
+    this.#end = every(deps.clock, WATCH_MS, () => this.#look());
   }
 
   /** Ends it. */
   close(): void {
-    this.#timers.close();
+    this.#end();
   }
 
   #look(): void {
-    this.#timers.after(WATCH_MS, () => this.#look()); // first: whatever goes wrong, there is a next time
     const { clock, addresses, changed } = this.#deps;
     const seen = addresses().join(" ");
     const now = clock.unixNow();

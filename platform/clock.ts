@@ -37,30 +37,33 @@ export function unixSeconds(clock: Clock): number {
   return Math.floor(clock.unixNow() / 1000);
 }
 
+/** What gives timers: a clock, or a set of timers that end together. */
+export type Timers = Pick<Clock, "after">;
+
 /**
  * Calls `fn` again and again.
  *
- * @param clock Whose time.
+ * @param timers Whose time.
  * @param ms Time between two calls, and before the first one.
  * @param fn What is called; what it throws ends nothing.
  * @returns Ends it.
  */
-export function every(clock: Clock, ms: number, fn: () => unknown): () => void {
+export function every(timers: Timers, ms: number, fn: () => unknown): () => void {
   const turn = () => {
-    cancel = clock.after(ms, turn); // first: whatever goes wrong, there is a next time
+    cancel = timers.after(ms, turn); // first: whatever goes wrong, there is a next time
     return fn();
   };
-  let cancel = clock.after(ms, turn);
+  let cancel = timers.after(ms, turn);
   return () => cancel();
 }
 
 /** Timers that end together, so that closing something leaves none behind. */
-export class TimerSet {
-  readonly #clock: Clock;
+export class TimerSet implements Timers {
+  readonly #clock: Timers;
   readonly #cancels = new Set<() => void>();
   #closed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Timers) {
     this.#clock = clock;
   }
 

@@ -27,6 +27,7 @@ import {
 import { type WholeOffer, wholeOfferOf } from "../protocol/registry/whole_signature.ts";
 import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
 import type { Clock } from "./clock.ts";
+import { Deadline } from "./waiting.ts";
 import { TaskSet } from "./task_set.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
@@ -220,8 +221,7 @@ export class RegistryClient {
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   /** Gives up the connection attempt that runs. */
-  #giveUp: AbortController | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
   readonly #ending = new TaskSet();
 
   constructor(options: RegistryClientOptions) {
@@ -297,13 +297,16 @@ export class RegistryClient {
 
   /** Ends the connection; requests under way fail with `unavailable`. */
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#giveUp?.abort();
+    this.#closing.abort();
     await this.#connecting?.catch(() => {
       // It fails because we close.
     });
     this.#connection?.close("this client is closed");
     await this.#ending.settled();
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   async #once(request: JsonObject, signer: RequestSigner | undefined): Promise<JsonObject> {
@@ -381,11 +384,9 @@ export class RegistryClient {
 
   async #open(): Promise<Connection> {
     const to = parseEndpoint(this.address);
-    const controller = new AbortController();
-    this.#giveUp = controller;
-    const cancel = this.#clock.after(this.#connectTimeoutMs, () => controller.abort());
+    const deadline = new Deadline(this.#clock, this.#connectTimeoutMs, this.#closing.signal);
+    const { signal } = deadline;
     try {
-      const { signal } = controller;
       const conn = await openLink({ to, fingerprint: this.#fingerprint, signal });
       this.localHost = conn.localHost;
       const connection = new Connection(conn);
@@ -396,15 +397,14 @@ export class RegistryClient {
       return connection;
     } catch (error) {
       if (error instanceof PilotError) throw error;
-      const reason = controller.signal.aborted
+      const reason = signal.aborted
         ? "no answer"
         : error instanceof Error
         ? error.message
         : String(error);
       throw unavailable({ reason: `${this.address}: ${reason}` }, error);
     } finally {
-      cancel();
-      this.#giveUp = undefined;
+      deadline.clear();
     }
   }
 }

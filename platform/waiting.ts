@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "./clock.ts";
+import type { Timers } from "./clock.ts";
 
 /**
  * Lets time pass.
@@ -14,7 +14,7 @@ import type { Clock } from "./clock.ts";
  * @param signal Ends it early.
  * @returns Resolves when either has happened.
  */
-export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+export function pause(clock: Timers, ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const end = () => {
@@ -38,7 +38,7 @@ export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
  * @throws What it rejected with in time.
  */
 export async function inTime<T>(
-  clock: Clock,
+  clock: Timers,
   promise: Promise<T>,
   ms: number,
   signal?: AbortSignal,
@@ -74,7 +74,7 @@ export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>)
 
 /** A signal that fires at a time that can still be moved, or together with another one. */
 export class Deadline {
-  readonly #clock: Clock;
+  readonly #clock: Timers;
   readonly #controller = new AbortController();
   readonly #reason: (() => unknown) | undefined;
   readonly #unwatch: () => void;
@@ -87,7 +87,7 @@ export class Deadline {
    * @param signal Fires as well.
    * @param reason What the signal fires with when the time is up; default an `AbortError`.
    */
-  constructor(clock: Clock, ms: number, signal?: AbortSignal, reason?: () => unknown) {
+  constructor(clock: Timers, ms: number, signal?: AbortSignal, reason?: () => unknown) {
     this.#clock = clock;
     this.#reason = reason;
     const end = () => this.#controller.abort(signal?.reason);

@@ -15,7 +15,7 @@ import {
   type NameReply,
 } from "../../protocol/service/nameserver_text.ts";
 import { PORT_NAMESERVER } from "../../protocol/well_known_ports.ts";
-import type { Clock } from "../../platform/clock.ts";
+import { type Clock, every } from "../../platform/clock.ts";
 import { TaskSet } from "../../platform/task_set.ts";
 import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/stream_conn.ts";
@@ -117,15 +117,13 @@ export async function attachNameserver(
       return served;
     },
   });
-  let cancelSweep = clock.after(SWEEP_MS, sweep);
-  function sweep(): void {
-    cancelSweep = clock.after(SWEEP_MS, sweep);
+  const endSweeps = every(clock, SWEEP_MS, () => {
     records.sweep(clock.now());
     store.touch();
-  }
+  });
   return {
     close: async () => {
-      cancelSweep();
+      endSweeps();
       port.close();
       await running.settled();
       await store.close();
