@@ -288,9 +288,8 @@ export class StreamHost implements ConnHost {
     for (const conn of [...this.conns()]) conn.close();
     const { clock } = this.#deps;
     const endMs = clock.now() + graceMs;
-    while (clock.now() < endMs && [...this.conns()].some((conn) => !conn.closed)) {
-      await pause(clock, 10);
-    }
+    const hasOpen = () => [...this.conns()].some((conn) => !conn.closed);
+    while (clock.now() < endMs && hasOpen()) await pause(clock, 10);
     this.#closed = true;
     for (const conn of [...this.conns()]) conn.abort();
     this.#timers.clear();

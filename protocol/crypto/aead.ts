@@ -85,8 +85,9 @@ export function copyAeadKey(key: Uint8Array): Uint8Array {
   return key.slice();
 }
 
-/** Whether a key is there. Who wipes keys behind the back of their {@linkcode CheckedAead} says so here. */
+/** Whether a key is there. */
 export interface KeyState {
+  /** Also set by who wipes keys behind the back of their {@linkcode CheckedAead}. */
   isWiped: boolean;
 }
 
@@ -95,6 +96,11 @@ export abstract class CheckedAead implements Aead {
   abstract readonly name: string;
   readonly #state: KeyState;
 
+  /**
+   * Takes a key into use.
+   *
+   * @param state Whether the key is there.
+   */
   constructor(state: KeyState = { isWiped: false }) {
     this.#state = state;
   }
