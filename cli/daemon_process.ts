@@ -16,7 +16,8 @@ import type { Settings } from "../platform/settings/mod.ts";
 import { CommandFailure } from "./command_failure.ts";
 import { launch, type ProcessEnd } from "./launch.ts";
 import { lines as textLines } from "./terminal_text.ts";
-import { pause, sleepUnless } from "./wait.ts";
+import { plainClock } from "../platform/clock.ts";
+import { Deadline, pause, unlessAborted } from "../platform/waiting.ts";
 import { ERROR_MEANINGS, errorCodeOfExit } from "./exit_codes.ts";
 import type { Invocation } from "./invocation.ts";
 
@@ -51,26 +52,19 @@ export async function probeInfo(
   { socket, commonSocket: common }: DaemonPlace,
 ): Promise<Json | undefined> {
   const connect = call.host.connect ?? (await import("../sdk/mod.ts")).connect;
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), PROBE_TIMEOUT_MS);
+  const limit = new Deadline(plainClock, PROBE_TIMEOUT_MS);
   try {
     const driver = await connect({ socket, common, signal: limit.signal });
     try {
-      return { ...await Promise.race([driver.info(), rejectOnAbort(limit.signal)]) };
+      return { ...await unlessAborted(limit.signal, driver.info()) };
     } finally {
       await driver.close();
     }
   } catch {
     return undefined; // absent, starting, stopping or wedged: all mean that nobody answers now
   } finally {
-    clearTimeout(timer);
+    limit.clear();
   }
-}
-
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 /** A daemon that has come up. */
@@ -120,7 +114,7 @@ export async function startDaemon(
   });
   const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline && !call.signal.aborted) {
-    await sleepUnless(wake.signal, POLL_MS);
+    await pause(plainClock, POLL_MS, wake.signal);
     if (end !== undefined) throw await startFailure(end, settings, logStart);
     const info = await probeInfo(call, { socket: settings.socket });
     // Another daemon, which may report no pid, may just have taken the socket; ours will say so and end.
@@ -248,7 +242,7 @@ export async function stopDaemon(
   // A killed one cannot do it itself, and its last threads may hold the file a moment longer than its number lives.
   const deadline = performance.now() + KILL_TIMEOUT_MS;
   while (!await removePidFile(settings.pidPath) && performance.now() < deadline) {
-    await pause(POLL_MS);
+    await pause(plainClock, POLL_MS);
   }
   return { forced };
 }
@@ -257,7 +251,7 @@ async function waitForEnd(pid: number, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while (isAlive(pid)) {
     if (performance.now() >= deadline) return false;
-    await pause(POLL_MS);
+    await pause(plainClock, POLL_MS);
   }
   return true;
 }

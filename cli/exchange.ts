@@ -10,6 +10,8 @@
 import { PilotError } from "../protocol/errors.ts";
 import type { Conn } from "../sdk/mod.ts";
 import { counted } from "./output.ts";
+import { plainClock } from "../platform/clock.ts";
+import { inTime } from "../platform/waiting.ts";
 
 /** What the exchange uses of a connection. */
 export type ExchangeConn = Pick<Conn, "read" | "write" | "closeWrite">;
@@ -121,7 +123,7 @@ class Exchange {
         reading.catch(() => {}); // likewise, or nobody needs it any more
         let next = await Promise.race([reading, closed]);
         if (next === undefined && isSession) return;
-        next ??= await soon(reading); // the end of our input may not have shown yet
+        next ??= await inTime(plainClock, reading, SETTLE_MS); // the end of our input may not have shown yet
         if (next === undefined || this.#end === "closed" && next.done !== true) {
           throw new PilotError(
             "connection_closed",
@@ -135,7 +137,7 @@ class Exchange {
       if (closeWrite) await this.#conn.closeWrite({ signal });
     } catch (error) {
       // A peer that refuses what we send may say why before it closes.
-      if (!signal.aborted) await soon(receiving.catch(() => {}));
+      if (!signal.aborted) await inTime(plainClock, receiving.catch(() => {}), SETTLE_MS);
       throw error;
     } finally {
       // Not awaited: it waits behind a read that may never end.
@@ -188,17 +190,4 @@ async function* iterate(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void> {
   yield* source;
-}
-
-/** What a promise gives, or undefined when it does not settle in time. */
-async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), SETTLE_MS);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -82,7 +82,7 @@ export interface Parts extends Ground, RegistryParts, NetworkParts, WatchParts {
 export function assemble(ground: Ground): Parts {
   const log = logOf("daemon");
   const events = new EventBus({
-    unixNow: Date.now,
+    clock: ground.clock,
     failed: (error) => log("error", "a subscriber of events failed", { error: String(error) }),
   });
   events.subscribe(logEvents(ground.clock, log));
@@ -155,7 +155,6 @@ function networkParts(base: Base & RegistryParts, names: PeerNames): NetworkPart
   });
   const trust = new TrustService({
     ...{ clock, registry, names, state, tombstones, former, emit, log },
-    unixNow: Date.now,
     learnNames: (nodes) => directory.learnNames(nodes),
     autoApprove: options.trustAutoApprove,
     pollMs: options.pollMs,

@@ -11,7 +11,8 @@ import { parseEndpoint } from "../protocol/ip.ts";
 import type { DaemonHealth, DaemonInfo } from "../protocol/ipc/mod.ts";
 import type { PathReport } from "../protocol/path/mod.ts";
 import type { Emit } from "../protocol/lifecycle_events.ts";
-import { type Clock, systemClock } from "../platform/clock.ts";
+import type { Clock } from "../platform/clock.ts";
+import { systemClock } from "../platform/system_clock.ts";
 import { logOf } from "../platform/log.ts";
 import { openUdpSocket } from "../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
@@ -87,7 +88,7 @@ export class Daemon implements Backend, AsyncDisposable {
     const log = logOf("daemon");
     const trust = await openTrust(
       files,
-      Date.now(),
+      clock.unixNow(),
       (message, fields) => log("warn", message, fields),
     );
     const client = new RegistryClient({
@@ -178,7 +179,7 @@ export class Daemon implements Backend, AsyncDisposable {
       this.parts;
     // First the socket: when another daemon serves it, nothing of ours may be visible.
     const { socket: path, commonSocket: common } = options;
-    this.#ipc = await IpcServer.listen({ path, common, backend: this });
+    this.#ipc = await IpcServer.listen({ path, common, backend: this, clock });
     if (options.http !== undefined) {
       this.#http = new DaemonHttp({
         ...{ addr: options.http, clock, events: this.parts.events },

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clock } from "../platform/clock.ts";
 import type {
   Emit,
   LifecycleEvent,
@@ -16,17 +17,17 @@ export type EventListener = (event: LifecycleEvent) => void;
 
 /** Hands events to their subscribers. */
 export class EventBus {
-  readonly #unixNow: () => number;
+  readonly #clock: Pick<Clock, "unixNow">;
   readonly #failed: (error: unknown) => void;
   readonly #listeners = new Set<EventListener>();
   #lastId = 0;
 
   /**
-   * @param options.unixNow Unix milliseconds.
+   * @param options.clock Where the time of an event comes from.
    * @param options.failed Called with what a listener threw; the emitting part and the other listeners continue.
    */
-  constructor(options: { unixNow: () => number; failed: (error: unknown) => void }) {
-    this.#unixNow = options.unixNow;
+  constructor(options: { clock: Pick<Clock, "unixNow">; failed: (error: unknown) => void }) {
+    this.#clock = options.clock;
     this.#failed = options.failed;
   }
 
@@ -37,7 +38,7 @@ export class EventBus {
 
   /** Emits an event; bound, so that it can be handed to parts. */
   readonly emit: Emit = <K extends LifecycleEventName>(name: K, data: LifecycleEvents[K]): void => {
-    const event: LifecycleEvent = { id: ++this.#lastId, name, atMs: this.#unixNow(), data };
+    const event: LifecycleEvent = { id: ++this.#lastId, name, atMs: this.#clock.unixNow(), data };
     for (const listener of this.#listeners) {
       try {
         listener(event);

@@ -54,7 +54,6 @@ export class NetworkChange {
   watch(): void {
     this.#watch = new NetworkWatch({
       clock: this.#deps.clock,
-      unixNow: Date.now,
       addresses: () => Object.values(localAddresses()).flat(),
       changed: (reason) => this.changed(reason),
     });

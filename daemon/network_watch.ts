@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Clock, TimerSet } from "../platform/clock.ts";
+import { type Clock, every } from "../platform/clock.ts";
 
 /** How often the addresses are looked at: asking the system costs about 50 us. */
 export const WATCH_MS = 5_000;
@@ -15,8 +15,6 @@ export const SLEEP_MS = 10_000;
 /** What the watch needs. */
 export interface NetworkWatchDeps {
   readonly clock: Clock;
-  /** Milliseconds of the calendar. */
-  readonly unixNow: () => number;
   /** The addresses of this machine. */
   readonly addresses: () => readonly string[];
   /** There are other addresses, there are some again, or the machine has slept. */
@@ -26,28 +24,26 @@ export interface NetworkWatchDeps {
 /** Watches until it is closed. */
 export class NetworkWatch {
   readonly #deps: NetworkWatchDeps;
-  readonly #timers: TimerSet;
+  readonly #end: () => void;
   #seen: string;
   #lookedMs: number;
 
   constructor(deps: NetworkWatchDeps) {
     this.#deps = deps;
-    this.#timers = new TimerSet(deps.clock);
     this.#seen = deps.addresses().join(" ");
-    this.#lookedMs = deps.unixNow();
-    this.#timers.after(WATCH_MS, () => this.#look());
+    this.#lookedMs = deps.clock.unixNow();
+    this.#end = every(deps.clock, WATCH_MS, () => this.#look());
   }
 
   /** Ends it. */
   close(): void {
-    this.#timers.close();
+    this.#end();
   }
 
   #look(): void {
-    this.#timers.after(WATCH_MS, () => this.#look()); // first: whatever goes wrong, there is a next time
-    const { unixNow, addresses, changed } = this.#deps;
+    const { clock, addresses, changed } = this.#deps;
     const seen = addresses().join(" ");
-    const now = unixNow();
+    const now = clock.unixNow();
     const hasSlept = now - this.#lookedMs > WATCH_MS + SLEEP_MS;
     const isElsewhere = seen !== this.#seen;
     const reason = hasSlept ? "sleep" : this.#seen === "" ? "back" : "addresses";

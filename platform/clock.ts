@@ -1,52 +1,69 @@
 /**
- * Time as the daemon's parts see it: injected, so that tests can turn it by hand.
+ * Time as the parts of a daemon and of a rendezvous see it: injected, so that tests can turn it by hand.
  *
  * @module
  */
 
-import { setGuardedTimeout } from "./timers.ts";
-
-/** Monotonic time and one-shot timers. */
+/** Monotonic time, the calendar, and one-shot timers. */
 export interface Clock {
-  /** Milliseconds since an arbitrary start; never goes back. */
+  /** Milliseconds since an arbitrary start; never goes back. For ages, rates and deadlines. */
   now(): number;
+  /** Unix time, milliseconds; for timestamps that people and other machines see. */
+  unixNow(): number;
   /** Calls `fn` once after `ms`; the returned function cancels it. */
   after(ms: number, fn: () => void): () => void;
 }
 
-let turnMs = 0;
-let isTurn = false;
-
-function endTurn(): void {
-  isTurn = false;
-}
-
 /**
- * The process's own clock. It is read once a turn of the event loop: a batch of packets asks for the time several
- * times each, and asking costs as much as decoding a header.
+ * The machine's clock, for programs without a log: what a timer's task throws is nobody's but the program's. Others
+ * have `systemClock`.
  */
-export const systemClock: Clock = {
-  now() {
-    if (!isTurn) {
-      turnMs = performance.now();
-      isTurn = true;
-      queueMicrotask(endTurn);
-    }
-    return turnMs;
-  },
+export const plainClock: Clock = {
+  now: () => performance.now(),
+  unixNow: () => Date.now(),
   after(ms, fn) {
-    const timer = setGuardedTimeout(fn, ms);
+    const timer = setTimeout(fn, ms);
     return () => clearTimeout(timer);
   },
 };
 
+/**
+ * Unix time in whole seconds.
+ *
+ * @param clock Where time comes from.
+ * @returns Seconds since 1970.
+ */
+export function unixSeconds(clock: Clock): number {
+  return Math.floor(clock.unixNow() / 1000);
+}
+
+/** What gives timers: a clock, or a set of timers that end together. */
+export type Timers = Pick<Clock, "after">;
+
+/**
+ * Calls `fn` again and again.
+ *
+ * @param timers Whose time.
+ * @param ms Time between two calls, and before the first one.
+ * @param fn What is called; what it throws ends nothing.
+ * @returns Ends it.
+ */
+export function every(timers: Timers, ms: number, fn: () => unknown): () => void {
+  const turn = () => {
+    cancel = timers.after(ms, turn); // first: whatever goes wrong, there is a next time
+    return fn();
+  };
+  let cancel = timers.after(ms, turn);
+  return () => cancel();
+}
+
 /** Timers that end together, so that closing something leaves none behind. */
-export class TimerSet {
-  readonly #clock: Clock;
+export class TimerSet implements Timers {
+  readonly #clock: Timers;
   readonly #cancels = new Set<() => void>();
   #closed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Timers) {
     this.#clock = clock;
   }
 

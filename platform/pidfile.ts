@@ -9,6 +9,8 @@ import { rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { PilotError } from "../protocol/errors.ts";
 import { ensurePrivateDir, errorCode, PRIVATE_FILE_MODE } from "./private_files.ts";
+import { plainClock } from "./clock.ts";
+import { pause } from "./waiting.ts";
 
 /** A pid file held by this process. */
 export interface PidFile extends AsyncDisposable {
@@ -38,7 +40,7 @@ export async function acquirePidFile(path: string): Promise<PidFile> {
     const file = await tryAcquire(path);
     if (file !== undefined) return new HeldPidFile(path, file);
     if (attempt < LOCK_ATTEMPTS) {
-      await pause(LOCK_RETRY_MS);
+      await pause(plainClock, LOCK_RETRY_MS);
       continue;
     }
     const pid = await readPidFile(path);
@@ -145,7 +147,7 @@ export async function readPidFile(path: string): Promise<number | undefined> {
     } finally {
       file.close();
     }
-    await pause(LOCK_RETRY_MS); // locked but not yet written: its holder is starting
+    await pause(plainClock, LOCK_RETRY_MS); // locked but not yet written: its holder is starting
   }
   return undefined;
 }
@@ -176,8 +178,4 @@ export async function removePidFile(path: string): Promise<boolean> {
   } finally {
     file.close();
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

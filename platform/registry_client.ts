@@ -26,6 +26,8 @@ import {
 } from "../protocol/registry/signed_answer.ts";
 import { type WholeOffer, wholeOfferOf } from "../protocol/registry/whole_signature.ts";
 import { ConnectionSigner, type RequestSigner } from "./registry_auth.ts";
+import type { Clock } from "./clock.ts";
+import { Deadline } from "./waiting.ts";
 import { TaskSet } from "./task_set.ts";
 import { isTlsAlert, openLink, type RegistryLink } from "./registry_link.ts";
 
@@ -193,17 +195,11 @@ class Connection {
   }
 }
 
-/** One-shot timers, injected so that tests can turn the time by hand. */
-export interface RegistryTimers {
-  /** Calls `fn` once after `ms`; the returned function cancels it. */
-  after(ms: number, fn: () => void): () => void;
-}
-
 /** Which registry a {@linkcode RegistryClient} asks, and how it knows it. */
 export interface RegistryClientOptions {
   /** `host:port`. */
   readonly address: string;
-  readonly clock: RegistryTimers;
+  readonly clock: Clock;
   /** Speak TLS, with the certificate that has this fingerprint: SHA-256, 64 lowercase hex digits. */
   readonly fingerprint?: string | undefined;
   /** The registry's key, base64: answers to {@linkcode SIGNED_REQUESTS} must then be signed with it. */
@@ -218,7 +214,7 @@ export interface RegistryClientOptions {
 export class RegistryClient {
   /** `host:port` of the registry. */
   readonly address: string;
-  readonly #clock: RegistryTimers;
+  readonly #clock: Clock;
   readonly #fingerprint: string | undefined;
   readonly #pinnedKey: Uint8Array | undefined;
   readonly #connectTimeoutMs: number;
@@ -226,8 +222,7 @@ export class RegistryClient {
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   /** Cancels the connection attempt in progress. */
-  #giveUp: AbortController | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
   readonly #ending = new TaskSet();
 
   constructor(options: RegistryClientOptions) {
@@ -303,13 +298,16 @@ export class RegistryClient {
 
   /** Ends the connection; requests under way fail with `unavailable`. */
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#giveUp?.abort();
+    this.#closing.abort();
     await this.#connecting?.catch(() => {
       // It fails because we close.
     });
     this.#connection?.close("this client is closed");
     await this.#ending.settled();
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   async #once(request: JsonObject, signer: RequestSigner | undefined): Promise<JsonObject> {
@@ -387,11 +385,9 @@ export class RegistryClient {
 
   async #open(): Promise<Connection> {
     const to = parseEndpoint(this.address);
-    const controller = new AbortController();
-    this.#giveUp = controller;
-    const cancel = this.#clock.after(this.#connectTimeoutMs, () => controller.abort());
+    const deadline = new Deadline(this.#clock, this.#connectTimeoutMs, this.#closing.signal);
+    const { signal } = deadline;
     try {
-      const { signal } = controller;
       const conn = await openLink({ to, fingerprint: this.#fingerprint, signal });
       this.localHost = conn.localHost;
       const connection = new Connection(conn);
@@ -402,15 +398,14 @@ export class RegistryClient {
       return connection;
     } catch (error) {
       if (error instanceof PilotError) throw error;
-      const reason = controller.signal.aborted
+      const reason = signal.aborted
         ? "no answer"
         : error instanceof Error
         ? error.message
         : String(error);
       throw unavailable({ reason: `${this.address}: ${reason}` }, error);
     } finally {
-      cancel();
-      this.#giveUp = undefined;
+      deadline.clear();
     }
   }
 }

@@ -34,8 +34,3 @@ function tell(error: unknown): void {
 export function setGuardedTimeout(fn: () => unknown, ms: number): TimerHandle {
   return setTimeout(runGuarded, ms, fn);
 }
-
-/** As `setInterval`, guarded. */
-export function setGuardedInterval(fn: () => unknown, ms: number): TimerHandle {
-  return setInterval(runGuarded, ms, fn);
-}

@@ -5,7 +5,8 @@
  */
 
 export { type BackupOptions, type BackupResult, backupStore } from "./backup.ts";
-export { type Clock, SYSTEM_CLOCK } from "./server_clock.ts";
+export type { Clock } from "../platform/clock.ts";
+export { systemClock } from "../platform/system_clock.ts";
 export type { BeaconSettings } from "./beacon/beside_registry.ts";
 export type { BeaconCounters, BeaconHealth } from "./beacon/beacon_counters.ts";
 export type { MappingLimits } from "./beacon/mappings.ts";

@@ -10,7 +10,8 @@ import { ClusterToken } from "./cluster_token.ts";
 import { beaconBeside, type BeaconSettings } from "./beacon/beside_registry.ts";
 import type { BeaconServer } from "./beacon/beacon_server.ts";
 import type { MappingLimits } from "./beacon/mappings.ts";
-import { type Clock, SYSTEM_CLOCK, unixSeconds } from "./server_clock.ts";
+import { type Clock, every, unixSeconds } from "../platform/clock.ts";
+import { systemClock } from "../platform/system_clock.ts";
 import { joinFacts } from "./join_line.ts";
 import { type HttpAccess, HttpServer } from "../platform/http/http_server.ts";
 import { routes } from "./http/routes.ts";
@@ -26,7 +27,6 @@ import { loadTls, type TlsOptions } from "./registry/tls.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { publicFacts, removeStatusFile, storeBytes, writeStatusFile } from "./status_file.ts";
 import { type RendezvousFacts, View } from "./view.ts";
-import { setGuardedInterval } from "../platform/timers.ts";
 
 /** How often deadlines are looked at, milliseconds; they are all in seconds. */
 const TICK_MS = 1_000;
@@ -83,7 +83,7 @@ export class Rendezvous implements AsyncDisposable {
   /** Addresses, keys, fingerprint: what does not change while it runs. */
   readonly facts: RendezvousFacts;
   readonly #parts: RendezvousParts;
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #endTicks: () => void;
   #reapDue: number;
   /** The last round of periodic work. */
   #ticks: Promise<void> = Promise.resolve();
@@ -96,12 +96,12 @@ export class Rendezvous implements AsyncDisposable {
     this.registryAddr = parts.registry.addr;
     this.beaconAddr = parts.beacon.addr;
     this.facts = parts.facts;
-    const now = parts.clock.monotonicMs();
+    const now = parts.clock.now();
     this.#reapDue = now + REAP_INTERVAL_MS;
-    this.#timer = setGuardedInterval(() => {
+    this.#endTicks = every(parts.clock, TICK_MS, () => {
       // Else the store is slow: no queue of rounds.
       return this.#waitingTicks === 0 ? this.tick() : undefined;
-    }, TICK_MS);
+    });
   }
 
   /**
@@ -115,7 +115,7 @@ export class Rendezvous implements AsyncDisposable {
    * `not_found` (no certificate file), `denied` (a key that others may read).
    */
   static async start(options: RendezvousOptions): Promise<Rendezvous> {
-    const clock = options.clock ?? SYSTEM_CLOCK;
+    const clock = options.clock ?? systemClock;
     const log = getLogger([LOG_CATEGORY, "rendezvous"]);
     const { adminToken, strict, limits } = options;
     checkAdminToken(adminToken, log);
@@ -136,7 +136,7 @@ export class Rendezvous implements AsyncDisposable {
         tls: source,
         store: options.store,
         addr: options.registryAddr,
-        now: clock.unixMs(),
+        now: clock.unixNow(),
         log,
       });
       const secret = options.beacon?.token;
@@ -144,7 +144,7 @@ export class Rendezvous implements AsyncDisposable {
       core = new RegistryCore({ store, clock, log, adminToken, beaconToken, strict, signer });
       if (options.http !== undefined) {
         const access = options.httpAccess;
-        http = new HttpServer({ addr: options.http, now: () => clock.monotonicMs(), log, access });
+        http = new HttpServer({ addr: options.http, now: () => clock.now(), log, access });
       }
       registry = new RegistryServer({
         core,
@@ -212,7 +212,7 @@ export class Rendezvous implements AsyncDisposable {
 
   async #tick(): Promise<void> {
     const { core, registry, beacon, http, clock, log } = this.#parts;
-    const now = clock.monotonicMs();
+    const now = clock.now();
     registry.sweep();
     http?.sweep();
     beacon.tick();
@@ -236,7 +236,7 @@ export class Rendezvous implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#endTicks();
     const { registry, beacon, http, core, facts } = this.#parts;
     await Promise.all([registry.close(), beacon.close(), http?.close(), this.#ticks]);
     await removeStatusFile(facts);

@@ -7,7 +7,9 @@
 import { get } from "node:http";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { unixSeconds } from "../platform/clock.ts";
 import { exists } from "../platform/private_files.ts";
+import { systemClock } from "../platform/system_clock.ts";
 import { PilotError } from "../protocol/errors.ts";
 import { formatEndpoint, parseEndpoint } from "../protocol/ip.ts";
 import {
@@ -71,7 +73,7 @@ export async function rendezvousStatus(options: StatusOptions): Promise<JsonObje
     running: true,
     healthy: null,
     ...told,
-    uptime_seconds: started === 0 ? null : Math.max(0, Math.floor(Date.now() / 1000 - started)),
+    uptime_seconds: started === 0 ? null : Math.max(0, unixSeconds(systemClock) - started),
     store,
     store_bytes: await storeBytes(store),
     ...count(store),

@@ -6,7 +6,7 @@
 
 import { VERSION } from "../platform/version.ts";
 import type { BeaconHealth } from "./beacon/beacon_counters.ts";
-import type { Clock } from "./server_clock.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { JoinFacts } from "./join_line.ts";
 import type { RegistryCore } from "./registry/core.ts";
 
@@ -61,12 +61,12 @@ export class View {
     this.#parts = parts;
     this.core = parts.core;
     this.facts = parts.facts;
-    this.#startedMs = parts.clock.monotonicMs();
+    this.#startedMs = parts.clock.now();
   }
 
   /** Seconds since the start. */
   get uptimeSeconds(): number {
-    return (this.#parts.clock.monotonicMs() - this.#startedMs) / 1000;
+    return (this.#parts.clock.now() - this.#startedMs) / 1000;
   }
 
   /** Software version. */

@@ -5,6 +5,8 @@
  */
 
 import { PilotError } from "../protocol/errors.ts";
+import { plainClock } from "../platform/clock.ts";
+import { Deadline, pause } from "../platform/waiting.ts";
 
 /** Options of every call that can be given up. */
 export interface AbortOptions {
@@ -83,24 +85,17 @@ export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   checkAbort(options.signal, what);
-  const controller = new AbortController();
-  const unwatch = watchAbort(
-    options.signal,
-    () => controller.abort(options.signal?.reason),
-  );
-  const timer = options.timeoutMs === undefined ? undefined : setTimeout(
-    () => controller.abort(timeoutError(what, options.timeoutMs!)),
-    options.timeoutMs,
-  );
+  const { timeoutMs = Infinity, signal } = options;
+  const late = () => timeoutError(what, timeoutMs);
+  const deadline = new Deadline(plainClock, timeoutMs, signal, late);
   try {
-    return await work(controller.signal);
+    return await work(deadline.signal);
   } catch (error) {
     // Runtime functions given the signal throw its reason as it is.
-    if (error instanceof PilotError || !controller.signal.aborted) throw error;
-    throw abortError(controller.signal, what);
+    if (error instanceof PilotError || !deadline.signal.aborted) throw error;
+    throw abortError(deadline.signal, what);
   } finally {
-    clearTimeout(timer);
-    unwatch();
+    deadline.clear();
   }
 }
 
@@ -126,20 +121,11 @@ export function timeoutError(what: string, timeoutMs: number): PilotError {
  * @param what Names the wait in errors.
  * @throws {PilotError} `aborted` or `timeout`.
  */
-export function delay(
+export async function delay(
   ms: number,
   signal: AbortSignal | undefined,
   what: string,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(abortError(signal, what));
-    const timer = setTimeout(() => {
-      unwatch();
-      resolve();
-    }, ms);
-    const unwatch = watchAbort(signal, () => {
-      clearTimeout(timer);
-      reject(abortError(signal!, what));
-    });
-  });
+  await pause(plainClock, ms, signal);
+  checkAbort(signal, what);
 }

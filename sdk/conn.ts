@@ -12,6 +12,8 @@ import { abortError, checkAbort, watchAbort } from "./abort.ts";
 import { Receiver } from "./conn_receiver.ts";
 import { Sender } from "./conn_sender.ts";
 import type { DaemonLink } from "./daemon_link.ts";
+import { plainClock } from "../platform/clock.ts";
+import { inTime } from "../platform/waiting.ts";
 
 /** An old daemon answers a close at once or never, milliseconds. */
 const UNTAGGED_CLOSE_MS = 5_000;
@@ -316,12 +318,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   /** An old daemon confirms a close by the same push that announces the end. */
   async #awaitEnd(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, UNTAGGED_CLOSE_MS);
-    });
-    await Promise.race([this.#remoteEnd.promise, timeout]);
-    clearTimeout(timer);
+    await inTime(plainClock, this.#remoteEnd.promise, UNTAGGED_CLOSE_MS);
   }
 
   #onRemoteEnd(error: PilotError | undefined): void {

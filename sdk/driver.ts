@@ -42,6 +42,8 @@ import { Trust } from "./trust.ts";
 import type { DaemonLink } from "./daemon_link.ts";
 import { subscribe, type SubscribeOptions, type Subscription } from "./subscription.ts";
 import { checkNode, checkU16, readTarget, splitTargetPort, type Target } from "./target.ts";
+import { plainClock } from "../platform/clock.ts";
+import { inTime } from "../platform/waiting.ts";
 
 /**
  * Longest wait for a connection when the caller sets none, milliseconds (as other drivers,
@@ -456,12 +458,7 @@ export class Driver implements AsyncDisposable {
   async #flushAndClose(): Promise<void> {
     // Those that end without a close look broken to the daemon.
     for (const id of this.#session.openConns) this.#session.send(Cmd.Close, encodeConn(id));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_FLUSH_MS);
-    });
-    await Promise.race([this.#session.flushed(), patience]);
-    clearTimeout(timer);
+    await inTime(plainClock, this.#session.flushed(), CLOSE_FLUSH_MS);
     this.#session.close(closedHere());
   }
 }

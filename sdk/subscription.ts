@@ -14,6 +14,7 @@ import type { Conn } from "./conn.ts";
 import { writeEvent } from "./events.ts";
 import type { Dialler } from "./messages.ts";
 import type { Target } from "./target.ts";
+import { every, plainClock } from "../platform/clock.ts";
 
 /** How often a silent broker is checked for a restart, milliseconds. */
 const WATCH_MS = 5_000;
@@ -224,16 +225,16 @@ export class Subscription implements AsyncIterable<TopicEvent>, AsyncDisposable 
   async #readWatched(signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
     const done = new AbortController();
     const options = { signal: done.signal, timeoutMs: WATCH_MS };
-    const watch = this.#driver.features.includes("ping")
-      ? setInterval(() => {
+    const endWatch = this.#driver.features.includes("ping")
+      ? every(plainClock, WATCH_MS, () => {
         // No answer proves nothing: the stream itself knows when its peer is gone.
         this.#driver.ping(this.#conn.remoteAddress, options).catch(() => {});
-      }, WATCH_MS)
+      })
       : undefined;
     try {
       return await this.#conn.read({ signal });
     } finally {
-      clearInterval(watch);
+      endWatch?.();
       done.abort();
     }
   }

@@ -23,7 +23,8 @@ import { givenSettings, settingArguments, settingOptions } from "../setting_opti
 import type { CommandGroup } from "../spec.ts";
 import type { OptionSpec } from "../option_spec.ts";
 import { lines, safe, type SafeText, show } from "../terminal_text.ts";
-import { pause } from "../wait.ts";
+import { plainClock } from "../../platform/clock.ts";
+import { pause } from "../../platform/waiting.ts";
 
 /** Longest wait of `daemon start`, milliseconds. */
 const START_TIMEOUT_MS = 15_000;
@@ -173,7 +174,7 @@ async function waitForRegistration(
   // "retrying" means that the first attempt has failed: there is nothing to wait for soon.
   const isOpen = () => !isRegistered(info) && info.registration !== "retrying";
   while (isOpen() && performance.now() < deadline && !call.signal.aborted) {
-    await pause(REGISTER_POLL_MS);
+    await pause(plainClock, REGISTER_POLL_MS);
     info = await probeInfo(call, { socket }) ?? info;
   }
   return info;

@@ -15,7 +15,9 @@ import { type Outcome, round } from "../output.ts";
 import { parseDuration, parseMegabytes, parsePositive } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import { show } from "../terminal_text.ts";
-import { sleepUnless, within } from "../wait.ts";
+import { plainClock } from "../../platform/clock.ts";
+import { pause } from "../../platform/waiting.ts";
+import { within } from "../wait.ts";
 import { doctorCommand } from "./doctor_commands.ts";
 import { netcheckCommand } from "./netcheck_commands.ts";
 
@@ -68,7 +70,7 @@ async function ping(call: Invocation): Promise<Outcome> {
     }
     if (!call.json) show(call.host.stdout, pingLine(results.at(-1)!));
     const rest = Math.min(intervalMs, deadline - performance.now());
-    if (results.length < count && rest > 0) await sleepUnless(signal, rest);
+    if (results.length < count && rest > 0) await pause(plainClock, rest, signal);
   }
   const isOver = lastError !== undefined && !ERROR_MEANINGS[lastError.code].retry;
   const timedOut = results.length < count && !signal.aborted && !isOver;

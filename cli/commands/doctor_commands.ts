@@ -14,6 +14,7 @@ import type { Invocation } from "../invocation.ts";
 import { counted, type Outcome, type Style } from "../output.ts";
 import { lines, safe, type SafeText } from "../terminal_text.ts";
 import type { CommandSpec } from "../spec.ts";
+import { unlessAborted } from "../../platform/waiting.ts";
 import { within } from "../wait.ts";
 
 /** What `doctor` ends with when a check failed. */
@@ -80,11 +81,12 @@ async function examine(call: Invocation): Promise<Patient> {
     info,
     network,
     ask: (question) =>
-      within(CHECK_MS, call.signal, "The daemon", async (signal) => {
-        const late = Promise.withResolvers<never>();
-        signal.addEventListener("abort", () => late.reject(signal.reason), { once: true });
-        return await Promise.race([question(await call.driver()), late.promise]);
-      }),
+      within(
+        CHECK_MS,
+        call.signal,
+        "The daemon",
+        async (signal) => await unlessAborted(signal, question(await call.driver())),
+      ),
   };
 }
 

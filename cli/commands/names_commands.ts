@@ -12,7 +12,8 @@ import { fields, type Outcome, table } from "../output.ts";
 import { parseDuration, parseNetwork, parsePort } from "../parse.ts";
 import type { CommandGroup } from "../spec.ts";
 import type { OptionSpec } from "../option_spec.ts";
-import { sleepUnless } from "../wait.ts";
+import { plainClock } from "../../platform/clock.ts";
+import { pause } from "../../platform/waiting.ts";
 
 /** Pause of `--keep`, milliseconds: a record lives 5 minutes, so that one registration may fail. */
 const REFRESH_MS = 2 * 60_000;
@@ -116,7 +117,7 @@ async function register(call: Invocation): Promise<Outcome | undefined> {
   if (!call.options.has("keep")) return { data, text };
   call.emit({ status: "ok", data }, `${text}, again and again until interrupted`);
   for (;;) {
-    await sleepUnless(call.signal, REFRESH_MS);
+    await pause(plainClock, REFRESH_MS, call.signal);
     if (call.signal.aborted) return undefined;
     try {
       await send(await call.driver());

@@ -9,6 +9,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../protocol/ip.ts";
 import type { JsonObject, RegistryRequest } from "../../protocol/registry/registry_message.ts";
 import * as requests from "../../protocol/registry/requests/mod.ts";
+import { plainClock } from "../../platform/clock.ts";
 import { RegistryClient } from "../../platform/registry_client.ts";
 import type { DaemonOptions } from "../../platform/settings/mod.ts";
 import { round } from "../output.ts";
@@ -45,7 +46,7 @@ export async function checkRegistry(
   time: TimeLeft,
 ): Promise<RegistryFindings> {
   let client: RegistryClient | undefined;
-  const deadline = setTimeout(() => void client?.close(), time.ms());
+  const cancel = plainClock.after(time.ms(), () => void client?.close());
   try {
     client = openClient(place);
     const connected = await timed(client);
@@ -66,7 +67,7 @@ export async function checkRegistry(
   } catch (thrown) {
     return notReachable(place, PilotError.from(thrown, "unavailable"));
   } finally {
-    clearTimeout(deadline);
+    cancel();
     await client?.close();
   }
 }
@@ -135,11 +136,11 @@ async function askOnce<F extends object, R extends object>(
   time: TimeLeft,
 ): Promise<R & JsonObject> {
   const client = openClient(place);
-  const deadline = setTimeout(() => void client.close(), time.ms());
+  const cancel = plainClock.after(time.ms(), () => void client.close());
   try {
     return await client.call(request, fields);
   } finally {
-    clearTimeout(deadline);
+    cancel();
     await client.close();
   }
 }
@@ -147,12 +148,7 @@ async function askOnce<F extends object, R extends object>(
 function openClient(place: RegistryPlace): RegistryClient {
   return new RegistryClient({
     address: place.registry,
-    clock: {
-      after(ms, fn) {
-        const timer = setTimeout(fn, ms);
-        return () => clearTimeout(timer);
-      },
-    },
+    clock: plainClock,
     fingerprint: place.registryTls === true ? place.registryFingerprint : undefined,
     pinnedKey: place.registryKey,
     connectTimeoutMs: REGISTRY_TIMEOUT_MS,

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { plainClock } from "../../platform/clock.ts";
+import { inTime } from "../../platform/waiting.ts";
+
 /** Counts down. */
 export class TimeLeft {
   readonly #endMs: number;
@@ -40,16 +43,7 @@ export class TimeLeft {
    * @param work What to wait for; when it is late it continues unobserved.
    * @param late Given then.
    */
-  async within<T>(work: Promise<T>, late: T): Promise<T> {
-    const { promise, resolve } = Promise.withResolvers<T>();
-    const end = () => resolve(late);
-    const timer = setTimeout(end, this.ms());
-    this.#signal.addEventListener("abort", end, { once: true });
-    try {
-      return await Promise.race([work, promise]);
-    } finally {
-      clearTimeout(timer);
-      this.#signal.removeEventListener("abort", end);
-    }
+  async within<T extends object>(work: Promise<T>, late: T): Promise<T> {
+    return await inTime(plainClock, work, this.ms(), this.#signal) ?? late;
   }
 }

@@ -9,8 +9,9 @@ import {
   AEAD_KEY_BYTES,
   AEAD_TAG_BYTES,
   type AeadFactory,
-  checkAeadCall,
+  CheckedAead,
   copyAeadKey,
+  type KeyState,
 } from "../../protocol/crypto/aead.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import { AddressCache, type EvpCalls, loadEvpLibrary } from "./libcrypto.ts";
@@ -28,10 +29,9 @@ export interface LibcryptoAead {
 }
 
 /** The two contexts of one key: each direction keeps its own, so that a packet costs no key schedule. */
-interface Contexts {
+interface Contexts extends KeyState {
   readonly seal: bigint;
   readonly open: bigint;
-  isFreed: boolean;
 }
 
 /** What all keys share. */
@@ -67,7 +67,7 @@ class Library {
     const contexts: Contexts = {
       seal: calls.EVP_CIPHER_CTX_new(),
       open: calls.EVP_CIPHER_CTX_new(),
-      isFreed: false,
+      isWiped: false,
     };
     this.#live.add(contexts);
     const cipher = calls.EVP_aes_256_gcm();
@@ -89,9 +89,8 @@ class Library {
 
   /** libcrypto cleanses the key schedule when it frees a context. */
   free(contexts: Contexts, aead?: Aead): void {
-    if (contexts.isFreed) return;
-    contexts.isFreed = true;
-    this.#live.delete(contexts);
+    contexts.isWiped = true;
+    if (!this.#live.delete(contexts)) return;
     this.calls.EVP_CIPHER_CTX_free(contexts.seal);
     this.calls.EVP_CIPHER_CTX_free(contexts.open);
     if (aead !== undefined) this.#lost.unregister(aead);
@@ -103,32 +102,32 @@ class Library {
   }
 }
 
-class EvpAead implements Aead {
-  readonly name = "libcrypto";
+class EvpAead extends CheckedAead {
+  override readonly name = "libcrypto";
   readonly #library: Library;
   readonly #calls: EvpCalls;
   readonly #contexts: Contexts;
   readonly #scratch: bigint;
 
   constructor(library: Library, key: Uint8Array) {
+    const contexts = library.make(key);
+    super(contexts);
+    this.#contexts = contexts;
     this.#library = library;
     this.#calls = library.calls;
     this.#scratch = library.scratch;
-    this.#contexts = library.make(key);
-    library.watch(this, this.#contexts);
+    library.watch(this, contexts);
   }
 
-  seal(
+  protected override sealChecked(
     nonce: Uint8Array,
     aad: Uint8Array,
     buf: Uint8Array,
     offset: number,
     length: number,
   ): void {
-    const contexts = this.#contexts;
-    checkAeadCall(contexts.isFreed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     const calls = this.#calls;
-    const context = contexts.seal;
+    const context = this.#contexts.seal;
     const scratch = this.#scratch;
     const { sealAddresses: addresses, nonceAddresses, aadAddresses } = this.#library;
     const data = addresses.at(buf, offset);
@@ -150,37 +149,32 @@ class EvpAead implements Aead {
     }
   }
 
-  open(
+  protected override openChecked(
     nonce: Uint8Array,
     aad: Uint8Array,
     buf: Uint8Array,
     offset: number,
     length: number,
   ): boolean {
-    const contexts = this.#contexts;
-    checkAeadCall(contexts.isFreed, nonce, buf, offset, length);
-    if (length < AEAD_TAG_BYTES) return false;
     const calls = this.#calls;
-    const context = contexts.open;
+    const context = this.#contexts.open;
     const scratch = this.#scratch;
     const { openAddresses: addresses, nonceAddresses, aadAddresses } = this.#library;
-    const plainLength = length - AEAD_TAG_BYTES;
     const data = addresses.at(buf, offset);
-    const tag = addresses.at(buf, offset + plainLength);
+    const tag = addresses.at(buf, offset + length);
     const isRead =
       calls.EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonceAddresses.at(nonce)) === 1 &&
       calls.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) === 1 &&
       (aad.length === 0 ||
         calls.EVP_DecryptUpdate(context, NULL, scratch, aadAddresses.at(aad), aad.length) === 1) &&
-      (plainLength === 0 ||
-        calls.EVP_DecryptUpdate(context, data, scratch, data, plainLength) === 1);
+      (length === 0 || calls.EVP_DecryptUpdate(context, data, scratch, data, length) === 1);
     if (isRead && calls.EVP_DecryptFinal_ex(context, scratch + 16n, scratch) === 1) return true;
-    buf.fill(0, offset, offset + plainLength);
+    buf.fill(0, offset, offset + length);
     if (!isRead) throw internalError("open");
     return false;
   }
 
-  destroy(): void {
+  protected override wipe(): void {
     this.#library.free(this.#contexts, this);
   }
 }

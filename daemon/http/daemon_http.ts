@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Clock, TimerSet } from "../../platform/clock.ts";
+import { type Clock, every } from "../../platform/clock.ts";
 import { HttpServer } from "../../platform/http/http_server.ts";
 import { metricsRoute } from "../../platform/http/metric_set.ts";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
@@ -22,7 +22,7 @@ export class DaemonHttp {
   readonly addr: string;
   readonly #server: HttpServer;
   readonly #counts: EventCounts;
-  readonly #timers: TimerSet;
+  readonly #endSweeps: () => void;
 
   /**
    * Listens.
@@ -41,7 +41,6 @@ export class DaemonHttp {
     this.#server = new HttpServer({ addr, now: () => clock.now(), log });
     this.addr = this.#server.addr;
     this.#counts = new EventCounts(events);
-    this.#timers = new TimerSet(clock);
     this.#server.show({
       "/healthz": {
         answer: (isLocal) => {
@@ -55,20 +54,13 @@ export class DaemonHttp {
         new (await import("./daemon_metrics.ts")).DaemonMetrics(parts, this.#counts)
       ),
     });
-    this.#sweep();
+    this.#endSweeps = every(clock, SWEEP_INTERVAL_MS, () => this.#server.sweep());
   }
 
   /** Stops listening. */
   async close(): Promise<void> {
-    this.#timers.close();
+    this.#endSweeps();
     this.#counts.close();
     await this.#server.close();
-  }
-
-  #sweep(): void {
-    this.#timers.after(SWEEP_INTERVAL_MS, () => {
-      this.#sweep();
-      this.#server.sweep();
-    });
   }
 }

@@ -23,13 +23,14 @@ import {
   RECV_FRAME_BYTES,
 } from "./ipc_limits.ts";
 import type { FrameSource, Outgoing } from "./outgoing.ts";
-import { setGuardedTimeout } from "../../platform/timers.ts";
+import type { Clock } from "../../platform/clock.ts";
 
 /** Bytes before the data of a Recv frame: length, command, connection. */
 const RECV_HEADER_BYTES = IPC_HEADER_BYTES + 4;
 
 /** What a {@linkcode ClientConn} reports to its session. */
 export interface ClientConnOwner {
+  readonly clock: Clock;
   /** Frames go here. */
   readonly out: Outgoing;
   /** Whether the client has said Hello: it grants credit and understands why a connection ended. */
@@ -82,7 +83,7 @@ export class ClientConn implements FrameSource, ConnListener {
   #dropped = 0;
   #flushing = false;
   #closeCalled = false;
-  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+  #cancelLinger: (() => void) | undefined;
 
   /**
    * Takes a connection over; sets its listener at once.
@@ -254,7 +255,7 @@ export class ClientConn implements FrameSource, ConnListener {
 
   /** The daemon ends: no timer of ours may outlive it. */
   release(): void {
-    clearTimeout(this.#lingerTimer);
+    this.#cancelLinger?.();
     this.#gone = true;
     if (this.#closeCalled) return;
     if (this.#abandoned || (this.#owner.extended && !this.#closeWanted)) this.#conn.abandon();
@@ -412,15 +413,15 @@ export class ClientConn implements FrameSource, ConnListener {
     }
     if (!this.#over) return;
     this.#gone = true;
-    clearTimeout(this.#lingerTimer);
+    this.#cancelLinger?.();
     this.#owner.gone(this);
   }
 
   #linger(left: number): void {
-    this.#lingerTimer = setGuardedTimeout(() => {
+    this.#cancelLinger = this.#owner.clock.after(LINGER_STALL_MS, () => {
       if (this.#gone || this.#sendQueued === 0) return;
       if (this.#sendQueued === left) this.#conn.abort();
       else this.#linger(this.#sendQueued);
-    }, LINGER_STALL_MS);
+    });
   }
 }

@@ -17,6 +17,7 @@ import {
   encodeIpcFrame,
   HALF_CLOSE,
 } from "../../protocol/ipc/mod.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { Conn, DialOptions } from "../stream/stream_conn.ts";
 import type { NetworkBackend } from "./backend.ts";
 import { ClientConn, type ClientConnOwner } from "./client_conn.ts";
@@ -29,6 +30,7 @@ const NOTHING = new Uint8Array(0);
 
 /** The connections of one client. */
 export class ClientConns implements ClientConnOwner {
+  readonly clock: Clock;
   readonly out: Outgoing;
   readonly #queues: SendQueues;
   readonly #onChange: () => void;
@@ -44,12 +46,17 @@ export class ClientConns implements ClientConnOwner {
 
   /**
    * @param out Where frames go.
-   * @param queues The total of all clients.
+   * @param host The clock, and the total of all clients.
    * @param onChange Called when {@linkcode overfull} may have changed.
    */
-  constructor(out: Outgoing, queues: SendQueues, onChange: () => void) {
+  constructor(
+    out: Outgoing,
+    host: { readonly clock: Clock; readonly sendQueues: SendQueues },
+    onChange: () => void,
+  ) {
+    this.clock = host.clock;
     this.out = out;
-    this.#queues = queues;
+    this.#queues = host.sendQueues;
     this.#onChange = onChange;
   }
 

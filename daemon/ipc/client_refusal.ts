@@ -7,7 +7,7 @@
 import type { PilotError } from "../../protocol/errors.ts";
 import { encodeFailure } from "./replies.ts";
 import { REFUSAL_LINGER_MS } from "./ipc_limits.ts";
-import { setGuardedTimeout } from "../../platform/timers.ts";
+import type { Clock } from "../../platform/clock.ts";
 
 /**
  * Refuses a client: an error frame, which answers whatever it asks first, then the end. Reads on for a moment, since a
@@ -15,10 +15,15 @@ import { setGuardedTimeout } from "../../platform/timers.ts";
  *
  * @param conn The client; owned from now on.
  * @param error Why.
+ * @param clock Whose time limits the reading on.
  */
-export async function refuse(conn: Deno.UnixConn, error: PilotError): Promise<void> {
+export async function refuse(
+  conn: Deno.UnixConn,
+  error: PilotError,
+  clock: Clock,
+): Promise<void> {
   // Ends the read below.
-  const timer = setGuardedTimeout(() => closeQuietly(conn), REFUSAL_LINGER_MS);
+  const cancel = clock.after(REFUSAL_LINGER_MS, () => closeQuietly(conn));
   try {
     await conn.write(encodeFailure(undefined, error)); // a frame fits into an empty socket buffer
     await conn.closeWrite();
@@ -27,7 +32,7 @@ export async function refuse(conn: Deno.UnixConn, error: PilotError): Promise<vo
   } catch {
     // It has gone, or the time is up: either way nobody is left to notify.
   } finally {
-    clearTimeout(timer);
+    cancel();
     closeQuietly(conn);
   }
 }

@@ -34,7 +34,7 @@ import { Outgoing } from "./outgoing.ts";
 import { encodeFailure } from "./replies.ts";
 import { Requests, type RequestState } from "./requests.ts";
 import type { SendQueues } from "./send_queues.ts";
-import { setGuardedInterval } from "../../platform/timers.ts";
+import { type Clock, every } from "../../platform/clock.ts";
 
 /** Dropped by clients (docs/protocol/local-socket.md §1); written only to see whether one is there. */
 const PROBE_FRAME = encodeIpcFrame(Cmd.Probe);
@@ -53,10 +53,9 @@ export interface ClientSocket {
 export interface SessionHost {
   /** The daemon. */
   readonly backend: Backend;
+  readonly clock: Clock;
   /** What all clients have queued for streams. */
   readonly sendQueues: SendQueues;
-  /** See `PAUSE_PROBE_MS`. */
-  readonly pauseProbeMs?: number;
   /** A client has bound a port: datagrams for it go to it alone. */
   portBound(port: number, session: ClientSession): void;
   /** A client no longer binds a port. */
@@ -79,7 +78,7 @@ export class ClientSession {
   readonly #requests: Requests;
   readonly #events: ClientEvents;
   readonly #ports = new Set<number>();
-  readonly #openedMs = performance.now();
+  readonly #openedMs: number;
   readonly #reader = new IpcFrameReader({ isReusing: true });
   #buffer = new Uint8Array(READ_BUFFER_MIN_BYTES);
   #hasSpoken = false;
@@ -95,7 +94,9 @@ export class ClientSession {
   constructor(socket: ClientSocket, host: SessionHost) {
     this.#socket = socket;
     this.#host = host;
+    this.#openedMs = host.clock.now();
     this.out = new Outgoing({
+      clock: host.clock,
       write: (bytes) => socket.write(bytes),
       onDead: (reason, alive, wasCongested) => {
         if (alive) host.dropped(reason);
@@ -105,7 +106,7 @@ export class ClientSession {
       onReplies: (delta) => host.repliesChanged(delta),
       onRoom: () => this.#wake(),
     });
-    this.#conns = new ClientConns(this.out, host.sendQueues, () => this.#wake());
+    this.#conns = new ClientConns(this.out, host, () => this.#wake());
     this.#requests = new Requests(this.out);
     this.#events = new ClientEvents(this.out, (listener) => host.backend.onEvent(listener));
   }
@@ -117,7 +118,7 @@ export class ClientSession {
 
   /** How long the client has been there without one whole frame, milliseconds; 0 once there was one, or at its end. */
   get silentMs(): number {
-    return this.#hasSpoken || this.#ended ? 0 : performance.now() - this.#openedMs;
+    return this.#hasSpoken || this.#ended ? 0 : this.#host.clock.now() - this.#openedMs;
   }
 
   /** What is held of a frame that is not complete, and since when, monotonic milliseconds. */
@@ -206,7 +207,7 @@ export class ClientSession {
     const { bytes: before, sinceMs } = this.#partial;
     if (bytes === before) return;
     const isSame = before > 0 && !isNew;
-    this.#partial = { bytes, sinceMs: isSame ? sinceMs : performance.now() };
+    this.#partial = { bytes, sinceMs: isSame ? sinceMs : this.#host.clock.now() };
     this.#host.partialChanged(bytes - before);
   }
 
@@ -222,9 +223,9 @@ export class ClientSession {
 
   /** Waits until requests may be read again; asks now and then whether the client still lives. */
   async #room(): Promise<void> {
-    const probe = setGuardedInterval(() => {
+    const endProbes = every(this.#host.clock, PAUSE_PROBE_MS, () => {
       if (!this.out.congested) this.out.push(PROBE_FRAME);
-    }, this.#host.pauseProbeMs ?? PAUSE_PROBE_MS);
+    });
     const wake = () => this.#wake();
     this.#host.sendQueues.await(wake);
     try {
@@ -233,7 +234,7 @@ export class ClientSession {
       }
     } finally {
       this.#host.sendQueues.leave(wake);
-      clearInterval(probe);
+      endProbes();
     }
   }
 

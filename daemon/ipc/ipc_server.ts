@@ -6,6 +6,7 @@
 
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { PilotError } from "../../protocol/errors.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { descriptorLimit } from "../../platform/descriptors.ts";
 import { TaskSet } from "../../platform/task_set.ts";
 import { Acceptor } from "../../platform/net/acceptor.ts";
@@ -33,16 +34,13 @@ export interface IpcServerOptions {
   common?: string | undefined;
   /** The daemon. */
   backend: Backend;
+  clock: Clock;
   /** Clients at once; default 1024, or what the descriptors of this process allow. */
   maxClients?: number;
-  /** After which a client without a whole frame may have to make room, milliseconds; default 5 s. */
-  silentClientMs?: number;
   /** Bytes of begun frames of all clients; default 32 MiB. */
   maxPartialBytes?: number;
   /** Bytes of replies of all clients that wait to be read; default 128 MiB. */
   maxReplyBytes?: number;
-  /** How often a client is probed while it is not read from, milliseconds; default 5 s. */
-  pauseProbeMs?: number;
 }
 
 /** Counts for `info` and tests. */
@@ -95,7 +93,7 @@ export class IpcServer {
     this.#host = {
       backend: options.backend,
       sendQueues: new SendQueues(),
-      ...(options.pauseProbeMs === undefined ? {} : { pauseProbeMs: options.pauseProbeMs }),
+      clock: options.clock,
       portBound: (port, session) => void this.#ports.set(port, session),
       portUnbound: (port) => void this.#ports.delete(port),
       partialChanged: (delta) => this.#boundPartials(delta),
@@ -120,7 +118,7 @@ export class IpcServer {
    * else `io_error`.
    */
   static async listen(options: IpcServerOptions): Promise<IpcServer> {
-    const own = await listenSocket(options.path);
+    const own = await listenSocket(options.path, options.clock);
     const common = await listenCommon(options);
     return new IpcServer(options, common === undefined ? [own] : [own, common]);
   }
@@ -187,9 +185,8 @@ export class IpcServer {
 
   /** A client that never said anything goes for a new one. */
   #makeRoom(): boolean {
-    const leastMs = this.#options.silentClientMs ?? SILENT_CLIENT_MS;
     for (const session of this.#sessions.keys()) { // the oldest first
-      if (session.silentMs < leastMs || session.silentMs === 0) continue;
+      if (session.silentMs < SILENT_CLIENT_MS) continue;
       session.cut("it has sent nothing, and another client needs its place");
       return true;
     }
@@ -198,14 +195,14 @@ export class IpcServer {
 
   #refuse(conn: Deno.UnixConn): void {
     const limit = this.#maxClients;
-    const nowMs = performance.now();
+    const nowMs = this.#options.clock.now();
     if (nowMs - this.#refusalToldMs >= REFUSAL_LOG_INTERVAL_MS) {
       this.#refusalToldMs = nowMs;
       log.warn("IPC client refused: {limit} are connected", { limit });
     }
     if (this.#refusals.size >= this.#maxRefusals) return conn.close();
     const error = new PilotError("limit_exceeded", `too many clients: ${limit} are connected`);
-    this.#refusals.add(refuse(conn, error));
+    this.#refusals.add(refuse(conn, error, this.#options.clock));
   }
 
   /** Clients that do not read may wait as long as they like, but not with more than this in all. */
@@ -259,11 +256,11 @@ export class IpcServer {
 
 /** Programs that look only there find another agent or none: no reason not to serve our own. */
 async function listenCommon(
-  { path, common }: IpcServerOptions,
+  { path, common, clock }: IpcServerOptions,
 ): Promise<ListeningSocket | undefined> {
   if (common === undefined || common === path) return undefined;
   try {
-    return await listenSocket(common);
+    return await listenSocket(common, clock);
   } catch (thrown) {
     const { message } = PilotError.from(thrown, "io_error");
     log.warn("programs that look only at {common} do not find this daemon: {message}", {

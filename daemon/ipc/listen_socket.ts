@@ -6,6 +6,8 @@
  */
 
 import { dirname, join } from "node:path";
+import type { Clock } from "../../platform/clock.ts";
+import { inTime } from "../../platform/waiting.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
 /** Mode of the socket: its owner only. */
@@ -28,15 +30,16 @@ export interface ListeningSocket {
  * else could connect before its mode was set.
  *
  * @param path Where clients will look; its directory must exist.
+ * @param clock Whose time limits the wait for a daemon that may be there.
  * @returns The listening socket.
  * @throws {PilotError} `already_exists` when a daemon answers there or a file is in the way, `invalid_argument` for
  * a path that is too long for a socket, else `io_error`.
  */
-export async function listenSocket(path: string): Promise<ListeningSocket> {
+export async function listenSocket(path: string, clock: Clock): Promise<ListeningSocket> {
   let home: string | undefined;
   try {
     home = makePrivateDir(dirname(path));
-    await removeStale(path, home);
+    await removeStale(path, home, clock);
     const temporary = join(home, "s");
     const listener = bindAt(temporary, path);
     try {
@@ -103,7 +106,7 @@ function inUse(path: string): PilotError {
   );
 }
 
-async function removeStale(path: string, home: string): Promise<void> {
+async function removeStale(path: string, home: string, clock: Clock): Promise<void> {
   const before = inodeOf(path);
   if (before === undefined) return;
   if (!before.isSocket) {
@@ -111,7 +114,7 @@ async function removeStale(path: string, home: string): Promise<void> {
       advice: { id: "move_socket" },
     });
   }
-  if (await answers(path)) throw inUse(path);
+  if (await answers(path, clock)) throw inUse(path);
   // Moved away first: if another daemon has put its own there meanwhile, that one goes back.
   const moved = join(home, "old");
   Deno.renameSync(path, moved);
@@ -133,20 +136,13 @@ function inodeOf(
   }
 }
 
-async function answers(path: string): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+async function answers(path: string, clock: Clock): Promise<boolean> {
   const connecting = Deno.connect({ transport: "unix", path });
   try {
-    const late = new Promise<"late">((resolve) => {
-      timer = setTimeout(() => resolve("late"), PROBE_TIMEOUT_MS);
-    });
-    const conn = await Promise.race([connecting, late]);
-    if (conn === "late") {
-      // Its queue is full, so a process holds it open.
-      connecting.then((conn) => conn.close(), () => {});
-      return true;
-    }
-    conn.close();
+    const conn = await inTime(clock, connecting, PROBE_TIMEOUT_MS);
+    if (conn !== undefined) conn.close();
+    // Its queue is full, so a process holds it open.
+    else connecting.then((conn) => conn.close(), () => {});
     return true;
   } catch (error) {
     // Gone meanwhile counts as nobody there; anything else (no permission) must not look like a stale file.
@@ -155,8 +151,6 @@ async function answers(path: string): Promise<boolean> {
       error instanceof Deno.errors.NotFound
     ) return false;
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -15,7 +15,7 @@ import {
   REPLY_MAX_BYTES,
   WRITE_BUFFER_BYTES,
 } from "./ipc_limits.ts";
-import { setGuardedTimeout } from "../../platform/timers.ts";
+import type { Clock } from "../../platform/clock.ts";
 
 /** Something that has frames when asked. */
 export interface FrameSource {
@@ -35,6 +35,7 @@ export interface FrameSource {
 
 /** How {@linkcode Outgoing} reaches its client. */
 export interface OutgoingOptions {
+  readonly clock: Clock;
   /** Writes some of the bytes; resolves with their number. */
   write(bytes: Uint8Array): Promise<number>;
   /**
@@ -116,7 +117,7 @@ export class Outgoing {
   #congested = false;
   /** Replies that wait for company. */
   #lazy = 0;
-  #lazyTimer: ReturnType<typeof setTimeout> | undefined;
+  #cancelLazy: (() => void) | undefined;
   #idle: (() => void)[] = [];
   #dropped = 0;
 
@@ -173,10 +174,10 @@ export class Outgoing {
   pushLazily(frame: Uint8Array): void {
     if (this.#pumping || this.#dead || ++this.#lazy >= LAZY_REPLIES) return this.push(frame);
     this.#replies.push(frame);
-    this.#lazyTimer ??= setGuardedTimeout(() => {
-      this.#lazyTimer = undefined;
+    this.#cancelLazy ??= this.#options.clock.after(LAZY_REPLY_MS, () => {
+      this.#cancelLazy = undefined;
       if (this.#lazy > 0) this.#wake();
-    }, LAZY_REPLY_MS);
+    });
   }
 
   /**
@@ -225,8 +226,8 @@ export class Outgoing {
     for (const source of this.#sources) source.queued = false;
     this.#sources = [];
     this.#congested = false;
-    clearTimeout(this.#lazyTimer);
-    this.#lazyTimer = undefined;
+    this.#cancelLazy?.();
+    this.#cancelLazy = undefined;
     this.#options.onRoom();
   }
 

@@ -8,7 +8,7 @@
 
 import { PilotError } from "../../protocol/errors.ts";
 import type { JsonObject } from "../../protocol/registry/registry_message.ts";
-import { type Clock, TimerSet } from "../../platform/clock.ts";
+import { type Clock, every, TimerSet } from "../../platform/clock.ts";
 
 /** How long an answer is cached. */
 export const VERDICT_TTL_MS = 4_000;
@@ -83,7 +83,7 @@ export class Memberships {
   /** Begins to look again at those who are active, and to report answers. */
   start(user: MembershipsUser): void {
     this.#user = user;
-    this.#scheduleSweep();
+    every(this.#timers, SWEEP_MS, () => this.#sweep());
   }
 
   /** What is known about a peer now; undefined when that is too old, or nothing. */
@@ -187,11 +187,8 @@ export class Memberships {
     return [...this.#user?.active() ?? []].sort((a, b) => age(a) - age(b)).slice(0, SWEEP_BATCH);
   }
 
-  #scheduleSweep(): void {
-    this.#timers.after(SWEEP_MS, () => {
-      for (const node of this.#activeNodes()) this.#askQuietly(node);
-      this.#scheduleSweep();
-    });
+  #sweep(): void {
+    for (const node of this.#activeNodes()) this.#askQuietly(node);
   }
 }
 

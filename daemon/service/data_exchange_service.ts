@@ -6,6 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
+import type { Clock } from "../../platform/clock.ts";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { concatBytes, encodeText } from "../../protocol/bytes.ts";
@@ -51,26 +52,25 @@ const FRAME_BYTES_PER_PEER = 33 * 1024 * 1024;
 /** Part of a frame that every connection may hold in any case, bytes: a file chunk fits. */
 const FRAME_FREE_BYTES = 64 * 1024;
 /** A connection on which nothing comes for this long is closed, milliseconds (docs/protocol/services.md §7). */
-const IDLE_MS = 120_000;
+export const IDLE_MS = 120_000;
 /**
  * A peer that does not take its answers for this long is cut off, milliseconds (docs/protocol/services.md §7: step).
  */
-const ANSWER_MS = 60_000;
+export const ANSWER_MS = 60_000;
 /** Reason that an answer may carry, characters: some name what the peer sent. */
 const MAX_REASON = 200;
 
 /** Where received things go, and how much of them is kept. */
 export interface DataExchangeOptions {
+  clock: Clock;
   /** Directory of messages; made when the first one arrives. */
   inboxDir: string;
   /** Directory of files; made when the first one arrives. */
   receivedDir: string;
   /** Bounds of the inbox. */
-  inbox?: Omit<InboxOptions, "dir">;
+  inbox?: Omit<InboxOptions, "dir" | "clock">;
   /** Bounds of received files. */
-  received?: Omit<ReceivedFilesOptions, "dir">;
-  /** A connection on which nothing comes for this long is closed, milliseconds; default 2 min. */
-  idleMs?: number;
+  received?: Omit<ReceivedFilesOptions, "dir" | "clock">;
 }
 
 /** A fault after which the connection cannot continue. */
@@ -91,7 +91,7 @@ interface Shared {
   readonly budget: ByteBudget;
   readonly refusals: Refusals;
   readonly recent: RecentMessages;
-  readonly idleMs: number;
+  readonly clock: Clock;
 }
 
 /** One connection: takes frames in turn, answers each. */
@@ -108,7 +108,7 @@ class ExchangeConn implements ServiceConn {
 
   constructor(shared: Shared, conn: Conn) {
     this.#shared = shared;
-    this.#io = new StreamIo(conn);
+    this.#io = new StreamIo(conn, shared.clock);
     this.#from = formatAddress(conn.remoteAddress);
     const peer = peerKey(conn);
     this.#account = shared.budget.open(peer);
@@ -131,7 +131,7 @@ class ExchangeConn implements ServiceConn {
       for (;;) {
         const chunk = await this.#io.readChunk({
           ...wait,
-          timeoutMs: this.#shared.idleMs,
+          timeoutMs: IDLE_MS,
         });
         if (chunk === undefined) break;
         const done = await this.#take(chunk);
@@ -226,15 +226,16 @@ class ExchangeConn implements ServiceConn {
 
   /** Stores a message, which may have ids, and returns when. Without `tags` they may be in it. */
   async #trace(payload: Uint8Array, tags?: MessageTags): Promise<void> {
-    const received = nowNs();
+    const { clock } = this.#shared;
+    const received = nowNs(clock);
     const { sent, inner } = unwrap(decodeTrace(payload));
     const isTagged = tags === undefined && inner.type === DataType.tagged;
     const tagged = isTagged
       ? unwrap(decodeTaggedMessage(inner.payload))
       : { tags: tags ?? {}, inner };
     const ack = await this.#once(tagged.inner, tagged.tags);
-    const stored = nowNs();
-    const times = { sent, received, stored, answered: nowNs() };
+    const stored = nowNs(clock);
+    const times = { sent, received, stored, answered: nowNs(clock) };
     this.#answers.push(encodeDataFrame(DataType.json, encodeTraceAnswer(times, ack)));
   }
 
@@ -323,8 +324,8 @@ function isMessage({ type }: DataFrame): boolean {
   return type === DataType.text || type === DataType.binary || type === DataType.json;
 }
 
-function nowNs(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
+function nowNs(clock: Clock): bigint {
+  return BigInt(clock.unixNow()) * 1_000_000n;
 }
 
 function shorten(reason: string): string {
@@ -343,18 +344,19 @@ export function attachDataExchange(
   backend: Backend,
   options: DataExchangeOptions,
 ): Service {
+  const { clock } = options;
   const shared: Shared = {
     backend,
-    inbox: new Inbox({ ...options.inbox, dir: options.inboxDir }),
-    files: new ReceivedFiles({ ...options.received, dir: options.receivedDir }),
+    clock,
+    inbox: new Inbox({ ...options.inbox, clock, dir: options.inboxDir }),
+    files: new ReceivedFiles({ ...options.received, clock, dir: options.receivedDir }),
     budget: new ByteBudget({
       total: FRAME_BYTES,
       perPeer: FRAME_BYTES_PER_PEER,
       free: FRAME_FREE_BYTES,
     }),
-    refusals: new Refusals(),
-    recent: new RecentMessages(),
-    idleMs: options.idleMs ?? IDLE_MS,
+    refusals: new Refusals(clock),
+    recent: new RecentMessages(clock),
   };
   const running = new TaskSet();
   const port = new ServicePort<ExchangeConn>(backend, {

@@ -19,7 +19,7 @@ import type { Backend } from "../ipc/backend.ts";
 import type { Conn, ConnListener } from "../stream/stream_conn.ts";
 import { type ByteAccount, ByteBudget } from "./byte_budget.ts";
 import { peerKey, type Service, type ServiceConn, ServicePort } from "./service_port.ts";
-import { setGuardedTimeout } from "../../platform/timers.ts";
+import { type Clock, every } from "../../platform/clock.ts";
 
 /** Subscribers at once; one topic each, so also the bound on topics. As one port may have in the reference. */
 const MAX_EVENT_CONNS = 1024;
@@ -40,13 +40,7 @@ const PARTIAL_EVENT_FREE_BYTES = 64 * 1024;
 /** Taken from a connection at once, bytes. */
 const READ_BYTES = 64 * 1024;
 /** A subscriber that takes nothing for this long while events wait is disconnected, milliseconds. */
-const SUBSCRIBER_STALL_MS = 30_000;
-
-/** How the broker behaves. */
-export interface EventStreamOptions {
-  /** A subscriber that takes nothing for this long while events wait is disconnected, milliseconds; default 30 s. */
-  stallMs?: number;
-}
+export const SUBSCRIBER_STALL_MS = 30_000;
 
 /** Counts of the broker. */
 export interface EventStreamStats {
@@ -74,7 +68,7 @@ interface SharedEvent {
 
 class Broker {
   readonly backend: Backend;
-  readonly stallMs: number;
+  readonly clock: Clock;
   readonly partial = new ByteBudget({
     total: PARTIAL_EVENT_BYTES,
     perPeer: PARTIAL_EVENT_BYTES_PER_PEER,
@@ -82,14 +76,14 @@ class Broker {
   });
   readonly #topics = new Map<string, Set<EventConn>>();
   readonly #slow = new Set<EventConn>();
-  #sweep: ReturnType<typeof setTimeout> | undefined;
+  #endSweeps: (() => void) | undefined;
   #queuedBytes = 0;
   #subscribers = 0;
   overruns = 0;
 
-  constructor(backend: Backend, options: EventStreamOptions) {
+  constructor(backend: Backend, clock: Clock) {
     this.backend = backend;
-    this.stallMs = options.stallMs ?? SUBSCRIBER_STALL_MS;
+    this.clock = clock;
   }
 
   get stats(): EventStreamStats {
@@ -159,23 +153,17 @@ class Broker {
   /** Watches a subscriber with events waiting; one timer for all, none when nobody is slow. */
   watch(conn: EventConn): void {
     this.#slow.add(conn);
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#sweep ??= setGuardedTimeout(() => {
-      this.#sweep = undefined;
-      const now = performance.now();
+    this.#endSweeps ??= every(this.clock, SUBSCRIBER_STALL_MS / 4, () => {
+      const now = this.clock.now();
       for (const slow of [...this.#slow]) slow.checkStall(now);
-      if (this.#slow.size > 0) this.#arm();
-    }, this.stallMs / 4);
+    });
   }
 
   unwatch(conn: EventConn): void {
     this.#slow.delete(conn);
     if (this.#slow.size > 0) return;
-    clearTimeout(this.#sweep);
-    this.#sweep = undefined;
+    this.#endSweeps?.();
+    this.#endSweeps = undefined;
   }
 }
 
@@ -251,7 +239,7 @@ class EventConn implements ConnListener, ServiceConn {
       const written = this.#conn.write(event.bytes);
       if (written === length || this.#left) return;
       this.#written = written;
-      this.#progressAt = performance.now();
+      this.#progressAt = this.#broker.clock.now();
       this.#broker.watch(this);
     } else if (
       this.#queuedBytes + length > SUBSCRIBER_QUEUE_BYTES ||
@@ -267,7 +255,7 @@ class EventConn implements ConnListener, ServiceConn {
   }
 
   checkStall(now: number): void {
-    if (now - this.#progressAt < this.#broker.stallMs) return;
+    if (now - this.#progressAt < SUBSCRIBER_STALL_MS) return;
     if (!this.#isOverrun) this.#broker.overran(this, this.#topic);
     this.#cutOff();
   }
@@ -312,7 +300,7 @@ class EventConn implements ConnListener, ServiceConn {
       const rest = event.bytes.subarray(this.#written);
       const written = this.#conn.write(rest);
       if (this.#left) break; // it broke from within; nothing waits any more
-      if (written > 0) this.#progressAt = performance.now();
+      if (written > 0) this.#progressAt = this.#broker.clock.now();
       if (written < rest.length) {
         this.#written += written;
         if (this.#conn.writableBytes > 0) continue; // room was made, and reported, from within the write
@@ -348,15 +336,15 @@ class EventConn implements ConnListener, ServiceConn {
  * Runs the event broker on port 1002. Only peers that pass the connection gate can subscribe.
  *
  * @param backend The daemon.
- * @param options Patience with slow subscribers.
+ * @param options Whose time limits the patience with slow subscribers.
  * @returns The running service.
  * @throws {PilotError} `already_exists` when the port is bound.
  */
 export function attachEventStream(
   backend: Backend,
-  options: EventStreamOptions = {},
+  { clock }: { readonly clock: Clock },
 ): EventStreamService {
-  const broker = new Broker(backend, options);
+  const broker = new Broker(backend, clock);
   const port = new ServicePort<EventConn>(backend, {
     port: PORT_EVENT_STREAM,
     maxConns: MAX_EVENT_CONNS,

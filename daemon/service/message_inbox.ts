@@ -6,6 +6,7 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../../platform/clock.ts";
 import { ensurePrivateDir, errorCode, writeFileAtomic } from "../../platform/private_files.ts";
 import {
   INBOX_MAX_BYTES,
@@ -71,8 +72,7 @@ export interface InboxOptions {
   dir: string;
   /** Bounds; default those of `platform/mailbox_limits.ts`. */
   limits?: Partial<QuotaLimits>;
-  /** The clock. */
-  now?: () => Date;
+  clock: Clock;
   /** Free bytes of the disk a directory is on; default asks the system. */
   freeBytes?: (dir: string) => Promise<number>;
 }
@@ -85,7 +85,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  */
 export class Inbox {
   readonly #dir: string;
-  readonly #now: () => Date;
+  readonly #clock: Clock;
   readonly #stamp: NameStamp;
   readonly #quota: SenderQuota;
   readonly #freeBytes: (dir: string) => Promise<number>;
@@ -96,11 +96,12 @@ export class Inbox {
    */
   constructor(options: InboxOptions) {
     const dir = this.#dir = options.dir;
-    this.#now = options.now ?? (() => new Date());
+    const clock = this.#clock = options.clock;
     this.#freeBytes = options.freeBytes ?? freeBytesOf;
     const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.#stamp = new NameStamp(this.#now, start);
+    this.#stamp = new NameStamp(clock, start);
     this.#quota = new SenderQuota({
+      clock,
       noun: "messages",
       limits: {
         maxFiles: INBOX_MAX_FILES,
@@ -109,7 +110,7 @@ export class Inbox {
         maxBytesPerSender: INBOX_MAX_BYTES_PER_SENDER,
         ...options.limits,
       },
-      list: async () => (await namesIn(dir)).filter((name) => name.endsWith(".json")),
+      list: async () => (await namesIn(dir, clock)).filter((name) => name.endsWith(".json")),
       look: (name) => senderOf(join(dir, name)),
     });
   }
@@ -159,7 +160,7 @@ export class Inbox {
         ? { data_encoding: "base64", data_b64: encodeBase64(payload) }
         : { data_encoding: "utf8", data: text }),
       bytes: payload.length,
-      received_at: this.#now().toISOString(),
+      received_at: new Date(this.#clock.unixNow()).toISOString(),
     };
   }
 }

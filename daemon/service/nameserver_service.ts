@@ -15,7 +15,7 @@ import {
   type NameReply,
 } from "../../protocol/service/nameserver_text.ts";
 import { PORT_NAMESERVER } from "../../protocol/well_known_ports.ts";
-import type { Clock } from "../../platform/clock.ts";
+import { type Clock, every } from "../../platform/clock.ts";
 import { TaskSet } from "../../platform/task_set.ts";
 import type { Backend } from "../ipc/backend.ts";
 import type { Conn } from "../stream/stream_conn.ts";
@@ -29,7 +29,7 @@ const MAX_NAME_CONNS = 512;
 /** Connections of one peer to the nameserver at once: its programs ask at the same time, but not for long. */
 const MAX_NAME_CONNS_PER_PEER = 32;
 /** Longest wait of the nameserver for the request, and for the client to take the reply, milliseconds: as long as clients wait. */
-const EXCHANGE_TIMEOUT_MS = 10_000;
+export const EXCHANGE_TIMEOUT_MS = 10_000;
 /** Pause between two sweeps of expired records, milliseconds (docs/protocol/nameserver.md §4). */
 const SWEEP_MS = 60_000;
 
@@ -39,8 +39,6 @@ export interface NameserverOptions {
   clock: Clock;
   /** File of the records; made at the first change. */
   path: string;
-  /** Longest wait for a client, milliseconds; default 10 s. */
-  exchangeMs?: number;
 }
 
 const log = getLogger([LOG_CATEGORY, "nameserver"]);
@@ -54,12 +52,12 @@ class NameConn implements ServiceConn {
 
   constructor(
     conn: Conn,
-    exchangeMs: number,
+    clock: Clock,
     answer: (request: Uint8Array, conn: Conn) => NameReply,
   ) {
-    this.#io = new StreamIo(conn);
+    this.#io = new StreamIo(conn, clock);
     this.#answer = answer;
-    this.finished = this.#run({ timeoutMs: exchangeMs, signal: this.#stop.signal });
+    this.finished = this.#run({ timeoutMs: EXCHANGE_TIMEOUT_MS, signal: this.#stop.signal });
   }
 
   stop(): void {
@@ -98,7 +96,7 @@ class NameConn implements ServiceConn {
  */
 export async function attachNameserver(
   backend: Backend,
-  { clock, path, exchangeMs = EXCHANGE_TIMEOUT_MS }: NameserverOptions,
+  { clock, path }: NameserverOptions,
 ): Promise<Service> {
   const records = new NameRecords();
   const store = new NameStore(path, records, clock);
@@ -114,20 +112,18 @@ export async function attachNameserver(
     maxConns: MAX_NAME_CONNS,
     maxConnsPerPeer: MAX_NAME_CONNS_PER_PEER,
     serve: (conn, done) => {
-      const served = new NameConn(conn, exchangeMs, answer);
+      const served = new NameConn(conn, clock, answer);
       running.add(served.finished.then(done));
       return served;
     },
   });
-  let cancelSweep = clock.after(SWEEP_MS, sweep);
-  function sweep(): void {
-    cancelSweep = clock.after(SWEEP_MS, sweep);
+  const endSweeps = every(clock, SWEEP_MS, () => {
     records.sweep(clock.now());
     store.touch();
-  }
+  });
   return {
     close: async () => {
-      cancelSweep();
+      endSweeps();
       port.close();
       await running.settled();
       await store.close();

@@ -6,6 +6,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
+import type { Clock } from "../../platform/clock.ts";
 import { ensurePrivateDir, writeFileAtomic } from "../../platform/private_files.ts";
 import {
   DISK_RESERVE_BYTES,
@@ -21,7 +22,7 @@ import { type Counted, type QuotaLimits, type Room, SenderQuota } from "./sender
 import { NameStamp, sanitizeFileName, senderOfFileName, stampFileName } from "./stored_name.ts";
 
 /** An unfinished file nobody went on with for this long is removed, milliseconds. */
-const PARTIAL_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+export const PARTIAL_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 /** Directory of unfinished files, within that of the finished ones so that a rename finishes them. */
 const PARTIAL_DIR = ".partial";
 
@@ -36,8 +37,7 @@ export interface ReceivedFilesOptions {
   dir: string;
   /** Bounds; default those of `platform/mailbox_limits.ts`. */
   limits?: Partial<QuotaLimits>;
-  /** The clock. */
-  now?: () => Date;
+  clock: Clock;
   /** Free bytes of the disk a directory is on; default asks the system. */
   freeBytes?: (dir: string) => Promise<number>;
 }
@@ -54,6 +54,7 @@ export interface ReceivedFile {
 export class ReceivedFiles {
   readonly #dir: string;
   readonly #partialDir: string;
+  readonly #clock: Clock;
   readonly #stamp: NameStamp;
   readonly #freeBytes: (dir: string) => Promise<number>;
   readonly #quota: SenderQuota;
@@ -67,11 +68,13 @@ export class ReceivedFiles {
    */
   constructor(options: ReceivedFilesOptions) {
     this.#dir = options.dir;
+    const clock = this.#clock = options.clock;
     this.#partialDir = join(options.dir, PARTIAL_DIR);
     this.#freeBytes = options.freeBytes ?? freeBytesOf;
     const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.#stamp = new NameStamp(options.now ?? (() => new Date()), start);
+    this.#stamp = new NameStamp(clock, start);
     this.#quota = new SenderQuota({
+      clock,
       noun: "files",
       limits: {
         maxFiles: RECEIVED_MAX_FILES,
@@ -189,9 +192,9 @@ export class ReceivedFiles {
 
   /** Names of what is there, open files left out; removes unfinished files nobody went on with. */
   async #list(): Promise<string[]> {
-    const names = await namesIn(this.#dir);
-    const old = Date.now() - PARTIAL_KEPT_MS;
-    for (const id of await namesIn(this.#partialDir)) {
+    const names = await namesIn(this.#dir, this.#clock);
+    const old = this.#clock.unixNow() - PARTIAL_KEPT_MS;
+    for (const id of await namesIn(this.#partialDir, this.#clock)) {
       if (this.#open.has(id)) continue;
       const path = join(this.#partialDir, id);
       const found = await findFile(path);

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Clock } from "../../platform/clock.ts";
+
 /** How long an id is remembered, ms. */
 export const DUPLICATE_WINDOW_MS = 10 * 60_000;
 /** Ids remembered of one sender; it pushes out only its own. */
@@ -13,12 +15,12 @@ export const MAX_ID_SENDERS = 256;
 
 /** Remembers ids by sender. */
 export class RecentMessages {
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #bySender = new Map<number, Map<string, { atMs: number; stored: Promise<unknown> }>>();
 
-  /** @param now Monotonic milliseconds. */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
+  /** @param clock Whose time ids are remembered by. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /**
@@ -33,11 +35,11 @@ export class RecentMessages {
   async once(sender: number, id: string, store: () => Promise<unknown>): Promise<boolean> {
     const ids = this.#idsOf(sender);
     const known = ids.get(id);
-    if (known !== undefined && this.#now() - known.atMs < DUPLICATE_WINDOW_MS) {
+    if (known !== undefined && this.#clock.now() - known.atMs < DUPLICATE_WINDOW_MS) {
       await known.stored;
       return false;
     }
-    const entry = { atMs: this.#now(), stored: store() };
+    const entry = { atMs: this.#clock.now(), stored: store() };
     ids.delete(id);
     ids.set(id, entry);
     if (ids.size > MAX_IDS_PER_SENDER) ids.delete(ids.keys().next().value!);

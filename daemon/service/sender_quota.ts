@@ -13,7 +13,9 @@ import {
   MAILBOX_LITTLE_SHARE,
   MAILBOX_RESERVED_SHARE,
 } from "../../platform/mailbox_limits.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { getLogger, LOG_CATEGORY } from "../../platform/log.ts";
+import { pause } from "../../platform/waiting.ts";
 import { Refusal } from "./store_refusal.ts";
 
 /** Files looked at together. */
@@ -49,6 +51,7 @@ export interface Counted {
 
 /** What is counted. */
 export interface SenderQuotaOptions {
+  readonly clock: Clock;
   /** How much there may be. */
   readonly limits: QuotaLimits;
   /** What the files are called in refusals: `messages`, `files`. */
@@ -188,13 +191,14 @@ export class SenderQuota {
   }
 
   async #listAfterPause(): Promise<void> {
-    const pauseMs = this.#nextListingMs - performance.now();
-    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    const startMs = performance.now();
+    const { clock } = this.#options;
+    const pauseMs = this.#nextListingMs - clock.now();
+    if (pauseMs > 0) await pause(clock, pauseMs);
+    const startMs = clock.now();
     try {
       await this.#listNow();
     } finally {
-      const endMs = performance.now();
+      const endMs = clock.now();
       const tookMs = endMs - startMs;
       this.#nextListingMs = endMs + Math.min(LIST_PAUSE_FACTOR * tookMs, MAX_LIST_PAUSE_MS);
     }

@@ -38,15 +38,16 @@ const SERVICES: readonly ServiceKind[] = [
   },
   {
     isOn: ({ noDataExchange }) => !noDataExchange,
-    attach: ({ backend, options: { home } }) =>
+    attach: ({ backend, clock, options: { home } }) =>
       attachDataExchange(backend, {
+        clock,
         inboxDir: join(home, INBOX_DIR),
         receivedDir: join(home, RECEIVED_DIR),
       }),
   },
   {
     isOn: ({ noEventStream }) => !noEventStream,
-    attach: ({ backend }) => attachEventStream(backend),
+    attach: ({ backend, clock }) => attachEventStream(backend, { clock }),
   },
   {
     isOn: ({ nameserver }) => nameserver,

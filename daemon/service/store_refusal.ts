@@ -31,15 +31,15 @@ export function noSpace(): Refusal {
 
 /** Turns faults into what a peer may read. */
 export class Refusals {
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #loggedAtMs = -Infinity;
   #unlogged = 0;
 
   /**
-   * @param now The clock, milliseconds.
+   * @param clock Whose time limits the lines in the log.
    */
-  constructor(now: Clock["now"] = () => performance.now()) {
-    this.#now = now;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /**
@@ -61,7 +61,7 @@ export class Refusals {
   }
 
   #log({ code, message }: PilotError, from: string): void {
-    const now = this.#now();
+    const now = this.#clock.now();
     if (now - this.#loggedAtMs < LOG_INTERVAL_MS) {
       this.#unlogged++;
       return;

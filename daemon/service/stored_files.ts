@@ -6,6 +6,7 @@
 
 import { readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../../platform/clock.ts";
 import { errorCode } from "../../platform/private_files.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
@@ -24,17 +25,18 @@ const ABANDONED_MS = 60 * 60 * 1000;
  * Names of the plain files of a directory, without hidden ones. Temporary files left by a crash are removed on the way.
  *
  * @param dir The directory; one that does not exist is empty.
+ * @param clock Whose calendar tells how old a file is.
  * @returns The names, in no order.
  * @throws {PilotError} `io_error`.
  */
-export async function namesIn(dir: string): Promise<string[]> {
+export async function namesIn(dir: string, clock: Clock): Promise<string[]> {
   const names: string[] = [];
   try {
     for (const entry of await readdir(dir, { withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const { name } = entry;
       if (!name.startsWith(".")) names.push(name);
-      else if (name.endsWith(".tmp")) await removeIfAbandoned(join(dir, name));
+      else if (name.endsWith(".tmp")) await removeIfAbandoned(join(dir, name), clock);
     }
   } catch (error) {
     if (errorCode(error) === "ENOENT") return [];
@@ -85,7 +87,9 @@ export async function freeBytesOf(dir: string): Promise<number> {
   return bavail * bsize;
 }
 
-async function removeIfAbandoned(path: string): Promise<void> {
+async function removeIfAbandoned(path: string, clock: Clock): Promise<void> {
   const found = await findFile(path);
-  if (found !== undefined && Date.now() - found.changedAt > ABANDONED_MS) await removeFile(path);
+  if (found !== undefined && clock.unixNow() - found.changedAt > ABANDONED_MS) {
+    await removeFile(path);
+  }
 }

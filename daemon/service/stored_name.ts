@@ -5,6 +5,7 @@
  */
 
 import { extname } from "node:path";
+import type { Clock } from "../../platform/clock.ts";
 
 /** Longest name taken from a sender, bytes: leaves room for the time and the counter within 255. */
 const MAX_KEPT_NAME_BYTES = 180;
@@ -16,15 +17,15 @@ const COUNTER_MODULUS = 1_000_000;
 
 /** Makes the unique part of names. */
 export class NameStamp {
-  readonly #now: () => Date;
+  readonly #clock: Clock;
   #counter: number;
 
   /**
-   * @param now The clock.
+   * @param clock Whose calendar.
    * @param start First counter; random, so that two daemons on one directory rarely meet.
    */
-  constructor(now: () => Date, start: number) {
-    this.#now = now;
+  constructor(clock: Clock, start: number) {
+    this.#clock = clock;
     this.#counter = start % COUNTER_MODULUS;
   }
 
@@ -36,7 +37,7 @@ export class NameStamp {
   next(): string {
     const counter = this.#counter;
     this.#counter = (counter + 1) % COUNTER_MODULUS;
-    return `${formatTime(this.#now())}-${String(counter).padStart(6, "0")}`;
+    return `${formatTime(new Date(this.#clock.unixNow()))}-${String(counter).padStart(6, "0")}`;
   }
 }
 

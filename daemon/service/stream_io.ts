@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Clock } from "../../platform/clock.ts";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Conn, ConnListener } from "../stream/stream_conn.ts";
 
@@ -35,9 +36,9 @@ export interface ReadOptions extends WaitOptions {
 export class StreamIo implements ConnListener {
   /** The connection. */
   readonly conn: Conn;
-  readonly #reader = new Waiter();
-  readonly #writer = new Waiter();
-  readonly #closer = new Waiter();
+  readonly #reader: Waiter;
+  readonly #writer: Waiter;
+  readonly #closer: Waiter;
   #closing = false;
   #dropped = 0;
   #over = false;
@@ -47,9 +48,13 @@ export class StreamIo implements ConnListener {
    * Takes the connection over; sets its listener at once.
    *
    * @param conn The connection.
+   * @param clock Whose time limits the waits.
    */
-  constructor(conn: Conn) {
+  constructor(conn: Conn, clock: Clock) {
     this.conn = conn;
+    this.#reader = new Waiter(clock);
+    this.#writer = new Waiter(clock);
+    this.#closer = new Waiter(clock);
     conn.setListener(this);
   }
 
@@ -154,7 +159,12 @@ export class StreamIo implements ConnListener {
 
 /** One party that waits to be woken. */
 class Waiter {
+  readonly #clock: Clock;
   #wake: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   wake(): void {
     this.#wake?.();
@@ -163,10 +173,10 @@ class Waiter {
   /** Resolves at the next {@linkcode wake}; rejects on timeout or abort. */
   wait(what: string, { timeoutMs, signal }: WaitOptions): Promise<void> {
     return new Promise((resolve, reject) => {
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let cancel = () => {};
       const settle = (error?: PilotError) => {
         this.#wake = undefined;
-        clearTimeout(timer);
+        cancel();
         signal?.removeEventListener("abort", onAbort);
         if (error === undefined) resolve();
         else reject(error);
@@ -175,16 +185,13 @@ class Waiter {
       if (signal?.aborted) return onAbort();
       signal?.addEventListener("abort", onAbort);
       if (timeoutMs !== undefined) {
-        timer = setTimeout(
-          () =>
-            settle(
-              new PilotError(
-                "timeout",
-                `${what}: nothing moved for ${timeoutMs} ms`,
-              ),
+        cancel = this.#clock.after(timeoutMs, () =>
+          settle(
+            new PilotError(
+              "timeout",
+              `${what}: nothing moved for ${timeoutMs} ms`,
             ),
-          timeoutMs,
-        );
+          ));
       }
       this.#wake = () => settle();
     });

@@ -16,6 +16,7 @@ import {
   type StreamOptions,
 } from "../../protocol/stream/mod.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { pause } from "../../platform/waiting.ts";
 import { type Rate, TokenBucket } from "../../protocol/rate_limit.ts";
 import type { Conn, DialOptions } from "./stream_conn.ts";
 import { abortedError, dialError, throwIfAborted } from "./dial_errors.ts";
@@ -287,9 +288,8 @@ export class StreamHost implements ConnHost {
     for (const conn of [...this.conns()]) conn.close();
     const { clock } = this.#deps;
     const endMs = clock.now() + graceMs;
-    while (clock.now() < endMs && [...this.conns()].some((conn) => !conn.closed)) {
-      await new Promise<void>((resolve) => clock.after(10, resolve));
-    }
+    const hasOpen = () => [...this.conns()].some((conn) => !conn.closed);
+    while (clock.now() < endMs && hasOpen()) await pause(clock, 10);
     this.#closed = true;
     for (const conn of [...this.conns()]) conn.abort();
     this.#timers.clear();

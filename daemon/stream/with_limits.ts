@@ -6,6 +6,7 @@
 
 import { PilotError } from "../../protocol/errors.ts";
 import type { Clock } from "../../platform/clock.ts";
+import { Deadline, unlessAborted } from "../../platform/waiting.ts";
 
 /** How long to wait for a promise. */
 export interface WaitLimits {
@@ -24,23 +25,16 @@ export interface WaitLimits {
  * @param limits How long.
  * @throws {PilotError} `timeout`, `aborted`; or as the promise.
  */
-export function withLimits(promise: Promise<void>, limits: WaitLimits): Promise<void> {
+export async function withLimits(promise: Promise<void>, limits: WaitLimits): Promise<void> {
   const { clock, timeoutMs, signal, what } = limits;
-  return new Promise((resolve, reject) => {
-    const onAbort = () =>
-      finish(() =>
-        reject(new PilotError("aborted", `${what} was cancelled`, { cause: signal?.reason }))
-      );
-    const cancel = clock.after(
-      timeoutMs,
-      () => finish(() => reject(new PilotError("timeout", `${what} timed out`))),
-    );
-    const finish = (settle: () => void) => {
-      cancel();
-      signal?.removeEventListener("abort", onAbort);
-      settle();
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
-    promise.then(() => finish(resolve), (error) => finish(() => reject(error)));
-  });
+  const late = () => new PilotError("timeout", `${what} timed out`);
+  const deadline = new Deadline(clock, timeoutMs, signal, late);
+  try {
+    await unlessAborted(deadline.signal, promise);
+  } catch (error) {
+    if (deadline.isPast || error !== signal?.reason) throw error;
+    throw new PilotError("aborted", `${what} was cancelled`, { cause: error });
+  } finally {
+    deadline.clear();
+  }
 }

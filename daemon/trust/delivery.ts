@@ -8,6 +8,7 @@
 import { PilotError } from "../../protocol/errors.ts";
 import { encodeHandshake, signHandshake, type Statement } from "../../protocol/trust/mod.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
+import { type Clock, unixSeconds } from "../../platform/clock.ts";
 import type { Log } from "../../platform/log.ts";
 
 /** Longest wait for a direct message to a peer that may not be there. */
@@ -22,8 +23,7 @@ const FINAL_CODES: ReadonlySet<string> = new Set(["not_found", "denied", "invali
 /** What delivery needs. */
 export interface DeliveryDeps {
   readonly registry: NodeRegistry;
-  /** Unix milliseconds. */
-  readonly unixNow: () => number;
+  readonly clock: Clock;
   /** What is owed now. */
   readonly owed: () => readonly Statement[];
   /** The registry has it, or will never take it. */
@@ -126,12 +126,12 @@ export class StatementDelivery {
     { type, nodeId, order, re }: Statement,
     text: string,
   ): ReturnType<typeof signHandshake> {
-    const { registry, unixNow } = this.#deps;
+    const { registry, clock } = this.#deps;
     return await signHandshake(registry.identity, {
       type,
       from: registry.node,
       to: nodeId,
-      timestamp: Math.floor(unixNow() / 1000),
+      timestamp: unixSeconds(clock),
       order,
       re,
       ...(type === "handshake_request" ? { justification: text } : { reason: text }),

@@ -63,7 +63,7 @@ export class HandshakePort {
    */
   async send(node: number, bytes: Uint8Array, timeoutMs: number): Promise<void> {
     const conn = await this.#deps.dial({ network: 0, node }, PORT_HANDSHAKE, { timeoutMs });
-    const io = new StreamIo(conn);
+    const io = new StreamIo(conn, this.#deps.clock);
     try {
       await io.write(bytes, { timeoutMs: DELIVERY_TIMEOUT_MS });
       // The FIN goes out when everything is acknowledged, so its end is the proof of delivery.
@@ -79,7 +79,7 @@ export class HandshakePort {
       conn.abort();
       return;
     }
-    const io = new StreamIo(conn);
+    const io = new StreamIo(conn, this.#deps.clock);
     this.#incoming.add(io);
     const node = conn.remoteAddress.node;
     this.#receive(io, node).catch((error) =>

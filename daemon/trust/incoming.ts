@@ -14,6 +14,7 @@ import {
 } from "../../protocol/trust/mod.ts";
 import type { NodeRegistry } from "../registry/node_registry.ts";
 import { type Relayed, RELAYED_MAX_AGE_S, RELAYED_MAX_AHEAD_S } from "./relayed.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { Log } from "../../platform/log.ts";
 import type { Emit } from "../../protocol/lifecycle_events.ts";
 
@@ -21,8 +22,7 @@ import type { Emit } from "../../protocol/lifecycle_events.ts";
 export interface IncomingDeps {
   readonly state: TrustState;
   readonly registry: NodeRegistry;
-  /** Unix milliseconds. */
-  readonly unixNow: () => number;
+  readonly clock: Clock;
   /** Approve every request. */
   readonly autoApprove: boolean;
   /** A network that we share with a node, as the registry states it; undefined when there is none. */
@@ -72,7 +72,7 @@ export class Incoming {
    */
   async onRelayed(relayed: Relayed): Promise<void> {
     const { from, type, message, justification, source } = relayed;
-    const { registry, log, state, unixNow } = this.#deps;
+    const { registry, log, state, clock } = this.#deps;
     if (from === registry.node) return;
     const registryKey = relayed.publicKey ?? await registry.lookupKey(from);
     if (message instanceof DecodeError) {
@@ -85,7 +85,7 @@ export class Incoming {
       state.doubt(from);
       await this.#deps.settle();
     } else {
-      const context = { now: unixNow(), isHearsay: true, ...keyField(registryKey) };
+      const context = { now: clock.unixNow(), isHearsay: true, ...keyField(registryKey) };
       await this.#act({ node: from, type, context, justification, reason: "", source });
     }
   }
@@ -112,8 +112,8 @@ export class Incoming {
       readonly isRelayed?: boolean;
     },
   ): Promise<Heard | undefined> {
-    const { registry, state, unixNow, log } = this.#deps;
-    const now = unixNow();
+    const { registry, state, clock, log } = this.#deps;
+    const now = clock.unixNow();
     const pinnedKey = state.pinnedKey(from);
     const verdict = await verifyHandshake(message, {
       self: registry.node,

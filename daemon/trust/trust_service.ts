@@ -47,8 +47,6 @@ export const POLL_OPEN_FOR_MS = 5 * 60_000;
 /** What the service needs from the daemon. */
 export interface TrustServiceDeps extends Pick<HandshakePortDeps, "dial" | "bind" | "unbind"> {
   readonly clock: Clock;
-  /** Unix milliseconds. */
-  readonly unixNow: () => number;
   readonly state: TrustState;
   readonly registry: NodeRegistry;
   /** What peers are called, where that is known. */
@@ -123,7 +121,7 @@ export class TrustService implements TrustBackend {
     });
     this.#delivery = new StatementDelivery({
       registry,
-      unixNow: deps.unixNow,
+      clock,
       // A crash must not take back what others have learned. The end of trust has its own place on disk.
       owed: () =>
         state.owed().filter(({ type }) => type === "handshake_revoke" || this.#saver.isSaved),
@@ -213,7 +211,7 @@ export class TrustService implements TrustBackend {
     node: number,
     justification: string,
   ): Promise<"sent" | "granted" | "already_trusted"> {
-    const { registry, unixNow } = this.#deps;
+    const { registry, clock } = this.#deps;
     if (node === registry.node) {
       throw new PilotError("invalid_argument", "A node needs no handshake with itself");
     }
@@ -227,12 +225,12 @@ export class TrustService implements TrustBackend {
     if (decision.isOvertaken) {
       throw new PilotError("aborted", `Trust in node ${node} was refused or ended meanwhile`);
     }
-    const outcome = this.#state.request(node, unixNow(), { justification, again });
+    const outcome = this.#state.request(node, clock.unixNow(), { justification, again });
     this.#lateRejections.asked(node);
     this.#refusals.forget(node);
     await this.#saver.save().catch(async (error) => {
       // Not even that it was withdrawn can be lost: an earlier request may be on disk, and known.
-      const now = unixNow();
+      const now = clock.unixNow();
       this.#state.withdraw(node, now);
       await this.#saver.saveRevocation(node, now);
       throw error;
@@ -248,10 +246,10 @@ export class TrustService implements TrustBackend {
   }
 
   async approve(node: number): Promise<void> {
-    const { unixNow, emit } = this.#deps;
+    const { clock, emit } = this.#deps;
     const publicKey = await this.#incoming.registryKey(node);
     this.#state.approve(node, {
-      now: unixNow(),
+      now: clock.unixNow(),
       ...(publicKey === undefined ? {} : { publicKey }),
     });
     emit("handshake.approved", { peer_node_id: node });
@@ -259,7 +257,7 @@ export class TrustService implements TrustBackend {
   }
 
   async reject(node: number, reason: string): Promise<void> {
-    this.#state.reject(node, this.#deps.unixNow(), reason);
+    this.#state.reject(node, this.#deps.clock.unixNow(), reason);
     this.#underway.overtake(node);
     await this.#saver.save();
     this.#deps.emit("handshake.rejected", { peer_node_id: node, reason });
@@ -268,7 +266,7 @@ export class TrustService implements TrustBackend {
   }
 
   async revoke(node: number): Promise<boolean> {
-    const now = this.#deps.unixNow();
+    const now = this.#deps.clock.unixNow();
     const wasTrusted = this.#state.revoke(node, now);
     this.#underway.overtake(node);
     // What trust allowed ends at once, whatever becomes of disk and registry.
@@ -324,7 +322,7 @@ export class TrustService implements TrustBackend {
    * @returns Whether there was such trust.
    */
   async endNetworkTrust(node: number): Promise<boolean> {
-    const now = this.#deps.unixNow();
+    const now = this.#deps.clock.unixNow();
     if (!this.#state.endNetworkTrust(node, now)) return false;
     this.#deps.emit("trust.network_ended", { peer_node_id: node });
     try {
@@ -348,7 +346,7 @@ export class TrustService implements TrustBackend {
     } catch (error) {
       // It has the peer's ear; the registry gets it when it can.
       if (await direct) return;
-      this.#state.withdraw(node, this.#deps.unixNow());
+      this.#state.withdraw(node, this.#deps.clock.unixNow());
       await this.#saver.save();
       throw error;
     }
@@ -387,8 +385,8 @@ export class TrustService implements TrustBackend {
   }
 
   #onRejected(node: number, reason: string): void {
-    const { unixNow, emit } = this.#deps;
-    this.#refusals.add({ nodeId: node, reason, refusedAt: unixNow() });
+    const { clock, emit } = this.#deps;
+    this.#refusals.add({ nodeId: node, reason, refusedAt: clock.unixNow() });
     this.#waiters.fail(node, this.#refusals.error(node)!);
     emit("handshake.rejected_by_peer", { peer_node_id: node, reason });
   }
@@ -412,7 +410,7 @@ export class TrustService implements TrustBackend {
     this.#deps.cut(node);
     this.#former.ended(node);
     try {
-      await this.#saver.saveRevocation(node, this.#deps.unixNow());
+      await this.#saver.saveRevocation(node, this.#deps.clock.unixNow());
     } finally {
       await this.#delivery.flush();
     }

@@ -14,7 +14,7 @@ import type { Identity } from "../../protocol/crypto/mod.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { encodePunch } from "../../protocol/tunnel/frame.ts";
 import { type Endpoint, formatIp, isPrivateIp, isUnicastIp, parseIp } from "../../protocol/ip.ts";
-import { type Clock, TimerSet } from "../../platform/clock.ts";
+import { type Clock, every, TimerSet } from "../../platform/clock.ts";
 import { withoutZone } from "../../platform/local_addresses.ts";
 import { sameEndpoint } from "../../protocol/ip.ts";
 import { BeaconChoice } from "./beacon_choice.ts";
@@ -157,7 +157,7 @@ export class BeaconLink {
     this.#node = node;
     this.#proof.start(node, identity);
     this.#choice.start();
-    this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
+    every(this.#timers, DISCOVER_INTERVAL_MS, () => this.announce());
   }
 
   /** Announces our endpoint out of turn: it may be another one. */
@@ -261,11 +261,6 @@ export class BeaconLink {
       else this.#timers.after(delay, () => this.#send(encodePunch(), endpoint));
     }
     this.#events.punch(endpoint);
-  }
-
-  #announce(): void {
-    this.#timers.after(DISCOVER_INTERVAL_MS, () => this.#announce());
-    this.announce();
   }
 }
 

@@ -6,7 +6,9 @@
  */
 
 import { setImmediate } from "node:timers/promises";
+import { plainClock } from "../clock.ts";
 import type { Logger } from "../log.ts";
+import { pause } from "../waiting.ts";
 
 /**
  * Longest pause between attempts to accept while the system lacks descriptors or memory, milliseconds: twenty failing
@@ -47,8 +49,7 @@ export class Acceptor<C extends { close(): void }> {
   readonly #options: AcceptorOptions<C>;
   readonly #accepting: Promise<void>;
   readonly #lastLineMs = new Map<string, number>();
-  #closed = false;
-  #endPause: (() => void) | undefined;
+  readonly #ending = new AbortController();
 
   /**
    * Starts accepting.
@@ -70,7 +71,8 @@ export class Acceptor<C extends { close(): void }> {
         if (this.#closed) return;
         if (isLasting(error)) {
           if (this.#mayTell("shortage")) this.#tellShortage(error);
-          await this.#pause(Math.min(ACCEPT_PAUSE_MIN_MS * 2 ** shortages++, ACCEPT_PAUSE_MAX_MS));
+          const ms = Math.min(ACCEPT_PAUSE_MIN_MS * 2 ** shortages++, ACCEPT_PAUSE_MAX_MS);
+          await pause(plainClock, ms, this.#ending.signal);
         } else if (turns % ACCEPTS_PER_TURN === 0) await setImmediate();
         continue;
       }
@@ -106,23 +108,14 @@ export class Acceptor<C extends { close(): void }> {
     return true;
   }
 
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#endPause = undefined;
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      this.#endPause = end;
-    });
+  get #closed(): boolean {
+    return this.#ending.signal.aborted;
   }
 
   /** Stops listening; once it resolves nothing more is admitted. */
   async close(): Promise<void> {
     if (this.#closed) return await this.#accepting;
-    this.#closed = true;
-    this.#endPause?.();
+    this.#ending.abort();
     closeQuietly(this.#options.listener);
     await this.#accepting;
   }

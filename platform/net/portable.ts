@@ -20,6 +20,8 @@ import {
   type UdpSocket,
   type UdpStats,
 } from "./udp.ts";
+import { plainClock } from "../clock.ts";
+import { pause } from "../waiting.ts";
 
 /** Datagrams that wait for their turn; above it new ones are dropped, as a full interface queue would. */
 export const MAX_QUEUED_SENDS = 1024;
@@ -155,7 +157,7 @@ export class PortableUdpSocket implements UdpSocket {
         if (this.#closing !== undefined) return;
         // An ICMP error of an earlier send surfaces here; the socket is still good.
         countError(this.stats, errorName(error));
-        await new Promise((resolve) => setTimeout(resolve, RECEIVE_ERROR_PAUSE_MS));
+        await pause(plainClock, RECEIVE_ERROR_PAUSE_MS);
         continue;
       }
       if (this.#closing !== undefined) return;

@@ -85,26 +85,74 @@ export function copyAeadKey(key: Uint8Array): Uint8Array {
   return key.slice();
 }
 
-/**
- * Checks the arguments of one operation; for implementations of {@linkcode Aead}.
- *
- * @param destroyed Whether the key was wiped.
- * @param nonce Must have 12 bytes.
- * @param buf The buffer.
- * @param offset First byte used.
- * @param length Bytes used.
- * @param room Bytes used behind them.
- * @throws {PilotError} `invalid_state` or `invalid_argument`.
- */
-export function checkAeadCall(
-  destroyed: boolean,
+/** Whether a key is there. */
+export interface KeyState {
+  /** Also set by who wipes keys behind the back of their {@linkcode CheckedAead}. */
+  isWiped: boolean;
+}
+
+/** What every implementation does alike: it checks its calls, and uses no key that was wiped. */
+export abstract class CheckedAead implements Aead {
+  abstract readonly name: string;
+  readonly #state: KeyState;
+
+  /**
+   * Takes a key into use.
+   *
+   * @param state Whether the key is there.
+   */
+  constructor(state: KeyState = { isWiped: false }) {
+    this.#state = state;
+  }
+
+  seal(
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    buf: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    checkCall(this.#state, nonce, buf, offset, length, AEAD_TAG_BYTES);
+    this.sealChecked(nonce, aad, buf, offset, length);
+  }
+
+  open(
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    buf: Uint8Array,
+    offset: number,
+    length: number,
+  ): boolean {
+    checkCall(this.#state, nonce, buf, offset, length, 0);
+    return length >= AEAD_TAG_BYTES &&
+      this.openChecked(nonce, aad, buf, offset, length - AEAD_TAG_BYTES);
+  }
+
+  destroy(): void {
+    if (this.#state.isWiped) return;
+    this.#state.isWiped = true;
+    this.wipe();
+  }
+
+  /** {@linkcode Aead.seal}. */
+  protected abstract sealChecked(...call: Parameters<Aead["seal"]>): void;
+
+  /** {@linkcode Aead.open}, but `length` bytes of ciphertext with the tag behind them. */
+  protected abstract openChecked(...call: Parameters<Aead["open"]>): boolean;
+
+  /** Wipes the key, once. */
+  protected abstract wipe(): void;
+}
+
+function checkCall(
+  { isWiped }: KeyState,
   nonce: Uint8Array,
   buf: Uint8Array,
   offset: number,
   length: number,
-  room: number = 0,
+  room: number,
 ): void {
-  if (destroyed) {
+  if (isWiped) {
     throw new PilotError("invalid_state", "AES-256-GCM key was wiped");
   }
   if (nonce.length !== AEAD_NONCE_BYTES) {

@@ -5,40 +5,36 @@
  */
 
 import { gcm } from "@noble/ciphers/aes.js";
-import { type Aead, AEAD_TAG_BYTES, checkAeadCall, copyAeadKey } from "./aead.ts";
+import { type Aead, AEAD_TAG_BYTES, CheckedAead, copyAeadKey } from "./aead.ts";
 
-class NobleAead implements Aead {
-  readonly name = "@noble/ciphers";
+class NobleAead extends CheckedAead {
+  override readonly name = "@noble/ciphers";
   readonly #key: Uint8Array;
-  #destroyed = false;
 
   constructor(key: Uint8Array) {
+    super();
     this.#key = copyAeadKey(key);
   }
 
-  seal(
+  protected override sealChecked(
     nonce: Uint8Array,
     aad: Uint8Array,
     buf: Uint8Array,
     offset: number,
     length: number,
   ): void {
-    const end = offset + length;
-    checkAeadCall(this.#destroyed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     const cipher = gcm(this.#key, nonce, aad);
-    buf.set(cipher.encrypt(buf.subarray(offset, end)), offset);
+    buf.set(cipher.encrypt(buf.subarray(offset, offset + length)), offset);
   }
 
-  open(
+  protected override openChecked(
     nonce: Uint8Array,
     aad: Uint8Array,
     buf: Uint8Array,
     offset: number,
     length: number,
   ): boolean {
-    const end = offset + length;
-    checkAeadCall(this.#destroyed, nonce, buf, offset, length);
-    if (length < AEAD_TAG_BYTES) return false;
+    const end = offset + length + AEAD_TAG_BYTES;
     let plaintext: Uint8Array;
     try {
       plaintext = gcm(this.#key, nonce, aad).decrypt(buf.subarray(offset, end));
@@ -50,8 +46,7 @@ class NobleAead implements Aead {
     return true;
   }
 
-  destroy(): void {
-    this.#destroyed = true;
+  protected override wipe(): void {
     this.#key.fill(0);
   }
 }

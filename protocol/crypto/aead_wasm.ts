@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Aead, AEAD_TAG_BYTES, checkAeadCall } from "./aead.ts";
+import { type Aead, AEAD_TAG_BYTES, CheckedAead } from "./aead.ts";
 import { nodeAead } from "./aead_node.ts";
 import {
   GhashMachine,
@@ -20,8 +20,8 @@ import { AES_BLOCK_BYTES, BlockCipher, Keystream } from "./keystream.ts";
 /** One for all keys: it keeps nothing from one packet to the next but tables, which it knows apart. */
 let machine: GhashMachine | undefined;
 
-class WasmAead implements Aead {
-  readonly name = "WebAssembly";
+class WasmAead extends CheckedAead {
+  override readonly name = "WebAssembly";
   readonly #machine: GhashMachine;
   readonly #cipher: BlockCipher;
   readonly #tables: GhashTables;
@@ -29,9 +29,9 @@ class WasmAead implements Aead {
   readonly #opening: Keystream;
   /** For what is larger than a datagram. */
   readonly #large: Aead;
-  #isDestroyed = false;
 
   constructor(key: Uint8Array) {
+    super();
     this.#machine = machine ??= new GhashMachine();
     this.#large = nodeAead(key);
     this.#cipher = new BlockCipher(key);
@@ -42,7 +42,7 @@ class WasmAead implements Aead {
     this.#opening = new Keystream(this.#cipher);
   }
 
-  seal(
+  protected override sealChecked(
     nonce: Uint8Array,
     aad: Uint8Array,
     buf: Uint8Array,
@@ -50,7 +50,6 @@ class WasmAead implements Aead {
     length: number,
   ): void {
     const end = offset + length;
-    checkAeadCall(this.#isDestroyed, nonce, buf, offset, length, AEAD_TAG_BYTES);
     if (isLarge(aad, length)) return this.#large.seal(nonce, aad, buf, offset, length);
     const machine = this.#machine;
     const keystream = this.#sealing;
@@ -64,21 +63,20 @@ class WasmAead implements Aead {
     for (let i = 0; i < AEAD_TAG_BYTES; i++) buf[end + i] = hash[i]! ^ bytes[at + i]!;
   }
 
-  open(
+  protected override openChecked(
     nonce: Uint8Array,
     aad: Uint8Array,
     buf: Uint8Array,
     offset: number,
     length: number,
   ): boolean {
-    checkAeadCall(this.#isDestroyed, nonce, buf, offset, length);
-    if (length < AEAD_TAG_BYTES) return false;
-    const textBytes = length - AEAD_TAG_BYTES;
-    if (isLarge(aad, textBytes)) return this.#large.open(nonce, aad, buf, offset, length);
+    if (isLarge(aad, length)) {
+      return this.#large.open(nonce, aad, buf, offset, length + AEAD_TAG_BYTES);
+    }
     const machine = this.#machine;
     const keystream = this.#opening;
-    const end = offset + textBytes;
-    const blocks = partBlocks(textBytes);
+    const end = offset + length;
+    const blocks = partBlocks(length);
     const found = keystream.find(nonce, blocks);
     // Keystream is precomputed only after an authentic packet, so forged packets cost no extra work.
     const bytes = found < 0 ? keystream.once(nonce, blocks) : keystream.bytes;
@@ -100,9 +98,7 @@ class WasmAead implements Aead {
     return isAuthentic;
   }
 
-  destroy(): void {
-    if (this.#isDestroyed) return;
-    this.#isDestroyed = true;
+  protected override wipe(): void {
     this.#large.destroy();
     this.#machine.forget(this.#tables);
     this.#sealing.wipe();

@@ -13,7 +13,8 @@ import {
   serverAddresses,
 } from "../../platform/net/server_addresses.ts";
 import type { Logger } from "../../platform/log.ts";
-import type { Clock } from "../server_clock.ts";
+import { Alarm } from "../../platform/alarm.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { InboxWatch } from "../registry/inbox_watch.ts";
 import { Beacon, type Outgoing, type Proof } from "./beacon.ts";
 import type { BeaconHealth } from "./beacon_counters.ts";
@@ -23,7 +24,6 @@ import type { MappingLimits } from "./mappings.ts";
 import { ProbePort } from "./probe_port.ts";
 import type { BeaconSocket } from "./beacon_socket.ts";
 import { TaskSet } from "../../platform/task_set.ts";
-import { setGuardedTimeout } from "../../platform/timers.ts";
 
 /**
  * What every IPv6 path carries in one piece, and the largest datagram of newer daemons (docs/protocol/beacon.md §4.3).
@@ -81,7 +81,8 @@ export class BeaconServer implements InboxWatch {
   readonly #tasks = new TaskSet((error) =>
     this.#log.error("beacon task failed", { error: String(error) })
   );
-  #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** For the earliest repetition of a wake. */
+  readonly #wakes: Alarm;
   #sweepDue: number;
   #syncDue = -Infinity;
   #peersDue = -Infinity;
@@ -98,6 +99,10 @@ export class BeaconServer implements InboxWatch {
     const { clock, log, limits, relayBytesPerSecond, keyOf, mayMeet, maySend, cluster = {} } =
       options;
     this.#clock = clock;
+    this.#wakes = new Alarm(clock, (now) => {
+      this.#send(this.beacon.repeatWakes(now));
+      this.#armWakes();
+    });
     this.#log = log;
     this.#cluster = cluster;
     this.beacon = new Beacon({
@@ -111,7 +116,7 @@ export class BeaconServer implements InboxWatch {
     this.#socket = options.socket;
     this.#probe = options.probe && new ProbePort(options.probe, clock);
     this.addr = formatEndpoint(this.#socket.local);
-    this.#sweepDue = clock.monotonicMs() + MAPPING_SWEEP_MS;
+    this.#sweepDue = clock.now() + MAPPING_SWEEP_MS;
     this.#socket.start((datagram, from) => this.#onDatagram(datagram, from));
   }
 
@@ -122,12 +127,12 @@ export class BeaconServer implements InboxWatch {
 
   /** State for operators. */
   health(): BeaconHealth {
-    return this.beacon.health(this.#clock.monotonicMs());
+    return this.beacon.health(this.#clock.now());
   }
 
   /** Something begins to wait for a node: it is made to poll. */
   waiting(node: number): void {
-    this.#send(this.beacon.wake(node, this.#clock.monotonicMs()));
+    this.#send(this.beacon.wake(node, this.#clock.now()));
     this.#armWakes();
   }
 
@@ -139,7 +144,7 @@ export class BeaconServer implements InboxWatch {
   /** Does the periodic work that is due; to be called about every second. */
   tick(): void {
     if (this.#ending.signal.aborted) return;
-    const now = this.#clock.monotonicMs();
+    const now = this.#clock.now();
     if (now >= this.#sweepDue) {
       this.#sweepDue = now + MAPPING_SWEEP_MS;
       this.beacon.sweep(now);
@@ -155,13 +160,13 @@ export class BeaconServer implements InboxWatch {
   /** Stops listening. */
   async close(): Promise<void> {
     this.#ending.abort();
-    clearTimeout(this.#wakeTimer);
+    this.#wakes.cancel();
     await Promise.all([this.#socket.close(), this.#probe?.close()]);
     await this.#tasks.settled();
   }
 
   #onDatagram(datagram: Uint8Array, from: Endpoint): void {
-    this.#send(this.beacon.receive(datagram, from, this.#clock.monotonicMs()));
+    this.#send(this.beacon.receive(datagram, from, this.#clock.now()));
     for (const proof of this.beacon.takeProofs()) this.#tasks.add(this.#verify(proof));
   }
 
@@ -171,7 +176,7 @@ export class BeaconServer implements InboxWatch {
     try {
       isValid = await verifySignature(publicKey, message, signature);
     } finally {
-      this.#send(this.beacon.onVerified(proof, isValid, this.#clock.monotonicMs()));
+      this.#send(this.beacon.onVerified(proof, isValid, this.#clock.now()));
     }
   }
 
@@ -184,16 +189,10 @@ export class BeaconServer implements InboxWatch {
     }
   }
 
-  /** One timer, for the earliest repetition. */
   #armWakes(): void {
-    if (this.#wakeTimer !== undefined || this.#ending.signal.aborted) return;
     const at = this.beacon.nextWakeAt;
-    if (at === undefined) return;
-    this.#wakeTimer = setGuardedTimeout(() => {
-      this.#wakeTimer = undefined;
-      this.#send(this.beacon.repeatWakes(this.#clock.monotonicMs()));
-      this.#armWakes();
-    }, Math.max(1, at - this.#clock.monotonicMs()));
+    if (at === undefined || this.#ending.signal.aborted) return;
+    this.#wakes.by(Math.max(at, this.#clock.now() + 1));
   }
 
   #sync(now: number): void {
@@ -222,7 +221,7 @@ export class BeaconServer implements InboxWatch {
       const before = this.beacon.peers.size;
       this.beacon.peers.set([...found, ...this.#listed].map(canonical));
       // New peers need not wait for what we have.
-      if (this.beacon.peers.size > before) this.#sync(this.#clock.monotonicMs());
+      if (this.beacon.peers.size > before) this.#sync(this.#clock.now());
     } finally {
       this.#isFindingPeers = false;
     }

@@ -87,9 +87,10 @@ export async function beaconBeside(
   const fingerprint = registryFingerprint === undefined
     ? undefined
     : parseFingerprint(registryFingerprint);
-  const listing = registry === undefined
-    ? localListing(core)
-    : new RemoteBeaconListing({ registry, fingerprint, token: core.beaconToken });
+  const listing = registry === undefined ? localListing(core) : new RemoteBeaconListing({
+    ...{ registry, fingerprint, clock: core.clock },
+    token: core.beaconToken,
+  });
   warnOfPlain(core, registry, fingerprint);
   for (const peer of peers ?? []) parseEndpoint(peer);
   const socket = await openBeaconSocket(addr, udp ?? "auto");
@@ -178,7 +179,7 @@ function localListing(core: RegistryCore): BeaconListing {
   return {
     // deno-lint-ignore require-await -- rejects instead of throwing
     async exchange(id, addr) {
-      const now = core.clock.monotonicMs();
+      const now = core.clock.now();
       if (!isUnspecified(addr.host)) {
         core.beacons.register({ id, addr: formatEndpoint(addr), source: undefined }, now);
       } else {

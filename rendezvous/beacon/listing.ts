@@ -30,6 +30,8 @@ import {
   openLink,
   type RegistryLink,
 } from "../../platform/registry_link.ts";
+import type { Clock } from "../../platform/clock.ts";
+import { Deadline } from "../../platform/waiting.ts";
 import type { ClusterToken } from "../cluster_token.ts";
 import { LISTING_TIMEOUT_MS } from "./beacon_limits.ts";
 
@@ -88,6 +90,7 @@ export interface RemoteListingOptions {
   readonly fingerprint?: string | undefined;
   /** Proves that we belong to the cluster; undefined where the registry does not ask. */
   readonly token?: ClusterToken | undefined;
+  readonly clock: Clock;
 }
 
 /**
@@ -98,9 +101,11 @@ export class RemoteBeaconListing implements BeaconListing {
   readonly #registry: Endpoint;
   readonly #fingerprint: string | undefined;
   readonly #token: ClusterToken | undefined;
+  readonly #clock: Clock;
 
   /** @param options The registry. */
-  constructor({ registry, fingerprint, token }: RemoteListingOptions) {
+  constructor({ registry, fingerprint, token, clock }: RemoteListingOptions) {
+    this.#clock = clock;
     this.#token = token;
     this.#registry = parseEndpoint(registry);
     this.#fingerprint = fingerprint;
@@ -112,17 +117,12 @@ export class RemoteBeaconListing implements BeaconListing {
     signal: AbortSignal,
   ): Promise<readonly ListedBeacon[]> {
     let link: RegistryLink | undefined;
-    const ending = new AbortController();
-    const end = () => {
-      ending.abort();
-      link?.close();
-    };
-    const deadline = setTimeout(end, LISTING_TIMEOUT_MS);
-    signal.addEventListener("abort", end, { once: true });
+    const deadline = new Deadline(this.#clock, LISTING_TIMEOUT_MS, signal);
+    deadline.signal.addEventListener("abort", () => link?.close());
     try {
       const pin = { fingerprint: this.#fingerprint, settings: SETTINGS };
-      link = await openLink({ to: this.#registry, ...pin, signal: ending.signal });
-      ending.signal.throwIfAborted(); // the end may have come together with the link
+      link = await openLink({ to: this.#registry, ...pin, signal: deadline.signal });
+      deadline.signal.throwIfAborted(); // the end may have come together with the link
       const host = isUnspecified(addr.host) ? link.localHost : addr.host;
       const own = formatEndpoint({ host, port: addr.port });
       const reader = new JsonFrameReader();
@@ -130,9 +130,8 @@ export class RemoteBeaconListing implements BeaconListing {
       await call(link, reader, beaconRegister, { beacon_id: id, addr: own, ...proof });
       return (await call(link, reader, beaconList, {})).beacons;
     } finally {
-      clearTimeout(deadline);
-      signal.removeEventListener("abort", end);
-      end();
+      deadline.clear();
+      link?.close();
       await link?.closed;
     }
   }

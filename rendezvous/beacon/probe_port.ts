@@ -8,7 +8,7 @@
 import { BeaconType, decodeBeacon, encodeBeacon } from "../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../protocol/errors.ts";
 import { type Endpoint, parseIp } from "../../protocol/ip.ts";
-import type { Clock } from "../server_clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { TokenBuckets } from "../../protocol/rate_limit.ts";
 import { MAX_SOURCES, PROBE_REPLIES_BURST, PROBE_REPLIES_PER_SECOND } from "./beacon_limits.ts";
 import type { BeaconSocket } from "./beacon_socket.ts";
@@ -42,7 +42,7 @@ export class ProbePort {
 
   #onDatagram(datagram: Uint8Array, from: Endpoint): void {
     const reply = probeReply(datagram, from);
-    if (reply === undefined || !this.#rate.take(from.host, this.#clock.monotonicMs())) return;
+    if (reply === undefined || !this.#rate.take(from.host, this.#clock.now())) return;
     const buffer = this.#socket.acquire(reply.length);
     buffer.set(reply);
     this.#socket.send(buffer, reply.length, from);

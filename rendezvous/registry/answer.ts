@@ -24,7 +24,7 @@ import { heartbeatFrame, lookupFrame, resolveFrame } from "../../protocol/regist
 import * as requests from "../../protocol/registry/requests/mod.ts";
 import { WHOLE_VERSION } from "../../protocol/registry/whole_signature.ts";
 import { wantsSignature } from "../../protocol/registry/signed_answer.ts";
-import { unixSeconds } from "../server_clock.ts";
+import { unixSeconds } from "../../platform/clock.ts";
 import { checkNodeSignature } from "./authenticate.ts";
 import { contextOf, type Peer, type RequestContext, WholeSignatureRequired } from "./context.ts";
 import type { RegistryCore } from "./core.ts";
@@ -50,10 +50,10 @@ export async function answerJson(
 ): Promise<object> {
   const { type } = request;
   const served = typeof type === "string" ? SERVED.get(type) : undefined;
-  const began = core.clock.monotonicMs();
+  const began = core.clock.now();
   const reply = await handle(core, served, request, peer);
   const name = served?.type ?? UNKNOWN_TYPE;
-  core.counters.count(name, reply["type"] === "error", core.clock.monotonicMs() - began);
+  core.counters.count(name, reply["type"] === "error", core.clock.now() - began);
   if (core.signer === undefined || !wantsSignature(request)) return reply;
   // Errors, too: a forged "not found" would otherwise go through.
   const signed = await core.signer.sign(request, reply, unixSeconds(core.clock));
@@ -81,7 +81,7 @@ async function handle(
 /** What a client needs to sign its request as a whole. */
 function offer(core: RegistryCore, { auth }: Peer): JsonObject {
   if (core.signer === undefined) return {};
-  const challenge = auth.challenge(core.clock.monotonicMs());
+  const challenge = auth.challenge(core.clock.now());
   return { auth: { v: WHOLE_VERSION, key: core.signer.publicKey, challenge } };
 }
 
@@ -115,10 +115,10 @@ export async function answerBinaryFrame(
 ): Promise<Uint8Array> {
   if (frame.type === BinaryType.json) return await passThrough(core, frame.payload, peer);
   const name = NATIVE_NAMES.get(frame.type) ?? UNKNOWN_TYPE;
-  const began = core.clock.monotonicMs();
+  const began = core.clock.now();
   const reply = await answerNative(core, frame, peer);
   const isError = reply[FRAME_TYPE_AT] === BinaryType.error;
-  core.counters.count(name, isError, core.clock.monotonicMs() - began);
+  core.counters.count(name, isError, core.clock.now() - began);
   return reply;
 }
 

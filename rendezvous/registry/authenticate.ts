@@ -240,7 +240,7 @@ function checkToken(
   matches: () => boolean,
   network?: number,
 ): boolean {
-  const now = core.clock.monotonicMs();
+  const now = core.clock.now();
   return core.tokens.check(
     { source: peer.key, kind, now, ...(network === undefined ? {} : { network }) },
     matches,

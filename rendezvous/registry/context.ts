@@ -88,7 +88,7 @@ function checkWhole(
 ): string {
   if (auth === "hello") throw new WholeSignatureRequired("this registry checks them");
   const { challenge, seq, signature } = auth;
-  if (!peer.auth.isFresh(challenge, seq, core.clock.monotonicMs())) {
+  if (!peer.auth.isFresh(challenge, seq, core.clock.now())) {
     throw new WholeSignatureRequired("its challenge or count is not good any more");
   }
   const key = canonicalKey(auth.key);

@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { PilotError } from "../../protocol/errors.ts";
 import type { Logger } from "../../platform/log.ts";
-import { type Clock, unixSeconds } from "../server_clock.ts";
+import { type Clock, unixSeconds } from "../../platform/clock.ts";
 import type { ClusterToken } from "../cluster_token.ts";
 import { TokenBuckets } from "../../protocol/rate_limit.ts";
 import { BeaconDirectory } from "./beacon_directory.ts";
@@ -276,7 +276,7 @@ export class RegistryCore {
    */
   tellViewers(node: number): void {
     this.inboxWatch.waiting(node);
-    const viewers = this.viewers.of(node, this.clock.monotonicMs());
+    const viewers = this.viewers.of(node, this.clock.now());
     for (const viewer of viewers) this.inboxWatch.waiting(viewer);
   }
 

@@ -25,7 +25,7 @@ export interface Clash {
 
 /** When something happens. */
 export interface Moment {
-  /** Clock `monotonicMs`. */
+  /** Clock `now`. */
   readonly monotonicMs: number;
   /** Unix seconds. */
   readonly seconds: number;

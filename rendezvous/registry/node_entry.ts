@@ -50,7 +50,7 @@ export interface NodeRecord extends NodePlace {
   taskExec: boolean;
   /** Software version as sent. */
   version: string;
-  /** Last sign of life, clock `monotonicMs`. */
+  /** Last sign of life, clock `now`. */
   lastSeen: number;
   /** Unix seconds of the last state change to `silent` or `left`; 0 while live. */
   offlineSince: number;

@@ -6,7 +6,7 @@
  */
 
 import { PilotError } from "../../protocol/errors.ts";
-import { type Clock, unixSeconds } from "../server_clock.ts";
+import { type Clock, unixSeconds } from "../../platform/clock.ts";
 import type { Changes } from "./changes.ts";
 import { nodeNotFound, RegistryFailure } from "./failure.ts";
 import { HOSTNAME_RESERVED_SECONDS, MAX_NODES } from "./registry_limits.ts";
@@ -93,7 +93,7 @@ export class NodeTable {
       throw new RegistryFailure("limit_exceeded", "registry full");
     }
     const node = newNode(this.#nextNode, key, {
-      monotonicMs: this.#clock.monotonicMs(),
+      monotonicMs: this.#clock.now(),
       seconds: unixSeconds(this.#clock),
     });
     this.#nextNode++;
@@ -113,7 +113,7 @@ export class NodeTable {
 
   /** Makes a node live and young. */
   revive(node: NodeRecord): void {
-    node.lastSeen = this.#clock.monotonicMs();
+    node.lastSeen = this.#clock.now();
     if (node.state === "live") return;
     this.edit(node).state = "live";
     node.offlineSince = 0;
@@ -122,7 +122,7 @@ export class NodeTable {
 
   /** A live node has said something. Not stored: heartbeats need not be durable. */
   touch(node: NodeRecord): void {
-    node.lastSeen = this.#clock.monotonicMs();
+    node.lastSeen = this.#clock.now();
   }
 
   /** Forgets everything of a node but its number, its key and the trust others have in it. */
@@ -204,7 +204,7 @@ export class NodeTable {
    * @returns How many were marked.
    */
   reap(staleMs: number, batch: number): number {
-    const now = this.#clock.monotonicMs();
+    const now = this.#clock.now();
     let reaped = 0;
     for (let i = Math.min(batch, this.#nextNode); i > 0; i--) {
       this.#reapCursor = this.#reapCursor % this.#nextNode + 1;
@@ -212,7 +212,7 @@ export class NodeTable {
       if (node?.state !== "live" || now - node.lastSeen <= staleMs) continue;
       this.edit(node).state = "silent";
       node.offlineSince = Math.floor(
-        (this.#clock.unixMs() - (now - node.lastSeen)) / 1000,
+        (this.#clock.unixNow() - (now - node.lastSeen)) / 1000,
       );
       this.#live--;
       reaped++;
@@ -234,7 +234,7 @@ export class NodeTable {
     const node: NodeRecord = {
       pending: undefined,
       ...row,
-      lastSeen: this.#clock.monotonicMs(),
+      lastSeen: this.#clock.now(),
       trustReports: 0,
     };
     const { id, key, hostname } = node;

@@ -101,7 +101,7 @@ export class RegistryServer implements SessionHost {
 
   /** Ends connections that exceeded a deadline. */
   sweep(): void {
-    const now = this.core.clock.monotonicMs();
+    const now = this.core.clock.now();
     for (const session of this.#sessions.keys()) session.sweep(now);
   }
 

@@ -34,6 +34,8 @@ import {
 import type { HandshakeTurns } from "./handshake_turns.ts";
 import type { ParseTurns } from "./parse_turns.ts";
 import { isTlsHello, type SessionConn, type TlsServerConn } from "./tls_conn.ts";
+import { systemClock } from "../../platform/system_clock.ts";
+import { pause } from "../../platform/waiting.ts";
 
 /** Bytes that show the mode: the magic, and the version behind it. */
 const MAGIC_BYTES = 4;
@@ -86,14 +88,13 @@ export class Session {
   #requests = 0;
   /** When others last had their turn for certain. */
   #wayMadeAt = -Infinity;
-  #closed = false;
   #idleSince: number;
   /** Since when an incomplete request is there. */
   #partialSince: number | undefined;
   #partialBytes = 0;
   #writingSince: number | undefined;
   #wasLate = false;
-  #endDelay: (() => void) | undefined;
+  readonly #ending = new AbortController();
 
   /**
    * @param host The server.
@@ -106,7 +107,7 @@ export class Session {
     this.#conn = conn;
     this.#tls = tls;
     this.#peer = peer;
-    this.#openedAt = this.#idleSince = host.core.clock.monotonicMs();
+    this.#openedAt = this.#idleSince = host.core.clock.now();
   }
 
   /** Serves until the connection ends. Never rejects. */
@@ -128,8 +129,7 @@ export class Session {
   /** Ends the connection at once. */
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#endDelay?.();
+    this.#ending.abort();
     this.#conn.close();
   }
 
@@ -277,7 +277,7 @@ export class Session {
   async #makeWay(): Promise<void> {
     const before = this.#wayMadeAt;
     this.#wayMadeAt = this.#now();
-    if (this.#wayMadeAt - before < TURN_WINDOW_MS) await this.#delay(1);
+    if (this.#wayMadeAt - before < TURN_WINDOW_MS) await pause(systemClock, 1, this.#ending.signal);
     this.#wayMadeAt = this.#now();
   }
 
@@ -295,20 +295,14 @@ export class Session {
     if (age < RATE_GUARD_AFTER_MS) return true;
     const perSecond = this.#requests * 1000 / age;
     if (perSecond > RATE_CLOSE) return false;
-    if (perSecond > RATE_SLOW) await this.#delay(RATE_DELAY_MS);
+    if (perSecond > RATE_SLOW) {
+      await pause(this.#host.core.clock, RATE_DELAY_MS, this.#ending.signal);
+    }
     return !this.#closed;
   }
 
-  #delay(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#endDelay = undefined;
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      this.#endDelay = end;
-    });
+  get #closed(): boolean {
+    return this.#ending.signal.aborted;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -320,7 +314,7 @@ export class Session {
   }
 
   #now(): number {
-    return this.#host.core.clock.monotonicMs();
+    return this.#host.core.clock.now();
   }
 }
 

@@ -20,7 +20,7 @@ export function consents(core: RegistryCore, from: number, to: number): boolean 
   const said = core.trust.said(from, to);
   if (said === "trusts" || said === "asked") return true;
   // Who has ended trust must say expressly that it wants it back.
-  return said === "none" && core.fresh.has(from, to, core.clock.monotonicMs());
+  return said === "none" && core.fresh.has(from, to, core.clock.now());
 }
 
 /**

@@ -94,8 +94,8 @@ export const EQUIVALENTS: readonly Equivalent[] = [
   },
   {
     path: "daemon/ipc/outgoing.ts",
-    line: "this.#lazyTimer = undefined;",
-    change: "this.#lazyTimer = undefined; ->",
+    line: "this.#cancelLazy = undefined;",
+    change: "this.#cancelLazy = undefined; ->",
     why: "a dead client sets no timer again, and a fired one is replaced by the next",
   },
   {

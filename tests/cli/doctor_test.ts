@@ -7,7 +7,8 @@ import { VERSION } from "../../platform/version.ts";
 import { Identity } from "../../protocol/crypto/identity.ts";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
 import { RegistryServer } from "../daemon/harness/registry_server.ts";
-import { start, TestClock } from "../rendezvous/support/server.ts";
+import { start } from "../rendezvous/support/server.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { run, runJson, type RunOptions, withDir } from "./support.ts";
 
 // cspell:ignore regsitry
@@ -189,7 +190,7 @@ Deno.test("doctor fails when another process uses the identity", () =>
 
 Deno.test("doctor compares the clock with the registry's", () =>
   withHome(async (home) => {
-    await using server = await start({ clock: new TestClock() }); // it stands still in the past
+    await using server = await start({ clock: new ManualClock() }); // it stands still in the past
     const { status, detail } = await doctor(home, server, daemon(server));
     assert.equal(status.clock, "fail");
     assert.match(detail.clock!, /ahead of the registry's: handshakes are refused/);

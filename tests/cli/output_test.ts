@@ -4,7 +4,7 @@ import { counted, fields, formatBytes, formatUptime, makeStyle, table } from "..
 import { printable } from "../../cli/terminal_text.ts";
 import { payloadFields } from "../../cli/payload.ts";
 import { ProgressBar } from "../../cli/progress.ts";
-import { Deadline, sleepUnless, within } from "../../cli/wait.ts";
+import { within } from "../../cli/wait.ts";
 import { PilotError } from "../../protocol/errors.ts";
 
 const plain = makeStyle(false);
@@ -90,16 +90,4 @@ Deno.test("within turns its own deadline into a timeout and passes other failure
   controller.abort();
   await assert.rejects(waiting, hasCode("aborted"));
   assert.equal(await within(1000, signal, "Waiting", () => Promise.resolve(7)), 7);
-});
-
-Deno.test("sleepUnless ends at once when the signal fires", async () => {
-  const controller = new AbortController();
-  const sleeping = sleepUnless(controller.signal, 60_000);
-  controller.abort();
-  await sleeping;
-  await sleepUnless(controller.signal, 60_000);
-  const deadline = new Deadline(60_000, controller.signal);
-  assert.equal(deadline.isPast, false);
-  assert.equal(deadline.signal.aborted, true);
-  deadline.clear();
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BeaconFinder } from "../../daemon/beacon_finder.ts";
 import { type Endpoint, formatEndpoint } from "../../protocol/ip.ts";
-import { settle } from "./harness/settle.ts";
+import { settle } from "../support/settle.ts";
 
 /** A finder and what it has found and told. */
 function finder(options: { registry?: string; beacon?: string; isDual?: boolean } = {}) {

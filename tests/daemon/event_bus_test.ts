@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { EventBus } from "../../daemon/event_bus.ts";
 import { logEvents } from "../../daemon/event_log.ts";
 import { LIFECYCLE_EVENT_NAMES, type LifecycleEvent } from "../../protocol/lifecycle_events.ts";
-import { ManualClock } from "./harness/clock.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 
 function bus() {
   const failures: unknown[] = [];
   return {
     failures,
     bus: new EventBus({
-      unixNow: () => 1_700_000_000_000,
+      clock: { unixNow: () => 1_700_000_000_000 },
       failed: (error) => failures.push(error),
     }),
   };

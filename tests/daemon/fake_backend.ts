@@ -425,7 +425,7 @@ export class FakeBackend implements Backend {
   }
 
   readonly #bus = new EventBus({
-    unixNow: () => 1_700_000_000_000,
+    clock: { unixNow: () => 1_700_000_000_000 },
     failed: (error) => {
       throw error;
     },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { NetworkChange, PROBE_MS, SETTLE_MS } from "../../daemon/network_change.ts";
 import { PilotError } from "../../protocol/errors.ts";
-import { ManualClock } from "./harness/clock.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 
 /** A machine with a connection to its registry, and what its daemon has done. */
 function machine() {

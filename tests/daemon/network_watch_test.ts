@@ -1,19 +1,18 @@
 import assert from "node:assert/strict";
 import { NetworkWatch, SLEEP_MS, WATCH_MS } from "../../daemon/network_watch.ts";
-import { ManualClock } from "./harness/clock.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 
 function watch(): {
   clock: ManualClock;
-  state: { addresses: string[]; sleptMs: number };
+  state: { addresses: string[] };
   changes: string[];
   close: () => void;
 } {
   const clock = new ManualClock();
-  const state = { addresses: ["192.0.2.1"], sleptMs: 0 };
+  const state = { addresses: ["192.0.2.1"] };
   const changes: string[] = [];
   const it = new NetworkWatch({
     clock,
-    unixNow: () => 1_800_000_000_000 + clock.now() + state.sleptMs,
     addresses: () => state.addresses,
     changed: (reason) => void changes.push(reason),
   });
@@ -43,11 +42,11 @@ Deno.test("NetworkWatch waits while there is no address, and reports when one co
 });
 
 Deno.test("NetworkWatch reports that the machine has slept, though its own clock has stood still", async () => {
-  const { clock, state, changes, close } = watch();
-  state.sleptMs = SLEEP_MS - 1;
+  const { clock, changes, close } = watch();
+  clock.skewMs = SLEEP_MS - 1;
   await clock.run(2 * WATCH_MS);
   assert.deepEqual(changes, [], "a busy machine is not asleep");
-  state.sleptMs += 60_000;
+  clock.skewMs += 60_000;
   await clock.run(2 * WATCH_MS);
   assert.deepEqual(changes, ["sleep"]);
   close();

@@ -6,8 +6,8 @@ import { Directory } from "../../daemon/registry_entry.ts";
 import type { NodeRegistry } from "../../daemon/registry/node_registry.ts";
 import { StateFiles } from "../../daemon/state_files.ts";
 import { SAVE_RETRY_MS } from "../../daemon/trust/saver.ts";
-import { ManualClock } from "./harness/clock.ts";
-import { settle } from "./harness/settle.ts";
+import { ManualClock } from "../support/manual_clock.ts";
+import { settle } from "../support/settle.ts";
 
 /** A directory that asks nobody: only what it notes itself is looked at. */
 function directory(): Directory {

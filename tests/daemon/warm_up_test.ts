@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { nodeAead } from "../../protocol/crypto/aead_node.ts";
 import { wasmAead } from "../../protocol/crypto/aead_wasm.ts";
-import { systemClock } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 import { DIALS, warmUp } from "../../daemon/warm_up.ts";
 
 const random = (out: Uint8Array) => void crypto.getRandomValues(out as Uint8Array<ArrayBuffer>);

@@ -7,7 +7,7 @@ import {
 } from "../../platform/registry_client.ts";
 import { encodeJsonFrame, type JsonObject } from "../../protocol/registry/registry_message.ts";
 import { setTags } from "../../protocol/registry/requests/mod.ts";
-import { ManualClock } from "../daemon/harness/clock.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { RegistryServer } from "../daemon/harness/registry_server.ts";
 
 async function withClient(

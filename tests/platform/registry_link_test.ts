@@ -7,7 +7,7 @@ import { CONNECT_TIMEOUT_MS, RegistryClient } from "../../platform/registry_clie
 import type { Rendezvous } from "../../rendezvous/mod.ts";
 import { start, withDirectory } from "../rendezvous/support/server.ts";
 import { testCertificate, writePair } from "../rendezvous/support/tls.ts";
-import { ManualClock } from "../daemon/harness/clock.ts";
+import { ManualClock } from "../support/manual_clock.ts";
 import { RegistryServer } from "../daemon/harness/registry_server.ts";
 
 const LOOKUP = { type: "lookup", node_id: 7 };

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { systemClock, TimerSet } from "../../platform/clock.ts";
+import { every, TimerSet } from "../../platform/clock.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 import { configureLog, resetLog } from "../../platform/log.ts";
-import { setGuardedInterval, setGuardedTimeout } from "../../platform/timers.ts";
+import { setGuardedTimeout } from "../../platform/timers.ts";
 
 Deno.test("a timer whose task throws ends nothing, and the error is logged with its place", async () => {
   const lines: string[] = [];
@@ -17,12 +18,12 @@ Deno.test("a timer whose task throws ends nothing, and the error is logged with 
     });
     setGuardedTimeout(() => Promise.reject(new TypeError("four")), 0);
     let turns = 0;
-    const interval = setGuardedInterval(() => {
+    const end = every(systemClock, 1, () => {
       if (++turns === 3) done.resolve();
       throw new TypeError("three");
-    }, 1);
+    });
     await done.promise;
-    clearInterval(interval);
+    end();
     timers.close();
     for (const word of ["one", "two", "three", "four"]) {
       assert.match(lines.find((line) => line.includes(word)) ?? "", /level=error.*timers_test\.ts/);

@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import type { Rendezvous } from "../../rendezvous/mod.ts";
 import { ReferenceClient, type Release } from "./support/reference_client.ts";
 import type { RawClient } from "./support/client.ts";
-import { pass, type TestClock, withServer } from "./support/server.ts";
+import { pass, withServer } from "./support/server.ts";
+import type { ManualClock } from "../support/manual_clock.ts";
 
 const ADMIN = "an admin token of 16 characters and more";
 
@@ -27,7 +28,7 @@ async function withTwo(
   body: (
     a: ReferenceClient,
     b: ReferenceClient,
-    parts: { server: Rendezvous; clock: TestClock; client: RawClient },
+    parts: { server: Rendezvous; clock: ManualClock; client: RawClient },
   ) => Promise<void>,
   isPublic = false,
 ): Promise<void> {
@@ -103,7 +104,7 @@ for (const releases of PAIRS) {
   Deno.test(`${who}: the request as its receiver gets it, and the answer`, () =>
     withTwo(releases, async (a, b, { clock }) => {
       await a.handshake(b.id);
-      const timestamp = clock.unixMs() / 1000;
+      const timestamp = clock.unixNow() / 1000;
       assert.deepEqual(await b.poll(), {
         type: "poll_handshakes_ok",
         requests: [{

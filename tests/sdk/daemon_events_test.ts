@@ -20,6 +20,7 @@ import {
 import { FakeBackend } from "../daemon/fake_backend.ts";
 import { type FakeClient, FakeDaemon } from "./fake_daemon.ts";
 import { isPending, rejectsWith } from "./support.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 
 class World implements AsyncDisposable {
   readonly backend = new FakeBackend();
@@ -30,7 +31,7 @@ class World implements AsyncDisposable {
   static async start(): Promise<World> {
     const world = new World();
     const path = join(world.#dir, "pilot.sock");
-    world.server = await IpcServer.listen({ path, backend: world.backend });
+    world.server = await IpcServer.listen({ path, clock: systemClock, backend: world.backend });
     world.driver = await connect({ socket: path });
     return world;
   }

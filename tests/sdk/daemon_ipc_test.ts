@@ -14,6 +14,7 @@ import { PilotError } from "../../protocol/errors.ts";
 import { connect, type Driver } from "../../sdk/mod.ts";
 import { FakeBackend, PEER, SELF } from "../daemon/fake_backend.ts";
 import { bytes, pattern, readAll, rejectsWith, text } from "./support.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 
 class World implements AsyncDisposable {
   readonly backend = new FakeBackend();
@@ -26,8 +27,9 @@ class World implements AsyncDisposable {
     const world = new World();
     world.#services.push(
       attachEcho(world.backend),
-      attachEventStream(world.backend),
+      attachEventStream(world.backend, { clock: systemClock }),
       attachDataExchange(world.backend, {
+        clock: systemClock,
         inboxDir: join(world.dir, "inbox"),
         receivedDir: join(world.dir, "received"),
       }),
@@ -35,6 +37,7 @@ class World implements AsyncDisposable {
     world.#server = await IpcServer.listen({
       path: join(world.dir, "pilot.sock"),
       backend: world.backend,
+      clock: systemClock,
     });
     return world;
   }

@@ -18,6 +18,7 @@ import { type Conn, connect, type Driver, type Listener } from "../../sdk/mod.ts
 import { RawClient } from "../daemon/ipc/raw_client.ts";
 import { FakeBackend, SELF } from "../daemon/fake_backend.ts";
 import { pattern, rejectsWith, text } from "./support.ts";
+import { systemClock } from "../../platform/system_clock.ts";
 
 const PORT = 4000;
 
@@ -30,7 +31,7 @@ class World implements AsyncDisposable {
   static async start(): Promise<World> {
     const world = new World();
     const path = join(world.dir, "pilot.sock");
-    world.server = await IpcServer.listen({ path, backend: world.backend });
+    world.server = await IpcServer.listen({ path, clock: systemClock, backend: world.backend });
     return world;
   }
 

@@ -55,6 +55,8 @@ import { ReceiveRing } from "./receive_ring.ts";
 import { SendBatch } from "./send_batch.ts";
 import { SendSlots } from "./slots.ts";
 import { AddressBook, decodeSockaddr, encodeSockaddr, SOCKADDR_BYTES } from "./sockaddr.ts";
+import { plainClock } from "../../clock.ts";
+import { pause } from "../../waiting.ts";
 
 /** Kernel buffers, bytes: 80 ms at 100 MB/s, so that a busy event loop loses nothing. */
 export const KERNEL_BUFFER_BYTES: number = 8 << 20;
@@ -308,7 +310,7 @@ export class LinuxUdpSocket implements UdpSocket {
       if (errno !== EAGAIN && errno !== EINTR) {
         // Such as the ICMP error of an earlier send; reading it has cleared it.
         countError(this.stats, errnoName(errno));
-        if (++errors >= ERRORS_BEFORE_PAUSE) await pause(ERROR_PAUSE_MS);
+        if (++errors >= ERRORS_BEFORE_PAUSE) await pause(plainClock, ERROR_PAUSE_MS);
         continue;
       }
       if (idleTurns++ === 0 && this.#moderation.drained(performance.now(), this.stats)) {
@@ -324,7 +326,7 @@ export class LinuxUdpSocket implements UdpSocket {
     if (result !== -1) return;
     // The reason lies in another thread; whatever it is, it must not become a loop without a pause.
     countError(this.stats, "poll");
-    await pause(ERROR_PAUSE_MS);
+    await pause(plainClock, ERROR_PAUSE_MS);
   }
 }
 
@@ -341,8 +343,4 @@ function pollEntries(fd: number, events: number, wakeFd: number): Uint8Array<Arr
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

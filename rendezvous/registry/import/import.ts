@@ -7,7 +7,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { errorCode } from "../../../platform/private_files.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { SYSTEM_CLOCK, unixSeconds } from "../../server_clock.ts";
+import { unixSeconds } from "../../../platform/clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 import { SqliteStore } from "../store/sqlite.ts";
 import type { StoreBatch } from "../store/store.ts";
 import { BadRecord } from "./record.ts";
@@ -89,7 +90,7 @@ function convert(bytes: Uint8Array, file: string): ReturnType<typeof convertSnap
     throw refusal(file, place === undefined ? "it is not JSON" : `it is not JSON, at ${place}`);
   }
   try {
-    return convertSnapshot(document, unixSeconds(SYSTEM_CLOCK));
+    return convertSnapshot(document, unixSeconds(systemClock));
   } catch (error) {
     if (error instanceof BadRecord) throw refusal(file, error.message);
     throw error;

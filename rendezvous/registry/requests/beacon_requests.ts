@@ -23,7 +23,7 @@ const beaconRegister = serve(requests.beaconRegister, ({ core, peer }, fields) =
   const { beaconToken: token, clock } = core;
   if (token !== undefined) {
     const { time: timeMs, token_code: code } = fields;
-    if (!token.accepts({ id, addr, timeMs }, code, clock.unixMs())) {
+    if (!token.accepts({ id, addr, timeMs }, code, clock.unixNow())) {
       throw new RegistryFailure(
         "denied",
         "beacon_register denied: the cluster's token is required",
@@ -31,14 +31,14 @@ const beaconRegister = serve(requests.beaconRegister, ({ core, peer }, fields) =
     }
   }
   const source = token === undefined ? peer.key : undefined;
-  core.beacons.register({ id, addr, source }, clock.monotonicMs());
+  core.beacons.register({ id, addr, source }, clock.now());
   return { beacon_id: id };
 });
 
 /** `beacon_list`. Ours is `time`, Unix milliseconds: the cheapest question by which a client can compare clocks. */
 const beaconList = serve(requests.beaconList, ({ core }) => ({
-  beacons: core.beacons.list(core.clock.monotonicMs()),
-  time: core.clock.unixMs(),
+  beacons: core.beacons.list(core.clock.now()),
+  time: core.clock.unixNow(),
 }));
 
 /**
@@ -53,7 +53,7 @@ const punch = serve(requests.punch, async (context, fields) => {
     throw new RegistryFailure("denied", "punch denied: requester is neither of the two");
   }
   const wanted = requester === a ? b : a;
-  core.fresh.note(requester, wanted, core.clock.monotonicMs());
+  core.fresh.note(requester, wanted, core.clock.now());
   const other = core.nodes.known(wanted);
   if (other === undefined) throw nodeNotFound(wanted);
   if (!maySee(core, asking, other)) {

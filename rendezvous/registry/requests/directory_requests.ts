@@ -6,7 +6,7 @@
 
 import { signedForms } from "../../../protocol/registry/request_schema.ts";
 import * as requests from "../../../protocol/registry/requests/mod.ts";
-import { unixSeconds } from "../../server_clock.ts";
+import { unixSeconds } from "../../../platform/clock.ts";
 import { authenticate, checkNodeSignature, isSigned, signatureOf } from "../authenticate.ts";
 import { nodeTarget } from "../change_record.ts";
 import type { RequestContext } from "../context.ts";
@@ -73,7 +73,7 @@ function isSeenBy(core: RegistryCore, node: NodeRecord, askers: Iterable<number>
   let isSeen = node.public;
   for (const asker of askers) {
     if (core.networks.share(asker, node.id)) {
-      core.viewers.note(node.id, asker, core.clock.monotonicMs());
+      core.viewers.note(node.id, asker, core.clock.now());
     }
     isSeen ||= maySee(core, core.nodes.known(asker), node);
   }
@@ -115,7 +115,7 @@ export async function resolveNode(
   }
   const challenge = () => signedForms(requests.resolve, fields);
   await checkNodeSignature(context, asking, challenge, signature());
-  core.fresh.note(requester, target, core.clock.monotonicMs());
+  core.fresh.note(requester, target, core.clock.now());
   const node = core.nodes.known(target);
   if (node === undefined) throw nodeNotFound(target);
   if (!maySee(core, asking, node)) {

@@ -6,7 +6,7 @@
 
 import { signedForms } from "../../../protocol/registry/request_schema.ts";
 import * as requests from "../../../protocol/registry/requests/mod.ts";
-import { unixSeconds } from "../../server_clock.ts";
+import { unixSeconds } from "../../../platform/clock.ts";
 import {
   authenticate,
   checkSignature,
@@ -116,12 +116,12 @@ function noteInstance(
   { id }: NodeRecord,
   told: string,
 ): Clash | undefined {
-  const now = { monotonicMs: core.clock.monotonicMs(), seconds: unixSeconds(core.clock) };
+  const now = { monotonicMs: core.clock.now(), seconds: unixSeconds(core.clock) };
   return core.instances.note(id, INSTANCE.test(told) ? told : "", peer.ip, now);
 }
 
 function create(core: RegistryCore, key: string, peer: Peer): NodeRecord {
-  const now = core.clock.monotonicMs();
+  const now = core.clock.now();
   if (!peer.loopback && !core.newNodes.take(peer.key, now)) {
     throw new RegistryFailure(
       "limit_exceeded",

@@ -5,7 +5,7 @@
  */
 
 import * as requests from "../../../protocol/registry/requests/mod.ts";
-import { unixSeconds } from "../../server_clock.ts";
+import { unixSeconds } from "../../../platform/clock.ts";
 import { adminOf, authenticate } from "../authenticate.ts";
 import { nodeTarget } from "../change_record.ts";
 import { nodeNotFound, RegistryFailure } from "../failure.ts";

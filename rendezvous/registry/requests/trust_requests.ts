@@ -6,7 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import * as requests from "../../../protocol/registry/requests/mod.ts";
-import { unixSeconds } from "../../server_clock.ts";
+import { unixSeconds } from "../../../platform/clock.ts";
 import { authenticate, isSigned } from "../authenticate.ts";
 import { nodeTarget, pairTarget } from "../change_record.ts";
 import type { RegistryCore } from "../core.ts";

@@ -20,9 +20,6 @@ import type { Said, TestNode } from "./node.ts";
 import { Sink } from "./streams.ts";
 import type { World } from "./world.ts";
 
-/** Unix milliseconds at which the worlds' clocks start. */
-const UNIX_START_MS = 1_800_000_000_000;
-
 /** Something that waits for a node. */
 interface Waiting {
   readonly kind: "requests" | "responses" | "revocations";
@@ -218,7 +215,6 @@ export class TrustNode {
     this.service = new TrustService({
       former,
       clock,
-      unixNow: () => this.unixNow(),
       state: this.state,
       registry: new HubRegistry(hub, net.node, net.identity),
       autoApprove: options.autoApprove,
@@ -281,7 +277,7 @@ export class TrustNode {
 
   /** Unix milliseconds. */
   unixNow(): number {
-    return UNIX_START_MS + this.#clock.now();
+    return this.#clock.unixNow();
   }
 
   /** Reasons why handshake messages were refused. */

@@ -9,10 +9,10 @@ import { decodeBeacon, isBeaconMessage } from "../../../protocol/beacon/beacon_m
 import { decodeFrame, type TunnelFrame } from "../../../protocol/tunnel/frame.ts";
 import { type Packet, PROTO_DATAGRAM } from "../../../protocol/packet.ts";
 import { TestBeacon } from "./beacon.ts";
-import { ManualClock } from "./clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { FakeDirectory } from "./directory.ts";
 import { type NodeOptions, TestNode } from "./node.ts";
-import { settle } from "./settle.ts";
+import { settle } from "../../support/settle.ts";
 import { type Sent, VirtualNetwork } from "./udp.ts";
 
 /** Where the beacon listens. */

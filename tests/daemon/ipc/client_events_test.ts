@@ -22,6 +22,7 @@ import {
 } from "../../../protocol/ipc/mod.ts";
 import { FakeBackend } from "../fake_backend.ts";
 import { hex, type RawClient, type Rig, startRig, text, until, utf8 } from "./raw_client.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** A client that has said Hello. */
 async function greeted(rig: Rig): Promise<RawClient> {
@@ -176,6 +177,7 @@ class SlowClient {
   isReading = false;
   #go: (() => void) | undefined;
   readonly out = new Outgoing({
+    clock: new ManualClock(),
     write: async (bytes) => {
       if (!this.isReading) await new Promise<void>((resolve) => this.#go = resolve);
       this.written.push(bytes.slice());

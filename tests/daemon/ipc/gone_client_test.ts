@@ -2,7 +2,10 @@
 
 import assert from "node:assert/strict";
 import { Cmd, encodeHello } from "../../../protocol/ipc/mod.ts";
+import { LINGER_STALL_MS } from "../../../daemon/ipc/ipc_limits.ts";
+import { FAKE_BUFFER_BYTES } from "../fake_backend.ts";
 import { type RawClient, type Rig, startRig, until } from "./raw_client.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** A client that has said Hello and accepted a connection. */
 async function extended(rig: Rig, port: number) {
@@ -35,6 +38,27 @@ for (const hasClosed of [true, false]) {
     assert.equal(theirs.error?.code, hasClosed ? undefined : "connection_closed");
   });
 }
+
+Deno.test("what a client that has gone sent is delivered while its peer takes some of it, and no longer", async () => {
+  const clock = new ManualClock();
+  await using rig = await startRig({ clock });
+  const { client, theirs, id } = await extended(rig, 4096);
+  const part = new Uint8Array(FAKE_BUFFER_BYTES);
+  for (let n = 0; n < 3; n++) await client.send(Cmd.Send, id, part);
+  client.close();
+  await until(() => rig.server.clientCount === 0, "client is gone");
+  for (let n = 0; n < 10; n++) {
+    await clock.run(LINGER_STALL_MS - 1);
+    assert.deepEqual([theirs.error, rig.server.stats.connections], [undefined, 1]);
+    assert.equal(theirs.read(1000)?.length, 1000);
+    await clock.run(1);
+  }
+  await clock.run(LINGER_STALL_MS - 1);
+  assert.deepEqual([theirs.error, rig.server.stats.connections], [undefined, 1]);
+  await clock.run(1);
+  assert.equal(theirs.error?.code, "connection_closed");
+  assert.deepEqual([rig.server.stats.connections, clock.pending], [0, 0]);
+});
 
 Deno.test("what a program of ours had open when the daemon stops ends in a reset", async () => {
   await using rig = await startRig();

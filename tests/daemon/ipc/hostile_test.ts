@@ -7,7 +7,12 @@ import {
   IPC_MAX_FRAME_BYTES,
   IPC_SEND_WINDOW_BYTES,
 } from "../../../protocol/ipc/mod.ts";
-import { MAX_REFUSALS } from "../../../daemon/ipc/ipc_limits.ts";
+import {
+  MAX_REFUSALS,
+  PAUSE_PROBE_MS,
+  REFUSAL_LINGER_MS,
+  SILENT_CLIENT_MS,
+} from "../../../daemon/ipc/ipc_limits.ts";
 import { connect } from "../../../sdk/mod.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { equalBytes } from "../../../protocol/crypto/base64.ts";
@@ -15,6 +20,7 @@ import { pattern } from "../service/exchange_peer.ts";
 import type { FakeConn } from "../fake_backend.ts";
 import { PEER } from "../fake_backend.ts";
 import { hex, type RawClient, type Rig, startRig, toHex, until, utf8 } from "./raw_client.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** Dials echo; returns the connection's number as hex. */
 async function dialEcho(client: RawClient): Promise<string> {
@@ -170,8 +176,24 @@ Deno.test("more clients than get a reason are disconnected, and all of them end"
   assert.equal(rig.server.clientCount, 1);
 });
 
+Deno.test("a refused client that stays is let go after its time", async () => {
+  const clock = new ManualClock();
+  await using rig = await startRig({ maxClients: 1, clock });
+  using first = await rig.connect();
+  await first.send(Cmd.Health);
+  await first.expect(Cmd.HealthOk);
+  using refused = await rig.connect();
+  assert.match(await refused.expectError(), /too many clients/);
+  await clock.run(REFUSAL_LINGER_MS - 1);
+  await refused.send(Cmd.Health); // it is still listened to
+  await clock.run(1);
+  await assert.rejects(refused.send(Cmd.Health), Deno.errors.BrokenPipe);
+  assert.equal(clock.pending, 0);
+});
+
 Deno.test("clients that never say anything make room, the oldest first, and others do not", async () => {
-  await using rig = await startRig({ maxClients: 3, silentClientMs: 1 });
+  const clock = new ManualClock();
+  await using rig = await startRig({ maxClients: 3, clock });
   using speaking = await rig.connect();
   await speaking.send(Cmd.Health);
   await speaking.expect(Cmd.HealthOk);
@@ -179,7 +201,10 @@ Deno.test("clients that never say anything make room, the oldest first, and othe
   await half.raw(hex("000fffff 06"));
   using silent = await rig.connect();
   await until(() => rig.server.clientCount === 3, "all are there");
-  await new Promise((resolve) => setTimeout(resolve, 5)); // older than 1 ms
+  clock.advance(SILENT_CLIENT_MS - 1);
+  using early = await rig.connect();
+  assert.match(await early.expectError(), /too many clients/);
+  clock.advance(1);
   using first = await rig.connect();
   await first.send(Cmd.Health);
   await first.expect(Cmd.HealthOk);
@@ -274,8 +299,16 @@ Deno.test("connections above 4096 per client are reset", async () => {
   assert.match(await client.expectError(), /4096 connections/);
 });
 
+/** The server has stopped reading from the client, and asks after its time whether it is there. */
+async function probed(client: RawClient, clock: ManualClock): Promise<void> {
+  await until(() => clock.pending === 1, "the server waits for room");
+  await clock.run(PAUSE_PROBE_MS);
+  await client.expect(Cmd.Probe);
+}
+
 Deno.test("a peer that does not read holds back an untagged sender with bounded memory", async () => {
-  await using rig = await startRig({ pauseProbeMs: 20 });
+  const clock = new ManualClock();
+  await using rig = await startRig({ clock });
   attachEcho(rig.backend);
   using client = await rig.connect();
   const { id, theirs } = await accepted(rig, client, 4096);
@@ -288,8 +321,7 @@ Deno.test("a peer that does not read holds back an untagged sender with bounded 
       written = sent;
     }
   })();
-  // The probe (0x4f) proves that the server has stopped reading.
-  await client.expect(0x4f);
+  await probed(client, clock);
   assert.ok(
     written < 4 * IPC_SEND_WINDOW_BYTES,
     `${written} bytes were taken`,
@@ -306,16 +338,18 @@ Deno.test("a peer that does not read holds back an untagged sender with bounded 
 });
 
 Deno.test("a paused client that dies is noticed and its connections end", async () => {
-  await using rig = await startRig({ pauseProbeMs: 20 });
+  const clock = new ManualClock();
+  await using rig = await startRig({ clock });
   const client = await rig.connect();
   const { id } = await accepted(rig, client, 4096);
   const frame = encodeIpcFrame(Cmd.Send, id, new Uint8Array(256 * 1024));
   const writing = (async () => {
     for (let n = 0; n < 100; n++) await client.raw(frame);
   })().catch(() => {}); // the socket is closed under it
-  await client.expect(0x4f);
+  await probed(client, clock);
   client.close();
   await writing;
+  await clock.run(PAUSE_PROBE_MS);
   await until(() => rig.server.clientCount === 0, "the dead client is noticed");
 });
 

@@ -5,6 +5,7 @@ import { IpcServer } from "../../../daemon/ipc/ipc_server.ts";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
 import { hex, RawClient, type Rig, startRig, text, toHex, until, utf8 } from "./raw_client.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 Deno.test("IpcServer makes a socket of mode 0600 and removes it when closed", async () => {
   await using rig = await startRig();
@@ -22,7 +23,7 @@ Deno.test("IpcServer makes a socket of mode 0600 and removes it when closed", as
 Deno.test("IpcServer refuses to start when a daemon answers on the path", async () => {
   await using rig = await startRig();
   await assert.rejects(
-    IpcServer.listen({ path: rig.server.path, backend: new FakeBackend() }),
+    IpcServer.listen({ path: rig.server.path, clock: systemClock, backend: new FakeBackend() }),
     (error) => error instanceof PilotError && error.code === "already_exists",
   );
   using client = await rig.connect();
@@ -38,14 +39,14 @@ Deno.test("IpcServer replaces a stale socket but no other file", async () => {
   await Deno.link(`${dir}/x`, path);
   crashed.close();
   assert.ok((await Deno.stat(path)).isSocket);
-  const server = await IpcServer.listen({ path, backend: new FakeBackend() });
+  const server = await IpcServer.listen({ path, clock: systemClock, backend: new FakeBackend() });
   using client = await RawClient.connect(path);
   await client.send(Cmd.Health);
   await client.expect(Cmd.HealthOk);
   await server.close();
   await Deno.writeTextFile(path, "precious");
   await assert.rejects(
-    IpcServer.listen({ path, backend: new FakeBackend() }),
+    IpcServer.listen({ path, clock: systemClock, backend: new FakeBackend() }),
     (error) => error instanceof PilotError && error.code === "already_exists",
   );
   assert.equal(await Deno.readTextFile(path), "precious");
@@ -55,7 +56,12 @@ Deno.test("IpcServer replaces a stale socket but no other file", async () => {
 Deno.test("IpcServer serves the common place too, and removes it when closed", async () => {
   const dir = await Deno.makeTempDir();
   const [path, common] = [`${dir}/own`, `${dir}/common`];
-  const server = await IpcServer.listen({ path, common, backend: new FakeBackend() });
+  const server = await IpcServer.listen({
+    path,
+    common,
+    clock: systemClock,
+    backend: new FakeBackend(),
+  });
   assert.equal(server.common, common);
   assert.equal((await Deno.stat(common)).mode! & 0o777, 0o600);
   for (const place of [path, common]) {
@@ -64,7 +70,7 @@ Deno.test("IpcServer serves the common place too, and removes it when closed", a
     await client.expect(Cmd.HealthOk);
   }
   // Somebody else's daemon stays where it is, and is no reason not to serve the own place.
-  const second = { path: `${dir}/second`, common, backend: new FakeBackend() };
+  const second = { path: `${dir}/second`, common, clock: systemClock, backend: new FakeBackend() };
   const other = await IpcServer.listen(second);
   assert.equal(other.common, undefined);
   await other.close();
@@ -73,7 +79,12 @@ Deno.test("IpcServer serves the common place too, and removes it when closed", a
   await client.expect(Cmd.HealthOk);
   await server.close();
   assert.deepEqual([...Deno.readDirSync(dir)], []);
-  const nowhere = { path, common: `${dir}/missing/s`, backend: new FakeBackend() };
+  const nowhere = {
+    path,
+    common: `${dir}/missing/s`,
+    clock: systemClock,
+    backend: new FakeBackend(),
+  };
   const alone = await IpcServer.listen(nowhere);
   assert.equal(alone.common, undefined);
   await alone.close();
@@ -84,13 +95,13 @@ Deno.test("IpcServer names the path when it is too long or has no directory", as
   const dir = await Deno.makeTempDir();
   const backend = new FakeBackend();
   await assert.rejects(
-    IpcServer.listen({ path: `${dir}/${"x".repeat(120)}/s`, backend }),
+    IpcServer.listen({ path: `${dir}/${"x".repeat(120)}/s`, clock: systemClock, backend }),
     PilotError,
   );
   const long = `${dir}/${"x".repeat(100)}`;
   await Deno.mkdir(long);
   await assert.rejects(
-    IpcServer.listen({ path: `${long}/pilot.sock`, backend }),
+    IpcServer.listen({ path: `${long}/pilot.sock`, clock: systemClock, backend }),
     (error) => error instanceof PilotError && error.code === "invalid_argument",
   );
   await Deno.remove(dir, { recursive: true });

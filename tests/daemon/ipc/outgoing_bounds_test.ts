@@ -1,7 +1,6 @@
 /** Marks, shares and ends of what goes out to one client. */
 
 import assert from "node:assert/strict";
-import FakeTimers from "@sinonjs/fake-timers";
 import {
   DATAGRAM_QUEUE_BYTES,
   LAZY_REPLIES,
@@ -11,6 +10,8 @@ import {
   WRITE_BUFFER_BYTES,
 } from "../../../daemon/ipc/ipc_limits.ts";
 import { type FrameSource, Outgoing } from "../../../daemon/ipc/outgoing.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import type { Clock } from "../../../platform/clock.ts";
 
 /** A client whose socket takes a write when the test says so, and only then the next. */
 class Client {
@@ -23,8 +24,9 @@ class Client {
   #write: { bytes: Uint8Array; taken: PromiseWithResolvers<number> } | undefined;
   #begun = Promise.withResolvers<void>();
 
-  constructor() {
+  constructor(clock: Clock = new ManualClock()) {
     this.out = new Outgoing({
+      clock,
       write: (bytes) => {
         assert.equal(this.#write, undefined, "two writes at once");
         this.#write = { bytes: bytes.slice(), taken: Promise.withResolvers() };
@@ -365,43 +367,39 @@ Deno.test("a thousand and more frames in the queue leave in order", async () => 
 });
 
 Deno.test("replies nobody waits for leave together, when there are enough or after their time", async () => {
-  const clock = FakeTimers.install();
-  try {
-    const client = new Client();
-    const { out } = client;
-    for (let n = 1; n < LAZY_REPLIES; n++) out.pushLazily(Uint8Array.of(n));
-    await settled();
-    assert.equal(client.isWriting, false, "they wait for company");
-    out.pushLazily(Uint8Array.of(LAZY_REPLIES));
-    assert.deepEqual([...await client.take()], [1, 2, 3, 4]);
-    // Alone, after its time and not before. The timer of the last ones is still there.
-    await clock.tickAsync(LAZY_REPLY_MS);
-    out.pushLazily(Uint8Array.of(5));
-    await clock.tickAsync(LAZY_REPLY_MS - 1);
-    assert.equal(client.isWriting, false);
-    await clock.tickAsync(1);
-    assert.deepEqual([...await client.take()], [5]);
-    // With whatever comes next; then the time passes for nothing.
-    out.pushLazily(Uint8Array.of(6));
-    out.push(Uint8Array.of(7));
-    assert.deepEqual([...await client.take()], [6, 7]);
-    await clock.tickAsync(LAZY_REPLY_MS);
-    assert.equal(client.isWriting, false);
-    // While a write is under way they go with the next, without a timer.
-    out.push(Uint8Array.of(8));
-    await settled();
-    out.pushLazily(Uint8Array.of(9));
-    assert.equal(clock.countTimers(), 0);
-    assert.deepEqual([[...await client.take()], [...await client.take()]], [[8], [9]]);
-    // Counting starts over with each write.
-    for (let n = 1; n < LAZY_REPLIES; n++) out.pushLazily(Uint8Array.of(n));
-    await settled();
-    assert.equal(client.isWriting, false);
-    out.stop();
-    assert.equal(clock.countTimers(), 0);
-    out.pushLazily(Uint8Array.of(1));
-    assert.deepEqual([clock.countTimers(), client.replies], [0, 0]);
-  } finally {
-    clock.uninstall();
-  }
+  const clock = new ManualClock();
+  const client = new Client(clock);
+  const { out } = client;
+  for (let n = 1; n < LAZY_REPLIES; n++) out.pushLazily(Uint8Array.of(n));
+  await settled();
+  assert.equal(client.isWriting, false, "they wait for company");
+  out.pushLazily(Uint8Array.of(LAZY_REPLIES));
+  assert.deepEqual([...await client.take()], [1, 2, 3, 4]);
+  // Alone, after its time and not before. The timer of the last ones is still there.
+  await clock.run(LAZY_REPLY_MS);
+  out.pushLazily(Uint8Array.of(5));
+  await clock.run(LAZY_REPLY_MS - 1);
+  assert.equal(client.isWriting, false);
+  await clock.run(1);
+  assert.deepEqual([...await client.take()], [5]);
+  // With whatever comes next; then the time passes for nothing.
+  out.pushLazily(Uint8Array.of(6));
+  out.push(Uint8Array.of(7));
+  assert.deepEqual([...await client.take()], [6, 7]);
+  await clock.run(LAZY_REPLY_MS);
+  assert.equal(client.isWriting, false);
+  // While a write is under way they go with the next, without a timer.
+  out.push(Uint8Array.of(8));
+  await settled();
+  out.pushLazily(Uint8Array.of(9));
+  assert.equal(clock.pending, 0);
+  assert.deepEqual([[...await client.take()], [...await client.take()]], [[8], [9]]);
+  // Counting starts over with each write.
+  for (let n = 1; n < LAZY_REPLIES; n++) out.pushLazily(Uint8Array.of(n));
+  await settled();
+  assert.equal(client.isWriting, false);
+  out.stop();
+  assert.equal(clock.pending, 0);
+  out.pushLazily(Uint8Array.of(1));
+  assert.deepEqual([clock.pending, client.replies], [0, 0]);
 });

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import FakeTimers from "@sinonjs/fake-timers";
 import { type FrameSource, Outgoing } from "../../../daemon/ipc/outgoing.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** A client whose socket takes what the test lets it take. */
 function setup() {
+  const clock = new ManualClock();
   const writes: Uint8Array[] = [];
   const dead: [string, boolean][] = [];
   let gate: PromiseWithResolvers<void> | undefined;
   const out = new Outgoing({
+    clock,
     write: async (bytes) => {
       writes.push(bytes.slice());
       await gate?.promise;
@@ -17,6 +19,7 @@ function setup() {
     onRoom: () => {},
   });
   return {
+    clock,
     out,
     writes,
     dead,
@@ -89,22 +92,17 @@ Deno.test("Outgoing drops datagrams above its bound and counts them", async () =
 });
 
 Deno.test("Outgoing waits for a client however long it takes nothing", async () => {
-  const clock = FakeTimers.install();
-  try {
-    const rig = setup();
-    rig.block();
-    rig.out.push(Uint8Array.of(1));
-    await clock.tickAsync(1);
-    rig.out.push(Uint8Array.of(2));
-    rig.out.offer(source(3, 2));
-    await clock.tickAsync(3_600_000);
-    assert.deepEqual([rig.dead, rig.out.dead], [[], false]);
-    rig.unblock();
-    await rig.out.flushed();
-    assert.deepEqual(rig.writes.map((bytes) => [...bytes]), [[1], [2, 3, 3]]);
-  } finally {
-    clock.uninstall();
-  }
+  const rig = setup();
+  rig.block();
+  rig.out.push(Uint8Array.of(1));
+  await rig.clock.run(1);
+  rig.out.push(Uint8Array.of(2));
+  rig.out.offer(source(3, 2));
+  await rig.clock.run(3_600_000);
+  assert.deepEqual([rig.dead, rig.out.dead], [[], false]);
+  rig.unblock();
+  await rig.out.flushed();
+  assert.deepEqual(rig.writes.map((bytes) => [...bytes]), [[1], [2, 3, 3]]);
 });
 
 Deno.test("Outgoing gives up on a client whose unread replies pass 16 MiB", () => {

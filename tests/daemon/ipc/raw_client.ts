@@ -16,6 +16,7 @@ import {
 } from "../../../protocol/ipc/mod.ts";
 import { IpcServer, type IpcServerOptions } from "../../../daemon/ipc/ipc_server.ts";
 import { FakeBackend } from "../fake_backend.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 /** Turns `00 01 ab` into bytes. */
 export function hex(text: string): Uint8Array {
@@ -169,7 +170,7 @@ export async function startRig(
   const dir = await Deno.makeTempDir();
   const backend = new FakeBackend();
   const path = `${dir}/pilot.sock`;
-  const server = await IpcServer.listen({ path, backend, ...options });
+  const server = await IpcServer.listen({ path, backend, clock: systemClock, ...options });
   const clients: RawClient[] = [];
   return {
     backend,

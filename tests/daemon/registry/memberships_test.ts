@@ -7,8 +7,8 @@ import {
   SWEEP_MS,
   VERDICT_TTL_MS,
 } from "../../../daemon/registry/memberships.ts";
-import { ManualClock } from "../harness/clock.ts";
-import { settle } from "../harness/settle.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import { settle } from "../../support/settle.ts";
 
 const SELF = 5;
 

@@ -10,7 +10,7 @@ import {
 } from "../../../protocol/crypto/mod.ts";
 import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { challenges } from "../../rendezvous/support/challenges.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { RegistryServer } from "../harness/registry_server.ts";
 
 async function withRegistry(

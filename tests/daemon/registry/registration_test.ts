@@ -6,8 +6,8 @@ import {
   RETRY_MIN_MS,
 } from "../../../daemon/registry/registration.ts";
 import { PilotError } from "../../../protocol/errors.ts";
-import { ManualClock } from "../harness/clock.ts";
-import { settle } from "../harness/settle.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import { settle } from "../../support/settle.ts";
 
 const KEEPALIVE_MS = 60_000;
 

@@ -7,7 +7,7 @@ import { encodeBase64, Identity } from "../../../protocol/crypto/mod.ts";
 import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { RawClient, TestNode } from "../../rendezvous/support/client.ts";
 import { start } from "../../rendezvous/support/server.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { RegistryServer } from "../harness/registry_server.ts";
 
 type Change = (reply: JsonObject, request: JsonObject) => JsonObject;

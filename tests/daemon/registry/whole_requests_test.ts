@@ -11,7 +11,7 @@ import {
 } from "../../../protocol/crypto/mod.ts";
 import type { JsonObject } from "../../../protocol/registry/registry_message.ts";
 import { wholeAuthOf, wholeRequestBytes } from "../../../protocol/registry/whole_signature.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { RegistryServer } from "../harness/registry_server.ts";
 
 const KEY = encodeBase64(new Uint8Array(32).fill(3));

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { MESSAGE_DISK_RESERVE_BYTES } from "../../../platform/mailbox_limits.ts";
 import { DataType, encodeDataHeader } from "../../../protocol/service/data_exchange.ts";
-import { pattern, startExchange } from "./exchange_peer.ts";
+import { ANSWER_MS, IDLE_MS } from "../../../daemon/service/data_exchange_service.ts";
+import { PARTIAL_KEPT_MS } from "../../../daemon/service/received_files.ts";
+import { until } from "../ipc/raw_client.ts";
+import { type ExchangeRig, idOf, pattern, startExchange } from "./exchange_peer.ts";
 
 // cspell:ignore héllo
 
@@ -26,7 +29,7 @@ Deno.test("a text message is acknowledged when it is in the inbox", async () => 
     bytes: 6,
   });
   assert.match(String(id), /^TEXT-\d{8}-\d{6}\.\d{3}-\d{6}$/);
-  assert.ok(Math.abs(Date.parse(String(received_at)) - Date.now()) < 60_000);
+  assert.equal(Date.parse(String(received_at)), rig.clock.unixNow());
   const path = join(rig.inboxDir, `${id}.json`);
   assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
   assert.equal((await Deno.stat(rig.inboxDir)).mode! & 0o777, 0o700);
@@ -58,8 +61,8 @@ Deno.test("binary data and broken text are kept as base64", async () => {
 });
 
 Deno.test("a hundred messages in the same millisecond are all kept", async () => {
-  const now = new Date(2026, 0, 2, 3, 4, 5, 678);
-  await using rig = await startExchange({ inbox: { now: () => now } });
+  await using rig = await startExchange();
+  rig.clock.skewMs += new Date(2026, 0, 2, 3, 4, 5, 678).getTime() - rig.clock.unixNow();
   const peer = rig.connect();
   for (let n = 0; n < 100; n++) await peer.send(DataType.text, `m${n}`);
   for (let n = 0; n < 100; n++) await peer.answer();
@@ -169,10 +172,50 @@ Deno.test("one peer cannot take all connections", async () => {
 });
 
 Deno.test("an idle connection is closed", async () => {
-  await using rig = await startExchange({ idleMs: 20 });
+  await using rig = await startExchange();
   const peer = rig.connect();
+  await rig.clock.run(IDLE_MS / 2);
+  await peer.send(DataType.text, "hi");
+  assert.equal(await peer.answer(), "ACK TEXT 2 bytes");
+  await rig.clock.run(IDLE_MS - 1);
+  assert.equal(peer.io.conn.state, "ESTABLISHED");
+  await rig.clock.run(1);
   assert.equal(await peer.next(), undefined);
 });
+
+Deno.test("a peer that does not take its answers is cut off after its time", async () => {
+  await using rig = await startExchange();
+  rig.backend.bufferBytes = 10; // less than an answer
+  const peer = rig.connect();
+  await peer.send(DataType.text, "hi");
+  await until(() => rig.backend.events.length === 1, "it is stored");
+  await rig.clock.run(ANSWER_MS - 1);
+  assert.equal(peer.io.conn.state, "ESTABLISHED");
+  await rig.clock.run(1);
+  assert.notEqual(peer.io.conn.state, "ESTABLISHED");
+});
+
+Deno.test("an unfinished file that nobody goes on with is removed after its time", async () => {
+  await using rig = await startExchange({ received: { limits: { maxFilesPerSender: 1 } } });
+  rig.clock.skewMs += Date.now() - rig.clock.unixNow(); // the times of files are the machine's
+  const [left, other] = [pattern(100_000, 1), pattern(10, 2)];
+  const peer = rig.connect();
+  await peer.init(left, "left.bin");
+  await peer.chunks(left, 0, 65_536);
+  await peer.io.close({});
+  rig.clock.skewMs += PARTIAL_KEPT_MS - 60_000;
+  await refuses(rig, other);
+  assert.equal((await rig.partials()).length, 1);
+  rig.clock.skewMs += 120_000;
+  const again = rig.connect();
+  assert.equal((await again.init(other, "other.bin")).kind, "init_ack");
+  assert.ok(!(await rig.partials()).some((name) => name.startsWith(idOf(left).toHex())));
+});
+
+/** A sender that already has all it may have there gets no room. */
+async function refuses(rig: ExchangeRig, data: Uint8Array): Promise<void> {
+  assert.equal((await rig.connect().init(data, "other.bin")).kind, "abort");
+}
 
 Deno.test("a message that cannot be stored is answered with ERR, without paths of this machine", async () => {
   await using rig = await startExchange();

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { attachEcho } from "../../../daemon/service/echo.ts";
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend } from "../fake_backend.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 Deno.test("echo returns every byte in order, in any chunking", async () => {
   for (const synchronous of [false, true]) await echoProperty(synchronous);
@@ -17,7 +18,7 @@ async function echoProperty(synchronous: boolean): Promise<void> {
     fc.asyncProperty(
       fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 10 }),
       async (chunks) => {
-        const io = new StreamIo(backend.connectFrom(7)!);
+        const io = new StreamIo(backend.connectFrom(7)!, systemClock);
         const sending = (async () => {
           for (const chunk of chunks) await io.write(chunk);
         })();
@@ -56,7 +57,7 @@ Deno.test("echo of a peer that does not read back stops taking", async () => {
 Deno.test("echo closes its side when the peer has closed", async () => {
   const backend = new FakeBackend();
   const echo = attachEcho(backend);
-  const io = new StreamIo(backend.connectFrom(7)!);
+  const io = new StreamIo(backend.connectFrom(7)!, systemClock);
   await io.write(new TextEncoder().encode("last"));
   io.conn.close();
   assert.equal(new TextDecoder().decode(await io.readChunk()), "last");

@@ -27,6 +27,8 @@ import {
 } from "../../../daemon/service/data_exchange_service.ts";
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend, PEER } from "../fake_backend.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 /** A message without its transfer id. */
 type Unaddressed<T> = T extends unknown ? Omit<T, "transferId"> : never;
@@ -37,7 +39,7 @@ export class ExchangePeer {
   readonly #reader = new DataExchangeReader();
 
   constructor(backend: FakeBackend, remote: typeof PEER = PEER) {
-    this.io = new StreamIo(backend.connectFrom(1001, remote)!);
+    this.io = new StreamIo(backend.connectFrom(1001, remote)!, systemClock);
   }
 
   async send(type: number, payload: Uint8Array | string): Promise<void> {
@@ -151,6 +153,7 @@ export function pattern(length: number, seed: number = 1): Uint8Array {
 /** A running service on fresh directories. */
 export interface ExchangeRig extends AsyncDisposable {
   backend: FakeBackend;
+  clock: ManualClock;
   inboxDir: string;
   receivedDir: string;
   connect(remote?: typeof PEER): ExchangePeer;
@@ -164,11 +167,13 @@ export interface ExchangeRig extends AsyncDisposable {
 }
 
 export async function startExchange(
-  options: Partial<DataExchangeOptions> = {},
+  options: Partial<Omit<DataExchangeOptions, "clock">> = {},
 ): Promise<ExchangeRig> {
   const dir = await Deno.makeTempDir();
   const backend = new FakeBackend();
+  const clock = new ManualClock();
   const all = {
+    clock,
     inboxDir: join(dir, "inbox"),
     receivedDir: join(dir, "received"),
     ...options,
@@ -176,6 +181,7 @@ export async function startExchange(
   let service = attachDataExchange(backend, all);
   return {
     backend,
+    clock,
     inboxDir: all.inboxDir,
     receivedDir: all.receivedDir,
     connect: (remote) => new ExchangePeer(backend, remote),

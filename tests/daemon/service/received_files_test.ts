@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { ReceivedFiles } from "../../../daemon/service/received_files.ts";
 import { stampFileName } from "../../../daemon/service/stored_name.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 const OLD = 3_000;
 const NEW = 160;
@@ -31,7 +32,7 @@ Deno.test("files that come many at a time beside thousands of old ones are all t
       maxBytesPerSender: 1_000_000,
     };
     const freeBytes = () => Promise.resolve(Number.MAX_SAFE_INTEGER);
-    const files = new ReceivedFiles({ dir, limits, freeBytes });
+    const files = new ReceivedFiles({ dir, clock: new ManualClock(), limits, freeBytes });
     const receive = async (n: number): Promise<void> => {
       const data = new TextEncoder().encode(`content ${n}`);
       const sha256 = new Uint8Array(createHash("sha256").update(data).digest());
@@ -64,7 +65,7 @@ Deno.test("files that come many at a time beside thousands of old ones are all t
 Deno.test("removed by others while files come: what is free is found before anything is refused", () =>
   withOld(async (dir) => {
     const limits = { maxFiles: 100_000, maxFilesPerSender: OLD + 1 };
-    const files = new ReceivedFiles({ dir, limits });
+    const files = new ReceivedFiles({ dir, clock: new ManualClock(), limits });
     const data = new TextEncoder().encode("x");
     await files.save(7, "last.bin", data);
     await assert.rejects(files.save(7, "more.bin", data), { code: "limit_exceeded" });

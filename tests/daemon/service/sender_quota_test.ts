@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
 import { type Counted, SenderQuota } from "../../../daemon/service/sender_quota.ts";
 import { rejectsWith } from "../../sdk/support.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** A directory in memory; counts what is asked of it. */
 class Files {
   readonly files = new Map<string, Counted>();
+  readonly clock = new ManualClock();
+  /** How long a listing takes, ms. */
+  listMs = 0;
   lists = 0;
   looks = 0;
 
   quota(limits: Partial<SenderQuotaLimits> = {}): SenderQuota {
     return new SenderQuota({
+      clock: this.clock,
       noun: "messages",
       limits: {
         maxFiles: 100,
@@ -20,6 +25,7 @@ class Files {
       },
       list: () => {
         this.lists++;
+        this.clock.advance(this.listMs);
         return Promise.resolve([...this.files.keys()]);
       },
       look: (name) => {
@@ -86,4 +92,22 @@ Deno.test("room that is given back, and files removed by others, can be used aga
   files.files.delete("a");
   await store(files, quota, 1, "b");
   await rejectsWith(quota.take(1, 10), "limit_exceeded");
+});
+
+Deno.test("listing takes little of the time, however often somebody is refused, and nobody waits long", async () => {
+  const files = new Files();
+  files.fill(1, 40);
+  const quota = files.quota();
+  for (const [listMs, pauseMs] of [[10, 200], [40, 800], [70, 1_000], [500, 1_000]] as const) {
+    files.listMs = listMs;
+    await files.clock.run(1_000);
+    await files.clock.finish(rejectsWith(quota.take(1, 1), "limit_exceeded"));
+    const before = files.lists;
+    const refused = Array.from({ length: 10 }, () => quota.take(1, 1).catch(() => "refused"));
+    await files.clock.run(pauseMs - 1);
+    assert.equal(files.lists, before, `${listMs} ms`);
+    await files.clock.run(1);
+    assert.deepEqual(new Set(await Promise.all(refused)), new Set(["refused"]));
+    assert.equal(files.lists, before + 1);
+  }
 });

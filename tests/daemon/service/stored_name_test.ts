@@ -6,6 +6,8 @@ import {
   senderOfFileName,
   stampFileName,
 } from "../../../daemon/service/stored_name.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 // cspell:ignore büro
 
@@ -29,7 +31,7 @@ Deno.test("sanitizeFileName keeps ordinary names and defuses the others", () => 
 });
 
 Deno.test("stored names are plain, short and keep the extension, whatever the sender says", () => {
-  const stamp = new NameStamp(() => new Date(), 999_999);
+  const stamp = new NameStamp(systemClock, 999_999);
   fc.assert(fc.property(
     fc.oneof(
       fc.string({ maxLength: 400, unit: "binary" }),
@@ -57,7 +59,7 @@ Deno.test("stored names are plain, short and keep the extension, whatever the se
 });
 
 Deno.test("NameStamp never repeats within a million", () => {
-  const stamp = new NameStamp(() => new Date(0), 5);
+  const stamp = new NameStamp(new ManualClock(), 5);
   const seen = new Set(Array.from({ length: 1000 }, () => stamp.next()));
   assert.equal(seen.size, 1000);
 });

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { PilotError } from "../../../protocol/errors.ts";
 import { StreamIo } from "../../../daemon/service/stream_io.ts";
 import { FakeBackend } from "../fake_backend.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import type { Clock } from "../../../platform/clock.ts";
 
-function pair(bufferBytes = 1000): [StreamIo, StreamIo] {
+function pair(bufferBytes = 1000, clock: Clock = new ManualClock()): [StreamIo, StreamIo] {
   const backend = new FakeBackend();
   backend.bufferBytes = bufferBytes;
   const [one, two] = backend.pair(1, 2);
-  return [new StreamIo(one), new StreamIo(two)];
+  return [new StreamIo(one, clock), new StreamIo(two, clock)];
 }
 
 Deno.test("StreamIo writes more than the buffer takes, and reads it back whole", async () => {
@@ -26,14 +28,19 @@ Deno.test("StreamIo writes more than the buffer takes, and reads it back whole",
 });
 
 Deno.test("StreamIo reads and writes end with timeout, abort or the connection's error", async () => {
-  const [a, b] = pair();
+  const clock = new ManualClock();
+  const [a, b] = pair(1000, clock);
   const code = (wanted: string) => (error: unknown) =>
     error instanceof PilotError && error.code === wanted;
-  await assert.rejects(a.readChunk({ timeoutMs: 5 }), code("timeout"));
-  await assert.rejects(
-    a.write(new Uint8Array(2000), { timeoutMs: 5 }),
+  const late = assert.rejects(a.readChunk({ timeoutMs: 5000 }), code("timeout"));
+  await clock.run(4999);
+  const stuck = assert.rejects(
+    a.write(new Uint8Array(2000), { timeoutMs: 5000 }),
     code("timeout"),
   );
+  await clock.finish(late, 1);
+  await clock.finish(stuck, 4999);
+  assert.equal(clock.pending, 0);
   const stop = new AbortController();
   const reading = a.readChunk({ signal: stop.signal });
   stop.abort();

@@ -10,6 +10,7 @@ import {
 } from "../../../daemon/service/recent_messages.ts";
 import { PEER } from "../fake_backend.ts";
 import { startExchange } from "./exchange_peer.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 function tagged(tags: MessageTags, text: string, type: number = DataType.text): Uint8Array {
   return encodeTaggedMessage(tags, { type, payload: new TextEncoder().encode(text) });
@@ -111,7 +112,7 @@ Deno.test("what is no message cannot be traced, however it is wrapped", async ()
 });
 
 Deno.test("an id is free again when storing failed, and while it is stored its duplicates wait", async () => {
-  const recent = new RecentMessages();
+  const recent = new RecentMessages(new ManualClock());
   const failing = Promise.withResolvers<void>();
   const first = recent.once(1, "a", () => failing.promise);
   const second = recent.once(1, "a", () => Promise.reject(new Error("not asked")));
@@ -122,14 +123,14 @@ Deno.test("an id is free again when storing failed, and while it is stored its d
 });
 
 Deno.test("ids are forgotten after ten minutes, and a sender pushes out only its own", async () => {
-  let now = 0;
-  const recent = new RecentMessages(() => now);
+  const clock = new ManualClock();
+  const recent = new RecentMessages(clock);
   const once = (sender: number, id: string) => recent.once(sender, id, () => Promise.resolve());
   assert.equal(await once(1, "mine"), true);
   for (let i = 0; i < 2 * MAX_IDS_PER_SENDER; i++) await once(2, `${i}`);
   assert.equal(await once(1, "mine"), false);
   assert.equal(await once(2, "0"), true, "pushed out by its own");
-  now = DUPLICATE_WINDOW_MS;
+  clock.advance(DUPLICATE_WINDOW_MS);
   assert.equal(await once(1, "mine"), true);
   for (let sender = 10; sender < 10 + MAX_ID_SENDERS; sender++) await once(sender, "x");
   assert.equal(await once(1, "mine"), true, "silent longest");

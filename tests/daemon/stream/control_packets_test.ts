@@ -3,7 +3,7 @@ import { ACK, type Packet, PROTO_CONTROL } from "../../../protocol/packet.ts";
 import { RELAY_ROUTE, type Route } from "../../../protocol/path/mod.ts";
 import { PROBE_PAYLOAD } from "../../../protocol/tunnel/tunnel_limits.ts";
 import { Control, MAX_PINGS, PONG_RATE } from "../../../daemon/stream/control_packets.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { World } from "../harness/world.ts";
 
 const PEER = { network: 0, node: 7 };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { BROADCAST_NODE } from "../../../protocol/address.ts";
 import { MAX_DATAGRAM_BYTES } from "../../../daemon/stream/datagram_host.ts";
 import { Loopback, MAX_LOOPBACK_PACKETS } from "../../../daemon/stream/loopback.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -14,8 +14,8 @@ import {
   SYN_RATE_STRANGER,
   SYN_RATE_TRUSTED,
 } from "../../../daemon/stream/gate.ts";
-import { ManualClock } from "../harness/clock.ts";
-import { settle } from "../harness/settle.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import { settle } from "../../support/settle.ts";
 
 const NONE: readonly SharedNetwork[] = [];
 

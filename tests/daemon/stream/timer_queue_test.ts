@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { TimerQueue } from "../../../daemon/stream/timer_queue.ts";
 import type { Timed } from "../../../protocol/deadline_queue.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 class Item implements Timed {
   at = Infinity;

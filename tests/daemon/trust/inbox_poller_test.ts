@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InboxPoller, POLL_MIN_MS, WAKE_MIN_MS } from "../../../daemon/trust/inbox_poller.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** A poller with a regular poll every 10 minutes, and what it did. */
 function setUp(): {

@@ -25,8 +25,8 @@ import {
 } from "../../../protocol/tunnel/verifications.ts";
 import type { KeyVerdict } from "../../../daemon/tunnel/peer_keys.ts";
 import { Session } from "../../../protocol/tunnel/tunnel_session.ts";
-import { ManualClock } from "../harness/clock.ts";
-import { settle } from "../harness/settle.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
+import { settle } from "../../support/settle.ts";
 
 const ROUTE: Route = { via: "direct", endpoint: { host: "192.0.2.7", port: 4000 } };
 const NODE = 7;

@@ -18,7 +18,7 @@ import {
   REPLY_RATE,
   REPLY_RATE_PER_NODE,
 } from "../../../protocol/tunnel/tunnel_limits.ts";
-import { settle } from "../harness/settle.ts";
+import { settle } from "../../support/settle.ts";
 import { datagram, World } from "../harness/world.ts";
 
 /** A frame that nobody can open. */

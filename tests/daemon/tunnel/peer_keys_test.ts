@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Identity } from "../../../protocol/crypto/mod.ts";
 import { encodePila, pilaChallenge } from "../../../protocol/tunnel/frame.ts";
 import { PeerKeys } from "../../../daemon/tunnel/peer_keys.ts";
-import { ManualClock } from "../harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 import type { TestNode } from "../harness/node.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { encodePilk, encodePilt } from "../../../protocol/tunnel/frame.ts";
 import { encodePacket } from "../../../protocol/packet.ts";
-import { settle } from "../harness/settle.ts";
+import { settle } from "../../support/settle.ts";
 import { datagram, texts, World } from "../harness/world.ts";
 
 const ATTACKER = { host: "198.51.100.66", port: 666 };

@@ -10,7 +10,7 @@ import { encodePila, pilaChallenge } from "../../../protocol/tunnel/frame.ts";
 import { PREVIOUS_KEY_GRACE_MS } from "../../../protocol/tunnel/peer_tunnel.ts";
 import { IDLE_PEER_MS, MAX_PROBES } from "../../../protocol/tunnel/tunnel_limits.ts";
 import type { TestNode } from "../harness/node.ts";
-import { settle } from "../harness/settle.ts";
+import { settle } from "../../support/settle.ts";
 import { datagram, World } from "../harness/world.ts";
 
 /** Keys that are not destroyed. */

@@ -16,7 +16,7 @@ import {
 } from "../../../protocol/beacon/beacon_message.ts";
 import { DecodeError } from "../../../protocol/errors.ts";
 import { BeaconServer } from "../../../rendezvous/beacon/beacon_server.ts";
-import { TestClock } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 /** Longest wait for datagrams that must come; only a failing test takes as long. */
 const DEADLINE_MS = 10_000;
@@ -81,7 +81,7 @@ interface Messages {
 
 /** A beacon, two nodes that send, and three that receive, one of them of the older kind. */
 class Bed implements AsyncDisposable {
-  readonly clock = new TestClock();
+  readonly clock = new ManualClock();
   readonly messages: Messages = { sent: 0, received: 0 };
   readonly #socket: UdpSocket;
   readonly #beacon: BeaconServer;

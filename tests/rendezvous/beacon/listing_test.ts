@@ -14,8 +14,10 @@ import { ClusterToken } from "../../../rendezvous/cluster_token.ts";
 import { RawClient, registered, split, type TestNode } from "../support/client.ts";
 import { configureLog, resetLog } from "../../../platform/log.ts";
 import type { BeaconSettings, Rendezvous, RendezvousOptions } from "../../../rendezvous/mod.ts";
-import { start, TestClock, withDirectory, withServer } from "../support/server.ts";
+import { start, withDirectory, withServer } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
+import { systemClock } from "../../../platform/system_clock.ts";
 
 /** A socket on loopback that is closed with the stack. */
 function open(stack: DisposableStack): Deno.DatagramConn {
@@ -110,7 +112,7 @@ Deno.test("a wake is repeated to a node that does not poll", async () => {
 /** Two beacons with clocks of their own; lets both do what is due every ten seconds. */
 interface Two {
   readonly servers: readonly [Rendezvous, Rendezvous];
-  readonly clocks: readonly [TestClock, TestClock];
+  readonly clocks: readonly [ManualClock, ManualClock];
 }
 
 /** What reaches node 2 at the second beacon when node 1 relays to it through the first. */
@@ -142,7 +144,7 @@ Deno.test("beacons that are configured as peers relay for each other's nodes", a
   const ports = [open(stack), open(stack)].map(({ addr }) => (addr as Deno.NetAddr).port);
   stack.dispose();
   const [one, two] = ports.map((port) => `127.0.0.1:${port}`) as [string, string];
-  const clocks = [new TestClock(), new TestClock()] as const;
+  const clocks = [new ManualClock(), new ManualClock()] as const;
   await using first = await start({
     clock: clocks[0],
     beaconAddr: one,
@@ -163,7 +165,7 @@ async function findEachOther(
   open: (registry: string) => Promise<RawClient>,
   token?: string,
 ): Promise<void> {
-  const clocks = [new TestClock(), new TestClock()] as const;
+  const clocks = [new ManualClock(), new ManualClock()] as const;
   await using first = await start({ ...options, clock: clocks[0], beacon: { id: 1, token } });
   const { registryAddr: registry, facts: { tlsFingerprint } } = first;
   const registryFingerprint = options.tlsOnly === true ? tlsFingerprint : undefined;
@@ -195,7 +197,7 @@ Deno.test("RemoteBeaconListing is refused without the token of the cluster, and 
   await using server = await start({ beacon: { token } });
   const { registryAddr: registry } = server;
   const exchange = (token?: ClusterToken) =>
-    new RemoteBeaconListing({ registry, token })
+    new RemoteBeaconListing({ clock: systemClock, registry, token })
       .exchange(7, { host: "192.0.2.1", port: 9001 }, new AbortController().signal);
   const refused = {
     code: "denied",
@@ -208,6 +210,7 @@ Deno.test("RemoteBeaconListing is refused without the token of the cluster, and 
   // A registry that does not ask takes it as well.
   await using open = await start();
   const listing = new RemoteBeaconListing({
+    clock: systemClock,
     registry: open.registryAddr,
     token: new ClusterToken(token),
   });
@@ -232,7 +235,7 @@ Deno.test("RemoteBeaconListing tells nothing to a registry that presents another
     await using server = await start({ tls: await writePair(directory, shown), tlsOnly: true });
     const { registryAddr: registry } = server;
     const exchange = (fingerprint: string | undefined, registry: string) => {
-      const listing = new RemoteBeaconListing({ registry, fingerprint });
+      const listing = new RemoteBeaconListing({ clock: systemClock, registry, fingerprint });
       return listing.exchange(7, { host: "0.0.0.0", port: 9001 }, new AbortController().signal);
     };
     await assert.rejects(exchange(pinned.fingerprint, registry), {
@@ -260,7 +263,7 @@ Deno.test("RemoteBeaconListing can be ended while the registry does not finish i
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const registry = `127.0.0.1:${listener.addr.port}`;
   const { fingerprint } = testCertificate();
-  const listing = new RemoteBeaconListing({ registry, fingerprint });
+  const listing = new RemoteBeaconListing({ clock: systemClock, registry, fingerprint });
   const ending = new AbortController();
   const stuck = listing.exchange(1, { host: "0.0.0.0", port: 9001 }, ending.signal);
   using conn = await listener.accept();
@@ -272,7 +275,7 @@ Deno.test("RemoteBeaconListing can be ended while the registry does not finish i
 Deno.test("RemoteBeaconListing names what is wrong and leaves nothing behind", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const listing = new RemoteBeaconListing({ registry: `127.0.0.1:${port}` });
+  const listing = new RemoteBeaconListing({ clock: systemClock, registry: `127.0.0.1:${port}` });
   const own = { host: "0.0.0.0", port: 9001 };
   const never = new AbortController();
   const answerWith = async (bytes: Uint8Array) => {

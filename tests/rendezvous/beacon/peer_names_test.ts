@@ -3,7 +3,7 @@ import { getLogger } from "../../../platform/log.ts";
 import { openUdpSocket } from "../../../platform/net/open_udp_socket.ts";
 import { formatEndpoint } from "../../../protocol/ip.ts";
 import { BeaconServer } from "../../../rendezvous/beacon/beacon_server.ts";
-import { TestClock } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 Deno.test("another beacon is a peer by all addresses of its name that the socket can use", async () => {
   const names: Record<string, string[]> = {
@@ -11,7 +11,7 @@ Deno.test("another beacon is a peer by all addresses of its name that the socket
     "three.example": ["192.0.2.3"],
   };
   const server = new BeaconServer({
-    clock: new TestClock(),
+    clock: new ManualClock(),
     log: getLogger(["pilot", "test"]),
     socket: await openUdpSocket({ host: "127.0.0.1", port: 0, kind: "portable" }),
     cluster: {

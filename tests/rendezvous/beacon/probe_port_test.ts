@@ -3,7 +3,8 @@ import { probeReply } from "../../../rendezvous/beacon/probe_port.ts";
 import { PROBE_REPLIES_BURST } from "../../../rendezvous/beacon/beacon_limits.ts";
 import fc from "fast-check";
 import { split } from "../support/client.ts";
-import { start, TestClock } from "../support/server.ts";
+import { start } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 const V4 = { host: "127.0.0.1", port: 0x1234 };
 
@@ -48,7 +49,7 @@ async function ask(socket: Deno.DatagramConn, to: Deno.NetAddr): Promise<Uint8Ar
 
 Deno.test("the probe port reports an endpoint, at a limited rate", async () => {
   const probePort = freePort();
-  await using server = await start({ clock: new TestClock(), beacon: { probePort } });
+  await using server = await start({ clock: new ManualClock(), beacon: { probePort } });
   using stack = new DisposableStack();
   const { socket, port: own } = open(stack);
   const { hostname, port } = split(server.beaconAddr);

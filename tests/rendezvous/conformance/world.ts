@@ -9,7 +9,8 @@ import { challenges } from "../support/challenges.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import { jsonFrame, RawClient, registered, type Reply, type TestNode } from "../support/client.ts";
 import { signMarked } from "../support/whole.ts";
-import { type TestClock, withServer } from "../support/server.ts";
+import { withServer } from "../support/server.ts";
+import type { ManualClock } from "../../support/manual_clock.ts";
 
 /** How requests are sent: JSON frames, or JSON within binary frames (docs/protocol/registry.md §1.3, §1.4). */
 export type Mode = "json" | "binary";
@@ -28,7 +29,7 @@ const JSON_TYPE = 0x00;
 /** Everybody and everything a request can be about. */
 export class World {
   readonly server: Rendezvous;
-  readonly clock: TestClock;
+  readonly clock: ManualClock;
   /** Owner of both networks. */
   readonly owner: TestNode;
   /** Member of both networks, trusts the owner and is trusted. */

@@ -7,7 +7,7 @@ import { health } from "../../../rendezvous/http/healthz.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
 import { MemoryStore } from "../../../rendezvous/registry/store/memory_store.ts";
 import { View } from "../../../rendezvous/view.ts";
-import { TestClock } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { CHANGE } from "../support/context.ts";
 
 /** A store that can be broken. */
@@ -20,7 +20,7 @@ class FragileStore extends MemoryStore {
 }
 
 Deno.test("health is 503 with the reason while the store refuses writes, and 200 again after", async () => {
-  const [store, clock] = [new FragileStore(), new TestClock()];
+  const [store, clock] = [new FragileStore(), new ManualClock()];
   const core = new RegistryCore({ store, clock, log: getLogger(["test"]) });
   const zero = { nodes: 0, nodes_proven: 0, peers: 0, peer_nodes: 0, wakes_pending: 0 };
   const view = new View({

@@ -9,7 +9,8 @@ import {
   MAX_HTTP_CONNECTIONS,
 } from "../../../platform/http/http_server.ts";
 import { split } from "../support/client.ts";
-import { pass, start, TestClock } from "../support/server.ts";
+import { pass, start } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 const HALF = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n";
 const WHOLE = `${HALF}\r\n`;
@@ -89,7 +90,7 @@ function isEnd(error: unknown): boolean {
 }
 
 Deno.test("HTTP connections that ask nothing keep nobody out: the oldest make room", async () => {
-  await using server = await start({ http: "127.0.0.1:0", clock: new TestClock() });
+  await using server = await start({ http: "127.0.0.1:0", clock: new ManualClock() });
   const http = server.facts.http!;
   using stack = new DisposableStack();
   const idle: Raw[] = [];
@@ -106,7 +107,7 @@ Deno.test("HTTP connections that ask nothing keep nobody out: the oldest make ro
 });
 
 Deno.test("an HTTP connection ends after its time, whatever it does meanwhile", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ http: "127.0.0.1:0", clock });
   const http = server.facts.http!;
   using silent = await Raw.open(http);
@@ -127,7 +128,7 @@ Deno.test("an HTTP connection ends after its time, whatever it does meanwhile", 
 });
 
 Deno.test("an HTTP connection has one answer, whatever is sent on it", async () => {
-  await using server = await start({ http: "127.0.0.1:0", clock: new TestClock() });
+  await using server = await start({ http: "127.0.0.1:0", clock: new ManualClock() });
   const http = server.facts.http!;
   const host = "Host: localhost\r\n";
   const cases: [sent: string, status: number][] = [
@@ -159,7 +160,7 @@ Deno.test("an HTTP connection has one answer, whatever is sent on it", async () 
 });
 
 Deno.test("random bytes affect nothing but their HTTP connection", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ http: "127.0.0.1:0", clock });
   const http = server.facts.http!;
   const starts = fc.constantFrom(

@@ -13,7 +13,8 @@ import {
   WITH_ADMIN,
 } from "../../rendezvous/registry/networks/support.ts";
 import { RawClient, registered, type TestNode } from "../../rendezvous/support/client.ts";
-import { start, TestClock } from "../../rendezvous/support/server.ts";
+import { start } from "../../rendezvous/support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 async function get(
   server: Rendezvous,
@@ -33,9 +34,9 @@ function sample(text: string, series: string): number | undefined {
   return line === undefined ? undefined : Number(line.slice(series.length));
 }
 
-function withHttp(body: (server: Rendezvous, clock: TestClock) => Promise<void>): Promise<void> {
+function withHttp(body: (server: Rendezvous, clock: ManualClock) => Promise<void>): Promise<void> {
   return (async () => {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     await using server = await start({ clock, http: "127.0.0.1:0" });
     await body(server, clock);
   })();
@@ -201,7 +202,7 @@ Deno.test("isHostAllowed wants every Host header right, and takes none for no br
 });
 
 Deno.test("what has passed a proxy is not from this machine, unless a proxy here says so", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using bare = await start({ clock, http: "127.0.0.1:0" });
   const httpAccess = { behindProxy: true };
   await using proxied = await start({ clock, http: "127.0.0.1:0", httpAccess });

@@ -115,7 +115,7 @@ Deno.test("what only a signature over the whole request may do, less does not, n
     ask(context, node.id, whole),
     { name: "WholeSignatureRequired", message: /it gives much away/ },
   );
-  const challenge = from.auth.challenge(core.clock.monotonicMs());
+  const challenge = from.auth.challenge(core.clock.now());
   const signed = async (by: Identity, seq: number) => {
     const asked: JsonObject = { type: "set_tags", node_id: node.id, tags: [] };
     const sig = encodeBase64(

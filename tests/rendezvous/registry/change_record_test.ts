@@ -17,7 +17,8 @@ import { SqliteStore } from "../../../rendezvous/registry/store/sqlite.ts";
 import { challenges } from "../support/challenges.ts";
 import { type Reply, TestNode } from "../support/client.ts";
 import { CHANGE, newPeer } from "../support/context.ts";
-import { TestClock, withDirectory } from "../support/server.ts";
+import { withDirectory } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { whole } from "../support/whole.ts";
 import { fakeKey, newCore } from "./networks/core_support.ts";
 import { ADMIN } from "./networks/support.ts";
@@ -107,7 +108,7 @@ Deno.test("changes say which node has made them, and how it was proven", async (
 });
 
 Deno.test("changes of networks name the token or the role they were made by", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const core = newCore({ clock, strict: false });
   const client = connect(core);
   const [owner, member, guest] = [

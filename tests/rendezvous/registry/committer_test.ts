@@ -10,7 +10,7 @@ import type {
   StoreBatch,
   StoreReader,
 } from "../../../rendezvous/registry/store/store.ts";
-import { TestClock } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { CHANGE } from "../support/context.ts";
 
 /** A store whose disk can be filled up. */
@@ -35,7 +35,7 @@ class FlakyStore implements RegistryStore {
 }
 
 function newCore(store: RegistryStore): RegistryCore {
-  return new RegistryCore({ store, clock: new TestClock(), log: getLogger(["test"]) });
+  return new RegistryCore({ store, clock: new ManualClock(), log: getLogger(["test"]) });
 }
 
 function key(fill: number): string {

@@ -14,10 +14,11 @@ import {
 import { MemoryStore } from "../../../rendezvous/registry/store/memory_store.ts";
 import { SqliteStore } from "../../../rendezvous/registry/store/sqlite.ts";
 import type { RegistryStore } from "../../../rendezvous/registry/store/store.ts";
-import { TestClock, withDirectory } from "../support/server.ts";
+import { withDirectory } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { CHANGE } from "../support/context.ts";
 
-function newCore(store: RegistryStore, clock = new TestClock()): RegistryCore {
+function newCore(store: RegistryStore, clock = new ManualClock()): RegistryCore {
   return new RegistryCore({ store, clock, log: getLogger(["test"]) });
 }
 
@@ -32,7 +33,7 @@ function peer(ip: string): Peer {
 }
 
 Deno.test("register limits new numbers by source and lets known keys pass", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const core = newCore(new MemoryStore(), clock);
   const register = (n: number, from: Peer) =>
     answerJson(core, { type: "register", public_key: key(n), listen_addr: "h:1" }, from);
@@ -91,7 +92,7 @@ Deno.test("two nodes may swap names and keys in one batch", () =>
   }));
 
 Deno.test("reaping looks at every node in turns, however small the turns are", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const core = newCore(new MemoryStore(), clock);
   await core.change(CHANGE, () => {
     for (let n = 1; n <= 10; n++) core.nodes.create(key(n));

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MAX_REQUEST_BYTES } from "../../../rendezvous/registry/registry_limits.ts";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
-import { pass, start, TestClock, withServer } from "../support/server.ts";
+import { pass, start, withServer } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";
 
 const encoder = new TextEncoder();
@@ -159,7 +160,7 @@ Deno.test("large requests are answered, up to what a policy document needs, and 
 });
 
 Deno.test("idle and trickling connections end after their time", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ clock });
   using busy = await RawClient.open(server.registryAddr);
   using idle = await RawClient.open(server.registryAddr);
@@ -182,7 +183,7 @@ Deno.test("idle and trickling connections end after their time", async () => {
 });
 
 Deno.test("a connection that asks too much over its life is slowed, then closed", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ clock });
   using client = await RawClient.open(server.registryAddr);
   const many = 2_600; // above 500 a second for 5 s
@@ -198,7 +199,7 @@ Deno.test("a connection that asks too much over its life is slowed, then closed"
 });
 
 Deno.test("a client that does not read is dropped and holds up nobody", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ clock });
   const slow = await Deno.connect(split(server.registryAddr));
   const open = () => RawClient.open(server.registryAddr);

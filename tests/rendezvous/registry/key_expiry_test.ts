@@ -6,7 +6,8 @@ import { decodeBase64 } from "../../../protocol/crypto/base64.ts";
 import { challenges } from "../support/challenges.ts";
 import { formatRfc3339, parseRfc3339 } from "../../../rendezvous/registry/rfc3339.ts";
 import { RawClient, registered, type Reply, TestNode } from "../support/client.ts";
-import { pass, start, TestClock, withDirectory, withServer } from "../support/server.ts";
+import { pass, start, withDirectory, withServer } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 
 const ADMIN = "correct horse";
 const HOUR = 3_600_000;
@@ -240,7 +241,7 @@ Deno.test("rotate_key keeps the expiry and refuses every key that has a node, pr
 
 Deno.test("the expiry of a key survives a restart", () =>
   withDirectory(async (store) => {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     let node: TestNode;
     {
       await using server = await start({ store, clock, ...TOKEN });

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { challenges } from "../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../support/client.ts";
-import { pass, start, TestClock, withDirectory, withServer } from "../support/server.ts";
+import { pass, start, withDirectory, withServer } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 
 const MINUTE = 60_000;
@@ -43,6 +44,18 @@ Deno.test("a node that heartbeats stays, one that is silent for five minutes goe
     const { networks } = await client.ok({ type: "list_networks" });
     assert.ok(Array.isArray(networks));
     assert.equal(networks[0].members, 1);
+  }));
+
+Deno.test("the server does its periodic work by itself as its clock goes on", () =>
+  withServer(async ({ server, client: first, clock }) => {
+    const node = await registered(first);
+    await makePublic(first, node);
+    await clock.run(6 * MINUTE);
+    using client = await connect(server);
+    assert.equal(
+      await client.fails({ type: "lookup", node_id: node.id }),
+      `node ${node.id}: node not found`,
+    );
   }));
 
 Deno.test("a node that comes back after silence has its number, name, tags and visibility", () =>
@@ -110,7 +123,7 @@ Deno.test("a handshake waits for a silent node, but not for ever", () =>
 Deno.test("everything acknowledged is there after a restart, and nobody is thrown out by it", () =>
   withDirectory(async (directory) => {
     const store = `${directory}/store`;
-    const clock = new TestClock();
+    const clock = new ManualClock();
     let a: TestNode;
     let b: TestNode;
     let left: TestNode;

@@ -10,7 +10,7 @@ import type { Peer } from "../../../rendezvous/registry/context.ts";
 import { BinaryType, encodeBinaryHeartbeat } from "../../../protocol/registry/registry_message.ts";
 import { MAX_PENDING_PLACES } from "../../../rendezvous/registry/registry_limits.ts";
 import { TestNode } from "../support/client.ts";
-import { TestClock } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { newCore } from "./networks/core_support.ts";
 
 const HOME = "192.0.2.1";
@@ -43,9 +43,9 @@ async function heartbeat(node: TestNode): Promise<JsonObject> {
 }
 
 async function withNode(
-  body: (parts: { core: RegistryCore; clock: TestClock; node: TestNode }) => Promise<void>,
+  body: (parts: { core: RegistryCore; clock: ManualClock; node: TestNode }) => Promise<void>,
 ): Promise<void> {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const core = newCore({ clock });
   const node = await TestNode.create();
   node.id = Number((await ok(core, HOME, unsigned(node)))["node_id"]);

@@ -12,7 +12,8 @@ import {
   encodeBinaryLookup,
 } from "../../../protocol/registry/registry_message.ts";
 import { jsonFrame, RawClient, registered, split } from "../support/client.ts";
-import { pass, start, TestClock, withDirectory } from "../support/server.ts";
+import { pass, start, withDirectory } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { assertSlowReaderIsDropped } from "../support/slow_reader.ts";
 import { connectChecked, testCertificate, writePair } from "../support/tls.ts";
 
@@ -166,7 +167,7 @@ Deno.test("a server without TLS has no certificate and disconnects clients that 
   }));
 
 Deno.test("where both are served, a TLS handshake must end as soon as a request, from its first byte on", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ clock });
   const hello = await clientHello();
   const open = async (bytes: Uint8Array) => {
@@ -201,7 +202,7 @@ Deno.test("a client that begins with a frame of the length that TLS looks like i
 Deno.test("with TLS only, clients that speak none, or do not finish, are disconnected and harm nobody", () =>
   withDirectory(async (directory) => {
     const pair = testCertificate();
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const tls = await writePair(directory, pair);
     await using server = await start({ clock, tls, tlsOnly: true });
     using plain = await RawClient.open(server.registryAddr);
@@ -219,7 +220,7 @@ Deno.test("with TLS only, clients that speak none, or do not finish, are disconn
 Deno.test("a TLS client that does not read is dropped and holds up nobody", () =>
   withDirectory(async (directory) => {
     const pair = testCertificate();
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const tls = await writePair(directory, pair);
     await using server = await start({ clock, tls });
     const slow = await connectChecked(server.registryAddr, pair.cert);

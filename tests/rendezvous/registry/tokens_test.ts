@@ -9,7 +9,8 @@ import type { Peer } from "../../../rendezvous/registry/context.ts";
 import { WRONG_TOKENS_BURST } from "../../../rendezvous/registry/registry_limits.ts";
 import { checkAdminToken } from "../../../rendezvous/registry/networks/tokens.ts";
 import { TokenGuard } from "../../../rendezvous/registry/token_guard.ts";
-import { start, TestClock } from "../support/server.ts";
+import { start } from "../support/server.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { newCore, populate } from "./networks/core_support.ts";
 import { ADMIN } from "./networks/support.ts";
 
@@ -36,7 +37,7 @@ async function exhaust(core: RegistryCore, request: object, text: string): Promi
 }
 
 Deno.test("after some wrong admin tokens a source is refused even with the right one, others are not", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const core = newCore({ clock });
   await populate(core, 1);
   await exhaust(core, create("a", "guess"), "invalid admin token");

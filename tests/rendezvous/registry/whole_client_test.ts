@@ -1,6 +1,7 @@
 /** The daemon's client against the registry, with signatures over whole requests. */
 
 import assert from "node:assert/strict";
+import { systemClock } from "../../../platform/system_clock.ts";
 import { RegistryClient } from "../../../platform/registry_client.ts";
 import { NodeRegistry } from "../../../daemon/registry/node_registry.ts";
 import { Identity } from "../../../protocol/crypto/mod.ts";
@@ -8,12 +9,6 @@ import { CHALLENGE_TTL_MS } from "../../../rendezvous/registry/registry_limits.t
 import { TestNode } from "../support/client.ts";
 import { withServer } from "../support/server.ts";
 
-const CLOCK = {
-  after(ms: number, fn: () => void) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 const REGISTRATION = { listenAddr: "0.0.0.0:4000", owner: "", version: "t", lanAddrs: [] };
 
 async function withNode(
@@ -21,7 +16,7 @@ async function withNode(
   pinnedKey: string | undefined,
   body: (registry: NodeRegistry, client: RegistryClient) => Promise<void>,
 ): Promise<void> {
-  const client = new RegistryClient({ address, clock: CLOCK, pinnedKey });
+  const client = new RegistryClient({ address, clock: systemClock, pinnedKey });
   try {
     await body(new NodeRegistry({ client, identity: await Identity.generate() }), client);
   } finally {

@@ -1,27 +1,8 @@
 /** A rendezvous on free ports with a clock that tests turn. */
 
-import type { Clock } from "../../../rendezvous/server_clock.ts";
 import { Rendezvous, type RendezvousOptions } from "../../../rendezvous/mod.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { RawClient } from "./client.ts";
-
-/** A clock that stands still until it is turned. */
-export class TestClock implements Clock {
-  #unix = Date.UTC(2026, 0, 1);
-  #monotonic = 1_000_000;
-
-  unixMs(): number {
-    return this.#unix;
-  }
-
-  monotonicMs(): number {
-    return this.#monotonic;
-  }
-
-  advance(ms: number): void {
-    this.#unix += ms;
-    this.#monotonic += ms;
-  }
-}
 
 /** Starts a server on free loopback ports; in memory unless a store is given. */
 export function start(options: Partial<RendezvousOptions> = {}): Promise<Rendezvous> {
@@ -34,7 +15,7 @@ export function start(options: Partial<RendezvousOptions> = {}): Promise<Rendezv
 }
 
 /** Lets time pass, in which the server does what it does every second but clients say nothing. */
-export async function pass(server: Rendezvous, clock: TestClock, ms: number): Promise<void> {
+export async function pass(server: Rendezvous, clock: ManualClock, ms: number): Promise<void> {
   clock.advance(ms);
   await server.tick();
   // A turn of the event loop, in which writes that are complete are noticed; then the second look.
@@ -44,10 +25,10 @@ export async function pass(server: Rendezvous, clock: TestClock, ms: number): Pr
 
 /** Runs a test body with a server and one client, and ends both. */
 export async function withServer(
-  body: (parts: { server: Rendezvous; client: RawClient; clock: TestClock }) => Promise<void>,
+  body: (parts: { server: Rendezvous; client: RawClient; clock: ManualClock }) => Promise<void>,
   options: Partial<RendezvousOptions> = {},
 ): Promise<void> {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using server = await start({ clock, ...options });
   using client = await RawClient.open(server.registryAddr);
   await body({ server, client, clock });

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import type { Rendezvous } from "../../../rendezvous/mod.ts";
 import { jsonFrame, type RawClient } from "./client.ts";
-import { pass, type TestClock } from "./server.ts";
+import { pass } from "./server.ts";
+import type { ManualClock } from "../../support/manual_clock.ts";
 
 /** How long the server may take to be rid of it, ms of the wall. */
 const PATIENCE_MS = 20_000;
@@ -15,7 +16,7 @@ const PATIENCE_MS = 20_000;
  */
 export async function assertSlowReaderIsDropped({ server, clock, slow, open }: {
   readonly server: Rendezvous;
-  readonly clock: TestClock;
+  readonly clock: ManualClock;
   readonly slow: Deno.Conn;
   readonly open: () => Promise<RawClient>;
 }): Promise<void> {

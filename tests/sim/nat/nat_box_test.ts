@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Endpoint } from "../../../protocol/ip.ts";
-import { ManualClock } from "../../daemon/harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { Firewall } from "./firewall.ts";
 import { Internet, name, Segment } from "./internet.ts";
 import { type Dependence, type NatBehavior, NatBox } from "./nat_box.ts";

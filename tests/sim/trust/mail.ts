@@ -7,7 +7,7 @@
 import { PilotError } from "../../../protocol/errors.ts";
 import type { Conn, ConnListener, DialOptions } from "../../../daemon/stream/stream_conn.ts";
 import { concatBytes } from "../../../protocol/bytes.ts";
-import type { ManualClock } from "../../daemon/harness/clock.ts";
+import type { ManualClock } from "../../support/manual_clock.ts";
 import type { Random } from "../random.ts";
 
 /** A node as others find it. */

@@ -15,9 +15,9 @@ import { openTrust, type TrustFiles } from "../../../daemon/trust/open_trust.ts"
 import type { RevocationJournal, Tombstone } from "../../../daemon/trust/revocation_journal.ts";
 import { FormerPeers } from "../../../daemon/trust/former_peers.ts";
 import { TrustService } from "../../../daemon/trust/trust_service.ts";
-import type { ManualClock } from "../../daemon/harness/clock.ts";
+import type { ManualClock } from "../../support/manual_clock.ts";
 import type { Mail, Reachable } from "./mail.ts";
-import { type SimRegistry, UNIX_START_MS } from "./registry.ts";
+import type { SimRegistry } from "./registry.ts";
 
 /** Whether somebody here consents to the other party; after a kill amid a decision it may be either. */
 export type Standing = "yes" | "no" | "open";
@@ -128,6 +128,7 @@ export class Party implements Reachable {
     const { state, tombstones } = await openTrust(disk, this.#unixNow(), () => {});
     const clock = {
       now: () => this.#clock.now(),
+      unixNow: () => this.#unixNow(),
       after: (ms: number, fn: () => void) => this.#clock.after(ms, () => isOver() || fn()),
     };
     const client = this.#registry.client(`192.0.2.${this.name.charCodeAt(0)}`);
@@ -147,7 +148,6 @@ export class Party implements Reachable {
     const service = new TrustService({
       former: new FormerPeers(clock),
       clock,
-      unixNow: () => this.#unixNow(),
       state,
       registry,
       autoApprove: false,
@@ -261,6 +261,6 @@ export class Party implements Reachable {
   }
 
   #unixNow(): number {
-    return UNIX_START_MS + this.#clock.now() + this.#skewMs;
+    return this.#clock.unixNow() + this.#skewMs;
   }
 }

@@ -11,13 +11,11 @@ import { RegistryClient, registryFailure } from "../../../platform/registry_clie
 import { answerJson } from "../../../rendezvous/registry/answer.ts";
 import { ConnectionAuth } from "../../../rendezvous/registry/connection_auth.ts";
 import { RegistryCore } from "../../../rendezvous/registry/core.ts";
-import type { ManualClock } from "../../daemon/harness/clock.ts";
-import { watch } from "../../daemon/harness/settle.ts";
+import type { ManualClock } from "../../support/manual_clock.ts";
+import { watch } from "../../support/settle.ts";
 import type { Random } from "../random.ts";
 import { LastingStore } from "./store.ts";
 
-/** Unix milliseconds at which the clock starts. */
-export const UNIX_START_MS = 1_800_000_000_000;
 /** How long a request that is lost keeps its sender waiting. */
 const LOST_AFTER_MS = 500;
 
@@ -53,10 +51,7 @@ export class SimRegistry {
   #open(): RegistryCore {
     const core = new RegistryCore({
       store: this.#store,
-      clock: {
-        unixMs: () => UNIX_START_MS + this.#clock.now(),
-        monotonicMs: () => this.#clock.now(),
-      },
+      clock: this.#clock,
       log: getLogger(["test"]),
     });
     core.inboxWatch = { waiting: (node) => this.wake(node), fetched: () => {} };

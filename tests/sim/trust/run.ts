@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import type { AsyncCommand } from "fast-check";
 import type { Identity } from "../../../protocol/crypto/mod.ts";
 import { consents } from "../../../rendezvous/registry/sight.ts";
-import { ManualClock } from "../../daemon/harness/clock.ts";
+import { ManualClock } from "../../support/manual_clock.ts";
 import { Random } from "../random.ts";
 import { Mail } from "./mail.ts";
 import { Party } from "./party.ts";

@@ -5,7 +5,7 @@
  */
 
 import * as requests from "../../../../protocol/registry/requests/mod.ts";
-import { unixSeconds } from "../../../server_clock.ts";
+import { unixSeconds } from "../../../../platform/clock.ts";
 import { adminOfNetwork, authenticate } from "../../authenticate.ts";
 import { memberTarget } from "../../change_record.ts";
 import type { RegistryCore } from "../../core.ts";

@@ -100,9 +100,9 @@ function shown({ role, tags }: Membership): Pick<requests.ListedNode, "role" | "
 /** A live node; its endpoint only if it is public. */
 function listed(core: RegistryCore, node: NodeRecord): requests.ListedNode {
   const { networks: _networks, public_key: _key, ...facts } = describe(core, node);
-  const silentMs = core.clock.monotonicMs() - node.lastSeen;
+  const silentMs = core.clock.now() - node.lastSeen;
   return {
     ...facts,
-    last_seen: formatRfc3339(Math.floor((core.clock.unixMs() - silentMs) / 1000)),
+    last_seen: formatRfc3339(Math.floor((core.clock.unixNow() - silentMs) / 1000)),
   };
 }

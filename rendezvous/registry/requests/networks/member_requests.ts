@@ -6,7 +6,7 @@
 
 import type { ReadFields } from "../../../../protocol/registry/request_schema.ts";
 import * as requests from "../../../../protocol/registry/requests/mod.ts";
-import { unixSeconds } from "../../../server_clock.ts";
+import { unixSeconds } from "../../../../platform/clock.ts";
 import type { RequestContext } from "../../context.ts";
 import type { RegistryCore } from "../../core.ts";
 import { nodeNotFound, RegistryFailure } from "../../failure.ts";

@@ -3,19 +3,19 @@
 import { getLogger } from "../../../../platform/log.ts";
 import { type CoreOptions, RegistryCore } from "../../../../rendezvous/registry/core.ts";
 import { MemoryStore } from "../../../../rendezvous/registry/store/memory_store.ts";
-import { TestClock } from "../../support/server.ts";
+import { ManualClock } from "../../../support/manual_clock.ts";
 import { ADMIN } from "./support.ts";
 import { CHANGE } from "../../support/context.ts";
 
 /** A registry that forgets, or one on a store. */
 export function newCore(
   options: Partial<Pick<CoreOptions, "store" | "strict" | "adminToken" | "signer">> & {
-    clock?: TestClock;
+    clock?: ManualClock;
   } = {},
 ): RegistryCore {
   return new RegistryCore({
     store: options.store ?? new MemoryStore(),
-    clock: options.clock ?? new TestClock(),
+    clock: options.clock ?? new ManualClock(),
     log: getLogger(["test"]),
     adminToken: options.adminToken ?? ADMIN,
     strict: options.strict,

@@ -9,7 +9,8 @@ import {
   SCHEMA_VERSION,
 } from "../../../../rendezvous/registry/store/schema.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
-import { start, TestClock, withDirectory } from "../../support/server.ts";
+import { start, withDirectory } from "../../support/server.ts";
+import { ManualClock } from "../../../support/manual_clock.ts";
 import {
   ADMIN,
   asRole,
@@ -40,7 +41,7 @@ async function everything(client: RawClient, networks: number[]): Promise<unknow
 
 Deno.test("everything acknowledged about networks is there after a restart", () =>
   withDirectory(async (store) => {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const options = { store, clock, ...WITH_ADMIN };
     let before: unknown;
     let nodes: TestNode[];

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { challenges } from "../../support/challenges.ts";
 import { RawClient, registered, type TestNode } from "../../support/client.ts";
-import { pass, type TestClock, withServer } from "../../support/server.ts";
+import { pass, withServer } from "../../support/server.ts";
+import type { ManualClock } from "../../../support/manual_clock.ts";
 import type { Rendezvous } from "../../../../rendezvous/mod.ts";
 import {
   ADMIN,
@@ -23,7 +24,7 @@ const DAY = 86_400_000;
 
 interface Cast {
   server: Rendezvous;
-  clock: TestClock;
+  clock: ManualClock;
   client: RawClient;
   network: number;
   owner: TestNode;
@@ -53,7 +54,7 @@ Deno.test("an invitation waits until it is answered, and accepting it makes a me
     const waiting = [{
       network_id: network,
       inviter_id: owner.id,
-      timestamp: clock.unixMs() / 1000,
+      timestamp: clock.unixNow() / 1000,
     }];
     assert.deepEqual(await pollInvites(client, guest), waiting);
     assert.deepEqual(await pollInvites(client, guest), waiting);

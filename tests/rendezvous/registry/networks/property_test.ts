@@ -13,7 +13,8 @@ import type { RegistryCore } from "../../../../rendezvous/registry/core.ts";
 import { networkRow } from "../../../../rendezvous/registry/networks/network.ts";
 import { SqliteStore } from "../../../../rendezvous/registry/store/sqlite.ts";
 import { TestNode } from "../../support/client.ts";
-import { TestClock, withDirectory } from "../../support/server.ts";
+import { withDirectory } from "../../support/server.ts";
+import { ManualClock } from "../../../support/manual_clock.ts";
 import { newCore } from "./core_support.ts";
 import {
   ADMIN,
@@ -164,7 +165,11 @@ function check(core: RegistryCore): void {
   assert.equal(core.invites.size, invites);
 }
 
-async function run(core: RegistryCore, clock: TestClock, steps: readonly Step[]): Promise<number> {
+async function run(
+  core: RegistryCore,
+  clock: ManualClock,
+  steps: readonly Step[],
+): Promise<number> {
   let done = 0;
   for (const node of NODES) await answerJson(core, await node.registration(), PEER);
   for (const each of steps) {
@@ -203,10 +208,10 @@ async function runTogether(core: RegistryCore, steps: readonly Step[]): Promise<
 
 /** Runs something on a store and compares memory with what a second start reads. */
 function storedLikeMemory(
-  body: (core: RegistryCore, clock: TestClock) => Promise<void>,
+  body: (core: RegistryCore, clock: ManualClock) => Promise<void>,
 ): Promise<void> {
   return withDirectory(async (directory) => {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const first = newCore({ store: await SqliteStore.open(directory), clock });
     let before: unknown;
     try {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../../platform/clock.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { settle } from "./settle.ts";
 
 interface Timer {
@@ -15,9 +15,15 @@ interface Timer {
   fn: (() => void) | undefined;
 }
 
-/** A {@linkcode Clock} whose time passes only in {@linkcode ManualClock.run}. */
+const START_MS = 1_000_000;
+/** The calendar when a clock starts. */
+const UNIX_START_MS = Date.UTC(2026, 0, 1);
+
+/** A {@linkcode Clock} whose time passes only when it is told so. */
 export class ManualClock implements Clock {
-  #now = 1_000_000;
+  #now = START_MS;
+  /** By how much the calendar is ahead, milliseconds: set wrong, or the machine has slept. */
+  skewMs = 0;
   #orders = 0;
   #pending = 0;
   /** A binary heap: simulations have thousands of timers. */
@@ -25,6 +31,10 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  unixNow(): number {
+    return UNIX_START_MS - START_MS + this.#now + this.skewMs;
   }
 
   after(ms: number, fn: () => void): () => void {
@@ -43,6 +53,11 @@ export class ManualClock implements Clock {
   get nextAt(): number {
     while (this.#heap.length > 0 && this.#heap[0]!.fn === undefined) this.#pop();
     return this.#heap[0]?.at ?? Infinity;
+  }
+
+  /** Turns it on by `ms` at once. Timers that are due have their turn in the next {@linkcode run}. */
+  advance(ms: number): void {
+    this.#now += ms;
   }
 
   /** Lets `ms` pass: every timer in order, and after each moment everything that follows from it. */
