@@ -12,7 +12,7 @@ import type { DaemonHealth, DaemonInfo } from "../protocol/ipc/mod.ts";
 import type { PathReport } from "../protocol/path/mod.ts";
 import type { Emit } from "../protocol/lifecycle_events.ts";
 import type { Clock } from "../platform/clock.ts";
-import { systemClock } from "../platform/system_clock.ts";
+import { turnClock } from "../platform/system_clock.ts";
 import { logOf } from "../platform/log.ts";
 import { openUdpSocket } from "../platform/net/open_udp_socket.ts";
 import type { UdpSocket } from "../platform/net/udp.ts";
@@ -80,7 +80,7 @@ export class Daemon implements Backend, AsyncDisposable {
    * `invalid_argument` for damaged state files, `denied` for files that others may read and directories that they may
    * change, `io_error`, `unavailable` when the UDP socket or AEAD asked for does not work here.
    */
-  static async start(options: DaemonOptions, clock: Clock = systemClock): Promise<Daemon> {
+  static async start(options: DaemonOptions, clock: Clock = turnClock): Promise<Daemon> {
     await openHome(options);
     const files = new StateFiles(options.home, options.identity, options);
     const identity = await files.identity();

@@ -1,5 +1,5 @@
 /**
- * The clock of a daemon and of a rendezvous.
+ * The clocks of this machine, for programs with a log.
  *
  * @module
  */
@@ -14,11 +14,22 @@ function endTurn(): void {
   isTurn = false;
 }
 
-/**
- * The process's own clock. It is read once a turn of the event loop: a batch of packets asks for the time several
- * times each, and asking costs as much as decoding a header.
- */
+/** The machine's clock. What a timer's task throws is logged, and ends nothing. */
 export const systemClock: Clock = {
+  now: () => performance.now(),
+  unixNow: () => Date.now(),
+  after(ms, fn) {
+    const timer = setGuardedTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/**
+ * The same, read once a turn of the event loop: for a daemon, in which a batch of packets asks for the time several
+ * times each, and asking costs as much as decoding a header. It cannot measure what happens within a turn.
+ */
+export const turnClock: Clock = {
+  ...systemClock,
   now() {
     if (!isTurn) {
       turnMs = performance.now();
@@ -26,10 +37,5 @@ export const systemClock: Clock = {
       queueMicrotask(endTurn);
     }
     return turnMs;
-  },
-  unixNow: () => Date.now(),
-  after(ms, fn) {
-    const timer = setGuardedTimeout(fn, ms);
-    return () => clearTimeout(timer);
   },
 };

@@ -34,6 +34,7 @@ import {
 import type { HandshakeTurns } from "./handshake_turns.ts";
 import type { ParseTurns } from "./parse_turns.ts";
 import { isTlsHello, type SessionConn, type TlsServerConn } from "./tls_conn.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { systemClock } from "../../platform/system_clock.ts";
 import { pause } from "../../platform/waiting.ts";
 
@@ -94,7 +95,9 @@ export class Session {
   #partialBytes = 0;
   #writingSince: number | undefined;
   #wasLate = false;
-  readonly #ending = new AbortController();
+  #closed = false;
+  /** Ends the pause that is made; there is mostly none. */
+  #pausing: AbortController | undefined;
 
   /**
    * @param host The server.
@@ -129,7 +132,8 @@ export class Session {
   /** Ends the connection at once. */
   close(): void {
     if (this.#closed) return;
-    this.#ending.abort();
+    this.#closed = true;
+    this.#pausing?.abort();
     this.#conn.close();
   }
 
@@ -277,7 +281,7 @@ export class Session {
   async #makeWay(): Promise<void> {
     const before = this.#wayMadeAt;
     this.#wayMadeAt = this.#now();
-    if (this.#wayMadeAt - before < TURN_WINDOW_MS) await pause(systemClock, 1, this.#ending.signal);
+    if (this.#wayMadeAt - before < TURN_WINDOW_MS) await this.#pause(systemClock, 1);
     this.#wayMadeAt = this.#now();
   }
 
@@ -296,13 +300,16 @@ export class Session {
     const perSecond = this.#requests * 1000 / age;
     if (perSecond > RATE_CLOSE) return false;
     if (perSecond > RATE_SLOW) {
-      await pause(this.#host.core.clock, RATE_DELAY_MS, this.#ending.signal);
+      await this.#pause(this.#host.core.clock, RATE_DELAY_MS);
     }
     return !this.#closed;
   }
 
-  get #closed(): boolean {
-    return this.#ending.signal.aborted;
+  /** Lets time pass, unless the connection ends. */
+  async #pause(clock: Clock, ms: number): Promise<void> {
+    this.#pausing = new AbortController();
+    await pause(clock, ms, this.#pausing.signal);
+    this.#pausing = undefined;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { every, TimerSet } from "../../platform/clock.ts";
-import { systemClock } from "../../platform/system_clock.ts";
+import { systemClock, turnClock } from "../../platform/system_clock.ts";
 import { configureLog, resetLog } from "../../platform/log.ts";
 import { setGuardedTimeout } from "../../platform/timers.ts";
 
@@ -31,4 +31,14 @@ Deno.test("a timer whose task throws ends nothing, and the error is logged with 
   } finally {
     resetLog();
   }
+});
+
+Deno.test("systemClock measures what happens within a turn of the event loop, turnClock stands still in it", async () => {
+  const [startMs, turnMs] = [systemClock.now(), turnClock.now()];
+  const end = performance.now() + 2;
+  while (performance.now() < end);
+  assert.ok(systemClock.now() > startMs);
+  assert.equal(turnClock.now(), turnMs);
+  await Promise.resolve();
+  assert.ok(turnClock.now() > turnMs);
 });

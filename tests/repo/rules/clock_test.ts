@@ -6,7 +6,7 @@ import { sourcesOf, withoutStrings } from "../sources.ts";
  * tests can turn it. (What the protocol does without is in `sans_io_test.ts`.)
  */
 const FORBIDDEN =
-  /\b(?:Date\.now|performance\.now|AbortSignal\.timeout|set(?:Guarded)?(?:Timeout|Interval)|(?:system|plain)Clock)\b|\bnew Date\(\)/;
+  /\b(?:Date\.now|performance\.now|AbortSignal\.timeout|set(?:Guarded)?(?:Timeout|Interval)|(?:system|turn|plain)Clock)\b|\bnew Date\(\)/;
 
 /** Who may, and why. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
