@@ -67,6 +67,9 @@ const WORDS: Words = {
 
   give_setting: ({ setting }) => `Give it with ${option(setting)}.`,
   choose_other: ({ setting }) => `Choose another with ${option(setting)}.`,
+  free_address: ({ setting }) =>
+    `Stop the program that listens there, or choose another address with ${option(setting)}.`,
+  check_address: ({ setting }) => `Check the address given with ${option(setting)}.`,
   leave_out: ({ setting }) => `Leave ${option(setting)} out to use the fastest that works.`,
   correct_config: ({ key }) => `Correct it in the file or run: pilotctl config --set ${key}=VALUE`,
   reset_config: () => TO_INIT,
@@ -119,6 +122,7 @@ const WORDS: Words = {
   replace_file: () => "Choose another name, or replace it with --force.",
   keep_store: () =>
     `Start without ${option("newStore")}, or name a new directory with ${option("store")}.`,
+  stop_server: () => `Stop that server first, or choose another directory with ${option("store")}.`,
   restore_store: () =>
     "Nothing was changed. Restore a backup (`pilotctl rendezvous backup` makes them). To start over, " +
     `assigning node numbers again that were in use before, start once with ${option("newStore")}.`,

@@ -67,6 +67,10 @@ export const ADVICE = {
   give_setting: { setting: "string" },
   /** Give this setting another value. */
   choose_other: { setting: "string" },
+  /** End the program that listens there, or give this setting another address. */
+  free_address: { setting: "string" },
+  /** Check the address that this setting holds. */
+  check_address: { setting: "string" },
   /** Leave this setting out to have the fastest form that works. */
   leave_out: { setting: "string" },
   /** Correct this key in the config file. */
@@ -111,6 +115,8 @@ export const ADVICE = {
   replace_file: NONE,
   /** Do not start over, or name a new store. */
   keep_store: NONE,
+  /** Stop the server that uses the store, or name another store. */
+  stop_server: NONE,
   /** Restore the database from a backup, or start over. */
   restore_store: NONE,
   /** Start a server on the backup, which needs no import. */

@@ -70,7 +70,7 @@ export function listenError(role: string, at: Endpoint, cause: unknown): PilotEr
     return new PilotError(
       "already_exists",
       `Port ${at.port} is already in use, the ${role} cannot listen on ${where}`,
-      { cause, advice: { id: "choose_other", setting: settingOf(role) } },
+      { cause, advice: { id: "free_address", setting: settingOf(role) } },
     );
   }
   if (cause instanceof Deno.errors.AddrNotAvailable) {

@@ -131,7 +131,7 @@ export function bindError(
     `Cannot bind UDP ${host}:${port}: ${options.reason}`,
     {
       cause: options.cause,
-      advice: { id: "choose_other", setting: "listen" },
+      advice: { id: options.taken ? "free_address" : "check_address", setting: "listen" },
     },
   );
 }

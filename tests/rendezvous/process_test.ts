@@ -148,7 +148,7 @@ Deno.test("runRendezvous names the port that is taken and leaves the store free"
         assert.ok(error instanceof PilotError);
         assert.equal(error.code, "already_exists");
         assert.ok(error.message.includes(text), error.message);
-        assert.equal(error.advice?.id, "choose_other");
+        assert.equal(error.advice?.id, "free_address");
         return true;
       });
     };

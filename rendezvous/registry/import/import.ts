@@ -123,9 +123,13 @@ export async function fill(directory: string, batch: StoreBatch): Promise<void> 
   const store = await SqliteStore.open(directory, "if-empty");
   try {
     if (!isEmpty(store)) {
-      throw new PilotError("already_exists", `The registry store ${directory} is not empty`, {
-        advice: { id: "choose_other", setting: "store" },
-      });
+      throw new PilotError(
+        "already_exists",
+        `The registry store ${directory} is not empty: nothing was imported`,
+        {
+          advice: { id: "choose_other", setting: "store" },
+        },
+      );
     }
     await store.commit(batch);
   } finally {

@@ -42,7 +42,7 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
       throw new PilotError(
         "invalid_state",
         `The registry store ${directory} is in use by another server${holder}`,
-        { advice: { id: "choose_other", setting: "store" } },
+        { advice: { id: "stop_server" } },
       );
     }
     await file.truncate(0);

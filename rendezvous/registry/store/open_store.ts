@@ -97,9 +97,13 @@ function migrate(db: DatabaseSync, from: number): void {
  */
 export function refuseForeign(db: DatabaseSync, path: string): void {
   if (pragma(db, "application_id") !== APPLICATION_ID) {
-    throw new PilotError("invalid_state", `${path} is not a Pilot registry database`, {
-      advice: { id: "choose_other", setting: "store" },
-    });
+    throw new PilotError(
+      "invalid_state",
+      `${path} is not a Pilot registry database; nothing was changed`,
+      {
+        advice: { id: "choose_other", setting: "store" },
+      },
+    );
   }
   const version = pragma(db, "user_version");
   if (version > SCHEMA_VERSION) {

@@ -249,7 +249,7 @@ Deno.test("the HTTP server names a taken port, and leaves nothing running", asyn
   await assert.rejects(start({ http: `127.0.0.1:${port}` }), {
     code: "already_exists",
     message: new RegExp(`Port ${port} is already in use, the HTTP server`),
-    advice: { id: "choose_other", setting: "http" },
+    advice: { id: "free_address", setting: "http" },
   });
 });
 
