@@ -325,14 +325,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.#remoteEnd.resolve();
     this.#failed = error !== undefined;
     if (error !== undefined) this.#sender.fail(error);
-    else {
-      this.#sender.remoteEnded(
-        new PilotError(
-          "connection_closed",
-          `${this.#what}: closed by the peer`,
-        ),
-      );
-    }
+    else this.#sender.remoteEnded();
     // Nothing can be sent any more: let the daemon finish, also when the application only reads to the end.
     this.#startRelease();
   }

@@ -52,8 +52,8 @@ export class Sender implements ReplySink {
   #sent = 0;
   #taken = 0;
   #closed = false;
-  #error: PilotError | undefined;
-  #remoteEnd: PilotError | undefined;
+  #failure: Reason | undefined;
+  #remoteEnd: Reason | undefined;
   /** Set while the failure has not been given to the application. */
   #unreported = false;
 
@@ -125,7 +125,7 @@ export class Sender implements ReplySink {
     }
     if (this.#unreported) {
       this.#unreported = false;
-      throw this.#error!;
+      throw this.#failure!();
     }
   }
 
@@ -140,26 +140,24 @@ export class Sender implements ReplySink {
    * @param error What pending and later writes get.
    */
   fail(error: PilotError): void {
-    if (this.#error !== undefined) return;
-    this.#error = error;
+    this.#end(() => error);
+  }
+
+  #end(reason: Reason): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
     this.#unreported = this.#taken < this.#written && this.#writes.length === 0;
-    for (const write of this.#writes.splice(0)) write.reject(error);
+    for (const write of this.#writes.splice(0)) write.reject(reason());
     this.#wakeIdle();
   }
 
-  /**
-   * The remote side has ended: nothing new can be sent, but the daemon still answers for what is under way.
-   *
-   * @param error What later writes get.
-   */
-  remoteEnded(error: PilotError): void {
-    if (!this.#session.tagged || this.#unanswered.length === 0) {
-      return this.fail(error);
-    }
-    this.#remoteEnd ??= error;
+  /** The remote side has ended: nothing new can be sent, but the daemon still answers for what is under way. */
+  remoteEnded(): void {
+    const reason = this.#remoteEnd ??= closedBy(this.#what);
+    if (!this.#session.tagged || this.#unanswered.length === 0) return this.#end(reason);
     const unsent = this.#writes.filter((write) => write.end > this.#sent);
     this.#writes = this.#writes.filter((write) => write.end <= this.#sent);
-    for (const write of unsent) write.reject(error);
+    for (const write of unsent) write.reject(reason());
     this.#written = this.#sent; // what will not leave has been reported
   }
 
@@ -172,7 +170,7 @@ export class Sender implements ReplySink {
     this.#settle();
     this.#pump();
     if (this.#unanswered.length === 0 && this.#remoteEnd !== undefined) {
-      this.fail(this.#remoteEnd);
+      this.#end(this.#remoteEnd);
     }
     this.#wakeIdle();
   }
@@ -186,10 +184,10 @@ export class Sender implements ReplySink {
   }
 
   #refusal(signal: AbortSignal | undefined): PilotError | undefined {
-    const error = this.#error ?? this.#remoteEnd;
-    if (error !== undefined) {
+    const reason = this.#failure ?? this.#remoteEnd;
+    if (reason !== undefined) {
       this.#unreported = false;
-      return error;
+      return reason();
     }
     if (this.#closed) {
       return new PilotError(
@@ -203,7 +201,7 @@ export class Sender implements ReplySink {
   /** Sends as many frames as the window allows. A window that others have made smaller opens with the next answer. */
   #pump(): void {
     while (
-      this.#error === undefined && this.#remoteEnd === undefined &&
+      this.#failure === undefined && this.#remoteEnd === undefined &&
       this.#sent < this.#written && this.#unanswered.length < MAX_UNANSWERED
     ) {
       const window = this.#session.budget.window(this.#held);
@@ -282,13 +280,21 @@ export class Sender implements ReplySink {
 
   /** Something has not left yet, or not been answered for. */
   get #isBusy(): boolean {
-    return this.#error === undefined && (this.#writes.length > 0 || this.#unanswered.length > 0);
+    return this.#failure === undefined && (this.#writes.length > 0 || this.#unanswered.length > 0);
   }
 
   #wakeIdle(): void {
     if (this.#isBusy) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+/** Why nothing more is sent: the error, made when it is first needed. One with its stack costs as much as a frame. */
+type Reason = () => PilotError;
+
+function closedBy(what: string): Reason {
+  let error: PilotError | undefined;
+  return () => error ??= new PilotError("connection_closed", `${what}: closed by the peer`);
 }
 
 const NOTHING = new Uint8Array(0);

@@ -95,6 +95,8 @@ function outcomes(...calls: Promise<void>[]): Promise<string[]> {
 }
 
 const REFUSED = new PilotError("untrusted", "Trust was revoked");
+/** What later writes get. */
+const ENDED_BY_PEER = "connection_closed: the peer: closed by the peer";
 const ENDED = new PilotError("connection_closed", "The peer has ended");
 
 Deno.test("Sender gives no frame more than 1024 writes", async () => {
@@ -394,8 +396,8 @@ Deno.test("at the peer's end writes that have not left are refused, those in fli
   const half = sender.write(pattern(10));
   const unsent = sender.write(bytes("x"));
   const refused = outcomes(half, unsent);
-  sender.remoteEnded(ENDED);
-  const ended = "connection_closed: The peer has ended";
+  sender.remoteEnded();
+  const ended = ENDED_BY_PEER;
   assert.deepEqual(await refused, [ended, ended]);
   assert.ok(await isPending(sent));
   assert.deepEqual(await outcomes(sender.write(bytes("y"))), [ended]);
@@ -412,17 +414,18 @@ Deno.test("at the peer's end a half-sent write is refused, and the first reason 
   const { session, sender } = setup({ window: 16 * KIB });
   const half = sender.write(pattern(20 * KIB));
   const refused = outcomes(half);
-  sender.remoteEnded(ENDED);
-  sender.remoteEnded(REFUSED);
-  assert.deepEqual(await refused, ["connection_closed: The peer has ended"]);
+  sender.remoteEnded();
+  sender.remoteEnded();
+  assert.deepEqual(await refused, [ENDED_BY_PEER]);
   session.answer(2);
+  sender.onLost(REFUSED);
   await rejectsWith(sender.write(bytes("y")), "connection_closed");
 });
 
 Deno.test("at the peer's end one frame in flight is waited for, and its reason outlives the daemon", async () => {
   const { session, sender } = setup();
   const write = sender.write(bytes("x"));
-  sender.remoteEnded(ENDED);
+  sender.remoteEnded();
   assert.ok(await isPending(write));
   session.answer();
   await write;
@@ -432,7 +435,7 @@ Deno.test("at the peer's end one frame in flight is waited for, and its reason o
 
 Deno.test("at the peer's end nothing is waited for when nothing is in flight", async () => {
   const { session, sender } = setup();
-  sender.remoteEnded(ENDED);
+  sender.remoteEnded();
   await rejectsWith(sender.write(bytes("x")), "connection_closed");
   assert.equal(session.frames.length, 0);
   await sender.finish();
@@ -455,8 +458,8 @@ Deno.test("an old daemon says nothing after the peer's end, so everything ends w
   const { session, sender } = setup({ tagged: false });
   const write = sender.write(bytes("x"));
   const ends = outcomes(write);
-  sender.remoteEnded(ENDED);
-  assert.deepEqual(await ends, ["connection_closed: The peer has ended"]);
+  sender.remoteEnded();
+  assert.deepEqual(await ends, [ENDED_BY_PEER]);
   await session.flush();
   await rejectsWith(sender.write(bytes("y")), "connection_closed");
 });
