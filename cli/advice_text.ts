@@ -71,7 +71,8 @@ const WORDS: Words = {
     `Stop the program that listens there, or choose another address with ${option(setting)}.`,
   check_address: ({ setting }) => `Check the address given with ${option(setting)}.`,
   leave_out: ({ setting }) => `Leave ${option(setting)} out to use the fastest that works.`,
-  correct_config: ({ key }) => `Correct it in the file or run: pilotctl config --set ${key}=VALUE`,
+  correct_config: ({ key }) =>
+    `Correct it in the file or run: pilotctl config --set ${quoted(key)}=VALUE`,
   reset_config: () => TO_INIT,
 
   check_registry: () =>

@@ -128,7 +128,7 @@ export class Invocation implements AsyncDisposable {
       this.command.parent?.parent === null; // `network join` makes none
     if (isNamed && !isMaker && !existsSync(settings.configPath)) {
       throw new PilotError("not_found", `No such config file: ${settings.configPath}`, {
-        hint: "Check --config, or create the file: pilotctl init --config FILE",
+        hint: "Check --config, or create the file: pilotctl init",
       });
     }
     return settings;

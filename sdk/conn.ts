@@ -6,7 +6,7 @@
 
 import { type Address, formatSocketAddress, type SocketAddress } from "../protocol/address.ts";
 import { PilotError } from "../protocol/errors.ts";
-import { Cmd, decodeConn, encodeConn, HALF_CLOSE } from "../protocol/ipc/mod.ts";
+import { ABORT, Cmd, decodeConn, encodeConn, HALF_CLOSE } from "../protocol/ipc/mod.ts";
 import type { AbortOptions } from "./abort.ts";
 import { abortError, checkAbort, watchAbort } from "./abort.ts";
 import { Receiver } from "./conn_receiver.ts";
@@ -290,6 +290,10 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   async #tellClosed(): Promise<void> {
     const session = this.#session;
     if (session.lost !== undefined || this.#failed) return;
+    // A Close would let an orderly end leave before it is taken back.
+    if (this.#aborted && session.features.includes(ABORT)) {
+      return session.send(Cmd.Abort, encodeConn(this.id));
+    }
     if (!session.tagged) {
       session.send(Cmd.Close, encodeConn(this.id));
       return await this.#awaitEnd();

@@ -44,7 +44,7 @@ async function init(call: Invocation): Promise<Outcome> {
     ["Socket", data.socket],
     ["Hostname", data.hostname],
   ]);
-  return { data, text: safe`${text}\nNext: pilotctl daemon start` };
+  return { data, text: safe`${text}\n${call.hint("Next: pilotctl daemon start")}` };
 }
 
 /** Pins belong to the registry that they are stored with: another one would only be refused. */
@@ -67,10 +67,10 @@ async function config(call: Invocation): Promise<Outcome> {
   const set = call.options.list("set");
   const unset = call.options.list("unset");
   if (set.length > 0 || unset.length > 0) return await changeConfig(call, set, unset);
-  const { SECRET_CONFIG_KEYS } = await import("../../platform/settings/mod.ts");
+  const { isSecretKey } = await import("../../platform/settings/mod.ts");
   const settings = await call.settings();
   const stored = Object.entries(settings.rawConfig).map(([key, value]) =>
-    [key, SECRET_CONFIG_KEYS.includes(key) && value ? "(hidden)" : value] as const
+    [key, isSecretKey(key) && value ? "(hidden)" : value] as const
   );
   const data = {
     ...Object.fromEntries(stored),
@@ -112,9 +112,8 @@ async function changeConfig(
   set: readonly string[],
   unset: readonly string[],
 ): Promise<Outcome> {
-  const { canonicalKey, configKeys, parseConfigValue, updateConfigFile } = await import(
-    "../../platform/settings/mod.ts"
-  );
+  const { canonicalKey, configKeys, parseConfigValue, readRawConfig, updateConfigFile } =
+    await import("../../platform/settings/mod.ts");
   const changed: { key: string; value: unknown }[] = [];
   for (const assignment of set) {
     const equals = assignment.indexOf("=");
@@ -127,10 +126,12 @@ async function changeConfig(
     const value = parseConfigValue(assignment.slice(0, equals), assignment.slice(equals + 1));
     changed.push(value);
   }
-  const settings = await call.settings();
+  // A file with a value that does not fit is what this command corrects.
+  const settings = await call.settingsWithoutConfig();
+  const stored = readRawConfig(settings.configPath);
   for (const key of unset) {
     // What others have left in the file can be removed, too; a misspelt key must not look like one.
-    const isThere = key in settings.rawConfig;
+    const isThere = Object.hasOwn(stored, key);
     const name = isThere ? key : canonicalKey(key);
     const isKnown = configKeys().includes(canonicalKey(key));
     if (!isThere && !isKnown) {

@@ -58,7 +58,7 @@ async function awaitTrust(
     throw new PilotError("timeout", `Node ${node} did not answer within ${timeoutMs / 1000} s`, {
       hint:
         `The request stays open: ask its operator to approve it; pilotctl pending shows its state, ` +
-        `became of it, pilotctl untrust ${node} takes it back.`,
+        `pilotctl untrust ${node} takes it back.`,
       cause: error,
     });
   }

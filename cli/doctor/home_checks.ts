@@ -8,7 +8,7 @@ import { hintOf } from "../advice_text.ts";
 import { access, constants, lstat, open, readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { SECRET_CONFIG_KEYS, unknownConfigKeys } from "../../platform/settings/mod.ts";
+import { isSecretKey, SECRET_CONFIG_KEYS, unknownConfigKeys } from "../../platform/settings/mod.ts";
 import { errorCode, readPrivateFile } from "../../platform/private_files.ts";
 import {
   DISK_RESERVE_BYTES,
@@ -158,7 +158,7 @@ const config: Check = {
     if (found === undefined) return ok(`${path} does not exist: defaults are used`);
     const { readRawConfig } = await import("../../platform/settings/mod.ts");
     const raw = readRawConfig(path);
-    const holdsSecret = Object.keys(raw).some((key) => SECRET_CONFIG_KEYS.includes(key));
+    const holdsSecret = Object.keys(raw).some(isSecretKey);
     if (hasModes && holdsSecret && (found.mode & OTHERS_ANY) !== 0) {
       return fail(
         `${path} holds a secret and is readable by other users (mode ${octal(found.mode)})`,

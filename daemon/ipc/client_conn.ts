@@ -220,6 +220,15 @@ export class ClientConn implements FrameSource, ConnListener {
     return true;
   }
 
+  /** Resets the connection: no end leaves that the peer could take for an orderly one. */
+  abort(): void {
+    this.#closeWanted = this.#closeCalled = true;
+    this.#discarding = true;
+    this.#conn.abort();
+    this.#drop();
+    this.#checkClosed();
+  }
+
   /**
    * The client has consumed data.
    *

@@ -129,6 +129,17 @@ export class ClientConns implements ClientConnOwner {
   }
 
   /**
+   * Abort; not answered, and one that has ended already is no mistake.
+   *
+   * @param payload The connection.
+   */
+  abort(payload: Uint8Array): void {
+    const id = decodeConn(payload);
+    if (id instanceof DecodeError) return this.#malformed(id, undefined);
+    this.#conns.get(id)?.abort();
+  }
+
+  /**
    * CloseWrite; answered when the peer has everything. Like a Close it may last any time, and giving it up
    * resets the connection.
    *

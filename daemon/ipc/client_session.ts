@@ -244,6 +244,8 @@ export class ClientSession {
         return this.#conns.send(payload, undefined);
       case Cmd.Close:
         return this.#conns.close(this.#host.backend.network, payload, undefined);
+      case Cmd.Abort:
+        return this.#conns.abort(payload);
       case Cmd.Tagged:
         return this.#takeTagged(payload);
       case Cmd.RecvCredit:

@@ -27,6 +27,16 @@ const TABLES: readonly SettingTable[] = [PLACES, DAEMON];
 /** Keys whose values must not be shown: they may stand in files written for other implementations. */
 export const SECRET_CONFIG_KEYS: readonly string[] = ["admin_token", "webhook_secret"];
 
+/**
+ * Whether the value of a key must not be shown: one of ours that is secret, or whatever is called so in files of others.
+ *
+ * @param key A key of the config file.
+ * @returns True for secrets.
+ */
+export function isSecretKey(key: string): boolean {
+  return SECRET_CONFIG_KEYS.includes(key) || /token|secret|password|private/i.test(key);
+}
+
 /** Names of the keys that `tables` use, default those of this version. */
 export function configKeys(tables: readonly SettingTable[] = TABLES): string[] {
   return [...configSettings(...tables).keys()];
@@ -182,7 +192,8 @@ export function readRawConfig(path: string): RawConfig {
  * @param path The file; its directory is created when missing.
  * @param patch New values; undefined removes a key.
  * @returns The whole object now in the file.
- * @throws {PilotError} `invalid_argument` when the result would not be valid, `io_error` when it cannot be written.
+ * @throws {PilotError} `invalid_argument` when a new value is not valid or the file holds no object, `io_error` when
+ * it cannot be written.
  */
 export async function updateConfigFile(
   path: string,
@@ -195,7 +206,11 @@ export async function updateConfigFile(
     }
     if (value !== undefined) config[key] = value;
   }
-  parseConfig(config, path);
+  // What else is wrong in it must not keep anybody from correcting it key by key.
+  parseConfig(
+    Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined)),
+    path,
+  );
   await ensurePrivateDir(dirname(path));
   await writeFileAtomic(path, JSON.stringify(config, null, 2) + "\n");
   return config;

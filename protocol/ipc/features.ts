@@ -7,6 +7,9 @@
 /** A connection can be closed for writing alone; the daemon reports the peer's only to those that say it in Hello. */
 export const HALF_CLOSE: string = "half_close";
 
+/** The daemon resets a connection at a client's word. */
+export const ABORT: string = "abort";
+
 /** The daemon reports its lifecycle events to a client. */
 export const EVENTS: string = "events";
 
@@ -21,6 +24,7 @@ export const IPC_FEATURES: readonly string[] = [
   "path",
   HALF_CLOSE,
   EVENTS,
+  ABORT,
 ];
 
 /** What `info` says besides, by the names of existing daemons. */

@@ -103,6 +103,8 @@ export const Cmd = {
   EventPush: 0x57,
   /** Ours, daemon to client: so many events are missing here. */
   EventsMissed: 0x58,
+  /** Ours, not answered: the connection is reset, without an end that could be taken for an orderly one. */
+  Abort: 0x59,
   /** Ours, daemon to client, empty: are you alive? Dropped like every unknown command. */
   Probe: 0x4f,
 } as const;

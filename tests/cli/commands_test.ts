@@ -148,6 +148,32 @@ Deno.test("set-hostname and set-public keep the config file in step", async () =
   });
 });
 
+Deno.test("a config file with values that do not fit is corrected key by key, as the hint says", async () => {
+  await withDir(async (home) => {
+    const env = { PILOT_HOME: home };
+    const path = join(home, "config.json");
+    await Deno.writeTextFile(path, JSON.stringify({ keepalive: "fast", mss: "x", other: 1 }));
+    const { code, stderr } = await run(["info"], { env });
+    assert.equal(code, EXIT_CODES.invalid_argument);
+    assert.match(stderr, /pilotctl --home \S+ config --set keepalive=VALUE/);
+    assert.equal((await run(["config", "--set", "keepalive=soon"], { env })).code, 2);
+    assert.equal((await run(["config", "--set", "keepalive=30s"], { env })).code, 0);
+    assert.equal((await run(["config", "--unset", "mss", "--unset", "other"], { env })).code, 0);
+    assert.deepEqual(JSON.parse(await Deno.readTextFile(path)), { keepalive: "30s" });
+    assert.equal((await run(["config"], { env })).code, 0);
+  });
+});
+
+Deno.test("what init and a missing config file suggest reaches the agent that was meant", async () => {
+  await withDir(async (home) => {
+    const made = await run(["--home", home, "init", "--registry", "r:1"], { env: {} });
+    assert.match(made.stdout, new RegExp(`Next: pilotctl --home ${home} daemon start`));
+    const file = join(home, "none.json");
+    const { stderr } = await run(["--home", home, "--config", file, "info"], { env: {} });
+    assert.ok(stderr.includes(`pilotctl --home ${home} --config ${file} init\n`), stderr);
+  });
+});
+
 Deno.test("config shows values with their sources, hides secrets, sets and unsets", async () => {
   await withDir(async (home) => {
     const env = { PILOT_HOME: home, PILOT_BEACON: "env:2" };
@@ -166,7 +192,11 @@ Deno.test("config shows values with their sources, hides secrets, sets and unset
     });
     await Deno.writeTextFile(
       path,
-      JSON.stringify({ ...stored, admin_token: "sesame", webhook_secret: "sesame" }),
+      JSON.stringify({
+        ...stored,
+        ...{ admin_token: "sesame", webhook_secret: "sesame", network_token: "sesame" },
+        ...{ token: "sesame", api_password: "sesame" },
+      }),
     );
     const shown = await runJson(["config"], { env });
     assert.equal(at(shown.data, "registry"), "r:1");

@@ -87,7 +87,23 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
     },
   );
 
-  for (const [signal, code] of [["SIGINT", 130], ["SIGKILL", 137]] as const) {
+  for (const isHalfClosed of [false, true]) {
+    await t.step(`an aborted connection, reader half-closed: ${isHalfClosed}`, async () => {
+      await using listener = await bob.driver.listen(6002);
+      const conn = await alice.driver.dial("bob", 6002);
+      const accepted = (await listener.accept())!;
+      await accepted.write("half");
+      if (isHalfClosed) await conn.closeWrite();
+      const first = await conn.read();
+      assert.equal(new TextDecoder().decode(first), "half");
+      const rest = assert.rejects(conn.read(), { code: "connection_closed" });
+      accepted.abort();
+      await rest;
+      await conn.close().catch(() => {}); // it has failed already
+    });
+  }
+
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 130], ["SIGKILL", 137]] as const) {
     await t.step(`a sender that is ended by ${signal}`, async () => {
       const port = `${5_000 + code}`;
       const receiving = start(world, "bob", ["recv", port], "null");
