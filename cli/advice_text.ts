@@ -53,6 +53,7 @@ const WORDS: Words = {
     `\`pilotctl ping ${node}\` opens one, if the peer is there and trusts this node.`,
   ask_trust: ({ node }) => `Request it: pilotctl handshake ${node}`,
   reject_request: ({ node }) => `It has asked for trust: \`pilotctl reject ${node}\` refuses it.`,
+  list_requests: () => "See who asked: pilotctl pending",
   join_network: ({ network }) =>
     `its members are not let in; pilotctl network join ${network} does`,
   list_networks: () => "List the networks: pilotctl network list",

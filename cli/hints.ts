@@ -17,7 +17,7 @@ export type Places = Readonly<Partial<Record<string, string>>>;
 export const PLACE_OPTIONS: readonly string[] = AGENT_PLACES.map(({ option }) => option);
 
 /**
- * Adds to each command of a hint what the person said about the agent, so that it does not reach another one.
+ * Adds to each command of a hint, other than those on a server (`pilotctl rendezvous`), what the person said about the agent, so that it does not reach another one.
  *
  * @param hint Text with commands, `pilotctl daemon start`.
  * @param given What was given on the command line.
@@ -30,7 +30,7 @@ export function withPlaces(hint: string, given: Places, env: Env): string {
     return value ? [`--${option} ${quoted(value)}`] : [];
   });
   if (flags.length === 0) return hint;
-  return hint.replace(/\bpilotctl (?=[a-z])/g, () => `pilotctl ${flags.join(" ")} `);
+  return hint.replace(/\bpilotctl (?=[a-z])(?!rendezvous )/g, () => `pilotctl ${flags.join(" ")} `);
 }
 
 /** As a shell reads it. */

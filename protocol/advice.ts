@@ -47,6 +47,8 @@ export const ADVICE = {
   ask_trust: { node: "number" },
   /** Reject the node's request for trust. */
   reject_request: { node: "number" },
+  /** List the requests for trust, to see who asked. */
+  list_requests: NONE,
   /** Join the network, to let its members in. */
   join_network: { network: "number" },
   /** List the networks. */
@@ -173,7 +175,9 @@ export function adviceOf(value: unknown): Advice | undefined {
   for (const [name, type] of Object.entries<string>(ADVICE[id as AdviceId])) {
     const field = Object.hasOwn(value, name) ? value[name] : undefined;
     if (field === undefined && type.endsWith("?")) continue;
-    const isRight = type === "number" ? typeof field === "number" : typeof field === "string";
+    const isRight = type === "number"
+      ? Number.isSafeInteger(field) && Number(field) >= 0
+      : typeof field === "string";
     if (!isRight) return undefined;
     advice[name] = field;
   }

@@ -432,7 +432,7 @@ function cleanSource({ source = "" }: RequestContext): string {
 function notPending(node: number, isTrusted: boolean): PilotError {
   const why = isTrusted ? ": it is trusted already" : "";
   return new PilotError("not_found", `Node ${node} has no pending request${why}`, {
-    hint: "List the pending requests to see who asked.",
+    advice: { id: "list_requests" },
   });
 }
 

@@ -57,6 +57,8 @@ Deno.test("advice of later versions and with wrong fields is left out", () => {
     { id: "toString" },
     { id: "ask_trust" },
     { id: "ask_trust", node: "7" },
+    { id: "ask_trust", node: -1 },
+    { id: "ask_trust", node: 1.5 },
     { id: "start_daemon", socket: 5 },
   ];
   for (const value of wrong) assert.equal(adviceOf(value), undefined);

@@ -16,6 +16,8 @@ Deno.test("withPlaces adds what was said about the agent to every command, quote
     withPlaces(hint, { home: "/a b", socket: "/s" }, none),
     "Start it with: pilotctl --home '/a b' --socket /s daemon start, then pilotctl --home '/a b' --socket /s info",
   );
+  const server = "`pilotctl rendezvous status` shows it on the server.";
+  assert.equal(withPlaces(server, { home: "/x" }, none), server);
   const env = (name: string) => name === "PILOT_HOME" ? "/h" : undefined;
   assert.equal(withPlaces("pilotctl info", {}, env), "pilotctl --home /h info");
   assert.equal(withPlaces("pilotctl info", { home: "/x" }, env), "pilotctl --home /x info");
