@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { connect, type PilotError } from "../../mod.ts";
+import { connect } from "../../mod.ts";
 import { befriend, cliArgs, eventually, type Node, World } from "./processes.ts";
 
 /** A broker that was killed and is back must be noticed within this time; its streams alone would take 40 s. */
@@ -20,15 +20,19 @@ function start(world: World, name: string, args: readonly string[], stdin: "pipe
   }).spawn();
 }
 
-async function listening(node: Node, port: number): Promise<void> {
-  await eventually(`${node.name} listens on ${port}`, async () => {
-    try {
-      await (await node.driver.listen(port)).close();
-      return undefined;
-    } catch (error) {
-      return (error as PilotError).code === "already_exists" || undefined;
-    }
-  });
+/**
+ * Starts `recv` where nothing else listens but the services, and waits for its port. The count of bound ports shows it:
+ * a look by listening there as well would be in the way of `recv`.
+ */
+async function receive(world: World, node: Node, services: number, port: number) {
+  const bound = async () => (await node.driver.info()).ports;
+  await eventually("earlier ports are free", async () => await bound() === services || undefined);
+  const receiving = start(world, node.name, ["recv", `${port}`], "null");
+  await eventually(
+    `${node.name} listens on ${port}`,
+    async () => await bound() === services + 1 || undefined,
+  );
+  return receiving;
 }
 
 function sha256(data: Uint8Array): string {
@@ -41,9 +45,10 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
   await using bob = await world.daemon("bob", "--hostname", "bob");
   await befriend(alice, bob);
 
+  const { ports: services } = await bob.driver.info();
+
   await t.step("20 MB of bytes in pieces", async () => {
-    const receiving = start(world, "bob", ["recv", "6000"], "null").output();
-    await listening(bob, 6000);
+    const receiving = (await receive(world, bob, services, 6000)).output();
     const sending = start(world, "alice", ["send", "bob", "6000", "--file", "-"], "piped");
     const bytes = new Uint8Array(20_000_000);
     for (let i = 0; i < bytes.length; i += 65_536) {
@@ -89,8 +94,8 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
 
   for (const isHalfClosed of [false, true]) {
     await t.step(`an aborted connection, reader half-closed: ${isHalfClosed}`, async () => {
-      await using listener = await bob.driver.listen(6002);
-      const conn = await alice.driver.dial("bob", 6002);
+      await using listener = await bob.driver.listen(6005);
+      const conn = await alice.driver.dial("bob", 6005);
       const accepted = (await listener.accept())!;
       await accepted.write("half");
       if (isHalfClosed) await conn.closeWrite();
@@ -106,8 +111,7 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 130], ["SIGKILL", 137]] as const) {
     await t.step(`a sender that is ended by ${signal}`, async () => {
       const port = `${5_000 + code}`;
-      const receiving = start(world, "bob", ["recv", port], "null");
-      await listening(bob, Number(port));
+      const receiving = await receive(world, bob, services, Number(port));
       const sending = start(world, "alice", ["send", "bob", port, "--file", "-"], "piped");
       const input = sending.stdin.getWriter();
       await input.write(new Uint8Array(100_000));
@@ -122,8 +126,7 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
   }
 
   await t.step("a sender whose daemon is stopped", async () => {
-    const receiving = start(world, "bob", ["recv", "6003"], "null");
-    await listening(bob, 6003);
+    const receiving = await receive(world, bob, services, 6003);
     const sending = start(world, "alice", ["send", "bob", "6003", "--file", "-"], "piped");
     const input = sending.stdin.getWriter();
     await input.write(new Uint8Array(100_000));
@@ -138,8 +141,7 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
   });
 
   await t.step("a reader of recv that has had enough", async () => {
-    const receiving = start(world, "bob", ["recv", "6004"], "null");
-    await listening(bob, 6004);
+    const receiving = await receive(world, bob, services, 6004);
     const sending = start(world, "alice", ["send", "bob", "6004", "--file", "/dev/zero"], "null");
     const output = receiving.stdout.getReader();
     assert.ok((await output.read()).value!.length > 0);
@@ -156,8 +158,7 @@ Deno.test("what is piped into send comes out of recv, whole or with an error on 
   });
 
   await t.step("a receiver that is interrupted", async () => {
-    const receiving = start(world, "bob", ["recv", "6002"], "null");
-    await listening(bob, 6002);
+    const receiving = await receive(world, bob, services, 6002);
     const sending = start(world, "alice", ["send", "bob", "6002", "--file", "-"], "piped");
     const input = sending.stdin.getWriter();
     await input.write(new Uint8Array(100_000));
