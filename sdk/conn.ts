@@ -70,6 +70,10 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   #telling = false;
   readonly #remoteEnd = Promise.withResolvers<void>();
   #failed = false;
+  /** The reset that took away what was written, until a call has thrown it. */
+  #cut: PilotError | undefined;
+  /** A reset from now on takes away what was written; not after its delivery, and nobody asks when a scope is left. */
+  #mayBeCut = true;
   #release: Promise<void> | undefined;
   /** The close for writing; undefined again when it was refused. */
   #writeClose: Promise<void> | undefined;
@@ -191,13 +195,13 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   async #closeWrite(what: string): Promise<void> {
     // The peer has closed both directions, or we have: nothing is left to announce, and what came can be read.
-    if (this.#release !== undefined) return await this.#release;
+    if (this.#release !== undefined) return await this.#released(this.#release);
     try {
       if (!this.#session.features.includes(HALF_CLOSE)) {
         throw new PilotError("unavailable", `${what}: the daemon knows no half close`);
       }
       await this.#sender.finish();
-      if (this.#release !== undefined) return await this.#release;
+      if (this.#release !== undefined) return await this.#released(this.#release);
       await this.#session.request({
         cmd: Cmd.CloseWrite,
         expect: Cmd.CloseWriteOk,
@@ -207,15 +211,21 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
         immediate: true,
         decode: decodeConn,
       });
+      this.#mayBeCut = false;
     } catch (error) {
       const { code } = PilotError.from(error, "internal");
-      if (code === "not_found") return; // the daemon has forgotten it: it is closed
+      if (code === "not_found") return this.#checkDelivery(); // the daemon has forgotten it: it is closed
       if (code === "unavailable") {
         this.#sender.reopen();
         this.#writeClose = undefined;
       } else this.abort();
       throw error;
     }
+  }
+
+  async #released(release: Promise<void>): Promise<void> {
+    await release;
+    this.#checkDelivery();
   }
 
   async #closeWritable(): Promise<void> {
@@ -232,7 +242,8 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
    *
    * @param options Signal to stop waiting; the connection is aborted then.
    * @returns When the peer has everything (with an old daemon: when the daemon has everything).
-   * @throws {PilotError} Why something written was not delivered, when no write has reported it.
+   * @throws {PilotError} Why something written was not delivered, or may not have been, when no write and no read has
+   * reported it.
    */
   async close(options: AbortOptions = {}): Promise<void> {
     const { signal } = options;
@@ -242,6 +253,14 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     const release = this.#startRelease();
     if (this.#aborted) return;
     await this.#unlessAborted(release, signal, what);
+    this.#checkDelivery();
+  }
+
+  /** A reset has taken away what was written, or may have: that is no delivery, and is reported once. */
+  #checkDelivery(): void {
+    const cut = this.#cut;
+    this.#cut = undefined;
+    if (cut !== undefined && !this.#receiver.isEndReported) throw cut;
   }
 
   /** Waits; giving that up resets the connection. */
@@ -270,9 +289,14 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
     if (this.#telling) this.#reset.abort(error);
   }
 
-  /** Closes like {@linkcode close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  /**
+   * Closes like {@linkcode close}, but says nothing of a reset that took away what was written: it would hide the error
+   * that the scope is left with.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#cut = undefined;
+    this.#mayBeCut = false;
+    await this.close();
   }
 
   /** Lets everything written leave, then sends the daemon the end; once. */
@@ -328,6 +352,7 @@ export class Conn implements AsyncIterable<Uint8Array>, AsyncDisposable {
   #onRemoteEnd(error: PilotError | undefined): void {
     this.#remoteEnd.resolve();
     this.#failed = error !== undefined;
+    if (error !== undefined && this.#sender.hasWritten && this.#mayBeCut) this.#cut = error;
     if (error !== undefined) this.#sender.fail(error);
     else this.#sender.remoteEnded();
     // Nothing can be sent any more: let the daemon finish, also when the application only reads to the end.

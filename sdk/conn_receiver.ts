@@ -37,6 +37,8 @@ export class Receiver implements ConnSink {
   #discarding = false;
   #finished = false;
   #end: { readonly error: PilotError | undefined } | undefined;
+  /** A read has thrown what ended the connection. */
+  isEndReported = false;
 
   /**
    * @param session The conversation with the daemon.
@@ -108,7 +110,9 @@ export class Receiver implements ConnSink {
       if (chunk !== undefined) return Promise.resolve(chunk);
       if (this.#end !== undefined) {
         const { error } = this.#end;
-        return error === undefined ? Promise.resolve(undefined) : Promise.reject(error);
+        if (error === undefined) return Promise.resolve(undefined);
+        this.isEndReported = true;
+        return Promise.reject(error);
       }
     }
     return new Promise((resolve, reject) => {
@@ -153,6 +157,7 @@ export class Receiver implements ConnSink {
       if (chunk === undefined && this.#end === undefined) return;
       this.#readers.delete(reader);
       if (chunk === undefined && this.#end?.error !== undefined) {
+        this.isEndReported = true;
         reader.reject(this.#end.error);
       } else {
         reader.resolve(chunk);

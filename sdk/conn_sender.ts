@@ -112,6 +112,11 @@ export class Sender implements ReplySink {
     });
   }
 
+  /** Something was written. */
+  get hasWritten(): boolean {
+    return this.#written > 0;
+  }
+
   /**
    * Takes no more writes and waits for those there are.
    *

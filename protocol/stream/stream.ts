@@ -195,8 +195,9 @@ export class Stream {
 
   /** The peer has closed its side for writing, and reads what we still write. */
   get isPeerReading(): boolean {
-    const { peerFin, isPeerDeaf, over } = this.#core;
-    return peerFin.ended && !isPeerDeaf && !over;
+    const { peerFin, isPeerDeaf, over, error } = this.#core;
+    // An end ahead of data that never came is a failure, and no half close.
+    return peerFin.ended && !isPeerDeaf && !over && error === undefined;
   }
 
   /**

@@ -201,3 +201,19 @@ Deno.test("a peer that dies before it acknowledges the half close is no whole en
   assert.equal(pair.client.stream!.error?.code, "timeout");
   assert.ok(!has(pair.client, "end"));
 });
+
+Deno.test("a half close before its data is an error when the data do not come", () => {
+  const script = Script.established();
+  // Window 9: a half close, 100 bytes ahead of what has arrived.
+  script.in({ flags: FIN | ACK, seq: script.peer(100), ack: script.own(0), window: 9 });
+  for (let i = 0; i < 40; i++) {
+    script.now += 100;
+    script.stream.onTimer(script.now);
+  }
+  assert.equal(script.stream.error?.code, "connection_closed");
+  assert.equal(
+    script.stream.isPeerReading,
+    false,
+    "a program would be told an end without the error",
+  );
+});
