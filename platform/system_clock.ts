@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "./clock.ts";
+import { type Clock, plainClock } from "./clock.ts";
 import { setGuardedTimeout } from "./timers.ts";
 
 let turnMs = 0;
@@ -16,8 +16,7 @@ function endTurn(): void {
 
 /** The machine's clock. What a timer's task throws is logged, and ends nothing. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
-  unixNow: () => Date.now(),
+  ...plainClock,
   after(ms, fn) {
     const timer = setGuardedTimeout(fn, ms);
     return () => clearTimeout(timer);
